@@ -1,0 +1,38 @@
+# Everything a fresh machine needs: `make demo` and `make test` set up whatever is missing.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(VENV)/ready
+
+# The constraints keep pip from replacing the pinned CPU build of torch.
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(RUN) -m benchmarks.demo
+
+test: setup
+	$(VENV)/bin/pytest -q
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup
+	$(RUN) -m benchmarks.fit_speed
+	$(RUN) -m benchmarks.decode_speed
+	$(RUN) -m benchmarks.random_access
+	$(RUN) -m benchmarks.quantisation
+	$(RUN) -m benchmarks.memory
+	$(RUN) -m benchmarks.reproduce_hnerv
+	$(RUN) -m benchmarks.tables docs/benchmarks.md README.md
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,246 @@
+"""Uniform quantisation with steps on a logarithmic grid, and its differentiable form.
+
+A tensor's values are integers times a step. Steps lie an eighth of an octave apart, so a step costs
+one small number in the stream and is the same float32 everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nvcodec.entropy.distributions import bits, fitted_scale
+from nvcodec.entropy.plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
+from nvcodec.entropy.rans import Int32Array
+from nvcodec.entropy.tables import LARGEST_SYMBOL, Family
+from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.models.config import TensorSpec
+
+STEPS = 256
+_PER_OCTAVE = 8
+_LOWEST = -20  # the finest step is 2**-20
+# 2**23 * 2**(i / 8), rounded: the steps' mantissas. Part of the bitstream.
+_MANTISSAS = (8388608, 9147842, 9975792, 10878679, 11863283, 12937002, 14107901, 15384775)
+
+
+def step_values(indices: Int32Array) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Steps as float32, exactly `mantissa * 2**(index // 8 - 43)`.
+
+    Args:
+        indices: 0 to 255, any shape.
+    """
+    mantissas = np.array(_MANTISSAS, np.float32)[indices % _PER_OCTAVE]
+    return np.ldexp(mantissas, indices // _PER_OCTAVE + _LOWEST - 23).astype(np.float32)
+
+
+def dequantise(tensor: QuantisedTensor, spec: TensorSpec) -> Tensor:
+    """Symbols times steps, in float32.
+
+    Args:
+        tensor: Symbols and step indices.
+        spec: The tensor's shape and channel axis.
+
+    Returns:
+        Shape of the spec, float32; bit for bit the same on every machine.
+    """
+    channels = spec.shape[spec.channel_axis]
+    sharing = [tables_of(spec, rule) for rule in range(3)].index(len(tensor.steps))
+    steps = step_values(tensor.steps[table_numbers(spec, sharing)])
+    shape = [1] * len(spec.shape)
+    shape[spec.channel_axis] = channels
+    values = tensor.symbols.astype(np.float32) * steps.reshape(shape)
+    return torch.from_numpy(np.ascontiguousarray(values))
+
+
+class _Round(torch.autograd.Function):
+    """Round to nearest; the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round to the nearest integer with a straight-through gradient."""
+    rounded: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+class RateModel(NamedTuple):
+    """How the size of a tensor is estimated; the fields are those of `plan.Plan`."""
+
+    family: Family
+    sharing: int
+    differences: bool
+
+
+class TensorQuantiser(nn.Module):
+    """Quantises one tensor with steps that are learned.
+
+    Args:
+        spec: The tensor.
+        values: Its values when quantisation begins; sets the first steps.
+        fineness: Root mean square of a channel's values in steps, at the start.
+        sharing: Channels per step: 0 all, 1 the spec's groups, 2 one.
+    """
+
+    def __init__(self, spec: TensorSpec, values: Tensor, fineness: float, sharing: int) -> None:
+        super().__init__()
+        self.spec = spec
+        channels = spec.shape[spec.channel_axis]
+        self.shape = [
+            channels if axis == spec.channel_axis else 1 for axis in range(len(spec.shape))
+        ]
+        self.step_of: Tensor
+        self.register_buffer("step_of", torch.from_numpy(table_numbers(spec, sharing)), False)
+        self.steps = tables_of(spec, sharing)
+        energy = self._means(values.detach().square(), self.step_of, self.steps)
+        # A channel of zeros still needs a step: that of the quietest channel that is not.
+        quiet = energy[energy > 0].min() if bool((energy > 0).any()) else torch.ones(())
+        root = torch.where(energy > 0, energy, quiet).sqrt()
+        self.log2_step = nn.Parameter(torch.log2(root / fineness))
+        self.rate_model = RateModel(Family.LAPLACE, 1, spec.latent)
+
+    def indices(self) -> Tensor:
+        """Step indices the learned steps round to, shape (steps,), float, differentiable."""
+        return round_ste((self.log2_step - _LOWEST) * _PER_OCTAVE).clamp(0, STEPS - 1)
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantise.
+
+        Args:
+            values: Shape of the spec.
+
+        Returns:
+            The values on the quantiser's grid, and their symbols (integers, as float); both
+            differentiable in the values and the steps.
+        """
+        step = torch.exp2(self.indices() / _PER_OCTAVE + _LOWEST)
+        step = step[self.step_of].view(self.shape)
+        symbols = round_ste(values / step).clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)
+        return symbols * step, symbols
+
+    def bits(self, symbols: Tensor) -> Tensor:
+        """Estimated size of the symbols under the current rate model.
+
+        Args:
+            symbols: From `forward`.
+
+        Returns:
+            Bits, side information included, a scalar, differentiable in the symbols.
+        """
+        return self._bits(symbols, self.rate_model)
+
+    @torch.no_grad()
+    def choose_rate_model(self, symbols: Tensor) -> None:
+        """Estimate with the cheapest of the models the encoder may choose from."""
+        models = [
+            RateModel(family, sharing, differences)
+            for family in (Family.LAPLACE, Family.LOGISTIC)
+            for sharing in range(3)
+            for differences in ((False, True) if self.spec.latent else (False,))
+        ]
+        self.rate_model = min(models, key=lambda model: float(self._bits(symbols, model)))
+
+    def _bits(self, symbols: Tensor, model: RateModel) -> Tensor:
+        if model.differences:
+            symbols = torch.cat([symbols[:1] * 0, symbols[1:] - symbols[:-1]])
+        tables = tables_of(self.spec, model.sharing)
+        number = torch.from_numpy(table_numbers(self.spec, model.sharing)).to(symbols.device)
+        magnitude = self._means(symbols.detach().abs(), number, tables)
+        scale = fitted_scale(magnitude, model.family)[number].view(self.shape)
+        overhead = HEADER_BITS + SIDE_BITS * (tables + self.steps)
+        return bits(symbols, scale, model.family).sum() + overhead
+
+    @torch.no_grad()
+    def export(self, values: Tensor) -> QuantisedTensor:
+        """What the stream will hold of a tensor."""
+        _, symbols = self(values)
+        return QuantisedTensor(
+            symbols.round().to(torch.int32).cpu().numpy(),
+            self.indices().round().to(torch.int32).cpu().numpy(),
+        )
+
+    def _means(self, values: Tensor, number: Tensor, count: int) -> Tensor:
+        """Means over the channels that share a number, shape (count,)."""
+        axes = [axis for axis in range(values.dim()) if axis != self.spec.channel_axis]
+        per_channel = values.mean(axes) if axes else values
+        total = torch.zeros(count, device=values.device).index_add_(0, number, per_channel)
+        return total / torch.bincount(number, minlength=count)
+
+
+class StateQuantiser(nn.Module):
+    """The quantisers of all tensors of a model.
+
+    Args:
+        specs: The model's tensors.
+        tensors: Their values when quantisation begins.
+        fineness: Root mean square of a weight in steps at the start; biases and latents, few and
+            sensitive, begin finer.
+    """
+
+    def __init__(
+        self, specs: Sequence[TensorSpec], tensors: Sequence[Tensor], fineness: float
+    ) -> None:
+        super().__init__()
+        self.quantisers = nn.ModuleList()
+        for spec, tensor in zip(specs, tensors, strict=True):
+            weight = not spec.latent and len(spec.shape) > 1
+            finer = fineness if weight else 4 * fineness
+            self.quantisers.append(TensorQuantiser(spec, tensor, finer, 1 if weight else 0))
+
+    def forward(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Quantise every tensor.
+
+        Returns:
+            The quantised values, and the estimated size of all symbols in bits.
+        """
+        values, sizes = [], []
+        for quantiser, tensor in zip(self.quantisers, tensors, strict=True):
+            quantised, symbols = quantiser(tensor)
+            values.append(quantised)
+            sizes.append(cast(TensorQuantiser, quantiser).bits(symbols))
+        return values, torch.stack(sizes).sum()
+
+    @torch.no_grad()
+    def coarsen(self, octaves: float) -> None:
+        """Scale all steps alike."""
+        for quantiser in self.quantisers:
+            cast(TensorQuantiser, quantiser).log2_step.add_(octaves)
+
+    @torch.no_grad()
+    def coarsen_to(self, bits: float, tensors: Sequence[Tensor]) -> None:
+        """Scale all steps alike until the estimated size is about a wanted one.
+
+        Args:
+            bits: Wanted size.
+            tensors: The values to be quantised.
+        """
+        values = sum(tensor.numel() for tensor in tensors)
+        for _ in range(8):
+            # An octave coarser saves a bit per value, less where most symbols are zero already.
+            excess = (float(self(tensors)[1]) - bits) / values
+            self.coarsen(excess)
+            if abs(excess) < 1e-2:
+                break
+            self.choose_rate_models(tensors)
+
+    def choose_rate_models(self, tensors: Sequence[Tensor]) -> None:
+        """Adapt every tensor's rate model to its present symbols."""
+        for quantiser, tensor in zip(self.quantisers, tensors, strict=True):
+            cast(TensorQuantiser, quantiser).choose_rate_model(quantiser(tensor)[1])
+
+    def export(self, tensors: Sequence[Tensor]) -> list[QuantisedTensor]:
+        """What the stream will hold of every tensor."""
+        return [
+            cast(TensorQuantiser, quantiser).export(tensor)
+            for quantiser, tensor in zip(self.quantisers, tensors, strict=True)
+        ]

@@ -1,0 +1,83 @@
+"""Networks that are videos: the published families and the table that names them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from nvcodec.errors import ConfigError, UnsupportedVersionError
+from nvcodec.media import ColourMode
+from nvcodec.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from nvcodec.models.base import VideoModel
+
+__all__ = ["MODELS", "ColourMode", "Family", "ModelConfig", "build", "config_class", "family"]
+
+
+class Family(NamedTuple):
+    """A row of the model table.
+
+    Attributes:
+        number: Its id in the bitstream.
+        module: Where its network is, imported when first needed, as it imports torch; its
+            configuration is in `<module>_config`.
+        model: Name of the network class; its configuration is `<model>Config`.
+        summary: One line for people.
+    """
+
+    number: int
+    module: str
+    model: str
+    summary: str
+
+
+# The numbers are part of the bitstream; never reuse one.
+MODELS: dict[str, Family] = {
+    "nerv": Family(
+        1, "nvcodec.models.nerv", "NeRV", "frame index to frame; everything is in the weights"
+    ),
+    "hnerv": Family(
+        2, "nvcodec.models.hnerv", "HNeRV", "a small embedding per frame, decoded by convolutions"
+    ),
+}
+
+
+def family(name: str) -> Family:
+    """The row of a model.
+
+    Raises:
+        ConfigError: If there is no such model.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"expected a model among {', '.join(MODELS)}, got {name!r}")
+    return MODELS[name]
+
+
+def name_of(number: int) -> str:
+    """The name of a model id of the bitstream.
+
+    Raises:
+        UnsupportedVersionError: If this release does not know it.
+    """
+    for name, row in MODELS.items():
+        if row.number == number:
+            return name
+    raise UnsupportedVersionError(
+        f"model id {number} is unknown to this release, which knows "
+        + ", ".join(f"{row.number} ({name})" for name, row in MODELS.items())
+    )
+
+
+def config_class(name: str) -> type[ModelConfig]:
+    """The configuration class of a model."""
+    row = family(name)
+    found: type[ModelConfig] = getattr(import_module(f"{row.module}_config"), f"{row.model}Config")
+    return found
+
+
+def build(name: str, config: ModelConfig) -> VideoModel:
+    """The network of a configuration, with fresh weights."""
+    row = family(name)
+    model: VideoModel = getattr(import_module(row.module), row.model)(config)
+    return model

@@ -1,0 +1,77 @@
+"""From a picture size to an embedding grid and upsampling strides.
+
+The papers pick strides by hand for a few sizes (5, 4, 4, 2, 2 for 640x1280 and so on). The search
+here reproduces those choices and gives every other size one of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations_with_replacement
+from math import log2, prod
+
+_LARGEST_STRIDE = 5
+_MOST_STAGES = 5
+# What one octave of deviation from the wanted grid area costs, as a share of padded samples.
+_AREA_WEIGHT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a small grid of embeddings becomes a picture.
+
+    Attributes:
+        grid: Height and width of the embedding grid.
+        strides: Upsampling factor of each stage, largest first.
+    """
+
+    grid: tuple[int, int]
+    strides: tuple[int, ...]
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the picture the stages produce; at least the wanted size."""
+        scale = prod(self.strides)
+        return self.grid[0] * scale, self.grid[1] * scale
+
+
+def grid_for(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[int, int]:
+    """Smallest grid whose upsampled picture covers `size`.
+
+    Args:
+        size: Height and width, samples.
+        strides: Upsampling factor of each stage.
+
+    Returns:
+        Height and width of the grid.
+    """
+    scale = prod(strides)
+    return -(-size[0] // scale), -(-size[1] // scale)
+
+
+@lru_cache(maxsize=64)
+def derive(size: tuple[int, int], area: int) -> Geometry:
+    """Grid and strides for a picture: near the wanted grid area, with little padding.
+
+    Args:
+        size: Height and width of the picture in samples, each at least 1.
+        area: Wanted number of grid positions (HNeRV: 8; NeRV: 144).
+
+    Returns:
+        The geometry of lowest cost; ties go to more stages, then to larger first strides. It
+        reproduces the published strides for 480x960, 640x1280, 720x1280, 960x1920 and 1080x1920.
+    """
+    best: tuple[tuple[float, int, list[int]], Geometry] | None = None
+    for stages in range(1, _MOST_STAGES + 1):
+        for strides in combinations_with_replacement(range(_LARGEST_STRIDE, 1, -1), stages):
+            geometry = Geometry(grid_for(size, strides), strides)
+            height, width = geometry.padded
+            padding = height * width / (size[0] * size[1])
+            deviation = abs(log2(prod(geometry.grid) / area))
+            cost = padding * (1 + _AREA_WEIGHT * deviation)
+            key = (round(cost, 6), -stages, [-stride for stride in strides])
+            if best is None or key < best[0]:
+                best = key, geometry
+    assert best is not None  # the loops above always run
+    return best[1]

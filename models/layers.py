@@ -1,0 +1,170 @@
+"""Blocks shared by several families: the upsampling stack, and ConvNeXt for encoders."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nvcodec.models.config import Layer
+from nvcodec.models.depthwise import depthwise
+from nvcodec.models.windows import Window, window_parts
+
+
+def depth_to_space(x: Tensor, scale: int) -> Tensor:
+    """Pixel shuffle whose channels are ordered phase first: (s, s, C) instead of (C, s, s).
+
+    Neighbouring channels stay neighbours in memory, so in channels-last layout the shuffle copies
+    whole pixels; the usual order gathers single values and takes several times as long.
+
+    Args:
+        x: Shape (B, s * s * C, H, W).
+        scale: Upsampling factor s.
+
+    Returns:
+        Shape (B, C, s * H, s * W), in channels-last layout.
+    """
+    if scale == 1:
+        return x
+    batch, channels, height, width = x.shape
+    depth = channels // scale**2
+    x = x.permute(0, 2, 3, 1).reshape(batch, height, width, scale, scale * depth)
+    x = x.transpose(2, 3).reshape(batch, height * scale, width * scale, depth)
+    return x.permute(0, 3, 1, 2)
+
+
+def phase_first(parameter: Tensor, scale: int) -> Tensor:
+    """Reorder the first axis from pixel-shuffle order (C, s, s) to phase-first order (s, s, C)."""
+    if scale == 1:
+        return parameter
+    rest = parameter.shape[1:]
+    return parameter.reshape(-1, scale**2, *rest).transpose(0, 1).reshape(-1, *rest)
+
+
+def fold_shuffle(weight: Tensor, scale: int) -> Tensor:
+    """A convolution behind a phase-first shuffle, as a convolution in front of one.
+
+    Args:
+        weight: Kernel of the convolution behind the shuffle, shape (O, C, k, k), k odd.
+        scale: Upsampling factor s of the shuffle.
+
+    Returns:
+        Kernel of shape (s * s * O, s * s * C, K, K) whose output, shuffled by s, is what shuffling
+        first would have given. It has more zeros than values, yet runs faster: the shuffled
+        tensor, s times s as large with a narrow output, is never made.
+    """
+    outputs, inputs, kernel, _ = weight.shape
+    reach = kernel // 2
+    cells = -(-reach // scale)
+    side = 2 * cells + 1
+    phases = []
+    for row in range(scale):
+        for column in range(scale):
+            # The kernel as this phase places it among the samples of side x side cells.
+            top, left = scale * cells + row - reach, scale * cells + column - reach
+            rest = scale * side - kernel
+            canvas = F.pad(weight, (left, rest - left, top, rest - top))
+            cut = canvas.view(outputs, inputs, side, scale, side, scale)
+            phases.append(cut.permute(0, 3, 5, 1, 2, 4))
+    return torch.cat(phases).flatten(1, 3)
+
+
+class UpsamplingStack(nn.Module):
+    """Convolutions with pixel shuffles between them, a head, and the output range of NeRV.
+
+    Parameters keep the shapes and the order of the published state dicts.
+
+    Args:
+        layers: Optional 1x1 stem (a first layer with `upscale` 1), stages, head.
+        activation: `"gelu"` or `"silu"`, applied after the stem and after every stage.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...], activation: str) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(layer.inputs, layer.outputs, layer.kernel) for layer in layers
+        )
+        self.upscales = [layer.upscale for layer in layers]
+        self.activation = activation
+        # Folding pays where the head behind the last shuffle is narrow and the shuffle small.
+        self.folds_head = self.upscales[-2] == 2
+
+    def kernels(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and biases as they are applied: phases first, the head folded."""
+        pairs = []
+        for convolution, scale in zip(self.convolutions, self.upscales, strict=True):
+            # Not get_parameter: while weights are quantised these are plain tensors.
+            weight, bias = (cast(Tensor, getattr(convolution, name)) for name in ("weight", "bias"))
+            pairs.append((phase_first(weight, scale), phase_first(bias, scale)))
+        if self.folds_head:
+            weight, bias = pairs[-1]
+            pairs[-1] = fold_shuffle(weight, 2), bias.repeat(4)
+        return pairs
+
+    def shuffles(self) -> list[int]:
+        """Upsampling factor behind each of `kernels()`: a folded head's shuffle comes last."""
+        if not self.folds_head:
+            return self.upscales
+        return [*self.upscales[:-2], 1, 2]
+
+    def forward(self, x: Tensor, window: Window | None = None) -> Tensor:
+        """Decode embeddings.
+
+        Args:
+            x: Shape (B, C, h, w).
+            window: The part of the picture to compute; all of it by default. The result is the
+                same as cropping the whole picture.
+
+        Returns:
+            Shape (B, channels, H, W), in [0, 1].
+        """
+        act = F.gelu if self.activation == "gelu" else F.silu
+        kernels, shuffles = self.kernels(), self.shuffles()
+        if window is not None:
+            parts = window_parts(window, x.shape[2:], kernels, shuffles)
+        for position, ((weight, bias), scale) in enumerate(zip(kernels, shuffles, strict=True)):
+            if window is None:
+                x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+            else:
+                x = F.conv2d(parts[position].crop(x), weight, bias)
+            if position + 1 < len(kernels):
+                x = act(x)
+            x = depth_to_space(x, scale)
+        if window is not None:
+            x = parts[-1].crop(x)
+        # In float32: near 1 a step of bfloat16 is a whole level of an 8-bit sample.
+        return torch.tanh(x.float()) * 0.5 + 0.5
+
+
+class ChannelsFirstNorm(nn.LayerNorm):
+    """Layer norm over the channels of a (B, C, H, W) tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each position over its channels."""
+        y: Tensor = super().forward(x.permute(0, 2, 3, 1))
+        return y.permute(0, 3, 1, 2)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise 7x7, norm, pointwise to four times the width and back, layer scale, residual.
+
+    Liu et al., "A ConvNet for the 2020s", figure 4.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.expand = nn.Linear(width, 4 * width)
+        self.project = nn.Linear(4 * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine features, shape (B, C, H, W) in and out."""
+        y = depthwise(x, self.depthwise.weight, cast(Tensor, self.depthwise.bias))
+        y = self.norm(y.permute(0, 2, 3, 1))
+        y = self.scale * self.project(F.gelu(self.expand(y)))
+        refined: Tensor = x + y.permute(0, 3, 1, 2)
+        return refined

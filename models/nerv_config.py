@@ -1,0 +1,154 @@
+"""Configuration of NeRV (Chen et al., NeurIPS 2021); the network is in `nerv.py`."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from math import prod
+
+from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models.config import (
+    Layer,
+    ModelConfig,
+    Recipe,
+    pack_stages,
+    stage_layers,
+    unpack_stages,
+)
+from nvcodec.models.geometry import derive
+
+_GRID_AREA = 144  # 9x16
+_BASE = 125  # hundredths
+_LEVELS = 40
+_HIDDEN = 512
+_NARROWEST = 96
+_SMALLEST_PUBLISHED = 26  # grid channels of NeRV-S
+_FIELDS = struct.Struct("<HBB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeRVConfig(ModelConfig):
+    """Configuration of NeRV; `widths[0]` is the number of channels on the grid.
+
+    Attributes:
+        hidden: Width of the hidden linear layer.
+        levels: Frequencies of the positional encoding, a sine and a cosine each.
+        base: Ratio of neighbouring frequencies, in hundredths (125 = 1.25).
+    """
+
+    recipe = Recipe(
+        learning_rate=5e-4,
+        betas=(0.5, 0.999),
+        batch=1,
+        warmup=0.2,
+        warmup_start=0.0,
+        loss="fusion6",
+    )
+
+    hidden: int = _HIDDEN
+    levels: int = _LEVELS
+    base: int = _BASE
+
+    def __post_init__(self) -> None:
+        """Check the fields of this family; see `ModelConfig`."""
+        super(NeRVConfig, self).__post_init__()
+        if not (1 <= self.hidden <= 65535 and 1 <= self.levels <= 255 and 1 <= self.base <= 255):
+            raise ConfigError(
+                f"got {self.hidden = }, {self.levels = }, {self.base = } out of range"
+            )
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Two linear layers, one 3x3 convolution per stage, the 1x1 head; see `ModelConfig`."""
+        hidden = Layer(2 * self.levels, self.hidden, 0, 1, (1, 1))
+        spread = Layer(self.hidden, self.widths[0] * prod(self.grid), 0, 1, (1, 1))
+        return (hidden, spread, *stage_layers(self, head_kernel=1))
+
+    def pack(self) -> bytes:
+        """The stages, then hidden width, levels and base."""
+        return pack_stages(self) + _FIELDS.pack(self.hidden, self.levels, self.base)
+
+    @classmethod
+    def unpack(
+        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NeRVConfig:
+        """Inverse of `pack`; see `ModelConfig`."""
+        fields, rest = unpack_stages(data, _FIELDS.size)
+        hidden, levels, base = _FIELDS.unpack(rest)
+        try:
+            return cls(
+                size=size,
+                frames=frames,
+                colour=colour,
+                hidden=hidden,
+                levels=levels,
+                base=base,
+                **fields,
+            )
+        except ConfigError as error:
+            raise BitstreamError(f"model configuration: {error}") from error
+
+    @classmethod
+    def published(
+        cls,
+        channels: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode = ColourMode.RGB,
+        hidden: int = _HIDDEN,
+        narrowest: int = _NARROWEST,
+    ) -> NeRVConfig:
+        """The paper's layer list: NeRV-S, M and L have 26, 58 and 112 grid channels.
+
+        The first stage keeps the width, each later one halves it, never below `narrowest`.
+        """
+        geometry = derive(colour.native_size(size), _GRID_AREA)
+        widths = [channels, channels]
+        for _ in geometry.strides[1:]:
+            widths.append(max(widths[-1] // 2, narrowest))
+        return cls(
+            size=size,
+            frames=frames,
+            colour=colour,
+            strides=geometry.strides,
+            kernels=(3,) * len(geometry.strides),
+            widths=tuple(widths),
+            hidden=hidden,
+        )
+
+    @classmethod
+    def from_budget(
+        cls, parameters: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NeRVConfig:
+        """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
+
+        See `ModelConfig`.
+        """
+
+        def scaled(sixteenths: int) -> NeRVConfig:
+            """NeRV-S at a multiple of its width, in sixteenths of a grid channel."""
+            channels = max(1, sixteenths // 16)
+            shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
+            return cls.published(
+                channels,
+                size=size,
+                frames=frames,
+                colour=colour,
+                hidden=max(8, round(_HIDDEN * shrink)),
+                narrowest=max(2, round(_NARROWEST * shrink)),
+            )
+
+        low, high = 1, 16 * 2048
+        if scaled(low).parameters > parameters:
+            raise ConfigError(
+                f"a budget of {parameters} parameters is too small for a picture of "
+                f"{size[1]}x{size[0]}: expected at least {scaled(low).parameters}"
+            )
+        while low + 1 < high:
+            middle = (low + high) // 2
+            if scaled(middle).parameters <= parameters:
+                low = middle
+            else:
+                high = middle
+        return scaled(low)

@@ -1,0 +1,118 @@
+"""Neural video codec: a video becomes a small network in a real file, and back.
+
+report = nvcodec.encode("clip.mp4", "clip.nvc")
+with nvcodec.open("clip.nvc") as video:
+    picture = video[17]                       # RGB, uint8, shape (H, W, 3)
+    later = video.frame_at(seconds=3.2)
+nvcodec.decode("clip.nvc", "clip.mkv")
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from nvcodec.codec import EncodeReport, decode, encode
+    from nvcodec.config import PRESETS, EncoderConfig, FitConfig
+    from nvcodec.decoder import Decoder
+    from nvcodec.encoder import Progress
+    from nvcodec.errors import (
+        BitstreamError,
+        ChecksumError,
+        ConfigError,
+        NvcodecError,
+        OutputExistsError,
+        TruncatedStreamError,
+        UnsupportedVersionError,
+        VideoError,
+    )
+    from nvcodec.inspection import StreamInfo, inspect
+    from nvcodec.measure import Comparison, compare
+    from nvcodec.media import ColourMode
+    from nvcodec.playback import Decoded
+
+__all__ = [
+    "PRESETS",
+    "BitstreamError",
+    "ChecksumError",
+    "ColourMode",
+    "Comparison",
+    "ConfigError",
+    "Decoded",
+    "Decoder",
+    "EncodeReport",
+    "EncoderConfig",
+    "FitConfig",
+    "NvcodecError",
+    "OutputExistsError",
+    "Progress",
+    "StreamInfo",
+    "TruncatedStreamError",
+    "UnsupportedVersionError",
+    "VideoError",
+    "compare",
+    "decode",
+    "encode",
+    "inspect",
+    "open",
+]
+
+# Imported when first used: torch takes seconds, and `info` needs none of it.
+_HOMES = {
+    "nvcodec.codec": ("EncodeReport", "decode", "encode"),
+    "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
+    "nvcodec.decoder": ("Decoder",),
+    "nvcodec.encoder": ("Progress",),
+    "nvcodec.errors": (
+        "BitstreamError",
+        "ChecksumError",
+        "ConfigError",
+        "NvcodecError",
+        "OutputExistsError",
+        "TruncatedStreamError",
+        "UnsupportedVersionError",
+        "VideoError",
+    ),
+    "nvcodec.inspection": ("StreamInfo", "inspect"),
+    "nvcodec.measure": ("Comparison", "compare"),
+    "nvcodec.media": ("ColourMode",),
+    "nvcodec.playback": ("Decoded",),
+}
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def open(source: str | os.PathLike[str] | bytes | BinaryIO, *, device: str = "auto") -> Decoder:
+    """Open an `.nvc` file for decoding.
+
+    Args:
+        source: Path, bytes, or binary file.
+        device: `"auto"` (CUDA where there is one), `"cpu"`, `"cuda"` or `"cuda:N"`.
+
+    Returns:
+        A `Decoder`: `len`, `[i]`, `[a:b]`, `[[3, 1, 4]]`, iteration, `frame_at(seconds)`.
+
+    Raises:
+        BitstreamError: If it is not an `.nvc` stream, or its header is damaged.
+        ConfigError: If the device is not there.
+    """
+    from nvcodec.decoder import Decoder
+
+    return Decoder(source, device=device)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'nvcodec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,160 @@
+"""The two verbs of the library: encode and decode, whole files in and out.
+
+`encode` reports what is on disk: its sizes are those of the file, and its quality is measured by
+another process that has only the source and the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nvcodec.config import EncoderConfig
+from nvcodec.encoder import Progress, encode_file
+from nvcodec.errors import NvcodecError
+from nvcodec.inspection import inspect
+from nvcodec.playback import decode_file
+
+decode = decode_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeReport:
+    """What an encode made, measured on the file. Field names are those of `encode --json`.
+
+    Attributes:
+        file: The file written.
+        bytes: Its size.
+        video_bytes: Without audio and subtitle tracks.
+        bpp: Bits of `video_bytes` per pixel.
+        frames: Number of frames.
+        width: Picture width, samples.
+        height: Picture height, samples.
+        fps: Nominal frames per second.
+        model: Name of the model family.
+        parameters: Stored values, over all segments.
+        macs_per_pixel: Multiply-accumulates of a decoded frame per pixel.
+        psnr_y: Luma, dB, mean over frames; None if quality was not measured, as all below.
+        psnr_u: Blue difference, dB.
+        psnr_v: Red difference, dB.
+        psnr_yuv: (6 Y + U + V) / 8, dB.
+        psnr_rgb: After converting both sides alike, dB.
+        ms_ssim: Of luma; None also for tiny pictures.
+        encode_seconds: Time to make the file, measuring excluded.
+        decode_seconds: Time to decode it in another process.
+        epochs: Passes over the frames.
+        device: Where networks were fitted.
+        seed: Of everything random.
+        segments: Number of segments.
+        warnings: What was lost or repaired, in plain words.
+    """
+
+    file: str
+    bytes: int
+    video_bytes: int
+    bpp: float
+    frames: int
+    width: int
+    height: int
+    fps: float
+    model: str
+    parameters: int
+    macs_per_pixel: float
+    psnr_y: float | None
+    psnr_u: float | None
+    psnr_v: float | None
+    psnr_yuv: float | None
+    psnr_rgb: float | None
+    ms_ssim: float | None
+    encode_seconds: float
+    decode_seconds: float | None
+    epochs: int
+    device: str
+    seed: int
+    segments: int
+    warnings: tuple[str, ...]
+
+
+def encode(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    config: EncoderConfig | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    measure: bool = True,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> EncodeReport:
+    """Encode a video and measure the file.
+
+    Args:
+        source: A video file, or a folder of images.
+        target: The `.nvc` file to write.
+        config: Settings; the defaults are those of the command line.
+        resume: Go on with an interrupted encode of the same video and settings.
+        overwrite: Replace an existing target, and discard an interrupted encode.
+        measure: Decode the file in another process and compare it with the source.
+        on_progress: Called after every epoch. What it raises ends the encode, resumably.
+
+    Returns:
+        Sizes of the file and, if measured, its quality.
+
+    Raises:
+        OutputExistsError: If the target, or an interrupted encode of it, exists.
+        ConfigError: If the settings cannot work, or do not match what is to be resumed.
+        VideoError: If the source cannot be read or the target not be written.
+    """
+    config = config or EncoderConfig()
+    made = encode_file(
+        source, target, config, resume=resume, overwrite=overwrite, on_progress=on_progress
+    )
+    info = inspect(made.path)
+    measured = _measured(Path(source), made.path, config) if measure else {}
+    return EncodeReport(
+        file=str(made.path),
+        bytes=info.bytes,
+        video_bytes=info.video_bytes,
+        bpp=info.bpp,
+        frames=info.frames,
+        width=info.video.width,
+        height=info.video.height,
+        fps=float(info.video.frame_rate),
+        model=info.model,
+        parameters=made.parameters,
+        macs_per_pixel=made.macs_per_pixel,
+        psnr_y=measured.get("psnr_y"),
+        psnr_u=measured.get("psnr_u"),
+        psnr_v=measured.get("psnr_v"),
+        psnr_yuv=measured.get("psnr_yuv"),
+        psnr_rgb=measured.get("psnr_rgb"),
+        ms_ssim=measured.get("ms_ssim"),
+        encode_seconds=made.seconds,
+        decode_seconds=measured.get("decode_seconds"),
+        epochs=made.epochs,
+        device=made.device,
+        seed=config.seed,
+        segments=made.segments,
+        warnings=made.warnings,
+    )
+
+
+def _measured(source: Path, target: Path, config: EncoderConfig) -> dict[str, Any]:
+    """Quality of a file, from a process that knows nothing of how it was made."""
+    command = [sys.executable, "-m", "nvcodec", "compare", "--json", "--device", config.device]
+    command += [str(source.resolve()), str(target.resolve())]
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if run.returncode:
+        raise NvcodecError(
+            f"{target} was written, but measuring it failed: {run.stderr.strip() or run.returncode}"
+        )
+    measured: dict[str, Any] = json.loads(run.stdout)
+    return measured

@@ -1,0 +1,140 @@
+"""Settings of an encode, with defaults and presets. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nvcodec.errors import ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models import family
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitConfig:
+    """How a segment is fitted.
+
+    Attributes:
+        epochs: Passes over the segment's frames in the float stage.
+        encoder_share: Share of those in which an encoder finds the latents (families that have
+            one); afterwards the latents are fitted themselves, at less work per step.
+        quantised_share: Further passes with everything quantised, as a share of `epochs`.
+        rate_weight: What one bit per stored value is worth, in nepers of the loss.
+        fineness: Root mean square of a weight in quantisation steps when the quantised stage
+            begins; a target size overrides it.
+        batch: Frames per step; None for the family's own.
+        patch: Fit on random squares of this side, in samples; None for full frames.
+        clip: Largest norm of the gradient.
+        compile_step: Compile the network for fitting with `torch.compile`: a minute or more of
+            waiting, then faster steps. Needs a C++ compiler on the CPU.
+    """
+
+    epochs: int = 120
+    encoder_share: float = 0.5
+    quantised_share: float = 0.25
+    rate_weight: float = 0.03
+    fineness: float = 6.0
+    batch: int | None = None
+    patch: int | None = None
+    clip: float = 1.0
+    compile_step: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        counts = (self.epochs, self.batch or 1, self.patch or 1)
+        if min(counts) < 1:
+            raise ConfigError(
+                f"expected at least 1, got {self.epochs = }, {self.batch = }, {self.patch = }"
+            )
+        if not (0 <= self.encoder_share <= 1 and 0 <= self.quantised_share <= 10):
+            raise ConfigError(
+                f"got {self.encoder_share = }, {self.quantised_share = } out of range"
+            )
+        if min(self.rate_weight, self.fineness, self.clip) <= 0:
+            raise ConfigError(
+                "expected positive numbers, got "
+                f"{self.rate_weight = }, {self.fineness = }, {self.clip = }"
+            )
+
+
+# Presets trade time only: each is a number of passes over the frames.
+PRESETS = {
+    "ultrafast": FitConfig(epochs=12),
+    "fast": FitConfig(epochs=40),
+    "medium": FitConfig(epochs=120),
+    "slow": FitConfig(epochs=300),
+    "placebo": FitConfig(epochs=1200),
+}
+DEFAULT_BPP = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """What `nvcodec.encode` may be told.
+
+    At most one of `size`, `bpp` and `parameters` decides how large the networks are; without any,
+    `bpp` is 0.1.
+
+    Attributes:
+        model: Name in the model table.
+        preset: Name in `PRESETS`.
+        epochs: Passes over the frames, instead of the preset's.
+        fit: Every detail of fitting, instead of the preset's.
+        colour: Native 4:2:0, or RGB as published.
+        size: Wanted bytes of the file, audio and subtitles excluded.
+        bpp: Wanted bits per pixel, audio and subtitles excluded.
+        parameters: Stored values per segment, latents included; the size follows.
+        time_limit: Seconds for the whole encode; shortens fits, never drops frames.
+        resize: Wanted (width, height).
+        frames: Which frames, by display order; start and stop, step 1.
+        segment: Most frames a segment may have; None to decide by picture size.
+        audio: Carry audio and subtitle tracks.
+        device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+        seed: Everything random follows from it.
+    """
+
+    model: str = "hnerv"
+    preset: str = "medium"
+    epochs: int | None = None
+    fit: FitConfig | None = None
+    colour: ColourMode = ColourMode.YUV420
+    size: int | None = None
+    bpp: float | None = None
+    parameters: int | None = None
+    time_limit: float | None = None
+    resize: tuple[int, int] | None = None
+    frames: slice | None = None
+    segment: int | None = None
+    audio: bool = True
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without a video.
+
+        Raises:
+            ConfigError: If a value is unknown or out of range, or settings exclude each other.
+        """
+        family(self.model)
+        if self.preset not in PRESETS:
+            raise ConfigError(f"expected a preset among {', '.join(PRESETS)}, got {self.preset!r}")
+        targets = {"size": self.size, "bpp": self.bpp, "parameters": self.parameters}
+        given = {name: value for name, value in targets.items() if value is not None}
+        if len(given) > 1:
+            raise ConfigError(f"expected one target, got {' and '.join(given)}")
+        limits = {**given, "epochs": self.epochs, "time limit": self.time_limit,
+                  "segment": self.segment}  # fmt: skip
+        for name, value in limits.items():
+            if value is not None and not value > 0:
+                raise ConfigError(f"expected a positive {name}, got {value}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"expected a seed from 0 to 2**63 - 1, got {self.seed}")
+
+    @property
+    def fitting(self) -> FitConfig:
+        """The fit's configuration after preset and overrides."""
+        chosen = self.fit or PRESETS[self.preset]
+        return replace(chosen, epochs=self.epochs) if self.epochs is not None else chosen

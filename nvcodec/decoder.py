@@ -1,0 +1,238 @@
+"""Reading an `.nvc` file as if it were a sequence of pictures.
+
+Any frame can be asked for in any order. A segment's network is built when one of its frames is
+first needed and kept for the next; nothing but the file is consulted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nvcodec.bitstream import Reader
+from nvcodec.device import choose_device, working_type
+from nvcodec.errors import BitstreamError
+from nvcodec.media import Frames, UInt8Array
+from nvcodec.models.inference import Synthesis
+from nvcodec.payload import segment_config, unpack_payload
+from nvcodec.samples import picture_planes
+from nvcodec.video.colour import rgb
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+# Networks kept ready. One serves playback; random access jumps between a few.
+_KEPT = 8
+# Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
+_BATCH_SAMPLES = 1 << 20
+# Values of the largest intermediate tensor; more is refused rather than attempted.
+_LARGEST_TENSOR = 1 << 30
+
+
+class Decoder:
+    """A `.nvc` file, open for decoding. Make one with `nvcodec.open`.
+
+    Indexing gives RGB pictures, `planes` the 8-bit 4:2:0 samples the file stands for. Frames are
+    numbered as in the file; those of a damaged or missing segment raise when asked for.
+
+    Args:
+        source: Path, bytes, or binary file.
+        device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+
+    Attributes:
+        reader: The container: header, tracks, segments, damage.
+        info: Size, rates and colour of the pictures.
+        device: Where networks are run.
+        warnings: Frames that were left out, in plain words.
+    """
+
+    def __init__(
+        self, source: str | os.PathLike[str] | bytes | BinaryIO, *, device: str = "auto"
+    ) -> None:
+        self.device = choose_device(device)
+        self.reader = Reader(source)
+        self.info = self.reader.header.video
+        self.warnings: list[str] = []
+        self._networks: OrderedDict[int, Synthesis] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Number of frames the file counts, up to its last readable segment."""
+        return self.reader.frame_count
+
+    @overload
+    def __getitem__(self, frames: int) -> UInt8Array: ...
+    @overload
+    def __getitem__(self, frames: slice | Sequence[int]) -> UInt8Array: ...
+    def __getitem__(self, frames: int | slice | Sequence[int]) -> UInt8Array:
+        """RGB pictures.
+
+        Args:
+            frames: A number (negative from the end), a slice, or a sequence of numbers in any
+                order, which are decoded in batches.
+
+        Returns:
+            uint8, shape (H, W, 3) for a number, (N, H, W, 3) otherwise.
+
+        Raises:
+            IndexError: If a frame is not in the file.
+            BitstreamError: If its segment is damaged.
+        """
+        if isinstance(frames, (int, np.integer)):
+            (picture,) = self[[int(frames)]]
+            return cast(UInt8Array, picture)
+        wanted = range(len(self))[frames] if isinstance(frames, slice) else frames
+        part = self.planes(wanted)
+        return rgb(part.y, part.u, part.v, self.info.colour)
+
+    def __iter__(self) -> Iterator[UInt8Array]:
+        """RGB pictures in order, shape (H, W, 3), decoded in batches."""
+        for part in self.frames():
+            yield from rgb(part.y, part.u, part.v, self.info.colour)
+
+    def frame_at(self, seconds: float | Fraction) -> UInt8Array:
+        """The RGB picture shown at a time on the video's clock, shape (H, W, 3).
+
+        Before the first frame it is the first, after the last frame the last.
+        """
+        return self[self.frame_number(seconds)]
+
+    def frame_number(self, seconds: float | Fraction) -> int:
+        """The number of the frame shown at a time; see `frame_at`."""
+        entry = self.reader.segment_at(seconds)
+        ticks = self.reader.segment(entry.index).pts
+        shown = bisect_right(ticks, Fraction(seconds) / self.info.time_base)
+        return entry.first_frame + max(shown - 1, 0)
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
+        """Consecutive frames in 8-bit 4:2:0, with their times, a batch at a time.
+
+        Segments that are missing or damaged are skipped; `warnings` and `reader.damage` tell which.
+
+        Args:
+            start: First frame number.
+            stop: Number after the last, None for the end.
+        """
+        stop = len(self) if stop is None else min(stop, len(self))
+        for entry in self.reader.segments:
+            first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
+            try:
+                batch = self._batch(entry.index) if first < last else 1
+                for begin in range(first, last, batch):
+                    yield self.planes(range(begin, min(begin + batch, last)))
+            except BitstreamError as error:
+                self._warn(f"frames {first}..{last - 1} are not decoded: {error}")
+
+    def planes(self, frames: Sequence[int]) -> Frames:
+        """Frames in 8-bit 4:2:0, in the order asked for.
+
+        Args:
+            frames: Frame numbers, negative from the end.
+
+        Returns:
+            Pictures, timestamps and durations. Timestamps increase only if the numbers do.
+
+        Raises:
+            IndexError: If a frame is not in the file.
+            BitstreamError: If its segment is damaged.
+        """
+        total = len(self)
+        numbers = np.array([n + total if n < 0 else n for n in frames], np.int64)
+        if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
+            raise IndexError(f"expected frame numbers in -{total}..{total - 1}, got {list(frames)}")
+        height, width = self.info.height, self.info.width
+        half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
+        out = Frames(
+            y=np.empty((len(numbers), height, width), np.uint8),
+            u=np.empty(half, np.uint8),
+            v=np.empty(half, np.uint8),
+            pts=np.empty(len(numbers), np.int64),
+            durations=np.empty(len(numbers), np.int64),
+        )
+        owners = [self.reader.segment_of(int(number)).index for number in numbers]
+        for index in dict.fromkeys(owners):
+            places = np.flatnonzero(np.array(owners) == index)
+            self._decode(index, numbers[places], places, out)
+        return out
+
+    def _decode(
+        self,
+        segment: int,
+        numbers: npt.NDArray[np.int64],
+        places: npt.NDArray[np.int64],
+        out: Frames,
+    ) -> None:
+        """Decode frames of one segment into their places."""
+        network = self._network(segment)
+        stored = self.reader.segment(segment)
+        local = numbers - stored.first_frame
+        out.pts[places] = np.array(stored.pts, np.int64)[local]
+        out.durations[places] = np.array(stored.durations, np.int64)[local]
+        batch = self._batch(segment)
+        for begin in range(0, len(local), batch):
+            chosen = torch.from_numpy(local[begin : begin + batch])
+            where = places[begin : begin + batch]
+            samples = network(chosen)
+            planes = picture_planes(samples, network.model.config, self.info.colour)
+            out.y[where], out.u[where], out.v[where] = planes
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+            logger.warning("%s", line)
+
+    def _batch(self, segment: int) -> int:
+        """Frames to decode at a time."""
+        height, width = self._network(segment).model.config.padded
+        return max(1, min(32, _BATCH_SAMPLES // (height * width)))
+
+    def _network(self, segment: int) -> Synthesis:
+        """The network of a segment, built if it is not at hand."""
+        if segment in self._networks:
+            self._networks.move_to_end(segment)
+            return self._networks[segment]
+        stored = self.reader.segment(segment)
+        if stored.predicted:
+            raise BitstreamError(
+                f"segment {segment} is predicted from the one before it, which this release does "
+                "not support; decode it with a later one"
+            )
+        config = segment_config(stored.payload, self.reader.header, stored.frames)
+        if config.largest_tensor > _LARGEST_TENSOR:
+            raise BitstreamError(
+                f"segment {segment}: its network needs a tensor of {config.largest_tensor} values "
+                f"for one frame; at most {_LARGEST_TENSOR} are allowed"
+            )
+        model = unpack_payload(stored.payload, self.reader.header, stored.frames)
+        network = Synthesis(model.to(self.device), working_type(self.device))
+        self._networks[segment] = network
+        if len(self._networks) > _KEPT:
+            self._networks.popitem(last=False)
+        return network
+
+    def close(self) -> None:
+        """Release the file and the networks."""
+        self._networks.clear()
+        self.reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,46 @@
+"""Where to compute, and in what precision."""
+
+from __future__ import annotations
+
+import torch
+
+from nvcodec.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of an option.
+
+    Args:
+        name: `"auto"` (CUDA where there is one), `"cpu"`, `"cuda"` or `"cuda:N"`.
+
+    Raises:
+        ConfigError: If the name is unknown or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"expected a device of auto, cpu or cuda, got {name!r}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"expected a device of auto, cpu or cuda, got {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"{name}: this torch ({torch.__version__}) sees {torch.cuda.device_count()} CUDA "
+            "devices; use --device cpu, or install a CUDA build of torch"
+        )
+    return device
+
+
+def working_type(device: torch.device) -> torch.dtype:
+    """The type convolutions run in: bfloat16 where the hardware multiplies it, else float32.
+
+    Emulated bfloat16 would be slower than float32, hence the look at the processor.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.float32
+    capability = torch.backends.cpu.get_cpu_capability()
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: capability == "AVX512")
+    return torch.bfloat16 if native() else torch.float32

@@ -1,0 +1,341 @@
+"""Fitting one segment: a network, first as floats, then as what the stream will hold of it.
+
+    float stage       weights (and the encoder that finds the latents) against the pictures
+    quantised stage   weights, latents and steps on their grids, against pictures and bits
+
+Owns the loop; what a model computes, how numbers are quantised and what is minimised are
+elsewhere. Nothing here knows a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from math import ceil, log10
+
+import torch
+from torch import Tensor, nn
+
+from nvcodec.config import FitConfig
+from nvcodec.device import working_type
+from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.guard import Guard
+from nvcodec.models.base import VideoModel
+from nvcodec.models.windows import Window
+from nvcodec.objective import distortion
+from nvcodec.pace import Pace, Schedule
+from nvcodec.stages import FloatStage, Group, QuantisedStage, Stage
+
+logger = logging.getLogger(__name__)
+
+# The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
+_QUANTISED_RATE = 0.5
+_QUANTISED_WARMUP = 0.05
+# How fast the weight of the rate follows a missed target: over the last epoch's worth of steps an
+# estimate twice the target makes it this many times larger (a power of two).
+_CONTROL = 2.0
+# Which share of the excess each step takes off by coarser quantisation, at once.
+_CONTROL_STEPS = 0.1
+_CONTROL_RANGE = 64.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitProgress:
+    """Where a fit stands, after an epoch.
+
+    Attributes:
+        stage: `"float"` or `"quantised"`.
+        epoch: Epochs done, over both stages.
+        epochs: Epochs planned, over both stages.
+        psnr: Of the epoch's outputs in the model's colour, dB, before rounding to 8 bits.
+        bits: Estimated size of the segment; None in the float stage.
+        seconds: Since the fit began.
+        remaining: Expected seconds to its end.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    psnr: float
+    bits: float | None
+    seconds: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """The outcome of a fit.
+
+    Attributes:
+        tensors: What the stream is to hold, in the order of `config.tensors()`.
+        float_psnr: PSNR at the end of the float stage, dB, as in `FitProgress`.
+        psnr: PSNR at the end.
+        bits: Estimated size.
+        epochs: Epochs done.
+        recoveries: How often a collapse was undone.
+    """
+
+    tensors: list[QuantisedTensor]
+    float_psnr: float
+    psnr: float
+    bits: float
+    epochs: int
+    recoveries: int
+
+
+def fit(
+    model: VideoModel,
+    samples: Tensor,
+    config: FitConfig,
+    *,
+    seed: int,
+    target_bits: float | None = None,
+    seconds: float | None = None,
+    on_progress: Callable[[FitProgress], None] | None = None,
+) -> Fit:
+    """Fit a model to a segment.
+
+    Args:
+        model: With fresh weights, on the device to compute on; left in its fitted state.
+        samples: uint8, shape (T, channels, H, W) on the model's padded grid.
+        config: How long and how.
+        seed: Of the encoder's weights and the order of frames.
+        target_bits: Wanted size of what the stream is to hold; None leaves it to the
+            configuration's rate weight.
+        seconds: Time allowed, None for no limit; at least one step per stage is taken.
+        on_progress: Called after every epoch. An exception it raises ends the fit.
+
+    Returns:
+        What the stream is to hold.
+    """
+    loop = _Loop(
+        model,
+        samples,
+        config,
+        seed=seed,
+        target_bits=target_bits,
+        seconds=seconds,
+        on_progress=on_progress,
+    )
+    return loop.run()
+
+
+class _Loop:
+    """The state that both stages share."""
+
+    def __init__(
+        self,
+        model: VideoModel,
+        samples: Tensor,
+        config: FitConfig,
+        *,
+        seed: int,
+        target_bits: float | None,
+        seconds: float | None,
+        on_progress: Callable[[FitProgress], None] | None,
+    ) -> None:
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
+        self.samples = samples.to(self.device)
+        self.target_bits = target_bits
+        self.rate_weight = config.rate_weight
+        self.seconds = seconds
+        self.on_progress = on_progress
+        self.recipe = model.config.recipe
+        self.batch = config.batch or self.recipe.batch
+        self.order = torch.Generator().manual_seed(seed)
+        self.began = time.monotonic()
+        self.epoch = 0
+        self.recoveries = 0
+        self.quantised_epochs = max(1, ceil(config.epochs * config.quantised_share))
+        self.epochs = config.epochs + self.quantised_epochs
+        self.steps_per_epoch = -(-len(samples) // self.batch)
+
+    def run(self) -> Fit:
+        """Both stages."""
+        # The encoder's weights come from the seed too, without touching the global generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**31, (), generator=self.order)))
+            encoder = self.model.fit_encoder()
+        if encoder is not None:
+            encoder.to(self.device)
+        if self.config.compile_step:
+            self.model.stack.compile()
+            if encoder is not None:
+                encoder.compile()
+        float_psnr = self._float_stages(encoder)
+        stage = QuantisedStage(self.model, self.config, self.target_bits)
+        schedule = Schedule(_QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0)
+        pace = self._pace(self.quantised_epochs, 1.0)
+        psnr, bits = self._stage(stage, pace, schedule)
+        return Fit(
+            tensors=stage.export(),
+            float_psnr=float_psnr,
+            psnr=psnr,
+            bits=bits,
+            epochs=self.epoch,
+            recoveries=self.recoveries,
+        )
+
+    def _float_stages(self, encoder: nn.Module | None) -> float:
+        """With the encoder, then without it; one schedule over both. PSNR at the end."""
+        recipe, epochs = self.recipe, self.config.epochs
+        schedule = Schedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
+        psnr = float("nan")
+        with_encoder = 0
+        if encoder is not None:
+            with_encoder = max(1, round(epochs * self.config.encoder_share))
+            pace = self._pace(with_encoder, with_encoder / self.epochs)
+            part = schedule.part(0.0, with_encoder / epochs)
+            psnr, _ = self._stage(FloatStage(self.model, encoder), pace, part)
+            self._keep_latents(encoder)
+        if with_encoder < epochs:
+            rest = epochs - with_encoder
+            pace = self._pace(rest, rest / (rest + self.quantised_epochs))
+            part = schedule.part(with_encoder / epochs, 1.0)
+            psnr, _ = self._stage(FloatStage(self.model, None), pace, part)
+        return psnr
+
+    def _pace(self, epochs: int, share: float) -> Pace:
+        """The pace of a stage that may take a share of the time that is left."""
+        left = None
+        if self.seconds is not None:
+            left = max(self.seconds - (time.monotonic() - self.began), 0.0) * share
+        return Pace(epochs * self.steps_per_epoch, left)
+
+    def _stage(self, stage: Stage, pace: Pace, schedule: Schedule) -> tuple[float, float]:
+        """Run one stage; PSNR and estimated bits of its last epoch."""
+        groups = stage.groups(pace.steps)
+        peaks = [group.peak or schedule.peak for group in groups]
+        parameters = [tensor for group in groups for tensor in group.parameters]
+        optimiser = self._optimiser(groups)
+        guard = Guard(parameters)
+        psnr = bits = float("nan")
+        while not pace.finished():
+            totals = torch.zeros(3, device=self.device)
+            batches = 0
+            for index in self._batches():
+                shape = schedule.at(pace.fraction) * guard.rate_scale
+                for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                    group["lr"] = shape * peak
+                totals += self._step(stage, optimiser, parameters, index)
+                batches += 1
+                pace.step += 1
+                if pace.finished():
+                    break
+            self.epoch += 1
+            objective, error, size = (totals / batches).tolist()
+            if guard.judge(objective, error):
+                optimiser = self._optimiser(groups)
+                self.recoveries += 1
+                continue
+            psnr, bits = -10 * log10(max(error, 1e-12)), size
+            stage.between_epochs()
+            self._report(stage.name, pace, psnr, bits)
+        guard.finish()
+        return psnr, bits
+
+    def _step(
+        self,
+        stage: Stage,
+        optimiser: torch.optim.Optimizer,
+        parameters: list[Tensor],
+        index: Tensor,
+    ) -> Tensor:
+        """One step; its objective, squared error and bits."""
+        levels = self.samples[index]
+        window = self._window()
+        with self._autocast():
+            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+            output, bits = stage.predict(index, inputs, window)
+        height, width = self.model.config.native_size
+        if window is None:
+            target, output = levels[:, :, :height, :width], output[:, :, :height, :width]
+        else:
+            target = levels[:, :, window.top : window.bottom, window.left : window.right]
+        target = target.float().mul_(1 / 255)
+        loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss)
+        objective = loss
+        if bits is not None:
+            # A bit per stored value is worth `rate_weight` nepers of the loss, whatever its scale.
+            rate = bits / self.model.config.parameters
+            objective = loss.log() + self.rate_weight * rate
+        optimiser.zero_grad(set_to_none=True)
+        objective.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
+        optimiser.step()
+        if bits is None:
+            size = torch.zeros((), device=self.device)
+        else:
+            size = bits.detach()
+            self._control(stage, float(size))
+        return torch.stack([objective.detach(), error.detach(), size])
+
+    def _window(self) -> Window | None:
+        """A random square inside the picture, if the fit works on patches."""
+        height, width = self.model.config.native_size
+        side = self.config.patch
+        if side is None or (side >= height and side >= width):
+            return None
+        corner = []
+        for length in (height, width):
+            room = max(length - side, 0)
+            corner.append(int(torch.randint(room + 1, (), generator=self.order)))
+        top, left = corner
+        return Window(top, left, min(top + side, height), min(left + side, width))
+
+    def _control(self, stage: Stage, bits: float) -> None:
+        """Move steps, and the weight of the rate, towards what makes the size the wanted one."""
+        if self.target_bits is None or not isinstance(stage, QuantisedStage):
+            return
+        excess = (bits - self.target_bits) / self.model.config.parameters
+        stage.quantiser.coarsen(_CONTROL_STEPS * excess)
+        power = _CONTROL / self.steps_per_epoch
+        weight = self.rate_weight * (bits / self.target_bits) ** power
+        middle = self.config.rate_weight
+        self.rate_weight = min(max(weight, middle / _CONTROL_RANGE), middle * _CONTROL_RANGE)
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Frame numbers of an epoch's batches, in random order."""
+        order = torch.randperm(len(self.samples), generator=self.order)
+        for index in order.split(self.batch):  # type: ignore[no-untyped-call]
+            yield index.to(self.device)
+
+    def _optimiser(self, groups: list[Group]) -> torch.optim.Optimizer:
+        fresh = [{"params": group.parameters} for group in groups]
+        return torch.optim.Adam(fresh, lr=0.0, betas=self.recipe.betas, fused=True)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        dtype = working_type(self.device)
+        if dtype is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype)
+
+    @torch.no_grad()
+    def _keep_latents(self, encoder: nn.Module) -> None:
+        """Store what the encoder makes of every frame; from here on the latents are parameters."""
+        (latent,) = self.model.latents.values()
+        for index in torch.arange(len(self.samples)).split(self.batch):  # type: ignore[no-untyped-call]
+            inputs = self.samples[index.to(self.device)].float() / 255
+            latent[index] = encoder(inputs)
+
+    def _report(self, stage: str, pace: Pace, psnr: float, bits: float) -> None:
+        if self.on_progress is None:
+            return
+        remaining = pace.remaining
+        if stage == "float":
+            remaining += pace.elapsed / max(pace.fraction, 1e-9) * self.config.quantised_share
+        self.on_progress(
+            FitProgress(
+                stage=stage,
+                epoch=self.epoch,
+                epochs=self.epochs,
+                psnr=psnr,
+                bits=bits if stage == "quantised" else None,
+                seconds=time.monotonic() - self.began,
+                remaining=remaining,
+            )
+        )

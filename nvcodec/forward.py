@@ -1,0 +1,138 @@
+"""Reads an `.nvc` stream front to back without seeking, as from a pipe.
+
+Owns the strict reading order: the first thing that is wrong ends it. Random access and what can be
+saved of damaged files are `nvcodec.bitstream.Reader`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from nvcodec.errors import ChecksumError, TruncatedStreamError
+from nvcodec.layout import check_header_framing, check_preamble, refuse_unknown
+from nvcodec.sections import (
+    END,
+    HEADER,
+    INDEX,
+    METADATA,
+    PACKETS,
+    SEGMENT,
+    TRACK,
+    Header,
+    Metadata,
+    PacketsSection,
+    TrackSection,
+    read_header,
+    read_metadata,
+    read_packets,
+    read_track,
+)
+from nvcodec.timeline import Segment, read_end, read_index, read_segment
+from nvcodec.wire import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, Cursor, framing
+
+_CHUNK = 2**20
+
+
+def read_forward(
+    file: BinaryIO,
+) -> Iterator[Header | Metadata | TrackSection | PacketsSection | Segment]:
+    """The sections of a stream in file order, without seeking.
+
+    Holds one section at a time. Tracks come before their packets, and packets before the segment
+    during which they play. Index, end and unknown optional sections are checked and not passed on.
+    Nothing after the end section is read.
+
+    Args:
+        file: Binary file, at the first byte of the stream.
+
+    Raises:
+        TruncatedStreamError: If the stream stops before its end section.
+        ChecksumError: If a section is damaged.
+        UnsupportedVersionError: If the major version, or a critical section, is unknown.
+        BitstreamError: If the stream is malformed.
+    """
+    preamble = _read_up_to(file, len(PREAMBLE))
+    check_preamble(preamble)
+    cursor = _next_section(file, len(PREAMBLE), before=preamble)
+    yield read_header(cursor)
+    tracks = frames = 0
+    last_start: int | None = None
+    while cursor.section != END:
+        start, previous = cursor.end + CRC_SIZE, cursor.section
+        cursor = _next_section(file, start)
+        kind = cursor.section
+        if previous == INDEX and kind != END:
+            raise cursor.error(f"the end section expected after the index, got {kind}", start)
+        if kind == TRACK:
+            track = read_track(cursor)
+            if track.index != tracks:
+                raise cursor.error(f"track {tracks} expected, got {track.index}", start)
+            tracks += 1
+            yield track
+        elif kind == METADATA:
+            yield read_metadata(cursor)
+        elif kind == PACKETS:
+            yield read_packets(cursor)
+        elif kind == SEGMENT:
+            segment = read_segment(cursor)
+            if segment.first_frame != frames:
+                raise cursor.error(f"frame {frames} expected, got {segment.first_frame}", start)
+            if last_start is not None and segment.pts[0] <= last_start:
+                raise cursor.error("the segment does not start after the one before it", start)
+            frames += segment.frames
+            last_start = segment.pts[0]
+            yield segment
+        elif kind == INDEX:
+            read_index(cursor)
+        elif kind == END:
+            read_end(cursor)
+        elif kind == HEADER:
+            raise cursor.error("a second header", start)
+        else:
+            refuse_unknown(kind, start)
+
+
+def _next_section(file: BinaryIO, offset: int, *, before: bytes = b"") -> Cursor:
+    """The payload of the next section, checked.
+
+    Args:
+        file: At the start of the section.
+        offset: Where that is, for errors.
+        before: The preamble if the section must be the header, whose CRC covers it.
+    """
+    head = _read_up_to(file, TYPE_SIZE + 1)
+    while TYPE_SIZE < len(head) < MAX_FRAMING and head[-1] & 0x80:
+        byte = _read_up_to(file, 1)
+        if not byte:
+            break
+        head += byte
+    found = framing(head, offset)
+    if before:
+        check_header_framing(found)
+    body = _read_up_to(file, found.payload_size + CRC_SIZE)
+    if len(body) < found.payload_size + CRC_SIZE:
+        raise TruncatedStreamError(
+            f"{found.kind} section, byte {offset}: ends at byte {found.end}, "
+            f"the stream at byte {offset + len(head) + len(body)}"
+        )
+    payload, stored = body[:-CRC_SIZE], int.from_bytes(body[-CRC_SIZE:], "little")
+    crc = zlib.crc32(payload, zlib.crc32(before + head))
+    if crc != stored:
+        raise ChecksumError(
+            f"{found.kind} section, byte {offset}: CRC-32 is {crc:08x}, the stream says {stored:08x}"
+        )
+    return Cursor(payload, section=found.kind, offset=found.payload_offset)
+
+
+def _read_up_to(file: BinaryIO, count: int) -> bytes:
+    """`count` bytes, fewer only at the end; memory follows what arrives, not what is promised."""
+    parts: list[bytes] = []
+    while count:
+        part = file.read(min(count, _CHUNK))
+        if not part:
+            break
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

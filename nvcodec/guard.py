@@ -1,0 +1,82 @@
+"""Keeping the best state of a fit, and coming back to it when the fit goes wrong.
+
+Fits of this kind collapse now and then: a step too far, and every frame turns grey. A collapsed fit
+does not recover by itself, so the last good state is restored and the learning rate halved.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+# A squared error this many times the best seen is a collapse, not noise (3 dB).
+_COLLAPSE = 2.0
+
+
+class Guard:
+    """Watches one stage of a fit.
+
+    Args:
+        parameters: What the stage optimises; restored in place.
+
+    Attributes:
+        rate_scale: Factor for the learning rate, halved by every recovery.
+        recoveries: How often the best state was restored.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._parameters = list(parameters)
+        self._best: list[Tensor] = [p.detach().clone() for p in self._parameters]
+        self._objective = float("inf")
+        self._error = float("inf")
+        self._current = float("inf")
+        self.rate_scale = 1.0
+        self.recoveries = 0
+
+    @torch.no_grad()
+    def judge(self, objective: float, error: float) -> bool:
+        """Take stock after an epoch.
+
+        Args:
+            objective: Mean of what is minimised, over the epoch.
+            error: Mean squared error over the epoch.
+
+        Returns:
+            True if the best state was restored; the optimiser's moments are then stale.
+        """
+        if not (isfinite(objective) and isfinite(error)) or error > _COLLAPSE * self._error:
+            self.restore()
+            self.rate_scale /= 2
+            self.recoveries += 1
+            logger.warning(
+                "the fit collapsed (squared error %.3g after %.3g); back to its best state at "
+                "%g of the learning rate",
+                error,
+                self._error,
+                self.rate_scale,
+            )
+            return True
+        self._current = objective
+        if objective <= self._objective:
+            self._objective, self._error = objective, min(error, self._error)
+            for kept, parameter in zip(self._best, self._parameters, strict=True):
+                kept.copy_(parameter)
+        return False
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put the best state back."""
+        for kept, parameter in zip(self._best, self._parameters, strict=True):
+            parameter.copy_(kept)
+        self._current = self._objective
+
+    def finish(self) -> None:
+        """End the stage in its best state."""
+        if self._current > self._objective:
+            self.restore()

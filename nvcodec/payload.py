@@ -1,0 +1,92 @@
+"""A fitted network as the payload of a segment, and back.
+
+    length of the configuration (1 or 2 bytes, 0 = the stream header's), configuration, tensors
+
+The only place where networks and bytes meet: the container never sees a tensor, the entropy coder
+never sees a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nvcodec.bitstream import Header
+from nvcodec.entropy.numbers import ByteCursor, pack_varint
+from nvcodec.entropy.quantisation import dequantise
+from nvcodec.entropy.tensors import QuantisedTensor, decode_tensors, encode_tensors
+from nvcodec.errors import TruncatedStreamError
+from nvcodec.models import build, config_class, name_of
+from nvcodec.models.base import VideoModel
+from nvcodec.models.config import ModelConfig
+
+
+def pack_payload(tensors: Sequence[QuantisedTensor], config: ModelConfig, header: Header) -> bytes:
+    """The payload of a segment.
+
+    Args:
+        tensors: In the order of `config.tensors()`.
+        config: The network's configuration.
+        header: The stream's header; a configuration equal to its own is not repeated.
+    """
+    own = config.pack()
+    repeated = b"" if own == header.configuration else own
+    return pack_varint(len(repeated)) + repeated + encode_tensors(tensors, config.tensors())
+
+
+def header_config(header: Header, frames: int) -> ModelConfig:
+    """The configuration of a stream's header, for a segment of so many frames.
+
+    Raises:
+        UnsupportedVersionError: If the model is unknown.
+        BitstreamError: If the configuration is malformed.
+    """
+    return _config(header, header.configuration, frames)
+
+
+def segment_config(payload: bytes, header: Header, frames: int) -> ModelConfig:
+    """The configuration of one segment's network.
+
+    Raises:
+        UnsupportedVersionError: If the model is unknown.
+        BitstreamError: If the payload is malformed.
+    """
+    return _split(payload, header, frames)[0]
+
+
+def unpack_payload(payload: bytes, header: Header, frames: int) -> VideoModel:
+    """The network of a segment, on the CPU, in evaluation mode.
+
+    Args:
+        payload: What `pack_payload` made.
+        header: The stream's header.
+        frames: Frames in the segment.
+
+    Raises:
+        UnsupportedVersionError: If the model is unknown.
+        BitstreamError: If the payload is malformed.
+    """
+    config, rest = _split(payload, header, frames)
+    specs = config.tensors()
+    tensors = decode_tensors(rest, specs)
+    model = build(name_of(header.model), config)
+    model.load([dequantise(tensor, spec) for tensor, spec in zip(tensors, specs, strict=True)])
+    return model.eval().requires_grad_(False)
+
+
+def _split(payload: bytes, header: Header, frames: int) -> tuple[ModelConfig, bytes]:
+    cursor = ByteCursor(payload)
+    size = cursor.varint()
+    start = cursor.position
+    if start + size > len(payload):
+        raise TruncatedStreamError(
+            f"segment payload: its configuration ends at byte {start + size}, the payload at "
+            f"{len(payload)}"
+        )
+    own = payload[start : start + size] or header.configuration
+    return _config(header, own, frames), payload[start + size :]
+
+
+def _config(header: Header, packed: bytes, frames: int) -> ModelConfig:
+    size = (header.video.height, header.video.width)
+    family = config_class(name_of(header.model))
+    return family.unpack(packed, size=size, frames=frames, colour=header.colour_mode)

@@ -1,0 +1,71 @@
+"""Progress bars on stderr."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from nvcodec.encoder import Progress
+
+
+class _Bar:
+    """A bar that goes away when its block ends, and does nothing when invisible."""
+
+    def __init__(self, *, visible: bool) -> None:
+        form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+        self._bar = tqdm(disable=not visible, leave=False, dynamic_ncols=True, bar_format=form)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def _show(self, done: int, total: int, left: str, right: str) -> None:
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.set_description_str(left, refresh=False)
+        self._bar.set_postfix_str(right)
+
+
+class EncodeBar(_Bar):
+    """Segment, epoch, PSNR, estimated bits per pixel, time to go."""
+
+    def update(self, progress: Progress) -> None:
+        """Show where an encode stands."""
+        fit = progress.fit
+        of = f"/{progress.segments}" if progress.segments else ""
+        rate = f", {progress.bpp:.4f} bpp" if progress.bpp is not None else ""
+        rest = f", {_span(progress.remaining)} to go" if progress.remaining is not None else ""
+        self._show(
+            fit.epoch,
+            fit.epochs,
+            f"segment {progress.segment + 1}{of}, {fit.stage} epoch {fit.epoch}/{fit.epochs}",
+            f"{fit.psnr:.2f} dB{rate}{rest}",
+        )
+
+
+class DecodeBar(_Bar):
+    """Frames written."""
+
+    def update(self, done: int, total: int) -> None:
+        """Show how many frames are written."""
+        self._show(done, total, "decoding", f"{done}/{total} frames")
+
+
+def _span(seconds: float) -> str:
+    """Seconds as 2h05m, 3m20s or 12s."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"

@@ -1,0 +1,70 @@
+"""Pictures as a model sees them, and back: 8-bit planes on one side, model samples on the other.
+
+A model works in RGB, or natively in 4:2:0 with six channels at half resolution: four luma phases,
+then U and V. Its grid may be larger than the picture; the margin repeats the border.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nvcodec.media import Colour, ColourMode, Frames, UInt8Array
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.layers import depth_to_space
+from nvcodec.video import colour as conversion
+
+Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
+
+
+def model_samples(frames: Frames, config: ModelConfig, colour: Colour) -> Tensor:
+    """What a model is fitted to.
+
+    Args:
+        frames: T pictures of the configuration's size.
+        config: Decides colour mode and padding.
+        colour: How the pictures' samples map to light; used for RGB only.
+
+    Returns:
+        uint8, shape (T, channels, H, W) on the padded grid, in channels-last layout.
+    """
+    height, width = config.padded
+    if config.colour is ColourMode.RGB:
+        picture = torch.from_numpy(conversion.rgb(frames.y, frames.u, frames.v, colour))
+        return _padded(picture.permute(0, 3, 1, 2), height, width)
+    luma = _padded(torch.from_numpy(frames.y)[:, None], 2 * height, 2 * width)
+    chroma = torch.from_numpy(np.stack([frames.u, frames.v], axis=1))
+    samples = torch.cat([F.pixel_unshuffle(luma, 2), _padded(chroma, height, width)], dim=1)
+    return samples.contiguous(memory_format=torch.channels_last)
+
+
+def picture_planes(samples: Tensor, config: ModelConfig, colour: Colour) -> Planes:
+    """8-bit pictures from what a model made.
+
+    Args:
+        samples: `VideoModel.planes`: (B, channels, H, W) in [0, 1], cropped to the picture.
+        config: The model's configuration.
+        colour: How the pictures' samples are to map to light; used for RGB only.
+
+    Returns:
+        Planes y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)), uint8, rounded to nearest.
+    """
+    levels = (samples * 255).round_().clamp_(0, 255).to(torch.uint8)
+    if config.colour is ColourMode.RGB:
+        return conversion.yuv420(levels.permute(0, 2, 3, 1).cpu().numpy(), colour)
+    height, width = config.size
+    luma = depth_to_space(levels[:, :4], 2)[:, 0, :height, :width]
+    planes = (luma, levels[:, 4], levels[:, 5])
+    y, u, v = (np.ascontiguousarray(plane.cpu().numpy()) for plane in planes)
+    return y, u, v
+
+
+def _padded(samples: Tensor, height: int, width: int) -> Tensor:
+    """Repeat the last row and column up to a size, in channels-last layout."""
+    rows = torch.arange(height).clamp_max(samples.shape[2] - 1)
+    columns = torch.arange(width).clamp_max(samples.shape[3] - 1)
+    if (height, width) != tuple(samples.shape[2:]):
+        samples = samples[:, :, rows][:, :, :, columns]
+    return samples.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,368 @@
+"""What the sections of an `.nvc` file say, apart from pictures: header, tracks, packets, metadata.
+
+Owns the layout of these payloads, both ways. Framing and checksums are `nvcodec.wire`, segments and
+the index `nvcodec.timeline`. The format is `docs/bitstream.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from nvcodec.errors import ConfigError, UnsupportedVersionError
+from nvcodec.media import Colour, ColourMode, Packet, Track, VideoInfo
+from nvcodec.wire import MAX_TICKS, Cursor, Payload
+
+HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
+SEGMENT, INDEX, END = "SEGM", "indx", "DONE"
+KNOWN = frozenset({HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END})
+
+MAX_SIDE = 65535
+MAX_PIXELS = 2**26
+MAX_TERM = 2**31 - 1
+"""Largest numerator or denominator of a fraction."""
+MAX_CONFIGURATION = 2**16 - 1
+MAX_HEADER = 2**17
+"""Largest HEAD payload, bytes: it is read before anything else is known about the file."""
+MAX_NAME = 255
+MAX_TEXT = 2**16 - 1
+MAX_PARAMETERS = 2**25
+MAX_TRACKS = 256
+MAX_SIDE_DATA = 255
+MAX_PACKETS = 2**16
+MAX_ENTRIES = 2**10
+PACKETS_TARGET = 2**20
+"""A writer starts another section once a packets section holds this many bytes."""
+
+# Part of the bitstream; never reuse a number.
+_TRACK_KINDS = {"audio": 1, "subtitle": 2}
+
+_KEYFRAME, _NO_PTS, _PTS, _DTS, _NO_DTS, _DURATION, _SIDE_DATA = (1 << bit for bit in range(7))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Everything a decoder must know before the first segment.
+
+    Attributes:
+        video: Size, rates and colour. Sides 1 to 65535, at most 2**26 pixels; fractions positive
+            with terms below 2**31; colour code points 0 to 255.
+        model: Id of the model family, 0 to 255; the table is `nvcodec.models`.
+        colour_mode: The samples the model makes.
+        configuration: What the model needs to build itself, at most 65535 bytes; opaque here.
+    """
+
+    video: VideoInfo
+    model: int
+    colour_mode: ColourMode = ColourMode.RGB
+    configuration: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSection:
+    """A track and the number by which its packets refer to it.
+
+    Attributes:
+        index: 0 for the first track, at most 255.
+        track: The track.
+    """
+
+    index: int
+    track: Track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketsSection:
+    """Consecutive packets of one track.
+
+    Attributes:
+        track: Number of the track.
+        packets: The packets, in the order of the source.
+    """
+
+    track: int
+    packets: tuple[Packet, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Free text about the file, for people; nothing in decoding depends on it.
+
+    Attributes:
+        entries: Key to value; keys at most 255 bytes of UTF-8, values at most 65535; at most
+            1024 of them.
+    """
+
+    entries: Mapping[str, str]
+
+
+def write_header(header: Header) -> bytes:
+    """The payload of a HEAD section.
+
+    Raises:
+        ConfigError: If a field is outside the range `Header` states.
+    """
+    out, video = Payload(HEADER), header.video
+    out.varint("width", video.width, 1, MAX_SIDE)
+    out.varint("height", video.height, 1, MAX_SIDE)
+    out.check("width x height", video.width * video.height, 1, MAX_PIXELS)
+    _write_fraction(out, "time base", video.time_base)
+    _write_fraction(out, "frame rate", video.frame_rate)
+    _write_fraction(out, "sample aspect ratio", video.sample_aspect_ratio)
+    out.u8("colour primaries", video.colour.primaries)
+    out.u8("transfer characteristics", video.colour.transfer)
+    out.u8("matrix coefficients", video.colour.matrix)
+    out.u8("full range", int(video.colour.full_range))
+    out.u8("model", header.model)
+    out.u8("colour mode", ColourMode(header.colour_mode))
+    out.sized("model configuration", header.configuration, MAX_CONFIGURATION)
+    return bytes(out)
+
+
+def read_header(cursor: Cursor) -> Header:
+    """The mirror of `write_header`; bytes after the last known field are left for later versions.
+
+    Raises:
+        BitstreamError: If a field is missing or out of range.
+        UnsupportedVersionError: If the colour mode is not one this release knows.
+    """
+    width = cursor.varint("width", 1, MAX_SIDE)
+    start = cursor.offset
+    height = cursor.varint("height", 1, MAX_SIDE)
+    if width * height > MAX_PIXELS:
+        raise cursor.error(
+            f"a picture has at most {MAX_PIXELS} pixels, got {width}x{height}", start
+        )
+    time_base = _read_fraction(cursor, "time base")
+    frame_rate = _read_fraction(cursor, "frame rate")
+    aspect = _read_fraction(cursor, "sample aspect ratio")
+    colour = Colour(
+        primaries=cursor.u8("colour primaries"),
+        transfer=cursor.u8("transfer characteristics"),
+        matrix=cursor.u8("matrix coefficients"),
+        full_range=bool(cursor.u8("full range", 0, 1)),
+    )
+    model = cursor.u8("model")
+    start = cursor.offset
+    mode = cursor.u8("colour mode")
+    if mode not in ColourMode.__members__.values():
+        raise UnsupportedVersionError(
+            f"{HEADER} section, byte {start}: colour mode {mode} is unknown, "
+            f"expected one of {[int(known) for known in ColourMode]}; a newer release may read it"
+        )
+    return Header(
+        video=VideoInfo(
+            width=width,
+            height=height,
+            time_base=time_base,
+            frame_rate=frame_rate,
+            sample_aspect_ratio=aspect,
+            colour=colour,
+        ),
+        model=model,
+        colour_mode=ColourMode(mode),
+        configuration=cursor.sized("model configuration", MAX_CONFIGURATION),
+    )
+
+
+def write_track(index: int, track: Track) -> bytes:
+    """The payload of a trak section.
+
+    Raises:
+        ConfigError: If a field does not fit the format: an unknown kind, a text that is too long.
+    """
+    if track.kind not in _TRACK_KINDS:
+        raise ConfigError(f"a track is one of {sorted(_TRACK_KINDS)}, got {track.kind!r}")
+    out = Payload(TRACK)
+    out.u8("track", index, 0, MAX_TRACKS - 1)
+    out.u8("kind", _TRACK_KINDS[track.kind])
+    out.text("codec", track.codec, MAX_NAME)
+    _write_fraction(out, "time base", track.time_base)
+    out.text("language", track.language, MAX_NAME)
+    out.text("title", track.title, MAX_TEXT)
+    out.varint("disposition", track.disposition, 0, 2**32 - 1)
+    out.sized("parameters", track.parameters, MAX_PARAMETERS)
+    return bytes(out)
+
+
+def read_track(cursor: Cursor) -> TrackSection:
+    """The mirror of `write_track`; bytes after the last known field are left for later versions.
+
+    Raises:
+        BitstreamError: If a field is missing or out of range.
+    """
+    names = {code: name for name, code in _TRACK_KINDS.items()}
+    index = cursor.u8("track")
+    return TrackSection(
+        index=index,
+        track=Track(
+            kind=names[cursor.u8("kind", 1, len(names))],
+            codec=cursor.text("codec", MAX_NAME),
+            time_base=_read_fraction(cursor, "time base"),
+            language=cursor.text("language", MAX_NAME),
+            title=cursor.text("title", MAX_TEXT),
+            disposition=cursor.varint("disposition", 0, 2**32 - 1),
+            parameters=cursor.sized("parameters", MAX_PARAMETERS),
+        ),
+    )
+
+
+def write_metadata(entries: Mapping[str, str]) -> bytes:
+    """The payload of a meta section.
+
+    Raises:
+        ConfigError: If a key or value is too long.
+    """
+    out = Payload(METADATA)
+    out.varint("entries", len(entries), 0, MAX_ENTRIES)
+    for key, value in entries.items():
+        out.text("key", key, MAX_NAME)
+        out.text("value", value, MAX_TEXT)
+    return bytes(out)
+
+
+def read_metadata(cursor: Cursor) -> Metadata:
+    """The mirror of `write_metadata`.
+
+    Raises:
+        BitstreamError: If the section is malformed or holds a key twice.
+    """
+    count = cursor.varint("entries", 0, min(MAX_ENTRIES, cursor.remaining // 2))
+    entries: dict[str, str] = {}
+    for _ in range(count):
+        start = cursor.offset
+        key = cursor.text("key", MAX_NAME)
+        if key in entries:
+            raise cursor.error(f"key {key!r} appears twice", start)
+        entries[key] = cursor.text("value", MAX_TEXT)
+    cursor.finish()
+    return Metadata(entries=entries)
+
+
+def write_packets(track: int, packets: Sequence[Packet]) -> Iterator[bytes]:
+    """The payloads of the pack sections for these packets, `MAX_PACKETS` or 1 MiB at a time.
+
+    Args:
+        track: Number of the track.
+        packets: In the order of the source; timestamps and durations below 2**61 in magnitude.
+
+    Raises:
+        ConfigError: If a field is outside the range the format allows.
+    """
+    start = 0
+    while start < len(packets):
+        # Counted first: the number of packets stands before them.
+        stop, size = start, 0
+        limit = min(len(packets), start + MAX_PACKETS)
+        while stop < limit and size < PACKETS_TARGET:
+            size += len(packets[stop].data)
+            stop += 1
+        out = Payload(PACKETS)
+        out.u8("track", track, 0, MAX_TRACKS - 1)
+        out.varint("packets", stop - start)
+        expected = duration = 0
+        for packet in packets[start:stop]:
+            expected = _write_packet(out, packet, expected, duration)
+            duration = packet.duration
+        yield bytes(out)
+        start = stop
+
+
+def read_packets(cursor: Cursor) -> PacketsSection:
+    """The mirror of `write_packets`, one section.
+
+    Raises:
+        BitstreamError: If the section is malformed.
+    """
+    track = cursor.u8("track")
+    # A packet takes two bytes at least: flags and size.
+    count = cursor.varint("packets", 0, min(MAX_PACKETS, cursor.remaining // 2))
+    packets: list[Packet] = []
+    expected = duration = 0
+    for _ in range(count):
+        packet, expected = _read_packet(cursor, expected, duration)
+        duration = packet.duration
+        packets.append(packet)
+    cursor.finish()
+    return PacketsSection(track=track, packets=tuple(packets))
+
+
+def _write_packet(out: Payload, packet: Packet, expected: int, duration: int) -> int:
+    """Append one packet; returns the timestamp expected of the next."""
+    pts, dts = packet.pts, packet.dts
+    # dts follows pts unless a flag says otherwise, also where both are absent.
+    flags = (
+        (_KEYFRAME if packet.keyframe else 0)
+        | (_NO_PTS if pts is None else _PTS if pts != expected else 0)
+        | (0 if dts == pts else _NO_DTS if dts is None else _DTS)
+        | (_DURATION if packet.duration != duration else 0)
+        | (_SIDE_DATA if packet.side_data else 0)
+    )
+    out.u8("packet flags", flags)
+    reference = expected
+    if pts is not None:
+        reference = out.check("pts", pts, -MAX_TICKS, MAX_TICKS)
+    if flags & _PTS:
+        out.signed("pts", reference - expected)
+    if dts is not None and flags & _DTS:
+        out.signed("dts", out.check("dts", dts, -MAX_TICKS, MAX_TICKS) - reference)
+    if flags & _DURATION:
+        out.varint("duration", packet.duration, 0, MAX_TICKS)
+    if flags & _SIDE_DATA:
+        out.varint("side data", len(packet.side_data), 1, MAX_SIDE_DATA)
+        for kind, data in packet.side_data:
+            out.varint("side data type", kind, 0, MAX_TERM)
+            out.sized("side data", data, MAX_TERM)
+    out.sized("packet", packet.data, MAX_TERM)
+    return _next_expected(pts, dts, expected, packet.duration)
+
+
+def _read_packet(cursor: Cursor, expected: int, duration: int) -> tuple[Packet, int]:
+    start = cursor.offset
+    flags = cursor.u8("packet flags", 0, 0x7F)
+    if (flags & _NO_PTS and flags & _PTS) or (flags & _NO_DTS and flags & _DTS):
+        raise cursor.error(f"packet flags {flags:#04x} contradict themselves", start)
+    pts: int | None = None
+    if not flags & _NO_PTS:
+        pts = expected + (cursor.signed("pts") if flags & _PTS else 0)
+    dts = pts
+    if flags & _NO_DTS:
+        dts = None
+    elif flags & _DTS:
+        dts = (expected if pts is None else pts) + cursor.signed("dts")
+    if max(abs(pts or 0), abs(dts or 0)) > MAX_TICKS:
+        raise cursor.error(f"packet times {pts} and {dts} are beyond {MAX_TICKS}", start)
+    if flags & _DURATION:
+        duration = cursor.varint("duration", 0, MAX_TICKS)
+    side_data: list[tuple[int, bytes]] = []
+    if flags & _SIDE_DATA:
+        for _ in range(cursor.varint("side data", 1, MAX_SIDE_DATA)):
+            kind = cursor.varint("side data type", 0, MAX_TERM)
+            side_data.append((kind, cursor.sized("side data", MAX_TERM)))
+    packet = Packet(
+        data=cursor.sized("packet", MAX_TERM),
+        pts=pts,
+        dts=dts,
+        duration=duration,
+        keyframe=bool(flags & _KEYFRAME),
+        side_data=tuple(side_data),
+    )
+    return packet, _next_expected(pts, dts, expected, duration)
+
+
+def _next_expected(pts: int | None, dts: int | None, expected: int, duration: int) -> int:
+    shown = pts if pts is not None else dts if dts is not None else expected
+    # Bounded, so that every difference to it fits 64 bits.
+    return min(shown + duration, 2 * MAX_TICKS)
+
+
+def _write_fraction(out: Payload, name: str, value: Fraction) -> None:
+    value = Fraction(value)
+    out.varint(f"numerator of {name}", value.numerator, 1, MAX_TERM)
+    out.varint(f"denominator of {name}", value.denominator, 1, MAX_TERM)
+
+
+def _read_fraction(cursor: Cursor, name: str) -> Fraction:
+    numerator = cursor.varint(f"numerator of {name}", 1, MAX_TERM)
+    return Fraction(numerator, cursor.varint(f"denominator of {name}", 1, MAX_TERM))

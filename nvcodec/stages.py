@@ -1,0 +1,127 @@
+"""The stages of a fit: what each optimises and how it makes pictures.
+
+A float stage works on plain weights, its latents made by an encoder or fitted themselves. The
+quantised stage works on what the stream will hold: everything on its grid, steps learned along.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nvcodec.config import FitConfig
+from nvcodec.entropy.quantisation import StateQuantiser
+from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.models.base import VideoModel
+from nvcodec.models.windows import Window
+
+# How far a quantisation step may travel over the stage, in octaves.
+_STEP_SIZE_TRAVEL = 3.0
+
+
+class Group(NamedTuple):
+    """Tensors that share a peak learning rate; None for the schedule's."""
+
+    parameters: list[Tensor]
+    peak: float | None = None
+
+
+class Stage(Protocol):
+    """What the loop needs to know of a stage."""
+
+    name: str
+
+    def groups(self, steps: int) -> list[Group]:
+        """What to optimise in a stage of so many steps."""
+        ...
+
+    def predict(
+        self, index: Tensor, samples: Tensor, window: Window | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Model outputs for a batch, or a window of them, and the estimated size in bits."""
+        ...
+
+    def between_epochs(self) -> None:
+        """Whatever is due once per epoch."""
+        ...
+
+
+class FloatStage:
+    """Weights in full precision; latents come from the encoder, if the family has one."""
+
+    name = "float"
+
+    def __init__(self, model: VideoModel, encoder: nn.Module | None) -> None:
+        self._model, self._encoder = model, encoder
+
+    def groups(self, steps: int) -> list[Group]:
+        """See `Stage`."""
+        if self._encoder is None:
+            return [Group(list(self._model.parameters()))]
+        # Latents are the encoder's outputs here, not parameters.
+        return [Group([*self._model.stack.parameters(), *self._encoder.parameters()])]
+
+    def predict(
+        self, index: Tensor, samples: Tensor, window: Window | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Stage`."""
+        embedding = self._model.embed(index) if self._encoder is None else self._encoder(samples)
+        return self._model.stack(embedding, window), None
+
+    def between_epochs(self) -> None:
+        """Nothing is due."""
+
+
+class QuantisedStage:
+    """Everything on the grids of the stream; steps are learned along."""
+
+    name = "quantised"
+
+    def __init__(self, model: VideoModel, config: FitConfig, target_bits: float | None) -> None:
+        self._network = _Network(model)
+        self._tensors = model.transmitted()
+        names = {id(tensor): name for name, tensor in self._network.named_parameters()}
+        self._names = [names[id(tensor)] for tensor in self._tensors]
+        self.quantiser = StateQuantiser(model.config.tensors(), self._tensors, config.fineness).to(
+            self._tensors[0].device
+        )
+        self.between_epochs()
+        if target_bits is not None:
+            self.quantiser.coarsen_to(target_bits, self._tensors)
+
+    def groups(self, steps: int) -> list[Group]:
+        """See `Stage`."""
+        peak = 2 * _STEP_SIZE_TRAVEL / steps  # a half cosine is half its peak on average
+        return [Group(self._tensors), Group(list(self.quantiser.parameters()), min(peak, 0.1))]
+
+    def predict(
+        self, index: Tensor, samples: Tensor, window: Window | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Stage`."""
+        with torch.autocast(index.device.type, enabled=False):
+            values, bits = self.quantiser(self._tensors)
+        state = dict(zip(self._names, values, strict=True))
+        output: Tensor = torch.func.functional_call(self._network, state, (index, window))
+        return output, bits
+
+    def between_epochs(self) -> None:
+        """Let every tensor's size be estimated under its best model."""
+        self.quantiser.choose_rate_models(self._tensors)
+
+    def export(self) -> list[QuantisedTensor]:
+        """What the stream will hold."""
+        return self.quantiser.export(self._tensors)
+
+
+class _Network(nn.Module):
+    """A model's outputs on its padded grid, or a window of them."""
+
+    def __init__(self, model: VideoModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, index: Tensor, window: Window | None) -> Tensor:
+        output: Tensor = self.model.stack(self.model.embed(index), window)
+        return output

@@ -1,0 +1,170 @@
+"""Between planar 8-bit 4:2:0 and RGB, in plain numpy: the one place where a matrix is applied.
+
+PNG output, `psnr_rgb` and RGB sources all come through here, so that both sides of a comparison
+are converted alike. Chroma is sited left, as H.264, H.265 and BT.709 material has it by default:
+horizontally on the even luma columns, vertically half-way between two luma rows. Upsampling is
+bilinear; downsampling is its usual partner, (1, 2, 1) / 4 across and a plain mean down. At the
+borders the outermost sample is repeated. Transfer and primaries are never touched: R'G'B' stays
+in the transfer and primaries of the source.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nvcodec.media import Colour, UInt8Array
+
+Float32Array = npt.NDArray[np.float32]
+
+# H.273 MatrixCoefficients -> (Kr, Kb).
+_WEIGHTS: dict[int, tuple[float, float]] = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    5: (0.299, 0.114),  # BT.601, 625 lines
+    6: (0.299, 0.114),  # BT.601, 525 lines
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020, non-constant luminance
+    10: (0.2627, 0.0593),  # constant luminance, for which this is the usual approximation
+}
+_IDENTITY = 0
+
+
+def matrix_for(colour: Colour, width: int, height: int) -> int:
+    """The matrix to use, guessed as players do where the source does not say.
+
+    Args:
+        colour: What the source says.
+        width: Picture width in samples.
+        height: Picture height in samples.
+
+    Returns:
+        `colour.matrix` where it is usable; otherwise 1 (BT.709) for pictures at least 1280 wide
+        or more than 576 high, and 6 (BT.601) for smaller ones.
+    """
+    if colour.matrix == _IDENTITY or colour.matrix in _WEIGHTS:
+        return colour.matrix
+    return 1 if width >= 1280 or height > 576 else 6
+
+
+def rgb(y: UInt8Array, u: UInt8Array, v: UInt8Array, colour: Colour) -> UInt8Array:
+    """Planar 4:2:0 as R'G'B'.
+
+    Args:
+        y: Luma, uint8, shape (T, H, W).
+        u: Blue difference, uint8, shape (T, ceil(H / 2), ceil(W / 2)).
+        v: Red difference, same shape as `u`.
+        colour: How samples map to light; matrix and range are used.
+
+    Returns:
+        R'G'B', uint8 in [0, 255] (full range), shape (T, H, W, 3), rounded to nearest.
+    """
+    frames, height, width = y.shape
+    out = np.empty((frames, height, width, 3), np.uint8)
+    matrix = matrix_for(colour, width, height)
+    # A frame at a time: float planes of a whole segment would be twelve times its size.
+    for t in range(frames):
+        luma = y[t].astype(np.float32)
+        chroma = [_upsample(c[t].astype(np.float32), height, width) for c in (u, v)]
+        if not colour.full_range:
+            luma = (luma - 16) * np.float32(255 / 219)
+        if matrix == _IDENTITY:
+            if not colour.full_range:
+                chroma = [(c - 16) * np.float32(255 / 219) for c in chroma]
+            planes = (chroma[1], luma, chroma[0])
+        else:
+            gain = np.float32(1 if colour.full_range else 255 / 224)
+            cb, cr = ((c - 128) * gain for c in chroma)
+            kr, kb = _WEIGHTS[matrix]
+            kg = 1 - kr - kb
+            planes = (
+                luma + np.float32(2 * (1 - kr)) * cr,
+                luma
+                - np.float32(2 * kb * (1 - kb) / kg) * cb
+                - np.float32(2 * kr * (1 - kr) / kg) * cr,
+                luma + np.float32(2 * (1 - kb)) * cb,
+            )
+        for k, plane in enumerate(planes):
+            out[t, :, :, k] = _to_uint8(plane)
+    return out
+
+
+def yuv420(
+    picture: UInt8Array | Float32Array, colour: Colour
+) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    """R'G'B' as planar 4:2:0, the inverse of `rgb`.
+
+    Args:
+        picture: R'G'B', shape (T, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
+        colour: The mapping wanted; matrix and range are used.
+
+    Returns:
+        Planes y (T, H, W), u and v (T, ceil(H / 2), ceil(W / 2)), uint8, rounded to nearest.
+    """
+    frames, height, width, _ = picture.shape
+    half = (frames, (height + 1) // 2, (width + 1) // 2)
+    y = np.empty((frames, height, width), np.uint8)
+    u, v = np.empty(half, np.uint8), np.empty(half, np.uint8)
+    matrix = matrix_for(colour, width, height)
+    scale = np.float32(1 if picture.dtype == np.uint8 else 255)
+    for t in range(frames):
+        r, g, b = (picture[t, :, :, k].astype(np.float32) * scale for k in range(3))
+        if matrix == _IDENTITY:
+            gain, offset = (1.0, 0.0) if colour.full_range else (219 / 255, 16.0)
+            planes = [c * np.float32(gain) + np.float32(offset) for c in (g, b, r)]
+        else:
+            kr, kb = _WEIGHTS[matrix]
+            luma = np.float32(kr) * r + np.float32(1 - kr - kb) * g + np.float32(kb) * b
+            gain, offset = (1.0, 0.0) if colour.full_range else (219 / 255, 16.0)
+            swing = 1.0 if colour.full_range else 224 / 255
+            planes = [
+                luma * np.float32(gain) + np.float32(offset),
+                (b - luma) * np.float32(swing / (2 * (1 - kb))) + 128,
+                (r - luma) * np.float32(swing / (2 * (1 - kr))) + 128,
+            ]
+        y[t] = _to_uint8(planes[0])
+        u[t] = _to_uint8(halve_rows(halve_columns(planes[1])))
+        v[t] = _to_uint8(halve_rows(halve_columns(planes[2])))
+    return y, u, v
+
+
+def halve_columns(plane: Float32Array) -> Float32Array:
+    """Every other column after a (1, 2, 1) / 4 filter, hence sited left.
+
+    Args:
+        plane: Shape (H, W).
+
+    Returns:
+        Shape (H, ceil(W / 2)).
+    """
+    padded = np.pad(plane, ((0, 0), (1, 1)), mode="edge")
+    filtered = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
+    return np.ascontiguousarray(filtered[:, ::2], dtype=np.float32)
+
+
+def halve_rows(plane: Float32Array) -> Float32Array:
+    """The mean of each pair of rows; a last odd row stands alone.
+
+    Args:
+        plane: Shape (H, W).
+
+    Returns:
+        Shape (ceil(H / 2), W).
+    """
+    padded = np.pad(plane, ((0, plane.shape[0] % 2), (0, 0)), mode="edge")
+    return np.asarray((padded[0::2] + padded[1::2]) / 2, dtype=np.float32)
+
+
+def _upsample(plane: Float32Array, height: int, width: int) -> Float32Array:
+    rows = np.empty((2 * plane.shape[0], plane.shape[1]), np.float32)
+    padded = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
+    rows[0::2] = (3 * plane + padded[:-2]) / 4
+    rows[1::2] = (3 * plane + padded[2:]) / 4
+    full = np.empty((rows.shape[0], 2 * plane.shape[1]), np.float32)
+    full[:, 0::2] = rows
+    full[:, 1::2] = (rows + np.pad(rows, ((0, 0), (0, 1)), mode="edge")[:, 1:]) / 2
+    return full[:height, :width]
+
+
+def _to_uint8(plane: Float32Array) -> UInt8Array:
+    return np.clip(np.rint(plane), 0, 255).astype(np.uint8)

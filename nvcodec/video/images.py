@@ -1,0 +1,124 @@
+"""A folder of still images as a video: one file a frame, in natural order.
+
+`timestamps.txt`, which the PNG output writes beside its images, gives the times; without it the
+frames are 1/25 of a second apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Generator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from nvcodec.errors import VideoError
+from nvcodec.video.decoding import VideoFile
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+TIMESTAMPS = "timestamps.txt"
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sorts `frame9.png` before `frame10.png`."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in _parts(path.name)]
+
+
+class ImageFolder:
+    """Images of one folder, read one at a time.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        VideoError: If it holds no image, or its first image or its timestamps cannot be read.
+
+    Attributes:
+        files: The images in the order they are shown.
+        pts: One time for each image, in ticks.
+        time_base: Seconds per tick.
+        frame_rate: Frames per second.
+        sample_aspect_ratio: Width over height of one sample.
+        stream: Properties of the first image.
+        notes: Warnings about the folder as a whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = sorted(
+            (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()),
+            key=natural_key,
+        )
+        if not self.files:
+            raise VideoError(f"{path}: expected a video or a folder of images, found no image")
+        self.notes: list[str] = []
+        self.failed = 0
+        self.delivered = 0
+        self.time_base = Fraction(1, 25)
+        self.frame_rate = Fraction(25)
+        self.sample_aspect_ratio = Fraction(1)
+        self.pts: list[int | None] = list(range(len(self.files)))
+        self.durations = [0] * len(self.files)
+        times = path / TIMESTAMPS
+        if times.is_file():
+            self._read_times(times)
+        first = VideoFile(self.files[0], 1)
+        self.stream = first.stream
+        self._first = first
+
+    def pictures(self) -> Generator[av.VideoFrame, None, None]:
+        """Every image that can be decoded, with its time."""
+        for index, file in enumerate(self.files):
+            try:
+                image = VideoFile(file, 1)
+                picture = next(image.pictures(), None)
+                image.close()
+            except VideoError:
+                picture = None
+            if picture is None:
+                self.failed += 1
+                continue
+            picture.pts = self.pts[index]
+            picture.duration = self.durations[index]
+            self.delivered += 1
+            yield picture
+
+    def close(self) -> None:
+        """Release the first image; harmless when repeated."""
+        self._first.close()
+
+    def _read_times(self, path: Path) -> None:
+        header: dict[str, Fraction] = {}
+        rows: list[tuple[int, int]] = []
+        try:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                words = line.split()
+                if line.startswith("#"):
+                    if len(words) == 3:
+                        header[words[1]] = Fraction(words[2])
+                elif len(words) >= 3:
+                    rows.append((int(words[1]), int(words[2])))
+            time_base, rate = header["time_base"], header["frame_rate"]
+            aspect = header["sample_aspect_ratio"]
+            if min(time_base, rate, aspect) <= 0:
+                raise ValueError("not positive")
+        except (ValueError, KeyError, ZeroDivisionError) as error:
+            raise VideoError(f"{path}: expected timestamps as written by nvcodec: {error}") from (
+                error
+            )
+        if len(rows) != len(self.files):
+            self.notes.append(
+                f"{path.name} lists {len(rows)} frames for {len(self.files)} images; it is ignored"
+            )
+            return
+        self.time_base, self.frame_rate, self.sample_aspect_ratio = time_base, rate, aspect
+        self.pts = [pts for pts, _ in rows]
+        self.durations = [duration for _, duration in rows]
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"(\d+)", name) if part]

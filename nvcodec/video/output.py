@@ -1,0 +1,55 @@
+"""Choosing a sink by the name of the target."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from nvcodec.errors import ConfigError
+from nvcodec.media import Track, VideoInfo
+from nvcodec.video.muxing import MuxedSink
+from nvcodec.video.pngs import PngSink
+from nvcodec.video.sink import Sink, suffix_of
+from nvcodec.video.y4m import Y4mSink
+
+
+def open_sink(
+    path: str | os.PathLike[str],
+    info: VideoInfo,
+    *,
+    tracks: Sequence[Track] = (),
+    overwrite: bool = False,
+    encoder: str | None = None,
+    quality: int | None = None,
+) -> Sink:
+    """A video opened for writing: `.mp4`, `.mkv`, `.y4m`, or a folder of PNG images.
+
+    Args:
+        path: Target; a name without a suffix, or ending in a slash, is a folder.
+        info: What the frames will be like.
+        tracks: Audio and subtitle tracks whose packets will follow.
+        overwrite: Replace an existing target.
+        encoder: `.mp4` and `.mkv` only: `libx264`, `libx265`, `libvpx-vp9` or `ffv1`; None picks
+            libx264, or libvpx-vp9 for odd sizes.
+        quality: CRF of that encoder, lower is better; None is near-transparent.
+
+    Returns:
+        The sink; a context manager.
+
+    Raises:
+        ConfigError: If the suffix is unknown or an option does not apply.
+        OutputExistsError: If the target exists and `overwrite` is false.
+        VideoError: If the target cannot be written, or cannot hold a track.
+    """
+    kind = suffix_of(path)
+    target = Path(path)
+    if kind in (".mp4", ".mkv"):
+        return MuxedSink(
+            target, info, tracks=tracks, overwrite=overwrite, encoder=encoder, quality=quality
+        )
+    if encoder is not None or quality is not None:
+        raise ConfigError(f"{path}: encoder and quality apply to .mp4 and .mkv only")
+    if kind == ".y4m":
+        return Y4mSink(target, info, tracks=len(tracks), overwrite=overwrite)
+    return PngSink(target, info, tracks=len(tracks), overwrite=overwrite)

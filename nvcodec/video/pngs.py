@@ -1,0 +1,105 @@
+"""A folder of PNG images, `000000.png` onward, with their times in `timestamps.txt`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from nvcodec.errors import VideoError
+from nvcodec.media import Frames, VideoInfo
+from nvcodec.video.colour import rgb
+from nvcodec.video.images import TIMESTAMPS
+from nvcodec.video.sink import Sink
+
+
+class PngSink(Sink):
+    """A folder being filled, under a temporary name until it is complete.
+
+    An existing folder is replaced only if it holds nothing but images and `timestamps.txt`.
+
+    Args:
+        path: Target folder.
+        info: What the frames will be like.
+        tracks: How many tracks are lost by choosing this format.
+        overwrite: Replace an existing target.
+    """
+
+    def __init__(self, path: Path, info: VideoInfo, *, tracks: int, overwrite: bool) -> None:
+        super().__init__(path, info, overwrite=overwrite)
+        self._count = 0
+        self._lines = [
+            "# frame pts duration",
+            f"# time_base {info.time_base}",
+            f"# frame_rate {info.frame_rate}",
+            f"# sample_aspect_ratio {info.sample_aspect_ratio}",
+        ]
+        self._warn_tracks(tracks)
+        try:
+            self._discard()
+            self.partial.mkdir()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _write(self, frames: Frames) -> None:
+        for t in range(len(frames)):
+            one = slice(t, t + 1)
+            picture = rgb(frames.y[one], frames.u[one], frames.v[one], self.info.colour)[0]
+            name = f"{self._count:06d}.png"
+            (self.partial / name).write_bytes(_png(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            self._lines.append(f"{self._count:06d} {frames.pts[t]} {frames.durations[t]}")
+            self._count += 1
+
+    def _finish(self) -> None:
+        (self.partial / TIMESTAMPS).write_text("\n".join(self._lines) + "\n", encoding="utf-8")
+
+    def _cancel(self) -> None:
+        return
+
+    def _publish(self) -> None:
+        if not self.path.is_dir():
+            os.replace(self.partial, self.path)
+            return
+        # A folder cannot be replaced in one step; the old one steps aside and comes back on error.
+        old = self.path.with_name(f".{self.path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(self.path, old)
+        try:
+            os.replace(self.partial, self.path)
+        except OSError:
+            os.replace(old, self.path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _check_target(self) -> None:
+        # An empty folder is as good as none: people make the output folder first.
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            return
+        super()._check_target()
+        if self.path.is_dir():
+            other = [
+                p.name
+                for p in self.path.iterdir()
+                if p.is_dir() or (p.suffix.lower() != ".png" and p.name != TIMESTAMPS)
+            ]
+            if other:
+                raise VideoError(
+                    f"{self.path}: will not be replaced: it holds {min(other)!r}, "
+                    "which is not an image of an earlier run"
+                )
+
+    def _wants_folder(self) -> bool:
+        return True
+
+
+def _png(frame: av.VideoFrame) -> bytes:
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
+    encoder.time_base = Fraction(1, 25)
+    # Frame threads would hold the only frame back.
+    encoder.thread_count = 1
+    frame.pts = 0
+    return b"".join(bytes(p) for p in (*encoder.encode(frame), *encoder.encode(None)))

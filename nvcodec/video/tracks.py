@@ -1,0 +1,254 @@
+"""Audio and subtitle tracks: every packet of the source, bit for bit, on the source's clock.
+
+A second reader over the same file, so that packets and pictures can be asked for at their own pace.
+Nothing is decoded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, get_args
+
+import av
+from av.container import InputContainer
+from av.packet import Packet as AvPacket
+from av.packet import PktSideDataT
+from av.stream import Discard, Stream
+
+from nvcodec.media import Packet, Track
+from nvcodec.video.decoding import open_container
+from nvcodec.video.parameters import codec_name, describe
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+Seconds = Fraction | float | int
+
+_SIDE_DATA_TYPES: tuple[str, ...] = get_args(PktSideDataT)
+
+
+class Tracks:
+    """The tracks of a file, and their packets as time goes on. Make one with `open_tracks`.
+
+    A packet's time is its dts, or its pts where it has none, or the end of the packet before.
+
+    Attributes:
+        tracks: One description for each track, in file order.
+        warnings: Tracks that cannot be carried, damage met; complete at the end.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, start: Seconds | None = None) -> None:
+        self.path = Path(path)
+        self.tracks: tuple[Track, ...] = ()
+        self.warnings: list[str] = []
+        self._start = None if start is None else Fraction(start)
+        self._slots: dict[int, int] = {}
+        self._corrupt = 0
+        self._container = None if self.path.is_dir() else self._open()
+        count = len(self.tracks)
+        self._queues: list[deque[tuple[Fraction, Packet]]] = [deque() for _ in range(count)]
+        self._clock = [Fraction(0)] * count
+        self._reached: list[Fraction | None] = [None] * count
+        self._skip = [0] * count
+        self._feed: Iterator[AvPacket[Stream]] = iter(())
+        if self._container is not None and count:
+            chosen = [s for s in self._container.streams if s.index in self._slots]
+            self._feed = self._container.demux(chosen)
+        self._ended = not count
+
+    def until(self, seconds: Seconds) -> list[list[Packet]]:
+        """The packets of every track before a time that were not given yet.
+
+        The file is read until every audio track (every track, where there is no audio) has a
+        packet at or past the time; these are held back for the next call. A subtitle stored late
+        in the file may thus come in a later call, but none is lost and each track stays in order.
+
+        Args:
+            seconds: Exclusive end, in seconds of the source's clock.
+
+        Returns:
+            One list for each track, in stored order.
+        """
+        end = Fraction(seconds)
+        audio = [i for i, track in enumerate(self.tracks) if track.kind == "audio"]
+        leading = audio or list(range(len(self.tracks)))
+        while not self._ended and any(not self._past(i, end) for i in leading):
+            self._pull()
+        given: list[list[Packet]] = []
+        for queue in self._queues:
+            taken = []
+            while queue and queue[0][0] < end:
+                taken.append(queue.popleft()[1])
+            given.append(taken)
+        return given
+
+    def rest(self) -> list[list[Packet]]:
+        """All packets not given yet, one list for each track."""
+        while not self._ended:
+            self._pull()
+        given = [[packet for _, packet in queue] for queue in self._queues]
+        for queue in self._queues:
+            queue.clear()
+        return given
+
+    def skip(self, counts: Sequence[int]) -> None:
+        """Drop the next packets of each track, as when an earlier run has stored them.
+
+        Args:
+            counts: How many packets to drop for each track.
+        """
+        for index, count in enumerate(counts):
+            queue = self._queues[index]
+            dropped = min(count, len(queue))
+            for _ in range(dropped):
+                queue.popleft()
+            self._skip[index] += count - dropped
+
+    def close(self) -> None:
+        """Release the file; harmless when repeated."""
+        self._ended = True
+        self._feed = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> InputContainer:
+        container = open_container(self.path)
+        found: list[Track] = []
+        for stream in container.streams:
+            if stream.type not in ("audio", "subtitle"):
+                stream.discard = Discard.all
+                if stream.type == "attachment":
+                    self._warn(f"attachment {stream.index} (a font or picture) is not kept")
+                continue
+            track = _describe(stream)
+            if track is None:
+                stream.discard = Discard.all
+                self._warn(
+                    f"{stream.type} stream {stream.index} is not kept: this libav build cannot "
+                    "describe its codec"
+                )
+                continue
+            self._slots[stream.index] = len(found)
+            found.append(track)
+        self.tracks = tuple(found)
+        return container
+
+    def _past(self, index: int, end: Fraction) -> bool:
+        # What a skipped or trimmed packet reached counts too: resuming must not read further.
+        reached = self._reached[index]
+        return reached is not None and reached >= end
+
+    def _pull(self) -> None:
+        try:
+            source = next(self._feed)
+        except StopIteration:
+            self._end()
+            return
+        except av.FFmpegError as error:
+            self._warn(f"reading of audio and subtitles stopped early: {error.strerror or error}")
+            self._end()
+            return
+        if source.size == 0 and source.dts is None and source.pts is None:
+            return  # the marker that ends each stream, not a packet of the file
+        index = self._slots[source.stream_index]
+        packet = _copy(source)
+        base = self.tracks[index].time_base
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        time = self._clock[index] if stamp is None else stamp * base
+        self._clock[index] = time + packet.duration * base
+        self._reached[index] = time
+        self._corrupt += source.is_corrupt
+        if self._start is not None and _ends_before(packet, time, base, self._start):
+            return
+        if self._skip[index]:
+            self._skip[index] -= 1
+            return
+        self._queues[index].append((time, packet))
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._corrupt:
+            self._warn(f"{self._corrupt} audio or subtitle packets are damaged; they are kept")
+
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        logger.warning("%s: %s", self.path, line)
+
+
+def open_tracks(path: str | os.PathLike[str], *, start: Seconds | None = None) -> Tracks:
+    """The audio and subtitle tracks of a file; none for a folder of images.
+
+    Args:
+        path: The file the video comes from.
+        start: Where a trimmed video begins, in seconds (`Source.start_time`). Packets that end at
+            or before it are dropped; one that reaches over it is kept whole. Times stay on the
+            source's clock. To trim the end, stop after `until(end)` instead of calling `rest`.
+
+    Returns:
+        The opened tracks; a context manager.
+
+    Raises:
+        VideoError: If the file cannot be read.
+    """
+    return Tracks(path, start=start)
+
+
+def _describe(stream: Stream) -> Track | None:
+    # Without a decoder there is no codec context, whatever its annotation says.
+    if getattr(stream, "codec_context", None) is None or not stream.time_base:
+        return None
+    parameters = describe(stream)
+    if parameters is None:
+        return None
+    language = stream.metadata.get("language", "")
+    return Track(
+        kind=stream.type,
+        codec=codec_name(stream),
+        time_base=Fraction(stream.time_base),
+        language="" if language == "und" else language,
+        title=stream.metadata.get("title", ""),
+        disposition=int(stream.disposition),
+        parameters=parameters,
+    )
+
+
+def _copy(source: AvPacket[Stream]) -> Packet:
+    try:
+        side = tuple(
+            (_SIDE_DATA_TYPES.index(item.data_type), bytes(item)) for item in source.iter_sidedata()
+        )
+    except (ValueError, IndexError):
+        side = ()  # a type newer than this PyAV
+    return Packet(
+        data=bytes(source),
+        pts=source.pts,
+        dts=source.dts,
+        duration=max(source.duration or 0, 0),
+        keyframe=source.is_keyframe,
+        side_data=side,
+    )
+
+
+def _ends_before(packet: Packet, time: Fraction, base: Fraction, start: Fraction) -> bool:
+    begin = time if packet.pts is None else packet.pts * base
+    return begin < start and begin + packet.duration * base <= start

