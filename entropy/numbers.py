@@ -52,8 +52,13 @@ class ByteCursor:
             byte = self.byte()
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
+                if (not byte and shift) or number >> 32:
+                    break
                 return number
-        raise BitstreamError(f"segment payload, byte {self.position}: a number above 32 bits")
+        raise BitstreamError(
+            f"segment payload, byte {self.position}: a number above 32 bits, or not in its "
+            "shortest form"
+        )
 
     def zigzag(self) -> int:
         """A signed number."""

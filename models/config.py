@@ -173,8 +173,13 @@ class ModelConfig(ABC):
         """A configuration of about `parameters` stored values, latents included.
 
         Raises:
-            ConfigError: If not even the smallest network fits.
+            ConfigError: If not even `smallest` fits.
         """
+
+    @classmethod
+    @abstractmethod
+    def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> ModelConfig:
+        """The configuration with the fewest stored values."""
 
     def latents(self) -> tuple[TensorSpec, ...]:
         """Per-frame latents of the stream; none by default."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from math import prod, sqrt
 
 from nvcodec.errors import BitstreamError, ConfigError
@@ -77,28 +76,44 @@ class HNeRVConfig(ModelConfig):
     ) -> HNeRVConfig:
         """Solve for the width as the authors do; see `ModelConfig` and `published_width`.
 
-        The authors let no stage be narrower than 12 channels, which a small budget cannot afford;
-        there the floor gives way.
+        Their answer does not count everything: for small budgets the width is then lowered until
+        the true number of values fits.
         """
         geometry = derive(colour.native_size(size), _GRID_AREA)
-        stages = len(geometry.strides)
         embeddings = frames * _CHANNELS * prod(geometry.grid)
         solved = max(published_width(parameters - embeddings, geometry.strides), 1)
-        widths = range(solved, max(solved - 3, 0), -1)
-        for narrowest, width in product(range(_NARROWEST, 0, -1), widths):
-            config = cls(
-                size=size,
-                frames=frames,
-                colour=colour,
-                strides=geometry.strides,
-                kernels=_KERNELS[:stages],
-                widths=published_widths(width, stages, narrowest),
-            )
+        for width in range(solved, 0, -1):
+            config = cls._with_width(width, size=size, frames=frames, colour=colour)
             if config.parameters <= _SLACK * parameters:
                 return config
+        least = cls.smallest(size=size, frames=frames, colour=colour).parameters
         raise ConfigError(
             f"a budget of {parameters} parameters is too small for {frames} frames of "
-            f"{size[1]}x{size[0]}: expected at least {config.parameters}"
+            f"{size[1]}x{size[0]}: expected at least {least}"
+        )
+
+    @classmethod
+    def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> HNeRVConfig:
+        """One channel in every stage; see `ModelConfig`."""
+        return cls._with_width(1, size=size, frames=frames, colour=colour)
+
+    @classmethod
+    def _with_width(
+        cls,
+        width: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+    ) -> HNeRVConfig:
+        strides = derive(colour.native_size(size), _GRID_AREA).strides
+        return cls(
+            size=size,
+            frames=frames,
+            colour=colour,
+            strides=strides,
+            kernels=_KERNELS[: len(strides)],
+            widths=published_widths(width, len(strides)),
         )
 
 
@@ -125,9 +140,12 @@ def published_width(parameters: int, strides: tuple[int, ...]) -> int:
     return int((root - _CHANNELS) / (2 * square))
 
 
-def published_widths(first: int, stages: int, narrowest: int = _NARROWEST) -> tuple[int, ...]:
-    """The first width and the width after each stage: divided by 1.2, at least `narrowest`."""
+def published_widths(first: int, stages: int) -> tuple[int, ...]:
+    """The first width and the width after each stage: divided by 1.2, at least 12.
+
+    A network that begins below 12 channels keeps its width.
+    """
     widths = [first]
     for _ in range(stages):
-        widths.append(max(round(widths[-1] / _REDUCTION), narrowest))
+        widths.append(max(round(widths[-1] / _REDUCTION), min(_NARROWEST, first)))
     return tuple(widths)

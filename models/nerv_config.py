@@ -127,17 +127,7 @@ class NeRVConfig(ModelConfig):
         """
 
         def scaled(sixteenths: int) -> NeRVConfig:
-            """NeRV-S at a multiple of its width, in sixteenths of a grid channel."""
-            channels = max(1, sixteenths // 16)
-            shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
-            return cls.published(
-                channels,
-                size=size,
-                frames=frames,
-                colour=colour,
-                hidden=max(8, round(_HIDDEN * shrink)),
-                narrowest=max(2, round(_NARROWEST * shrink)),
-            )
+            return cls._scaled(sixteenths, size=size, frames=frames, colour=colour)
 
         low, high = 1, 16 * 2048
         if scaled(low).parameters > parameters:
@@ -152,3 +142,23 @@ class NeRVConfig(ModelConfig):
             else:
                 high = middle
         return scaled(low)
+
+    @classmethod
+    def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> NeRVConfig:
+        """One channel on the grid; see `ModelConfig`."""
+        return cls._scaled(1, size=size, frames=frames, colour=colour)
+
+    @classmethod
+    def _scaled(
+        cls, sixteenths: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NeRVConfig:
+        """NeRV-S at a multiple of its width, in sixteenths of a grid channel."""
+        shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
+        return cls.published(
+            max(1, sixteenths // 16),
+            size=size,
+            frames=frames,
+            colour=colour,
+            hidden=max(8, round(_HIDDEN * shrink)),
+            narrowest=max(2, round(_NARROWEST * shrink)),
+        )

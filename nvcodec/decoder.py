@@ -24,7 +24,7 @@ from nvcodec.device import choose_device, working_type
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, UInt8Array
 from nvcodec.models.inference import Synthesis
-from nvcodec.payload import segment_config, unpack_payload
+from nvcodec.payload import split_payload, unpack_payload
 from nvcodec.samples import picture_planes
 from nvcodec.video.colour import rgb
 
@@ -208,7 +208,7 @@ class Decoder:
                 f"segment {segment} is predicted from the one before it, which this release does "
                 "not support; decode it with a later one"
             )
-        config = segment_config(stored.payload, self.reader.header, stored.frames)
+        config, _ = split_payload(stored.payload, self.reader.header, stored.frames)
         if config.largest_tensor > _LARGEST_TENSOR:
             raise BitstreamError(
                 f"segment {segment}: its network needs a tensor of {config.largest_tensor} values "

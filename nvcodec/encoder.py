@@ -30,7 +30,7 @@ from nvcodec.fitting import FitProgress, fit
 from nvcodec.media import Frames
 from nvcodec.models import build, config_class, family
 from nvcodec.models.config import ModelConfig
-from nvcodec.payload import pack_payload
+from nvcodec.payload import pack_payload, split_payload
 from nvcodec.samples import model_samples
 from nvcodec.segments import default_length, segments
 from nvcodec.video.source import Source, open_source
@@ -153,6 +153,7 @@ class _Encode:
         self.macs_per_pixel = 0.0
         self.total_frames: int | None = None
         self.length = 0
+        self.warnings: list[str] = []
 
     def claim(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse what would destroy something."""
@@ -241,7 +242,7 @@ class _Encode:
             segments=self.done_segments,
             frames=self.done_frames,
             device=str(self.device),
-            warnings=(*source.warnings, *(tracks.warnings if tracks else ())),
+            warnings=(*source.warnings, *(tracks.warnings if tracks else ()), *self.warnings),
         )
 
     def _open_writer(self, source: Source, resume: bool) -> Writer:
@@ -313,12 +314,20 @@ class _Encode:
             budget = self.config.parameters
         else:
             budget = int(target_bits / _BITS_PER_PARAMETER)
-        return config_class(self.config.model).from_budget(
-            budget,
-            size=(source.info.height, source.info.width),
-            frames=len(frames),
-            colour=self.config.colour,
-        )
+        size = (source.info.height, source.info.width)
+        colour = self.config.colour
+        kind = config_class(self.config.model)
+        try:
+            return kind.from_budget(budget, size=size, frames=len(frames), colour=colour)
+        except ConfigError as error:
+            if self.config.parameters is not None:
+                raise
+            self._warn(f"segment {self.done_segments}: {error}; the smallest network is used")
+            return kind.smallest(size=size, frames=len(frames), colour=colour)
+
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        logger.warning("%s", line)
 
     def _write_header(
         self, writer: Writer, network: ModelConfig, source: Source, tracks: Tracks | None
@@ -420,12 +429,11 @@ class _Encode:
 
     def _count_stored(self, header: Header, frames: Frames) -> None:
         """Take account of a segment that an earlier run has written."""
-        from nvcodec.payload import segment_config
-
         with Reader(self.partial) as reader:
             payload = reader.payload(self.done_segments)
         self.spent += len(payload) + _SEGMENT_BYTES
-        self._count(segment_config(payload, header, len(frames)), frames)
+        network, _ = split_payload(payload, header, len(frames))
+        self._count(network, frames)
 
 
 def _fingerprint(path: Path) -> dict[str, object]:

@@ -33,26 +33,6 @@ def pack_payload(tensors: Sequence[QuantisedTensor], config: ModelConfig, header
     return pack_varint(len(repeated)) + repeated + encode_tensors(tensors, config.tensors())
 
 
-def header_config(header: Header, frames: int) -> ModelConfig:
-    """The configuration of a stream's header, for a segment of so many frames.
-
-    Raises:
-        UnsupportedVersionError: If the model is unknown.
-        BitstreamError: If the configuration is malformed.
-    """
-    return _config(header, header.configuration, frames)
-
-
-def segment_config(payload: bytes, header: Header, frames: int) -> ModelConfig:
-    """The configuration of one segment's network.
-
-    Raises:
-        UnsupportedVersionError: If the model is unknown.
-        BitstreamError: If the payload is malformed.
-    """
-    return _split(payload, header, frames)[0]
-
-
 def unpack_payload(payload: bytes, header: Header, frames: int) -> VideoModel:
     """The network of a segment, on the CPU, in evaluation mode.
 
@@ -65,7 +45,7 @@ def unpack_payload(payload: bytes, header: Header, frames: int) -> VideoModel:
         UnsupportedVersionError: If the model is unknown.
         BitstreamError: If the payload is malformed.
     """
-    config, rest = _split(payload, header, frames)
+    config, rest = split_payload(payload, header, frames)
     specs = config.tensors()
     tensors = decode_tensors(rest, specs)
     model = build(name_of(header.model), config)
@@ -73,7 +53,13 @@ def unpack_payload(payload: bytes, header: Header, frames: int) -> VideoModel:
     return model.eval().requires_grad_(False)
 
 
-def _split(payload: bytes, header: Header, frames: int) -> tuple[ModelConfig, bytes]:
+def split_payload(payload: bytes, header: Header, frames: int) -> tuple[ModelConfig, bytes]:
+    """A segment's network configuration, and the bytes that hold its tensors.
+
+    Raises:
+        UnsupportedVersionError: If the model is unknown.
+        BitstreamError: If the configuration is malformed.
+    """
     cursor = ByteCursor(payload)
     size = cursor.varint()
     start = cursor.position

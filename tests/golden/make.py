@@ -1,0 +1,103 @@
+"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR`.
+
+A golden stream is made once, by the release that introduces what it shows, and never again: the
+tests hold every later release to decoding it. This script refuses to replace one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import av
+import numpy as np
+
+import nvcodec
+from nvcodec.encoder import encode_file
+from nvcodec.entropy.tensors import decode_tensors
+from nvcodec.payload import split_payload
+
+FOLDER = Path(__file__).parent / "v1"
+SIZE = (35, 18)
+FRAMES = 5
+
+
+def clip(path: Path) -> None:
+    """A bright square that moves over a gradient, five odd-sized frames, with a tone."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for t in range(FRAMES):
+            picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+            picture[..., 0] = np.linspace(0, 200, SIZE[0])
+            picture[..., 2] = np.linspace(0, 200, SIZE[1])[:, None]
+            picture[4:12, 3 + 4 * t : 11 + 4 * t] = (240, 230, 60)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        tone = (8000 * np.sin(np.arange(3200) * 0.2)).astype(np.int16)
+        sound = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+        sound.sample_rate = 16000
+        container.mux(audio.encode(sound))
+        container.mux(audio.encode())
+
+
+def digest(stream: bytes) -> list[str]:
+    """SHA-256 of every segment's symbols and steps, which are the same on every machine."""
+    found = []
+    with nvcodec.open(stream, device="cpu") as video:
+        for entry in video.reader.segments:
+            stored = video.reader.segment(entry.index)
+            config, rest = split_payload(stored.payload, video.reader.header, stored.frames)
+            digest = hashlib.sha256()
+            for tensor in decode_tensors(rest, config.tensors()):
+                digest.update(tensor.symbols.astype("<i4").tobytes())
+                digest.update(tensor.steps.astype("<i4").tobytes())
+            found.append(digest.hexdigest())
+    return found
+
+
+def main(name: str, model: str, colour: str) -> None:
+    """Encode the clip and write the stream and what it decodes to."""
+    folder = FOLDER / name
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as work:
+        source = Path(work) / "clip.mkv"
+        clip(source)
+        encode_file(
+            source,
+            folder / "stream.nvc",
+            nvcodec.EncoderConfig(
+                model=model,
+                colour=nvcodec.ColourMode[colour],
+                bpp=10.0,
+                epochs=60,
+                segment=3,
+                device="cpu",
+            ),
+        )
+    stream = (folder / "stream.nvc").read_bytes()
+    with nvcodec.open(stream, device="cpu") as video:
+        planes = video.planes(range(len(video)))
+        expected = {
+            "made_by": nvcodec.__version__,
+            "frames": len(video),
+            "size": list(SIZE),
+            "pts": planes.pts.tolist(),
+            "durations": planes.durations.tolist(),
+            "symbols": digest(stream),
+            "packets": [
+                hashlib.sha256(b"".join(p.data for p in video.reader.packets(track))).hexdigest()
+                for track in video.reader.tracks
+            ],
+        }
+    np.savez_compressed(folder / "planes.npz", y=planes.y, u=planes.u, v=planes.v)
+    (folder / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
