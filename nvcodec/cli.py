@@ -90,6 +90,7 @@ def _add_encode(commands: Any) -> None:
     target = network.add_mutually_exclusive_group()
     target.add_argument("--size", type=_size, help="bytes of the file without audio, e.g. 250kB")
     target.add_argument("--bpp", type=float, help="bits per pixel without audio (default: 0.1)")
+    target.add_argument("--psnr", type=float, help="luma PSNR in dB; takes up to four fits")
     effort = command.add_argument_group("effort")
     effort.add_argument(
         "--preset",
@@ -168,6 +169,7 @@ def _encode(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         size=options.size,
         bpp=options.bpp,
+        psnr=options.psnr,
         time_limit=options.time_limit,
         resize=options.resize,
         frames=options.frames,

@@ -75,8 +75,8 @@ DEFAULT_BPP = 0.1
 class EncoderConfig:
     """What `nvcodec.encode` may be told.
 
-    At most one of `size`, `bpp` and `parameters` decides how large the networks are; without any,
-    `bpp` is 0.1.
+    At most one of `size`, `bpp`, `psnr` and `parameters` decides how large the networks are;
+    without any, `bpp` is 0.1.
 
     Attributes:
         model: Name in the model table.
@@ -86,6 +86,7 @@ class EncoderConfig:
         colour: Native 4:2:0, or RGB as published.
         size: Wanted bytes of the file, audio and subtitles excluded.
         bpp: Wanted bits per pixel, audio and subtitles excluded.
+        psnr: Wanted luma PSNR of every segment, dB; takes up to four fits each.
         parameters: Stored values per segment, latents included; the size follows.
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
@@ -103,6 +104,7 @@ class EncoderConfig:
     colour: ColourMode = ColourMode.YUV420
     size: int | None = None
     bpp: float | None = None
+    psnr: float | None = None
     parameters: int | None = None
     time_limit: float | None = None
     resize: tuple[int, int] | None = None
@@ -121,7 +123,8 @@ class EncoderConfig:
         family(self.model)
         if self.preset not in PRESETS:
             raise ConfigError(f"expected a preset among {', '.join(PRESETS)}, got {self.preset!r}")
-        targets = {"size": self.size, "bpp": self.bpp, "parameters": self.parameters}
+        targets = {"size": self.size, "bpp": self.bpp, "psnr": self.psnr,
+                   "parameters": self.parameters}  # fmt: skip
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) > 1:
             raise ConfigError(f"expected one target, got {' and '.join(given)}")

@@ -2,10 +2,8 @@
 
     source ─► segments ─► fit ─► payload ─► container, flushed ─► ... ─► index ─► rename
 
-The file grows beside its target under the name `<target>.partial`, and gets the target's name when
-it is whole. What is there after a crash or a Ctrl-C is every finished segment; `resume` goes on
-from it. A note beside it, `<target>.partial.json`, says what made it, so that only the same encode
-is continued.
+Every finished segment is on disk before the next begins; `nvcodec.partial` says where, and how an
+interrupted encode goes on.
 """
 
 from __future__ import annotations
@@ -20,18 +18,24 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from nvcodec.bitstream import Header, Reader, Segment, Writer
-from nvcodec.config import DEFAULT_BPP, EncoderConfig
-from nvcodec.device import choose_device
-from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
+from nvcodec.config import EncoderConfig
+from nvcodec.device import choose_device, working_type
+from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
+from nvcodec.errors import ConfigError
 from nvcodec.fitting import FitProgress, fit
 from nvcodec.media import Frames
+from nvcodec.metrics import psnr
 from nvcodec.models import build, config_class, family
 from nvcodec.models.config import ModelConfig
-from nvcodec.payload import pack_payload, split_payload
-from nvcodec.samples import model_samples
+from nvcodec.models.inference import Synthesis
+from nvcodec.partial import Partial
+from nvcodec.payload import assemble, pack_payload, split_payload
+from nvcodec.rate import MOST_FITS, Budget, PsnrSearch
+from nvcodec.samples import model_samples, picture_planes
 from nvcodec.segments import default_length, segments
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
@@ -40,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 # Stored values are worth about three bits each when rate and distortion balance.
 _BITS_PER_PARAMETER = 3.0
-# What the container itself takes: once, and per segment.
-_FIXED_BYTES = 120
-_SEGMENT_BYTES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +120,23 @@ def encode_file(
         ConfigError: If the settings cannot work, or do not match what is to be resumed.
         VideoError: If the source cannot be read or the target not be written.
     """
-    with ExitStack() as stack:
-        encode = _Encode(Path(source), Path(target), config, on_progress)
-        encode.claim(resume=resume, overwrite=overwrite)
-        try:
+    partial = Partial(Path(target))
+    partial.claim(resume=resume, overwrite=overwrite)
+    encode = _Encode(Path(source), config, partial, on_progress)
+    try:
+        with ExitStack() as stack:
             return encode.run(stack, resume)
-        except BaseException:
-            stack.close()
-            encode.release()
-            raise
+    except BaseException:
+        partial.release()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """A fitted segment, not yet packed."""
+
+    config: ModelConfig
+    tensors: list[QuantisedTensor]
 
 
 class _Encode:
@@ -136,55 +145,21 @@ class _Encode:
     def __init__(
         self,
         source: Path,
-        target: Path,
         config: EncoderConfig,
+        partial: Partial,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.source_path, self.target, self.config = source, target, config
+        self.source_path, self.config, self.partial = source, config, partial
         self.on_progress = on_progress
-        self.partial = target.with_name(target.name + ".partial")
-        self.note = target.with_name(target.name + ".partial.json")
         self.device = choose_device(config.device)
         self.began = time.monotonic()
         self.done_frames = self.done_segments = 0
-        self.spent = 0
         self.epochs = 0
         self.parameters = 0
         self.macs_per_pixel = 0.0
         self.total_frames: int | None = None
         self.length = 0
         self.warnings: list[str] = []
-
-    def claim(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse what would destroy something."""
-        if not self.target.parent.is_dir():
-            raise VideoError(f"{self.target}: cannot be written: its folder does not exist")
-        if self.target.is_dir():
-            raise VideoError(f"{self.target}: cannot be written: it is a folder")
-        if self.target.exists() and not overwrite:
-            raise OutputExistsError(f"{self.target} exists; pass -y (overwrite) to replace it")
-        if resume and not self.partial.exists():
-            raise ConfigError(
-                f"{self.partial} does not exist, so there is nothing to resume; leave out --resume"
-            )
-        if self.partial.exists() and not (resume or overwrite):
-            raise OutputExistsError(
-                f"{self.partial} is left from an interrupted encode; pass --resume to go on with "
-                "it, or -y (overwrite) to start anew"
-            )
-
-    def release(self) -> None:
-        """After a failure: keep what can be resumed, remove what cannot."""
-        try:
-            with Reader(self.partial) as reader:
-                kept = len(reader.segments)
-        except (NvcodecError, OSError):
-            kept = 0
-        if kept:
-            logger.warning("%s keeps %d finished segments; --resume goes on", self.partial, kept)
-        else:
-            self.partial.unlink(missing_ok=True)
-            self.note.unlink(missing_ok=True)
 
     def run(self, stack: ExitStack, resume: bool) -> Encoded:
         """Everything from opening the source to renaming the target."""
@@ -193,27 +168,30 @@ class _Encode:
             open_source(self.source_path, resize=config.resize, frames=config.frames)
         )
         start = source.start_time if config.frames is not None else None
-        tracks = (
-            stack.enter_context(open_tracks(self.source_path, start=start))
-            if config.audio
-            else None
-        )
+        tracks = None
+        if config.audio:
+            tracks = stack.enter_context(open_tracks(self.source_path, start=start))
         self.total_frames = source.estimated_frames
         self.length = config.segment or default_length(source.info.width, source.info.height)
-        writer = stack.enter_context(self._open_writer(source, resume))
-        header = writer.resumed.header if writer.resumed else None
-        if writer.resumed and tracks:
-            tracks.skip(writer.resumed.packets)
+        budget = Budget(config, self.total_frames, self.length)
+        writer = stack.enter_context(self.partial.open(self._identity(), resume=resume))
+        header = None
+        if writer.resumed:
+            header = writer.resumed.header
+            if tracks:
+                tracks.skip(writer.resumed.packets)
         for frames in segments(source, self.length):
             if writer.resumed and self.done_segments < writer.resumed.segments:
-                self._count_stored(writer.resumed.header, frames)
+                self._count_stored(writer.resumed.header, frames, budget)
                 continue
-            target_bits = self._target_bits(frames)
-            network = self._network(frames, source, target_bits)
+            network = self._fitted(frames, source, budget)
             if header is None:
-                header = self._write_header(writer, network, source, tracks)
-            self._write_packets(writer, tracks, frames.pts[-1] + frames.durations[-1], source)
-            payload = self._fit(network, frames, source, header, target_bits)
+                header = self._write_header(writer, network.config, source, tracks)
+            payload = pack_payload(network.tensors, network.config, header)
+            end = int(frames.pts[-1] + frames.durations[-1]) * source.info.time_base
+            if tracks:
+                for number, packets in enumerate(tracks.until(end)):
+                    writer.packets(number, packets)
             writer.segment(
                 Segment(
                     first_frame=self.done_frames,
@@ -222,18 +200,16 @@ class _Encode:
                     payload=payload,
                 )
             )
-            self.spent += len(payload) + _SEGMENT_BYTES
-            self._count(network, frames)
+            self._count(network.config, frames, payload, budget)
         # A part of a video takes the sound of that part; a whole one takes all there is.
         if tracks and config.frames is None:
             for number, packets in enumerate(tracks.rest()):
                 writer.packets(number, packets)
         writer.finish()
         writer.close()
-        os.replace(self.partial, self.target)
-        self.note.unlink(missing_ok=True)
+        self.partial.publish()
         return Encoded(
-            path=self.target,
+            path=self.partial.target,
             model=config.model,
             parameters=self.parameters,
             macs_per_pixel=self.macs_per_pixel,
@@ -245,36 +221,13 @@ class _Encode:
             warnings=(*source.warnings, *(tracks.warnings if tracks else ()), *self.warnings),
         )
 
-    def _open_writer(self, source: Source, resume: bool) -> Writer:
-        identity = self._identity(source)
-        if not resume:
-            try:
-                self.note.write_text(identity)
-                return Writer(self.partial)
-            except OSError as error:
-                raise VideoError(
-                    f"{self.target}: cannot be written: {error.strerror or error}"
-                ) from error
-        try:
-            known = self.note.read_text()
-        except OSError as error:
-            raise ConfigError(f"{self.note} cannot be read, so nothing can be resumed") from error
-        if known != identity:
-            raise ConfigError(
-                f"{self.partial} was made from another video or with other settings; "
-                f"expected {known}, got {identity}"
-            )
-        try:
-            return Writer.resume(self.partial)
-        except BitstreamError as error:
-            raise ConfigError(f"{self.partial} cannot be resumed: {error}") from error
-
-    def _identity(self, source: Source) -> str:
+    def _identity(self) -> str:
         """What must agree for an encode to go on where another stopped."""
         settings = asdict(self.config)
         settings["frames"] = str(self.config.frames)
-        # Neither changes what is in a finished segment, beyond what the fit itself does.
-        del settings["preset"], settings["epochs"], settings["fit"]
+        # These three come together in the fit's configuration.
+        for name in ("preset", "epochs", "fit"):
+            del settings[name]
         return json.dumps(
             {
                 "source": _fingerprint(self.source_path),
@@ -285,49 +238,6 @@ class _Encode:
             },
             sort_keys=True,
         )
-
-    def _target_bits(self, frames: Frames) -> float | None:
-        """Wanted size of a segment's payload in bits; None where parameters are given."""
-        config = self.config
-        height, width = frames.y.shape[1:]
-        if config.parameters is not None:
-            return None
-        if config.size is None:
-            bpp = config.bpp if config.bpp is not None else DEFAULT_BPP
-            fixed = _SEGMENT_BYTES + (_FIXED_BYTES if not self.done_segments else 0)
-            return bpp * height * width * len(frames) - 8 * fixed
-        if self.total_frames is None:
-            raise ConfigError(
-                f"{self.source_path} does not say how long it is, so a file size cannot be shared "
-                "out; ask for --bpp instead"
-            )
-        # The share of what is left that falls to these frames among those that are left.
-        left = max(self.total_frames - self.done_frames, len(frames))
-        segments_left = max(1, round(left / self.length))
-        bits = 8 * (config.size - _FIXED_BYTES - self.spent - segments_left * _SEGMENT_BYTES)
-        return bits * len(frames) / left
-
-    def _network(self, frames: Frames, source: Source, target_bits: float | None) -> ModelConfig:
-        """The configuration of a segment's network."""
-        if target_bits is None:
-            assert self.config.parameters is not None  # the only way to have no target
-            budget = self.config.parameters
-        else:
-            budget = int(target_bits / _BITS_PER_PARAMETER)
-        size = (source.info.height, source.info.width)
-        colour = self.config.colour
-        kind = config_class(self.config.model)
-        try:
-            return kind.from_budget(budget, size=size, frames=len(frames), colour=colour)
-        except ConfigError as error:
-            if self.config.parameters is not None:
-                raise
-            self._warn(f"segment {self.done_segments}: {error}; the smallest network is used")
-            return kind.smallest(size=size, frames=len(frames), colour=colour)
-
-    def _warn(self, line: str) -> None:
-        self.warnings.append(line)
-        logger.warning("%s", line)
 
     def _write_header(
         self, writer: Writer, network: ModelConfig, source: Source, tracks: Tracks | None
@@ -343,40 +253,73 @@ class _Encode:
             writer.track(track)
         return header
 
-    def _write_packets(
-        self, writer: Writer, tracks: Tracks | None, end: int, source: Source
-    ) -> None:
-        """The packets that play before a segment's end, a time in ticks."""
-        if tracks:
-            for number, packets in enumerate(tracks.until(int(end) * source.info.time_base)):
-                writer.packets(number, packets)
+    def _fitted(self, frames: Frames, source: Source, budget: Budget) -> _Network:
+        """The network of a segment, of the wanted size or quality."""
+        bits = budget.bits(len(frames), frames.y.size)
+        if self.config.psnr is None or bits is None:
+            return self._fit(frames, source, bits, fits_left=1)
+        search = PsnrSearch(self.config.psnr, bits)
+        tried: list[_Network] = []
+        while True:
+            fits_left = MOST_FITS - len(tried)
+            tried.append(self._fit(frames, source, search.bits, fits_left=fits_left))
+            size = 8 * len(encode_tensors(tried[-1].tensors, tried[-1].config.tensors()))
+            if search.tell(size, self._luma_psnr(tried[-1], frames, source)):
+                break
+        if not search.reached:
+            self._warn(
+                f"segment {self.done_segments}: {self.config.psnr:g} dB was not reached in "
+                f"{len(tried)} fits; the nearest, {search.nearest:.2f} dB, is kept"
+            )
+        return tried[search.best]
 
     def _fit(
-        self,
-        network: ModelConfig,
-        frames: Frames,
-        source: Source,
-        header: Header,
-        target_bits: float | None,
-    ) -> bytes:
-        """Fit one segment; its payload."""
+        self, frames: Frames, source: Source, bits: float | None, *, fits_left: int
+    ) -> _Network:
+        """Fit a segment once."""
+        network = self._network_config(frames, source, bits)
         seed = self._seed()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = build(self.config.model, network)
-        model.to(self.device)
-        samples = model_samples(frames, network, source.info.colour)
+        seconds = self._seconds(frames)
         outcome = fit(
-            model,
-            samples,
+            model.to(self.device),
+            model_samples(frames, network, source.info.colour),
             self.config.fitting,
             seed=seed,
-            target_bits=target_bits,
-            seconds=self._seconds(frames),
+            target_bits=bits,
+            seconds=None if seconds is None else seconds / fits_left,
             on_progress=self._reporter(frames),
         )
         self.epochs = max(self.epochs, outcome.epochs)
-        return pack_payload(outcome.tensors, network, header)
+        return _Network(network, outcome.tensors)
+
+    def _network_config(self, frames: Frames, source: Source, bits: float | None) -> ModelConfig:
+        """The largest network a size has room for."""
+        parameters = self.config.parameters
+        budget = parameters if parameters is not None else int((bits or 0) / _BITS_PER_PARAMETER)
+        size = (source.info.height, source.info.width)
+        colour = self.config.colour
+        kind = config_class(self.config.model)
+        try:
+            return kind.from_budget(budget, size=size, frames=len(frames), colour=colour)
+        except ConfigError as error:
+            if parameters is not None:
+                raise
+            self._warn(f"segment {self.done_segments}: {error}; the smallest network is used")
+            return kind.smallest(size=size, frames=len(frames), colour=colour)
+
+    def _luma_psnr(self, network: _Network, frames: Frames, source: Source) -> float:
+        """What a decoder will get of a fitted segment, dB."""
+        model = assemble(self.config.model, network.config, network.tensors)
+        synthesis = Synthesis(model.to(self.device), working_type(self.device))
+        values = []
+        for t in range(len(frames)):
+            samples = synthesis(torch.tensor([t]))
+            luma, _, _ = picture_planes(samples, network.config, source.info.colour)
+            values.append(psnr(frames.y[t : t + 1], luma)[0])
+        return float(np.mean(values))
 
     def _seed(self) -> int:
         """Every segment has a seed of its own, so that it does not depend on those before it."""
@@ -390,6 +333,10 @@ class _Encode:
         left = max(self.config.time_limit - (time.monotonic() - self.began), 0.0)
         total = self.total_frames or 0
         return left * len(frames) / max(total - self.done_frames, len(frames))
+
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        logger.warning("%s", line)
 
     def _reporter(self, frames: Frames) -> Callable[[FitProgress], None] | None:
         if self.on_progress is None:
@@ -420,20 +367,20 @@ class _Encode:
 
         return report
 
-    def _count(self, network: ModelConfig, frames: Frames) -> None:
-        self.parameters += network.parameters
+    def _count(self, network: ModelConfig, frames: Frames, payload: bytes, budget: Budget) -> None:
         if not self.done_segments:
             self.macs_per_pixel = network.macs_per_pixel
+        self.parameters += network.parameters
         self.done_segments += 1
         self.done_frames += len(frames)
+        budget.spend(len(frames), frames.y.size, len(payload))
 
-    def _count_stored(self, header: Header, frames: Frames) -> None:
+    def _count_stored(self, header: Header, frames: Frames, budget: Budget) -> None:
         """Take account of a segment that an earlier run has written."""
-        with Reader(self.partial) as reader:
+        with Reader(self.partial.path) as reader:
             payload = reader.payload(self.done_segments)
-        self.spent += len(payload) + _SEGMENT_BYTES
         network, _ = split_payload(payload, header, len(frames))
-        self._count(network, frames)
+        self._count(network, frames, payload, budget)
 
 
 def _fingerprint(path: Path) -> dict[str, object]:

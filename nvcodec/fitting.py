@@ -172,7 +172,7 @@ class _Loop:
         pace = self._pace(self.quantised_epochs, 1.0)
         psnr, bits = self._stage(stage, pace, schedule)
         return Fit(
-            tensors=stage.export(),
+            tensors=stage.export(self.target_bits),
             float_psnr=float_psnr,
             psnr=psnr,
             bits=bits,

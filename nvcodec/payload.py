@@ -46,10 +46,20 @@ def unpack_payload(payload: bytes, header: Header, frames: int) -> VideoModel:
         BitstreamError: If the payload is malformed.
     """
     config, rest = split_payload(payload, header, frames)
-    specs = config.tensors()
-    tensors = decode_tensors(rest, specs)
-    model = build(name_of(header.model), config)
-    model.load([dequantise(tensor, spec) for tensor, spec in zip(tensors, specs, strict=True)])
+    return assemble(name_of(header.model), config, decode_tensors(rest, config.tensors()))
+
+
+def assemble(name: str, config: ModelConfig, tensors: Sequence[QuantisedTensor]) -> VideoModel:
+    """The network of quantised tensors, on the CPU, in evaluation mode.
+
+    Args:
+        name: Of the model family.
+        config: Its configuration.
+        tensors: In the order of `config.tensors()`.
+    """
+    model = build(name, config)
+    pairs = zip(tensors, config.tensors(), strict=True)
+    model.load([dequantise(tensor, spec) for tensor, spec in pairs])
     return model.eval().requires_grad_(False)
 
 

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from nvcodec.config import FitConfig
 from nvcodec.entropy.quantisation import StateQuantiser
-from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
 from nvcodec.models.base import VideoModel
 from nvcodec.models.windows import Window
 
 # How far a quantisation step may travel over the stage, in octaves.
 _STEP_SIZE_TRAVEL = 3.0
+# The estimate that guides a fit is good to about a percent; what is left is corrected at its end.
+_CORRECTIONS = 4
+_SIZE_TOLERANCE = 0.003
 
 
 class Group(NamedTuple):
@@ -110,9 +113,21 @@ class QuantisedStage:
         """Let every tensor's size be estimated under its best model."""
         self.quantiser.choose_rate_models(self._tensors)
 
-    def export(self) -> list[QuantisedTensor]:
-        """What the stream will hold."""
-        return self.quantiser.export(self._tensors)
+    def export(self, target_bits: float | None) -> list[QuantisedTensor]:
+        """What the stream will hold; with a target, quantised so that its coded size meets it."""
+        tensors = self.quantiser.export(self._tensors)
+        if target_bits is None:
+            return tensors
+        specs = self._network.model.config.tensors()
+        values = sum(spec.size for spec in specs)
+        for _ in range(_CORRECTIONS):
+            excess = 8 * len(encode_tensors(tensors, specs)) - target_bits
+            if abs(excess) < _SIZE_TOLERANCE * target_bits:
+                break
+            # Steps lie on a grid of eighths of an octave: what is less moves some of them.
+            self.quantiser.coarsen(excess / values)
+            tensors = self.quantiser.export(self._tensors)
+        return tensors
 
 
 class _Network(nn.Module):

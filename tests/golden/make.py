@@ -10,33 +10,40 @@ import hashlib
 import json
 import sys
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import torch
 
 import nvcodec
 from nvcodec.encoder import encode_file
 from nvcodec.entropy.tensors import decode_tensors
-from nvcodec.payload import split_payload
+from nvcodec.models.inference import Synthesis
+from nvcodec.payload import split_payload, unpack_payload
+from nvcodec.samples import Planes, picture_planes
 
 FOLDER = Path(__file__).parent / "v1"
-SIZE = (35, 18)
-FRAMES = 5
+SIZE = (35, 17)
+TIMES = (0, 3, 4, 9, 11)  # irregular, in units of 1/25 s
 
 
 def clip(path: Path) -> None:
-    """A bright square that moves over a gradient, five odd-sized frames, with a tone."""
+    """A bright square that moves over a gradient: five odd-sized, irregular frames, and a tone."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
         audio = container.add_stream("pcm_s16le", rate=16000, layout="mono")
-        for t in range(FRAMES):
+        video.codec_context.color_range, video.codec_context.colorspace = 2, 1
+        for t, time in enumerate(TIMES):
             picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
             picture[..., 0] = np.linspace(0, 200, SIZE[0])
             picture[..., 2] = np.linspace(0, 200, SIZE[1])[:, None]
             picture[4:12, 3 + 4 * t : 11 + 4 * t] = (240, 230, 60)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_color_range=2, dst_colorspace=1)
+            frame.pts, frame.time_base = time, Fraction(1, 25)
             container.mux(video.encode(frame))
         container.mux(video.encode())
         tone = (8000 * np.sin(np.arange(3200) * 0.2)).astype(np.int16)
@@ -61,6 +68,17 @@ def digest(stream: bytes) -> list[str]:
     return found
 
 
+def reference(video: nvcodec.Decoder) -> list[Planes]:
+    """Every segment's pictures, computed in float32 throughout."""
+    found = []
+    for entry in video.reader.segments:
+        stored = video.reader.segment(entry.index)
+        model = unpack_payload(stored.payload, video.reader.header, stored.frames)
+        samples = Synthesis(model, torch.float32)(torch.arange(stored.frames))
+        found.append(picture_planes(samples, model.config, video.info.colour))
+    return found
+
+
 def main(name: str, model: str, colour: str) -> None:
     """Encode the clip and write the stream and what it decodes to."""
     folder = FOLDER / name
@@ -82,6 +100,7 @@ def main(name: str, model: str, colour: str) -> None:
         )
     stream = (folder / "stream.nvc").read_bytes()
     with nvcodec.open(stream, device="cpu") as video:
+        y, u, v = (np.concatenate(parts) for parts in zip(*reference(video), strict=True))
         planes = video.planes(range(len(video)))
         expected = {
             "made_by": nvcodec.__version__,
@@ -95,7 +114,7 @@ def main(name: str, model: str, colour: str) -> None:
                 for track in video.reader.tracks
             ],
         }
-    np.savez_compressed(folder / "planes.npz", y=planes.y, u=planes.u, v=planes.v)
+    np.savez_compressed(folder / "planes.npz", y=y, u=u, v=v)
     (folder / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
 
 

@@ -1,0 +1,106 @@
+"""An `.nvc` file while it is being made: beside its target, resumable, renamed when whole.
+
+`<target>.partial` holds every finished segment; `<target>.partial.json` says what made it, so that
+only the same encode goes on with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from nvcodec.bitstream import Reader, Writer
+from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
+
+logger = logging.getLogger(__name__)
+
+
+class Partial:
+    """The unfinished file of one target.
+
+    Args:
+        target: Where the finished file will be.
+
+    Attributes:
+        path: The unfinished file.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + ".partial")
+        self._note = target.with_name(target.name + ".partial.json")
+
+    def claim(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse what would destroy something.
+
+        Raises:
+            OutputExistsError: If the target or an interrupted encode exists and may not go.
+            ConfigError: If there is nothing to resume.
+            VideoError: If the target's folder is missing.
+        """
+        if not self.target.parent.is_dir():
+            raise VideoError(f"{self.target}: cannot be written: its folder does not exist")
+        if self.target.is_dir():
+            raise VideoError(f"{self.target}: cannot be written: it is a folder")
+        if self.target.exists() and not overwrite:
+            raise OutputExistsError(f"{self.target} exists; pass -y (overwrite) to replace it")
+        if resume and not self.path.exists():
+            raise ConfigError(
+                f"{self.path} does not exist, so there is nothing to resume; leave out --resume"
+            )
+        if self.path.exists() and not (resume or overwrite):
+            raise OutputExistsError(
+                f"{self.path} is left from an interrupted encode; pass --resume to go on with it, "
+                "or -y (overwrite) to start anew"
+            )
+
+    def open(self, identity: str, *, resume: bool) -> Writer:
+        """Begin the file, or go on with it.
+
+        Args:
+            identity: What must agree for an encode to go on where another stopped.
+            resume: Go on.
+
+        Raises:
+            ConfigError: If what is there was made from other things, or is beyond repair.
+            VideoError: If nothing can be written here.
+        """
+        if not resume:
+            try:
+                self._note.write_text(identity)
+                return Writer(self.path)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise VideoError(f"{self.target}: cannot be written: {reason}") from error
+        try:
+            known = self._note.read_text()
+        except OSError as error:
+            raise ConfigError(f"{self._note} cannot be read, so nothing can be resumed") from error
+        if known != identity:
+            raise ConfigError(
+                f"{self.path} was made from another video or with other settings; "
+                f"expected {known}, got {identity}"
+            )
+        try:
+            return Writer.resume(self.path)
+        except BitstreamError as error:
+            raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
+
+    def release(self) -> None:
+        """After a failure: keep what can be resumed, remove what cannot."""
+        try:
+            with Reader(self.path) as reader:
+                kept = len(reader.segments)
+        except (NvcodecError, OSError):
+            kept = 0
+        if kept:
+            logger.warning("%s keeps %d finished segments; --resume goes on", self.path, kept)
+        else:
+            self.path.unlink(missing_ok=True)
+            self._note.unlink(missing_ok=True)
+
+    def publish(self) -> None:
+        """Give the finished file its name."""
+        os.replace(self.path, self.target)
+        self._note.unlink(missing_ok=True)

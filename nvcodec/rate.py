@@ -1,0 +1,128 @@
+"""How large each segment may be: from a file size, a rate or a quality for the whole."""
+
+from __future__ import annotations
+
+from math import log2
+
+from nvcodec.config import DEFAULT_BPP, EncoderConfig
+from nvcodec.errors import ConfigError
+
+# What the container itself takes: once, and per segment.
+_FIXED_BYTES = 120
+_SEGMENT_BYTES = 40
+
+# A fit within this of the wanted PSNR will do, and no more fits than this are made for it.
+PSNR_TOLERANCE = 0.15
+MOST_FITS = 4
+# Until two fits say better: what doubling the size gains.
+_DB_PER_DOUBLING = 2.0
+_SLOPES = (0.7, 6.0)
+_LARGEST_LEAP = 3.0  # octaves
+
+
+class Budget:
+    """Shares out a size among segments as they come.
+
+    Args:
+        config: Says what is wanted.
+        total_frames: Frames of the video, None where unknown.
+        length: Frames of a usual segment.
+
+    Raises:
+        ConfigError: If a file size is wanted of a video of unknown length, or is too small.
+    """
+
+    def __init__(self, config: EncoderConfig, total_frames: int | None, length: int) -> None:
+        if config.size is not None and total_frames is None:
+            raise ConfigError(
+                "the video does not say how long it is, so a file size cannot be shared out; ask "
+                "for --bpp instead"
+            )
+        self._config = config
+        self._total = total_frames or 0
+        self._length = length
+        self._frames = 0
+        self._spent = _FIXED_BYTES
+        self._last: float | None = None
+
+    def bits(self, frames: int, pixels: int) -> float | None:
+        """Wanted size of the next segment's payload.
+
+        Args:
+            frames: Its frames.
+            pixels: Its pixels, over all frames.
+
+        Returns:
+            Bits; None where the number of parameters is given instead. For a wanted PSNR, a first
+            guess: what the last segment took, per pixel.
+        """
+        config = self._config
+        if config.parameters is not None:
+            return None
+        if config.size is None:
+            bpp = config.bpp if config.bpp is not None else DEFAULT_BPP
+            if config.psnr is not None and self._last is not None:
+                return self._last * pixels
+            fixed = _SEGMENT_BYTES + (_FIXED_BYTES if not self._frames else 0)
+            return max(bpp * pixels - 8 * fixed, 8.0)
+        # The share of what is left that falls to these frames among those that are left.
+        left = max(self._total - self._frames, frames)
+        segments = max(1, round(left / self._length))
+        total = config.size - self._spent - segments * _SEGMENT_BYTES
+        return max(8 * total * frames / left, 8.0)
+
+    def spend(self, frames: int, pixels: int, payload: int) -> None:
+        """Take account of a finished segment; its payload in bytes."""
+        self._frames += frames
+        self._spent += payload + _SEGMENT_BYTES
+        self._last = 8 * payload / pixels
+
+
+class PsnrSearch:
+    """Looks for the size at which a segment reaches a PSNR, fit by fit.
+
+    Args:
+        target: Wanted luma PSNR, dB.
+        bits: Size to try first.
+
+    Attributes:
+        bits: Size to try next.
+        best: Number of the fit that came nearest, from 0.
+        nearest: Its PSNR, dB.
+    """
+
+    def __init__(self, target: float, bits: float) -> None:
+        self._target = target
+        self.bits = bits
+        self.best = 0
+        self.nearest = float("-inf")
+        self._tried: list[tuple[float, float]] = []
+
+    @property
+    def reached(self) -> bool:
+        """Whether the nearest fit is near enough."""
+        return abs(self.nearest - self._target) <= PSNR_TOLERANCE
+
+    def tell(self, bits: float, psnr: float) -> bool:
+        """Take account of a fit.
+
+        Args:
+            bits: Its actual size.
+            psnr: Its luma PSNR, dB.
+
+        Returns:
+            True if no further fit is to be made.
+        """
+        if abs(psnr - self._target) < abs(self.nearest - self._target):
+            self.best, self.nearest = len(self._tried), psnr
+        self._tried.append((log2(bits), psnr))
+        if self.reached or len(self._tried) >= MOST_FITS:
+            return True
+        slope = _DB_PER_DOUBLING
+        near = sorted(self._tried, key=lambda point: abs(point[1] - self._target))[:2]
+        if len(near) == 2 and near[0][0] != near[1][0]:
+            slope = (near[0][1] - near[1][1]) / (near[0][0] - near[1][0])
+            slope = min(max(slope, _SLOPES[0]), _SLOPES[1])
+        leap = (self._target - near[0][1]) / slope
+        self.bits = 2.0 ** (near[0][0] + min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP))
+        return False

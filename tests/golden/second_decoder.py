@@ -1,0 +1,368 @@
+"""A second decoder for `.nvc` files, written from docs/bitstream.md alone.
+
+It imports nothing of the project, so that the golden streams test the document and not the code.
+Section numbers in the comments are those of the document. Pictures must be small: this is slow.
+"""
+
+import bisect
+import itertools
+import math
+import struct
+import zlib
+
+import numpy as np
+
+# Section 16.
+R_LISTED = """
+   1440801    5145013   15004422   36905875   78665070  148652826  253857248  398132550
+ 581260615  799036310 1044178424 1307656790 1580030169 1852521207 2117713904 2369882518
+2605029347 2820730047 3015876649 3190386796 3344923893 3480652712 3599040369 3701703250
+3790295335 3866431115 3931635878 3987316692 4034748382 4075069962 4109287957 4138284039
+4162825044 4183574096 4201101925 4215897841 4228380000 4238904802 4247775344 4255248918
+4261543595 4266843974 4271306145 4275061981 4278222805 4280882540 4283120382 4285003080
+4286586875 4287919135 4289039749 4289982295 4290775039 4291441769 4292002499 4292474072
+4292870656 4293204170 4293484642 4293720503 4293918848 4294085643 4294225905 4294343854
+"""
+R = [int(word) for word in R_LISTED.split()]
+STEPS = (8388608, 9147842, 9975792, 10878679, 11863283, 12937002, 14107901, 15384775)
+ONE = 1 << 32
+
+
+def check(condition, what):
+    if not condition:
+        raise ValueError(what)
+
+
+class Bytes:
+    """The types of section 1, read one after another."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def raw(self, size):
+        check(size <= len(self.data) - self.at, f"byte {self.at}: a field passes the end")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def rest(self):
+        return self.raw(len(self.data) - self.at)
+
+    def fixed(self, form):
+        return struct.unpack("<" + form, self.raw(struct.calcsize("<" + form)))[0]
+
+    def uvar(self):
+        value = 0
+        for i in range(10):
+            byte = self.fixed("B")
+            value |= (byte & 127) << 7 * i
+            if byte < 128:
+                check((byte or not i) and value < 1 << 64, "not a valid uvar")
+                return value
+        raise ValueError("a uvar of more than ten bytes")
+
+    def svar(self):
+        value = self.uvar()
+        return -(value + 1) // 2 if value & 1 else value // 2
+
+    def bytes(self):
+        return self.raw(self.uvar())
+
+    def ratio(self):
+        return self.uvar(), self.uvar()
+
+
+# Part 1: the container.
+
+
+def sections(data):
+    """Type and payload of each section, front to back (sections 2 and 3)."""
+    check(data[:8] == b"\x8aNVC\r\n\x1a\n" and data[8] == 1, "not a version 1 file")
+    file, kind = Bytes(data), b""
+    file.at = 10
+    while kind != b"DONE":
+        start = file.at
+        kind = file.raw(4)
+        payload = file.bytes()
+        crc = zlib.crc32(data[0 if kind == b"HEAD" else start : file.at])
+        check(crc == file.fixed("I"), f"{kind}: checksum")
+        yield kind, payload
+
+
+def read_head(payload):
+    b = Bytes(payload)
+    head = {"width": b.uvar(), "height": b.uvar(), "time_base": b.ratio(), "rate": b.ratio()}
+    head["aspect"] = b.ratio()
+    for name in ("primaries", "transfer", "matrix", "full_range", "model", "yuv"):
+        head[name] = b.fixed("B")
+    check(head["model"] in (1, 2), f"unknown model {head['model']}")
+    check(head["yuv"] in (0, 1), f"unknown colour mode {head['yuv']}")
+    head["config"] = b.bytes()
+    return head
+
+
+def read_pack(payload):
+    """Track, and pts and data of each packet (section 3.4)."""
+    b = Bytes(payload)
+    track, count, expected, duration, packets = b.fixed("B"), b.uvar(), 0, 0, []
+    for _ in range(count):
+        flags = b.fixed("B")
+        check(not flags & 128 and flags & 6 != 6 and flags & 24 != 24, "packet flags")
+        pts = None if flags & 2 else expected + (b.svar() if flags & 4 else 0)
+        base = expected if pts is None else pts
+        dts = None if flags & 16 else base + b.svar() if flags & 8 else pts
+        duration = b.uvar() if flags & 32 else duration
+        for _ in range(b.uvar() if flags & 64 else 0):
+            b.uvar(), b.bytes()
+        packets.append((pts, b.bytes()))
+        time = next(t for t in (pts, dts, expected) if t is not None)
+        expected = min(time + duration, 2**62 - 2)
+    check(not b.rest(), "bytes behind the last packet")
+    return track, packets
+
+
+def read_segm(payload):
+    """Number of the first frame, pts, durations and network state (section 3.5)."""
+    b = Bytes(payload)
+    flags, first, frames, start = b.fixed("B"), b.uvar(), b.uvar() + 1, b.svar()
+    check(flags in (0, 2), "flags of SEGM")  # predicted: part 2 does not say how
+    if flags & 2:
+        timing = Bytes(zlib.decompress(b.bytes()))
+        gaps = [timing.uvar() for _ in range(frames - 1)]
+        durations = [gap + timing.svar() for gap in [*gaps, gaps[-1]]]
+    else:
+        step = b.uvar()
+        gaps, durations = [step] * (frames - 1), [step + b.svar()] * frames
+    pts = [start + sum(gaps[:k]) for k in range(frames)]
+    return first, pts, durations, b.rest()
+
+
+# Part 2: the state of a network.
+
+
+class Rans:
+    """Section 12."""
+
+    def __init__(self, data):
+        data += bytes(-len(data) % 4)
+        self.words = iter(struct.unpack(f"<{len(data) // 4}I", data))
+        self.x = next(self.words, 0) | next(self.words, 0) << 32
+
+    def symbol(self, table):
+        y = self.x & 0xFFFF
+        v = bisect.bisect_right(table, y) - 1
+        self.x = (table[v + 1] - table[v]) * (self.x >> 16) + y - table[v]
+        if self.x < 1 << 31:
+            self.x = self.x << 32 | next(self.words, 0)
+        return v
+
+
+def cumulative(masses):
+    total, n = sum(masses), len(masses)
+    f = [1 + (m * (65536 - n) // total if total else 0) for m in masses]
+    f[masses.index(max(masses))] += 65536 - sum(f)
+    return list(itertools.accumulate(f, initial=0))
+
+
+def scale_table(logistic, index, low, span):
+    """The table of the values low to low + span (section 11)."""
+    r = p = R[index]
+    squared, s = r * r // ONE, []
+    for _ in range(max(abs(low), abs(low + span)) + 1):
+        s.append(p * ONE // (ONE + p) if logistic else p // 2)
+        p = p * squared // ONE
+    mass = [ONE - 2 * s[0]] + [a - b for a, b in itertools.pairwise(s)]
+    return cumulative([mass[abs(x)] for x in range(low, low + span + 1)])
+
+
+def layers_and_latent(head, config, frames):
+    """The stages, the layers as (weight shape, group) and the shape of the latents (section 13)."""
+    c = Bytes(config)
+    n, width = c.fixed("B"), c.fixed("H")
+    stages = [(c.fixed("B"), c.fixed("B"), c.fixed("H")) for _ in range(n)]
+    product = math.prod(s for s, _, _ in stages)
+    half = 2 if head["yuv"] else 1
+    native = -(-head["height"] // half), -(-head["width"] // half)
+    h, w = -(-native[0] // product), -(-native[1] // product)
+    net = {"native": native, "stages": stages, "first": (width, h, w), "latent": None}
+    if head["model"] == 1:
+        hidden, net["levels"], net["base"] = c.fixed("H"), c.fixed("B"), c.fixed("B")
+        layers = [((hidden, 2 * net["levels"]), 1), ((width * h * w, hidden), 1)]
+        head_kernel = 1
+    else:
+        d = c.fixed("B")
+        net["latent"] = (frames, d, h, w)
+        layers, head_kernel = [((width, d, 1, 1), 1)], 3
+    for s, k, out in stages:
+        layers.append(((out * s * s, width, k, k), s * s))
+        width = out
+    layers.append(((6 if head["yuv"] else 3, width, head_kernel, head_kernel), 1))
+    check(not c.rest(), "bytes behind the configuration")
+    return net, layers
+
+
+def read_array(b, n):
+    """The part of an array that is in a tensor header (section 9)."""
+    array = {"n": n, "first": b.svar(), "low": 0, "span": 0}
+    if n > 1:
+        array["low"], array["span"], array["scale"] = b.svar(), b.uvar(), b.fixed("B")
+    return array
+
+
+def finish_array(array, side):
+    """The values, with the differences from the side information (section 10)."""
+    low, span, differences = array["low"], array["span"], [array["low"]] * (array["n"] - 1)
+    if differences and span:
+        table = scale_table(False, array["scale"], low, span)
+        differences = [low + side.symbol(table) for _ in differences]
+    return np.cumsum([array["first"], *differences]).tolist()
+
+
+def read_tensors(head, frames, state):
+    """The network, its tensors as float32, and their symbols and step indices."""
+    b = Bytes(state)
+    config = b.bytes() or head["config"]
+    headers_length, side_length = b.uvar(), b.uvar()
+    headers, side, symbols = Bytes(b.raw(headers_length)), Rans(b.raw(side_length)), Rans(b.rest())
+    net, layers = layers_and_latent(head, config, frames)
+    tensors = []  # shape, channel axis, group
+    for shape, group in layers:
+        tensors += [(shape, 0, group), (shape[:1], 0, group)]
+    if net["latent"]:
+        tensors.append((net["latent"], 1, 1))
+
+    parsed = []
+    for shape, axis, group in tensors:
+        channels, flags = shape[axis], headers.fixed("B")
+        counts = (1, -(-channels // group), channels)
+        t = {"family": flags & 3, "tables": flags >> 2 & 3, "steps": flags >> 4 & 3}
+        t["differences"] = flags >> 6 & 1
+        t["low"], t["span"] = headers.svar(), headers.uvar()
+        check(3 not in (t["family"], t["tables"], t["steps"]), "tensor header")
+        parameters = t["span"] + 1 if t["family"] == 2 else counts[t["tables"]]
+        present = (True, t["span"] > 0, flags >> 7)
+        sizes = (counts[t["steps"]], parameters, channels)
+        t["arrays"] = [
+            read_array(headers, n) if p else None for p, n in zip(present, sizes, strict=True)
+        ]
+        parsed.append(t)
+    check(not headers.rest(), "bytes behind the tensor headers")
+    for t in parsed:
+        t["arrays"] = [finish_array(a, side) if a else None for a in t["arrays"]]
+
+    values, coded = [], []
+    for (shape, axis, group), t in zip(tensors, parsed, strict=True):
+        steps, parameters, locations = t["arrays"]
+        low, span = t["low"], t["span"]
+        moved = (shape[axis], *shape[:axis], *shape[axis + 1 :])
+        per_channel = math.prod(moved[1:])
+        q = np.full((moved[0], per_channel), low, np.int64)
+        if span:
+            if t["family"] == 2:
+                tables = [cumulative([(64, 76, 91, 108)[e % 4] << e // 4 for e in parameters])]
+            else:
+                tables = [scale_table(t["family"] == 1, i, low, span) for i in parameters]
+            for c in range(moved[0]):
+                table = tables[(0, c // group, c)[t["tables"]]]
+                q[c] += [symbols.symbol(table) for _ in range(per_channel)]
+        q = q.reshape(moved)
+        if t["differences"]:
+            q = q.cumsum(axis=1)  # of the latents; (channels, frames, h, w) here
+        if locations:
+            q += np.reshape(locations, (-1,) + (1,) * (q.ndim - 1))
+        q = np.moveaxis(q, 0, axis)
+        index = [steps[(0, c // group, c)[t["steps"]]] for c in range(moved[0])]
+        step = np.array([math.ldexp(STEPS[j % 8], j // 8 - 43) for j in index], np.float32)
+        step = step.reshape([-1 if i == axis else 1 for i in range(q.ndim)])
+        values.append(q.astype(np.float32) * step)
+        coded.append((q.astype("<i4"), np.array(steps, "<i4")))
+    return net, values, coded
+
+
+# Section 14: the network. An activation has the shape (channels, height, width).
+
+
+def gelu(x):
+    return x / 2 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def convolution(x, weight, bias):
+    pad = weight.shape[-1] // 2
+    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (1, 2))
+    return np.einsum("iyxab,oiab->oyx", windows, weight) + bias[:, None, None]
+
+
+def shuffle(x, s):
+    c, h, w = x.shape
+    x = x.reshape(c // (s * s), s, s, h, w)
+    return x.transpose(0, 3, 1, 4, 2).reshape(c // (s * s), h * s, w * s)
+
+
+def run_network(head, net, values, t, frames):
+    values = [v.astype(np.float64) for v in values]
+    pairs = iter(zip(values[0:-1:2], values[1::2], strict=True))  # without the latents
+    if head["model"] == 1:
+        angles = [math.pi * (net["base"] / 100) ** i * t / frames for i in range(net["levels"])]
+        x = np.array([f(a) for a in angles for f in (math.sin, math.cos)])
+        for _ in range(2):
+            weight, bias = next(pairs)
+            x = silu(weight @ x + bias)
+        x, activation = x.reshape(net["first"]), silu
+    else:
+        x, activation = gelu(convolution(values[-1][t], *next(pairs))), gelu
+    for s, _, _ in net["stages"]:
+        x = activation(shuffle(convolution(x, *next(pairs)), s))
+    x = np.tanh(convolution(x, *next(pairs))) / 2 + 0.5
+    return x[:, : net["native"][0], : net["native"][1]]
+
+
+# Section 15: samples.
+
+
+def to_planes(head, x):
+    width, height = head["width"], head["height"]
+    x = np.clip(np.rint(255 * x), 0, 255)
+    if head["yuv"]:
+        luma = shuffle(x[:4], 2)[0, :height, :width]
+        return [plane.astype(np.uint8) for plane in (luma, x[4], x[5])]
+    large = width >= 1280 or height > 576
+    matrix = (1 if large else 5) if head["matrix"] == 2 else head["matrix"]
+    check(matrix in (1, 5, 6, 9), f"matrix {matrix}")
+    kr, kb = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(matrix, (0.299, 0.114))
+    y = kr * x[0] + (1 - kr - kb) * x[1] + kb * x[2]
+    luma, chroma, offset = (1, 1, 0) if head["full_range"] else (219 / 255, 224 / 255, 16)
+    planes = [offset + luma * y]
+    for difference in (x[2] - y) / (2 - 2 * kb), (x[0] - y) / (2 - 2 * kr):
+        d = np.pad(difference, ((0, height % 2), (1, 1 + width % 2)), "edge")
+        d = ((d[:, :-2] + 2 * d[:, 1:-1] + d[:, 2:]) / 4)[:, ::2]
+        planes.append(128 + chroma * (d[::2] + d[1::2]) / 2)
+    return [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes]
+
+
+def decode(data):
+    """Everything of a file: see the keys of the result."""
+    out = {"pts": [], "durations": [], "symbols": [], "packets": {}}
+    pictures, head = [], None
+    for kind, payload in sections(data):
+        if kind == b"HEAD":
+            head = out["head"] = read_head(payload)
+        elif kind == b"pack":
+            track, packets = read_pack(payload)
+            out["packets"].setdefault(track, []).extend(packets)
+        elif kind == b"SEGM":
+            first, pts, durations, state = read_segm(payload)
+            check(first == len(out["pts"]), "frames are missing")
+            net, values, coded = read_tensors(head, len(pts), state)
+            out["pts"] += pts
+            out["durations"] += durations
+            out["symbols"].append(coded)
+            frames = [run_network(head, net, values, t, len(pts)) for t in range(len(pts))]
+            pictures += [to_planes(head, x) for x in frames]
+        else:
+            check(kind in (b"indx", b"DONE") or kind[0] & 32, f"unknown section {kind}")
+    out["planes"] = {name: np.stack([p[i] for p in pictures]) for i, name in enumerate("yuv")}
+    return out
