@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -27,9 +27,11 @@ def bits(symbols: Tensor, scale: Tensor, family: Family) -> Tensor:
     if family is Family.LAPLACE:
         # Beyond the central bin both edges are in one exponential tail; that form keeps its
         # precision for symbols far out, where a difference of two probabilities would be 0.
-        tail = torch.exp((0.5 - size) / scale)
+        tail = torch.exp((0.5 - size.clamp_min(0.5)) / scale)
         edge = torch.exp(-1 / scale)
-        centre = 1 - 0.5 * torch.exp((size - 0.5) / scale) - 0.5 * torch.exp(-(size + 0.5) / scale)
+        # Clamped, as `where` would turn an overflow in the branch not taken into a NaN gradient.
+        inner = size.clamp_max(0.5)
+        centre = 1 - 0.5 * (torch.exp((inner - 0.5) / scale) + torch.exp(-(inner + 0.5) / scale))
         mass = torch.where(size < 0.5, centre, 0.5 * tail * (1 - edge))
     else:
         mass = torch.sigmoid((0.5 - size) / scale) - torch.sigmoid((-0.5 - size) / scale)
@@ -37,7 +39,7 @@ def bits(symbols: Tensor, scale: Tensor, family: Family) -> Tensor:
 
 
 def fitted_scale(magnitude: Tensor, family: Family) -> Tensor:
-    """The scale under which symbols of a mean magnitude are likeliest, nearly.
+    """The scale whose distribution over unit bins has a mean magnitude.
 
     Args:
         magnitude: Mean of the symbols' absolute values, any shape.
@@ -47,10 +49,22 @@ def fitted_scale(magnitude: Tensor, family: Family) -> Tensor:
         Scales, same shape, within the range of the integer tables.
     """
     if family is Family.LAPLACE:
-        # For a two-sided geometric distribution of ratio r the mean magnitude is 2 r / (1 - r**2)
-        # (up to the central bin's width): solve for r = exp(-1 / scale).
-        ratio = magnitude / (1 + torch.sqrt(1 + magnitude**2))
-        scale = -1 / torch.log(ratio.clamp(1e-8, 1 - 1e-7))
+        # With r = exp(-1 / scale) the mean magnitude over unit bins is sqrt(r) / (1 - r).
+        root = 2 * magnitude / (1 + torch.sqrt(1 + 4 * magnitude.square()))
+        scale = -0.5 / torch.log(root.clamp(1e-8, 1 - 1e-7))
     else:
-        scale = magnitude / (2 * log(2.0))
+        # sum over k of P(|X| > k + 1/2), tabulated: there is no closed form to invert.
+        known = _logistic_magnitudes().to(magnitude)
+        upper = torch.searchsorted(known, magnitude.contiguous()).clamp(1, SCALES - 1)
+        low, high = known[upper - 1], known[upper]
+        part = ((magnitude - low) / (high - low)).clamp(0, 1)
+        scale = torch.exp2((upper - 1 + part) / 4 - 4)
     return scale.clamp(scale_value(0), scale_value(SCALES - 1))
+
+
+@cache
+def _logistic_magnitudes() -> Tensor:
+    """Mean magnitude of the logistic distribution over unit bins at each of the table's scales."""
+    scales = torch.tensor([scale_value(i) for i in range(SCALES)], dtype=torch.float64)[:, None]
+    edges = torch.arange(1 << 16, dtype=torch.float64)[None] + 0.5
+    return (2 * torch.sigmoid(-edges / scales)).sum(1)

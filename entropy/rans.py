@@ -7,6 +7,7 @@ is handed enough zeros behind the data that no input can make it read past the e
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -42,6 +43,8 @@ def _coder() -> ModuleType:
                 if spec is not None and spec.loader is not None:
                     module = module_from_spec(spec)
                     spec.loader.exec_module(module)
+                    # It registers itself; without its package there, later imports would stumble.
+                    sys.modules.pop("compressai.ans", None)
                     return module
     raise ImportError("compressai.ans was not found; install compressai 1.2.8 or later")
 

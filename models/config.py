@@ -145,7 +145,7 @@ class ModelConfig(ABC):
             )
         if not all(1 <= stride <= LARGEST_STRIDE for stride in self.strides):
             raise ConfigError(f"expected strides in 1..{LARGEST_STRIDE}, got {self.strides}")
-        if not all(kernel % 2 and kernel <= LARGEST_KERNEL for kernel in self.kernels):
+        if not all(kernel % 2 and 1 <= kernel <= LARGEST_KERNEL for kernel in self.kernels):
             raise ConfigError(f"expected odd kernels up to {LARGEST_KERNEL}, got {self.kernels}")
         if not all(1 <= width <= LARGEST_WIDTH for width in self.widths):
             raise ConfigError(f"expected widths in 1..{LARGEST_WIDTH}, got {self.widths}")

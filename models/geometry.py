@@ -15,6 +15,8 @@ _LARGEST_STRIDE = 5
 _MOST_STAGES = 5
 # What one octave of deviation from the wanted grid area costs, as a share of padded samples.
 _AREA_WEIGHT = 0.05
+# And what each octave costs beyond an area so large that a small picture would be all embedding.
+_EXCESS, _EXCESS_WEIGHT = 3.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,9 @@ def derive(size: tuple[int, int], area: int) -> Geometry:
             geometry = Geometry(grid_for(size, strides), strides)
             height, width = geometry.padded
             padding = height * width / (size[0] * size[1])
-            deviation = abs(log2(prod(geometry.grid) / area))
-            cost = padding * (1 + _AREA_WEIGHT * deviation)
+            octaves = log2(prod(geometry.grid) / area)
+            cost = padding * (1 + _AREA_WEIGHT * abs(octaves))
+            cost += _EXCESS_WEIGHT * max(octaves - _EXCESS, 0)
             key = (round(cost, 6), -stages, [-stride for stride in strides])
             if best is None or key < best[0]:
                 best = key, geometry

@@ -95,6 +95,11 @@ def from_reference(state: Mapping[str, Any]) -> HNeRV:
             stages.append(weights[name])
     except KeyError as error:
         raise ConfigError(f"not a published HNeRV state: {error} is missing") from error
+    shaped = {"embed": embedding, "head_layer.weight": head}
+    shaped.update((f"decoder.{number + 1}", stage) for number, stage in enumerate(stages))
+    for name, tensor in shaped.items():
+        if tensor.dim() != 4:
+            raise ConfigError(f"{name}: expected four dimensions, got shape {tuple(tensor.shape)}")
     inputs = [stage.shape[1] for stage in stages] + [head.shape[1]]
     strides = tuple(
         isqrt(stage.shape[0] // following)

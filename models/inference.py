@@ -59,15 +59,35 @@ class Synthesis:
         Returns:
             As `VideoModel.planes`, float32.
         """
+        return self._shuffled(self._head(index).float().tanh_().mul_(0.5).add_(0.5))
+
+    @torch.inference_mode()
+    def levels(self, index: Tensor) -> Tensor:
+        """Decode frames to 8-bit samples.
+
+        Args:
+            index: Frame numbers in the segment, shape (B,), int64.
+
+        Returns:
+            As `VideoModel.planes`, times 255 and rounded to nearest, uint8.
+        """
+        # The range ends at 0.5 and 255.5, so cutting off the fraction rounds and needs no clamp.
+        levels = self._head(index).float().tanh_().mul_(127.5).add_(128.0)
+        return self._shuffled(levels.to(torch.uint8))
+
+    def _head(self, index: Tensor) -> Tensor:
+        """What the head makes, before the range and the last shuffle."""
         x = self.model.embed(index.to(self._device)).to(self._dtype)
         x = x.contiguous(memory_format=torch.channels_last)
-        last = len(self._kernels) - 1
-        for position, (weight, bias) in enumerate(self._kernels):
-            activation = self._activation if position < last else "none"
-            x = self._convolve(x, weight, bias, activation)
-            x = depth_to_space(x, self._shuffles[position])
+        *body, head = self._kernels
+        for (weight, bias), scale in zip(body, self._shuffles, strict=False):
+            x = depth_to_space(self._convolve(x, weight, bias, self._activation), scale)
+        return self._convolve(x, *head, "none")
+
+    def _shuffled(self, x: Tensor) -> Tensor:
+        """The last shuffle, and the crop to the picture."""
         height, width = self.model.config.native_size
-        return torch.tanh(x[:, :, :height, :width].float()).mul_(0.5).add_(0.5)
+        return depth_to_space(x, self._shuffles[-1])[:, :, :height, :width]
 
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:

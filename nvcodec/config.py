@@ -44,16 +44,16 @@ class FitConfig:
         Raises:
             ConfigError: If a value is out of range.
         """
-        counts = (self.epochs, self.batch or 1, self.patch or 1)
-        if min(counts) < 1:
+        counts = (self.epochs, self.batch, self.patch)
+        if any(count is not None and count < 1 for count in counts):
             raise ConfigError(
                 f"expected at least 1, got {self.epochs = }, {self.batch = }, {self.patch = }"
             )
-        if not (0 <= self.encoder_share <= 1 and 0 <= self.quantised_share <= 10):
+        if not (0 < self.encoder_share <= 1 and 0 < self.quantised_share <= 10):
             raise ConfigError(
                 f"got {self.encoder_share = }, {self.quantised_share = } out of range"
             )
-        if min(self.rate_weight, self.fineness, self.clip) <= 0:
+        if not all(value > 0 for value in (self.rate_weight, self.fineness, self.clip)):
             raise ConfigError(
                 "expected positive numbers, got "
                 f"{self.rate_weight = }, {self.fineness = }, {self.clip = }"

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, cast, overload
 
@@ -148,9 +149,13 @@ class Decoder:
             BitstreamError: If its segment is damaged.
         """
         total = len(self)
-        numbers = np.array([n + total if n < 0 else n for n in frames], np.int64)
+        numbers = np.array([index(n) + total if n < 0 else index(n) for n in frames], np.int64)
         if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
             raise IndexError(f"expected frame numbers in -{total}..{total - 1}, got {list(frames)}")
+        owners = [self.reader.segment_of(int(number)).index for number in numbers]
+        # Networks first: a file that cannot back its frames is found out before they take memory.
+        for owner in dict.fromkeys(owners):
+            self._network(owner)
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
         out = Frames(
@@ -160,10 +165,9 @@ class Decoder:
             pts=np.empty(len(numbers), np.int64),
             durations=np.empty(len(numbers), np.int64),
         )
-        owners = [self.reader.segment_of(int(number)).index for number in numbers]
-        for index in dict.fromkeys(owners):
-            places = np.flatnonzero(np.array(owners) == index)
-            self._decode(index, numbers[places], places, out)
+        for owner in dict.fromkeys(owners):
+            places = np.flatnonzero(np.array(owners) == owner)
+            self._decode(owner, numbers[places], places, out)
         return out
 
     def _decode(
@@ -183,8 +187,7 @@ class Decoder:
         for begin in range(0, len(local), batch):
             chosen = torch.from_numpy(local[begin : begin + batch])
             where = places[begin : begin + batch]
-            samples = network(chosen)
-            planes = picture_planes(samples, network.model.config, self.info.colour)
+            planes = picture_planes(network.levels(chosen), network.model.config, self.info.colour)
             out.y[where], out.u[where], out.v[where] = planes
 
     def _warn(self, line: str) -> None:

@@ -293,6 +293,11 @@ class _Encode:
             on_progress=self._reporter(frames),
         )
         self.epochs = max(self.epochs, outcome.epochs)
+        if outcome.recoveries:
+            self._warn(
+                f"segment {self.done_segments}: the fit collapsed {outcome.recoveries} times and "
+                "went on from its best state; another --seed may do better"
+            )
         return _Network(network, outcome.tensors)
 
     def _network_config(self, frames: Frames, source: Source, bits: float | None) -> ModelConfig:
@@ -307,7 +312,7 @@ class _Encode:
         except ConfigError as error:
             if parameters is not None:
                 raise
-            self._warn(f"segment {self.done_segments}: {error}; the smallest network is used")
+            self._warn(f"{error}; the smallest network is used", once=True)
             return kind.smallest(size=size, frames=len(frames), colour=colour)
 
     def _luma_psnr(self, network: _Network, frames: Frames, source: Source) -> float:
@@ -316,8 +321,8 @@ class _Encode:
         synthesis = Synthesis(model.to(self.device), working_type(self.device))
         values = []
         for t in range(len(frames)):
-            samples = synthesis(torch.tensor([t]))
-            luma, _, _ = picture_planes(samples, network.config, source.info.colour)
+            levels = synthesis.levels(torch.tensor([t]))
+            luma, _, _ = picture_planes(levels, network.config, source.info.colour)
             values.append(psnr(frames.y[t : t + 1], luma)[0])
         return float(np.mean(values))
 
@@ -334,7 +339,9 @@ class _Encode:
         total = self.total_frames or 0
         return left * len(frames) / max(total - self.done_frames, len(frames))
 
-    def _warn(self, line: str) -> None:
+    def _warn(self, line: str, *, once: bool = False) -> None:
+        if once and self.warnings:
+            return
         self.warnings.append(line)
         logger.warning("%s", line)
 

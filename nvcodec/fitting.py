@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from math import ceil, log10
+from math import ceil, isfinite, log10
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,8 @@ class FitProgress:
         stage: `"float"` or `"quantised"`.
         epoch: Epochs done, over both stages.
         epochs: Epochs planned, over both stages.
-        psnr: Of the epoch's outputs in the model's colour, dB, before rounding to 8 bits.
+        psnr: Of the epoch's outputs in the model's colour, dB, before rounding to 8 bits; not a
+            number if the epoch diverged.
         bits: Estimated size of the segment; None in the float stage.
         seconds: Since the fit began.
         remaining: Expected seconds to its end.
@@ -150,6 +151,9 @@ class _Loop:
         self.began = time.monotonic()
         self.epoch = 0
         self.recoveries = 0
+        # A few frames tell how far from them a fit begins: its first outputs are about grey.
+        some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
+        self.grey_error = float((some - 0.5).square().mean())
         self.quantised_epochs = max(1, ceil(config.epochs * config.quantised_share))
         self.epochs = config.epochs + self.quantised_epochs
         self.steps_per_epoch = -(-len(samples) // self.batch)
@@ -212,7 +216,7 @@ class _Loop:
         peaks = [group.peak or schedule.peak for group in groups]
         parameters = [tensor for group in groups for tensor in group.parameters]
         optimiser = self._optimiser(groups)
-        guard = Guard(parameters)
+        guard = Guard(parameters, 2 * self.grey_error)
         psnr = bits = float("nan")
         while not pace.finished():
             totals = torch.zeros(3, device=self.device)
@@ -228,13 +232,14 @@ class _Loop:
                     break
             self.epoch += 1
             objective, error, size = (totals / batches).tolist()
+            reached = -10 * log10(max(error, 1e-12)) if isfinite(error) else float("nan")
             if guard.judge(objective, error):
                 optimiser = self._optimiser(groups)
                 self.recoveries += 1
-                continue
-            psnr, bits = -10 * log10(max(error, 1e-12)), size
+            else:
+                psnr, bits = reached, size
             stage.between_epochs()
-            self._report(stage.name, pace, psnr, bits)
+            self._report(stage.name, pace, reached, size)
         guard.finish()
         return psnr, bits
 

@@ -24,17 +24,19 @@ class Guard:
 
     Args:
         parameters: What the stage optimises; restored in place.
+        error: Squared error a fit may have in its first epoch, halved: beyond it has collapsed.
 
     Attributes:
-        rate_scale: Factor for the learning rate, halved by every recovery.
+        rate_scale: Factor for the learning rate: halved by the first recovery, quartered by the
+            second, and so on.
         recoveries: How often the best state was restored.
     """
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, parameters: Sequence[Tensor], error: float = float("inf")) -> None:
         self._parameters = list(parameters)
         self._best: list[Tensor] = [p.detach().clone() for p in self._parameters]
         self._objective = float("inf")
-        self._error = float("inf")
+        self._error = error
         self._current = float("inf")
         self.rate_scale = 1.0
         self.recoveries = 0
@@ -52,8 +54,8 @@ class Guard:
         """
         if not (isfinite(objective) and isfinite(error)) or error > _COLLAPSE * self._error:
             self.restore()
-            self.rate_scale /= 2
             self.recoveries += 1
+            self.rate_scale /= 2**self.recoveries
             logger.warning(
                 "the fit collapsed (squared error %.3g after %.3g); back to its best state at "
                 "%g of the learning rate",

@@ -40,18 +40,17 @@ def model_samples(frames: Frames, config: ModelConfig, colour: Colour) -> Tensor
     return samples.contiguous(memory_format=torch.channels_last)
 
 
-def picture_planes(samples: Tensor, config: ModelConfig, colour: Colour) -> Planes:
+def picture_planes(levels: Tensor, config: ModelConfig, colour: Colour) -> Planes:
     """8-bit pictures from what a model made.
 
     Args:
-        samples: `VideoModel.planes`: (B, channels, H, W) in [0, 1], cropped to the picture.
+        levels: `Synthesis.levels`: uint8, (B, channels, H, W), cropped to the picture.
         config: The model's configuration.
         colour: How the pictures' samples are to map to light; used for RGB only.
 
     Returns:
-        Planes y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)), uint8, rounded to nearest.
+        Planes y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)), uint8.
     """
-    levels = (samples * 255).round_().clamp_(0, 255).to(torch.uint8)
     if config.colour is ColourMode.RGB:
         return conversion.yuv420(levels.permute(0, 2, 3, 1).cpu().numpy(), colour)
     height, width = config.size

@@ -36,41 +36,28 @@ def segments(source: Source, length: int) -> Iterator[Frames]:
         length: Frames per segment.
 
     Yields:
-        Consecutive frames: `length` of them, except at the end, where what is left after a segment
-        is shared out so that the last two are about equal, or joins the last one if it is less
-        than a quarter of a segment.
+        Consecutive frames: `length` of them, except that what is left at the end joins the last
+        segment if it is a quarter of one or less.
     """
-    held = source.read(length)
-    while len(held):
-        following = source.read(length)
-        if 0 < len(following) < length:
-            both = _joined(held, following)
-            if len(following) <= length // 4:
-                yield both
-            else:
-                half = -(-len(both) // 2)
-                yield _part(both, 0, half)
-                yield _part(both, half, len(both))
+    # One frame more than may join tells whether there is enough for another segment.
+    enough = min(length // 4 + 1, length)
+    ahead = source.read(enough)
+    while len(ahead):
+        held = _joined(ahead, source.read(length - len(ahead))) if len(ahead) < length else ahead
+        ahead = source.read(enough)
+        if len(ahead) < enough:
+            yield _joined(held, ahead)
             return
         yield held
-        held = following
 
 
 def _joined(first: Frames, second: Frames) -> Frames:
+    if not len(second):
+        return first
     return Frames(
         y=np.concatenate([first.y, second.y]),
         u=np.concatenate([first.u, second.u]),
         v=np.concatenate([first.v, second.v]),
         pts=np.concatenate([first.pts, second.pts]),
         durations=np.concatenate([first.durations, second.durations]),
-    )
-
-
-def _part(frames: Frames, start: int, stop: int) -> Frames:
-    return Frames(
-        y=frames.y[start:stop],
-        u=frames.u[start:stop],
-        v=frames.v[start:stop],
-        pts=frames.pts[start:stop],
-        durations=frames.durations[start:stop],
     )

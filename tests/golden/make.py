@@ -74,8 +74,8 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
     for entry in video.reader.segments:
         stored = video.reader.segment(entry.index)
         model = unpack_payload(stored.payload, video.reader.header, stored.frames)
-        samples = Synthesis(model, torch.float32)(torch.arange(stored.frames))
-        found.append(picture_planes(samples, model.config, video.info.colour))
+        levels = Synthesis(model, torch.float32).levels(torch.arange(stored.frames))
+        found.append(picture_planes(levels, model.config, video.info.colour))
     return found
 
 

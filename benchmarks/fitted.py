@@ -1,0 +1,191 @@
+"""Fitting HNeRV and keeping both outcomes: the float network, and the file.
+
+`nvcodec.encode` writes the file only. Published figures are those of the float network, so the fit
+is watched here at the one moment when that network exists: after the float stage.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.config import FitConfig
+from nvcodec.device import choose_device, working_type
+from nvcodec.fitting import Fit, FitProgress, _Loop
+from nvcodec.media import ColourMode, VideoInfo
+from nvcodec.models import build, family
+from nvcodec.models.base import VideoModel
+from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.inference import Synthesis
+from nvcodec.payload import pack_payload, unpack_payload
+
+_TICKS = 40  # milliseconds: 25 frames per second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A fit and what came of it.
+
+    Attributes:
+        config: The network.
+        floating: It, as it was after the float stage.
+        fit: What the fit reports.
+        file: The `.nvc` file, one segment.
+        float_seconds: Time of the float stage.
+        seconds: Time of the whole fit.
+        peak_bytes: Most memory held on the GPU; None on a CPU.
+    """
+
+    config: HNeRVConfig
+    floating: VideoModel
+    fit: Fit
+    file: Path
+    float_seconds: float
+    seconds: float
+    peak_bytes: int | None
+
+
+class _Watched(_Loop):
+    """A fit that keeps a copy of the float network."""
+
+    floating: VideoModel
+    float_seconds: float
+
+    def _float_stages(self, encoder: torch.nn.Module | None) -> float:
+        psnr = super()._float_stages(encoder)
+        self.floating = copied(self.model)
+        self.float_seconds = time.monotonic() - self.began
+        return psnr
+
+
+def fit_hnerv(
+    samples: Tensor, parameters: int, how: FitConfig, file: Path, *, seed: int, device: str
+) -> Fitted:
+    """Fit HNeRV in RGB to pictures and write the file.
+
+    Args:
+        samples: uint8, shape (T, 3, H, W); sides the model's strides divide.
+        parameters: Stored values, latents included.
+        how: The fit's configuration.
+        file: To write.
+        seed: Of everything random.
+        device: Where to fit.
+    """
+    target = choose_device(device)
+    frames, _, height, width = samples.shape
+    config = HNeRVConfig.from_budget(
+        parameters, size=(height, width), frames=frames, colour=ColourMode.RGB
+    )
+    if config.padded != (height, width):
+        raise SystemExit(f"{width}x{height} would need padding; try 1280x640 or 320x160")
+    torch.manual_seed(seed)
+    model = build("hnerv", config).to(target)
+    if target.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    loop = _Watched(
+        model,
+        samples,
+        how,
+        seed=seed,
+        target_bits=None,
+        seconds=None,
+        on_progress=_Line(parameters),
+    )
+    begin = time.monotonic()
+    outcome = loop.run()
+    seconds = time.monotonic() - begin
+    _write(file, config, outcome)
+    return Fitted(
+        config=config,
+        floating=loop.floating,
+        fit=outcome,
+        file=file,
+        float_seconds=loop.float_seconds,
+        seconds=seconds,
+        peak_bytes=torch.cuda.max_memory_allocated() if target.type == "cuda" else None,
+    )
+
+
+def copied(model: VideoModel) -> VideoModel:
+    """Another network of the same state, for evaluation."""
+    made = build("hnerv", model.config).to(next(model.parameters()).device)
+    made.load([tensor.detach() for tensor in model.transmitted()])
+    return made.eval().requires_grad_(False)
+
+
+def file_model(file: Path) -> VideoModel:
+    """The network of a one-segment file, on the CPU."""
+    with Reader(file) as reader:
+        stored = reader.segment(0)
+        return unpack_payload(stored.payload, reader.header, stored.frames)
+
+
+@torch.inference_mode()
+def float_psnr(model: VideoModel, samples: Tensor) -> float:
+    """PSNR of a network's float32 outputs in dB, as HNeRV counts it: per frame, then the mean."""
+    device = next(model.parameters()).device
+    values = []
+    for frame in range(len(samples)):
+        output = model(torch.tensor([frame], device=device))
+        target = samples[frame : frame + 1].to(device).float() / 255
+        values.append(-10 * torch.log10((output - target).square().mean() + 1e-9))
+    return float(torch.stack(values).mean())
+
+
+@torch.inference_mode()
+def decoded_psnr(model: VideoModel, samples: Tensor, device: str) -> float:
+    """PSNR in dB of the 8-bit RGB pictures that nvcodec's decoder makes; per frame, then mean."""
+    target = choose_device(device)
+    decode = Synthesis(model.to(target), working_type(target))
+    values = []
+    for frame in range(len(samples)):
+        levels = (decode(torch.tensor([frame])) * 255).round_().clamp_(0, 255)
+        error = (levels - samples[frame : frame + 1].to(target)).square().mean()
+        values.append(10 * torch.log10(255.0**2 / error.clamp_min(1e-9)))
+    return float(torch.stack(values).mean())
+
+
+class _Line:
+    """Progress, a line every tenth of the epochs."""
+
+    def __init__(self, parameters: int) -> None:
+        self._parameters = parameters
+
+    def __call__(self, progress: FitProgress) -> None:
+        step = max(progress.epochs // 10, 1)
+        if progress.epoch % step == 0 or progress.epoch == progress.epochs:
+            print(
+                f"{self._parameters}: {progress.stage} epoch {progress.epoch}/{progress.epochs}, "
+                f"{progress.psnr:.2f} dB, {progress.seconds:.0f} s",
+                flush=True,
+            )
+
+
+def _write(file: Path, config: HNeRVConfig, outcome: Fit) -> None:
+    height, width = config.size
+    header = Header(
+        video=VideoInfo(
+            width=width, height=height, time_base=Fraction(1, 1000), frame_rate=Fraction(25)
+        ),
+        model=family("hnerv").number,
+        colour_mode=ColourMode.RGB,
+        configuration=config.pack(),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with Writer(file) as writer:
+        writer.header(header)
+        writer.segment(
+            Segment(
+                first_frame=0,
+                pts=[_TICKS * frame for frame in range(config.frames)],
+                durations=[_TICKS] * config.frames,
+                payload=pack_payload(outcome.tensors, config, header),
+            )
+        )
+        writer.finish()

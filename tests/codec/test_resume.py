@@ -1,0 +1,253 @@
+"""Nothing is lost: interrupted encodes go on, failures leave nothing half made."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nvcodec
+from nvcodec import writer as writing
+from nvcodec.bitstream import Reader
+from nvcodec.errors import ConfigError, NvcodecError, OutputExistsError, VideoError
+
+
+class InterruptedEncodeError(Exception):
+    pass
+
+
+def _stop_in(segment: int):
+    def stop(progress: nvcodec.Progress) -> None:
+        if progress.segment == segment:
+            raise InterruptedEncodeError
+
+    return stop
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("segment", [1, 2])
+def test_a_resumed_encode_is_an_uninterrupted_one(clip, stream, tmp_path, settings, segment):
+    target = tmp_path / "a.nvc"
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(segment))
+    assert _names(tmp_path) == ["a.nvc.partial", "a.nvc.partial.json"]
+    # What is there can be watched already.
+    with nvcodec.open(tmp_path / "a.nvc.partial") as video:
+        assert len(video) == 4 * segment
+    seen = []
+    report = nvcodec.encode(
+        clip, target, settings(), resume=True, measure=False, on_progress=seen.append
+    )
+    assert {progress.segment for progress in seen} == set(range(segment, 3))
+    assert _names(tmp_path) == ["a.nvc"]
+    assert target.read_bytes() == stream.read_bytes()
+    assert report.segments == 3 and report.frames == 12
+    whole = nvcodec.encode(clip, tmp_path / "b.nvc", settings(), measure=False)
+    assert report.parameters == whole.parameters
+    assert report.macs_per_pixel == whole.macs_per_pixel
+
+
+@pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}])
+def test_a_resumed_encode_aims_at_the_same_size(clip, tmp_path, settings, target):
+    config = settings(parameters=None, **target)
+    nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, tmp_path / "b.nvc", config, on_progress=_stop_in(1))
+    nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True, measure=False)
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+
+
+def test_a_torn_partial_file_is_resumed(clip, stream, tmp_path, settings):
+    target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(2))
+    data = stream.read_bytes()
+    with Reader(stream) as reader:
+        first = reader.segments[0].offset + reader.segments[0].size
+    for content in (data[: first + 5], data[:first] + b"\0" * 500, data[:30], b""):
+        partial.write_bytes(content)
+        note = (tmp_path / "a.nvc.partial.json").read_bytes()
+        nvcodec.encode(clip, target, settings(), resume=True, measure=False)
+        assert target.read_bytes() == data
+        target.unlink()
+        (tmp_path / "a.nvc.partial.json").write_bytes(note)
+
+
+def test_resume_refuses_anything_else(clip, tmp_path, settings):
+    target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        nvcodec.encode(clip, target, settings(), resume=True)
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(1))
+    content = partial.read_bytes()
+    others = [
+        settings(seed=1),
+        settings(epochs=2),
+        settings(segment=3),
+        settings(parameters=3000),
+        settings(audio=False),
+        settings(frames=slice(0, 11)),
+        settings(colour=nvcodec.ColourMode.RGB),
+    ]
+    for config in others:
+        with pytest.raises(ConfigError, match="other settings"):
+            nvcodec.encode(clip, target, config, resume=True)
+        assert partial.read_bytes() == content
+    changed = tmp_path / clip.name
+    shutil.copy(clip, changed)
+    with changed.open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ConfigError, match="another video"):
+        nvcodec.encode(changed, target, settings(), resume=True)
+    with pytest.raises((NvcodecError, OSError)):
+        nvcodec.encode(tmp_path / "absent.mp4", target, settings(), resume=True)
+    (tmp_path / "a.nvc.partial.json").unlink()
+    with pytest.raises(ConfigError):
+        nvcodec.encode(clip, target, settings(), resume=True)
+    assert partial.read_bytes() == content
+
+
+def test_what_exists_is_not_touched(clip, tmp_path, settings):
+    target = tmp_path / "a.nvc"
+    target.write_bytes(b"precious")
+    with pytest.raises(OutputExistsError):
+        nvcodec.encode(clip, target, settings())
+    assert _names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
+    # Not even by an encode that may replace it, until that one is done.
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, target, settings(), overwrite=True, on_progress=_stop_in(0))
+    assert _names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
+    nvcodec.encode(clip, target, settings(), overwrite=True, measure=False)
+    assert nvcodec.inspect(target).complete
+
+
+def test_an_interrupted_encode_is_not_thrown_away_silently(clip, tmp_path, settings, stream):
+    target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(1))
+    content = partial.read_bytes()
+    with pytest.raises(OutputExistsError, match="--resume"):
+        nvcodec.encode(clip, target, settings())
+    assert partial.read_bytes() == content
+    nvcodec.encode(clip, target, settings(), overwrite=True, measure=False)
+    assert target.read_bytes() == stream.read_bytes()
+    assert _names(tmp_path) == ["a.nvc"]
+
+
+def test_failures_leave_nothing(clip, tmp_path, settings):
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "text.mp4").write_text("no video")
+    target = tmp_path / "out" / "a.nvc"
+    with pytest.raises(VideoError, match="folder"):
+        nvcodec.encode(clip, target, settings())
+    target.parent.mkdir()
+    for bad in (source / "text.mp4", source / "absent.mp4"):
+        with pytest.raises((VideoError, OSError)):
+            nvcodec.encode(bad, target, settings())
+        assert _names(target.parent) == []
+    with pytest.raises(VideoError):
+        nvcodec.encode(clip, target.parent, settings(), overwrite=True)
+    with pytest.raises(ConfigError):
+        nvcodec.encode(clip, target, settings(parameters=3))
+    assert _names(target.parent) == []
+
+
+@pytest.mark.parametrize("room", [0, 60, 4000])
+def test_a_full_disk(clip, stream, tmp_path, settings, monkeypatch, room):
+    left = room
+    real = writing.Writer._put
+
+    def put(self, data: bytes) -> None:
+        nonlocal left
+        left -= len(data)
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, data)
+
+    target = tmp_path / "a.nvc"
+    with monkeypatch.context() as patch:
+        patch.setattr(writing.Writer, "_put", put)
+        with pytest.raises((OSError, VideoError), match="No space left"):
+            nvcodec.encode(clip, target, settings())
+    assert "a.nvc" not in _names(tmp_path)
+    if room < 1000:
+        assert _names(tmp_path) == []
+    if _names(tmp_path):
+        nvcodec.encode(clip, target, settings(), resume=True, measure=False)
+        assert target.read_bytes() == stream.read_bytes()
+
+
+def test_a_full_disk_while_decoding(stream, tmp_path, monkeypatch):
+    target = tmp_path / "out.y4m"
+
+    def stop(done: int, total: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        nvcodec.decode(stream, target, on_progress=stop)
+    assert _names(tmp_path) == []
+
+
+def _signalled(clip: Path, target: Path, number: int, environment: dict[str, str]):
+    """Send a signal to a real encode once its first segment is on disk."""
+    command = [sys.executable, "-m", "nvcodec", "encode", str(clip), "-o", str(target)]
+    command += [
+        "--segment",
+        "4",
+        "--epochs",
+        "10",
+        "--model",
+        "nerv",
+        "--bpp",
+        "3",
+        "--device",
+        "cpu",
+    ]
+    partial = target.with_name(target.name + ".partial")
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        while process.poll() is None:
+            if partial.exists():
+                try:
+                    with Reader(partial) as reader:
+                        if reader.segments:
+                            break
+                except (NvcodecError, OSError):
+                    pass
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate()
+        return process.returncode, out, err
+
+
+def test_signals(clip, tmp_path, settings, environment):
+    config = settings(parameters=None, bpp=3.0, epochs=10, model="nerv")
+    expected = tmp_path / "whole.nvc"
+    nvcodec.encode(clip, expected, config, measure=False)
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+        folder = tmp_path / number.name
+        folder.mkdir()
+        target = folder / "a.nvc"
+        code, out, err = _signalled(clip, target, number, environment)
+        assert out == ""
+        assert _names(folder) == ["a.nvc.partial", "a.nvc.partial.json"], err
+        if number is signal.SIGKILL:
+            assert code == -number
+        else:
+            assert code == 130
+            assert "interrupted" in err and "Traceback" not in err
+        if number is not signal.SIGINT:
+            nvcodec.encode(clip, target, config, resume=True, measure=False)
+            assert target.read_bytes() == expected.read_bytes()
+            assert _names(folder) == ["a.nvc"]

@@ -1,0 +1,207 @@
+"""Whole fits of tiny clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nvcodec.config import PRESETS, FitConfig
+from nvcodec.entropy.quantisation import dequantise
+from nvcodec.entropy.tensors import encode_tensors
+from nvcodec.errors import ConfigError
+from nvcodec.fitting import Fit, FitProgress, fit
+from nvcodec.media import ColourMode
+from nvcodec.models import build, config_class
+from nvcodec.models.hnerv_config import HNeRVConfig
+
+
+def _samples(config) -> torch.Tensor:
+    """A few smooth pictures in slow motion, uint8, on the model's grid."""
+    height, width = config.padded
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    pictures = [
+        [
+            120 + 90 * np.sin((rows + 2 * t) / (4 + c) + columns / (5 + c))
+            for c in range(config.colour.channels)
+        ]
+        for t in range(config.frames)
+    ]
+    return torch.from_numpy(np.array(pictures).astype(np.uint8)).contiguous(
+        memory_format=torch.channels_last
+    )
+
+
+def _start(name="hnerv", colour=ColourMode.YUV420, seed=0, budget=3000):
+    config = config_class(name).from_budget(budget, size=(32, 48), frames=4, colour=colour)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build(name, config)
+    return model, _samples(config)
+
+
+def _run(name="hnerv", colour=ColourMode.YUV420, *, seed=0, epochs=3, **options) -> Fit:
+    model, samples = _start(name, colour, seed)
+    config = options.pop("config", FitConfig(epochs=epochs))
+    return fit(model, samples, config, seed=seed, **options)
+
+
+def _same(one: Fit, other: Fit) -> bool:
+    return all(
+        np.array_equal(a.symbols, b.symbols) and np.array_equal(a.steps, b.steps)
+        for a, b in zip(one.tensors, other.tensors, strict=True)
+    )
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize("name", ["nerv", "hnerv"])
+def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
+    seen: list[FitProgress] = []
+    model, samples = _start(name, colour)
+    # The recipes are for networks and clips a hundred times as large.
+    recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
+    monkeypatch.setattr(type(model.config), "recipe", recipe)
+    outcome = fit(model, samples, FitConfig(epochs=25), seed=0, on_progress=seen.append)
+    floats = [progress.psnr for progress in seen if progress.stage == "float"]
+    assert floats[-1] > floats[0] + 2
+    assert outcome.psnr > floats[0] + 2
+    assert outcome.recoveries == 0
+    # A fresh network with what the stream holds makes the pictures.
+    fresh = build(name, model.config)
+    specs = model.config.tensors()
+    fresh.load([dequantise(t, s) for t, s in zip(outcome.tensors, specs, strict=True)])
+    with torch.no_grad():
+        planes = fresh.planes(torch.arange(4))
+    target = samples[:, :, : planes.shape[2], : planes.shape[3]] / 255
+    weights = torch.ones(3) if colour is ColourMode.RGB else torch.tensor([1.5] * 4 + [1, 1])
+    error = ((planes - target).square().mean((0, 2, 3)) * weights / weights.sum()).sum()
+    assert -10 * math.log10(float(error)) == pytest.approx(outcome.psnr, abs=0.7)
+    size = 8 * len(encode_tensors(outcome.tensors, specs))
+    assert outcome.bits == pytest.approx(size, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["nerv", "hnerv"])
+def test_the_seed_decides_everything(name):
+    state = torch.random.get_rng_state()
+    one = _run(name, seed=3)
+    torch.rand(5)
+    assert _same(one, _run(name, seed=3))
+    assert not _same(one, _run(name, seed=4))
+    torch.random.set_rng_state(state)
+    _run(name, epochs=1)
+    assert torch.equal(torch.random.get_rng_state(), state)  # the global generator is not touched
+
+
+@pytest.mark.parametrize("bits_per_value", [2.5, 5.0])
+def test_a_size_is_reached(bits_per_value):
+    model, samples = _start(budget=6000)
+    target = bits_per_value * model.config.parameters
+    config = FitConfig(epochs=30, quantised_share=1.0)
+    outcome = fit(model, samples, config, seed=0, target_bits=target)
+    size = 8 * len(encode_tensors(outcome.tensors, model.config.tensors()))
+    assert size == pytest.approx(target, rel=0.04)
+
+
+def test_more_rate_weight_gives_fewer_bits():
+    sizes = [
+        _run(config=FitConfig(epochs=10, quantised_share=1.0, rate_weight=weight)).bits
+        for weight in (0.003, 0.3)
+    ]
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_progress_counts_epochs():
+    seen: list[FitProgress] = []
+    outcome = _run(epochs=8, on_progress=seen.append)
+    assert [progress.epoch for progress in seen] == list(range(1, 11))
+    assert {progress.epochs for progress in seen} == {10}
+    assert outcome.epochs == 10
+    assert [progress.stage for progress in seen] == ["float"] * 8 + ["quantised"] * 2
+    assert all((progress.bits is None) == (progress.stage == "float") for progress in seen)
+    seconds = [progress.seconds for progress in seen]
+    assert seconds == sorted(seconds)
+    assert all(math.isfinite(progress.remaining) for progress in seen)
+    assert seen[-1].remaining == 0
+
+
+def test_what_the_callback_raises_ends_the_fit():
+    class StopFitError(Exception):
+        pass
+
+    calls = []
+
+    def stop(progress: FitProgress) -> None:
+        calls.append(progress)
+        if progress.epoch == 3:
+            raise StopFitError
+
+    with pytest.raises(StopFitError):
+        _run(epochs=50, on_progress=stop)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("name", ["nerv", "hnerv"])
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_time_limit_ends_in_valid_tensors(name, seconds):
+    model, samples = _start(name)
+    config = FitConfig(epochs=100_000)
+    outcome = fit(model, samples, config, seed=0, seconds=seconds)
+    assert 2 <= outcome.epochs < 10_000
+    assert encode_tensors(outcome.tensors, model.config.tensors())
+    assert math.isfinite(outcome.psnr)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 100])
+def test_batches_of_any_size(batch):
+    outcome = _run(config=FitConfig(epochs=2, batch=batch))
+    assert math.isfinite(outcome.psnr)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 1.0])
+def test_any_share_of_the_encoder(share):
+    outcome = _run(config=FitConfig(epochs=3, encoder_share=share))
+    assert math.isfinite(outcome.psnr) and outcome.epochs == 4
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e30])
+def test_an_absurd_learning_rate_ends_in_a_sane_picture(monkeypatch, rate):
+    recipe = dataclasses.replace(HNeRVConfig.recipe, learning_rate=rate, warmup_start=1.0)
+    monkeypatch.setattr(HNeRVConfig, "recipe", recipe)
+    outcome = _run(epochs=12)
+    # A grey picture scores about 12 dB.
+    assert outcome.psnr > 5
+    assert math.isfinite(outcome.bits)
+
+
+def test_fits_on_patches():
+    outcome = _run(config=FitConfig(epochs=6, patch=8))
+    assert math.isfinite(outcome.psnr)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"epochs": 0},
+        {"batch": 0},
+        {"patch": 0},
+        {"encoder_share": -0.1},
+        {"encoder_share": 1.1},
+        {"quantised_share": -1},
+        {"rate_weight": 0},
+        {"fineness": -1},
+        {"clip": 0},
+        {"rate_weight": math.nan},
+    ],
+)
+def test_settings_are_checked(bad):
+    with pytest.raises(ConfigError):
+        FitConfig(**bad)
+
+
+def test_presets_differ_only_in_work():
+    epochs = [PRESETS[name].epochs for name in ("ultrafast", "fast", "medium", "slow", "placebo")]
+    assert epochs == sorted(epochs) and len(set(epochs)) == 5
+    assert len({dataclasses.replace(preset, epochs=1) for preset in PRESETS.values()}) == 1

@@ -1,0 +1,182 @@
+"""The parts of a fit: schedule and pace, the guard, and what is minimised."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from nvcodec import pace as pacing
+from nvcodec.guard import Guard
+from nvcodec.media import ColourMode
+from nvcodec.objective import distortion, squared_error, ssim
+from nvcodec.pace import Pace, Schedule
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pacing, "time", clock)
+    return clock
+
+
+def test_pace_by_steps(clock):
+    pace = Pace(4, None)
+    assert (pace.fraction, pace.finished(), pace.remaining) == (0.0, False, math.inf)
+    clock.now += 3
+    pace.step = 1
+    assert (pace.fraction, pace.elapsed, pace.remaining) == (0.25, 3, 9)
+    pace.step = 4
+    assert pace.finished() and pace.remaining == 0
+    pace.step = 9
+    assert pace.fraction == 1.0
+
+
+def test_pace_by_the_clock(clock):
+    pace = Pace(100, 10.0)
+    clock.now += 50
+    assert not pace.finished()  # at least one step is taken
+    pace.step = 1
+    assert pace.finished()
+    pace = Pace(100, 10.0)
+    clock.now += 5
+    pace.step = 2
+    assert pace.fraction == 0.5
+    pace.step = 80
+    assert pace.fraction == 0.8
+
+
+def test_pace_with_no_time_or_no_steps(clock):
+    pace = Pace(0, 0.0)
+    assert not pace.finished()
+    pace.step = 1
+    clock.now += 1
+    assert pace.finished()
+
+
+def test_schedule():
+    schedule = Schedule(1e-3, 0.2, 0.1)
+    assert schedule.at(0.0) == pytest.approx(0.1)
+    assert schedule.at(0.1) == pytest.approx(0.55)
+    assert schedule.at(0.2) == pytest.approx(1.0)
+    assert schedule.at(0.6) == pytest.approx(0.5)
+    assert schedule.at(1.0) == pytest.approx(0.0)
+    assert Schedule(1e-3, 0.0, 0.0).at(0.0) == 1.0
+
+
+def test_parts_of_a_schedule_join():
+    whole = Schedule(1e-3, 0.1, 0.1)
+    first, second = whole.part(0.0, 0.5), whole.part(0.5, 1.0)
+    for fraction in (0.0, 0.1, 0.5, 0.9, 1.0):
+        assert first.at(fraction) == pytest.approx(whole.at(fraction / 2))
+        assert second.at(fraction) == pytest.approx(whole.at(0.5 + fraction / 2))
+
+
+def test_the_guard_restores_after_nan(caplog):
+    parameter = torch.nn.Parameter(torch.zeros(3))
+    guard = Guard([parameter])
+    with torch.no_grad():
+        parameter.fill_(1)
+    assert not guard.judge(0.5, 0.5)
+    for bad in ((math.nan, 0.4), (0.4, math.nan), (math.inf, 0.4)):
+        with torch.no_grad():
+            parameter.fill_(math.nan)
+        with caplog.at_level(logging.WARNING, "nvcodec"):
+            assert guard.judge(*bad)
+        assert parameter.tolist() == [1, 1, 1]
+    assert guard.recoveries == 3
+    assert guard.rate_scale == 1 / 64  # 1/2, then 1/4 of it, then 1/8 of that
+    assert "collapsed" in caplog.text
+
+
+def test_the_guard_restores_after_a_collapse_and_tolerates_noise():
+    parameter = torch.nn.Parameter(torch.tensor([1.0]))
+    guard = Guard([parameter])
+    for value, error, restored in [(2, 0.1, False), (3, 0.15, False), (4, 0.21, True)]:
+        with torch.no_grad():
+            parameter.fill_(value)
+        assert guard.judge(error, error) is restored
+    assert parameter.item() == 2
+    assert guard.rate_scale == 0.5
+
+
+def test_the_guard_restores_to_the_start_if_nothing_was_good():
+    parameter = torch.nn.Parameter(torch.tensor([7.0]))
+    guard = Guard([parameter])
+    with torch.no_grad():
+        parameter.fill_(math.inf)
+    assert guard.judge(math.nan, math.nan)
+    guard.finish()
+    assert parameter.item() == 7
+
+
+def test_the_guard_ends_with_the_best_state():
+    parameter = torch.nn.Parameter(torch.tensor([0.0]))
+    guard = Guard([parameter])
+    for value, objective in [(1, 0.5), (2, 0.3), (3, 0.31)]:
+        with torch.no_grad():
+            parameter.fill_(value)
+        guard.judge(objective, 0.1)
+    guard.finish()
+    assert parameter.item() == 2
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (11, 11), (17, 40)])
+def test_ssim_is_that_of_scikit_image(shape):
+    chance = np.random.default_rng(0)
+    for noise in (0.02, 0.3):
+        one = chance.random((2, 3, *shape)).astype(np.float32)
+        other = np.clip(one + noise * chance.standard_normal(one.shape), 0, 1).astype(np.float32)
+        expected = []
+        for x, y in zip(one.reshape(-1, *shape), other.reshape(-1, *shape), strict=True):
+            _, values = structural_similarity(
+                x.astype(float), y.astype(float), data_range=1.0, gaussian_weights=True, sigma=1.5,
+                use_sample_covariance=False, full=True,
+            )  # fmt: skip
+            expected.append(values[5 : shape[0] - 5, 5 : shape[1] - 5].mean())
+        found = float(ssim(torch.from_numpy(one), torch.from_numpy(other)))
+        assert found == pytest.approx(np.mean(expected), abs=2e-4)
+
+
+def test_ssim_of_equal_and_of_tiny_pictures():
+    picture = torch.rand(1, 3, 20, 20)
+    assert float(ssim(picture, picture)) == pytest.approx(1.0, abs=1e-5)
+    tiny = torch.rand(1, 3, 4, 30)
+    assert float(ssim(tiny, tiny)) == pytest.approx(1.0, abs=1e-5)
+    assert float(ssim(tiny, 1 - tiny)) < 0.5
+
+
+def test_squared_error_weighs_planes_as_psnr_does():
+    chance = torch.Generator().manual_seed(0)
+    one, other = torch.rand(2, 6, 4, 5, generator=chance), torch.rand(2, 6, 4, 5, generator=chance)
+    means = (one - other).square().mean((0, 2, 3))
+    expected = (6 * means[:4].mean() + means[4] + means[5]) / 8
+    assert float(squared_error(one, other, ColourMode.YUV420)) == pytest.approx(float(expected))
+    rgb = squared_error(one[:, :3], other[:, :3], ColourMode.RGB)
+    assert float(rgb) == pytest.approx(float((one - other)[:, :3].square().mean()))
+
+
+def test_distortions():
+    chance = torch.Generator().manual_seed(0)
+    one = torch.rand(1, 3, 16, 16, generator=chance).requires_grad_()
+    other = torch.rand(1, 3, 16, 16, generator=chance)
+    loss, error = distortion(one, other, ColourMode.RGB, "l2")
+    assert loss is error
+    loss, error = distortion(one, other, ColourMode.RGB, "fusion6")
+    expected = 0.7 * (one - other).abs().mean() + 0.3 * (1 - ssim(one, other))
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()))
+    assert not error.requires_grad
+    loss.backward()
+    assert one.grad.isfinite().all() and one.grad.abs().sum() > 0

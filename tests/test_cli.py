@@ -1,0 +1,230 @@
+"""The command line, by subprocess."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nvcodec
+from nvcodec.models import MODELS
+from nvcodec.video import open_source
+
+ENCODE_FIELDS = [
+    "file",
+    "bytes",
+    "video_bytes",
+    "bpp",
+    "frames",
+    "width",
+    "height",
+    "fps",
+    "model",
+    "parameters",
+    "macs_per_pixel",
+    "psnr_y",
+    "psnr_u",
+    "psnr_v",
+    "psnr_yuv",
+    "psnr_rgb",
+    "ms_ssim",
+    "encode_seconds",
+    "decode_seconds",
+    "epochs",
+    "device",
+    "seed",
+    "segments",
+]
+COMPARE_FIELDS = [
+    "frames",
+    "bytes",
+    "bpp",
+    "psnr_y",
+    "psnr_u",
+    "psnr_v",
+    "psnr_yuv",
+    "psnr_rgb",
+    "ms_ssim",
+]
+# Tiny tensors: more threads would only wait for each other.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nvcodec", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=ENVIRONMENT, cwd=folder,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """The one line on stderr of a command that failed."""
+    assert (done.returncode, done.stdout) == (code, ""), done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("nvcodec: error: ")
+    return line
+
+
+def test_help_and_models():
+    done = run("--help")
+    assert done.returncode == 0 and done.stderr == ""
+    for command in ("encode", "decode", "info", "compare", "models"):
+        assert re.search(rf"^ +{command} ", done.stdout, re.MULTILINE)
+    done = run("encode", "--help")
+    for option in [
+        "--model",
+        "--preset",
+        "--size",
+        "--bpp",
+        "--psnr",
+        "--epochs",
+        "--time-limit",
+        "--resize",
+        "--frames",
+        "--segment",
+        "--no-audio",
+        "--device",
+        "--seed",
+        "--resume",
+        "--json",
+        "-y",
+        "-q",
+        "-v",
+        "-o",
+    ]:
+        assert option in done.stdout, option
+    done = run("models")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(MODELS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("transcode",),
+        ("encode", "a.mp4"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--size", "1kB", "--bpp", "1"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--size", "large"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--size", "1..5kB"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--time-limit", "soon"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--resize", "32"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--frames", "1-3"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--model", "nevr"),
+        ("info", "a.nvc", "-q", "-v"),
+    ],
+)
+def test_wrong_usage(arguments, tmp_path):
+    done = run(*arguments, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: nvcodec" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_round_trip(make_clip: Callable[..., Path], tmp_path: Path):
+    clip = make_clip("clip.mp4", frames=6, size=(48, 32), audio=["aac"])
+    target, out = tmp_path / "clip.nvc", tmp_path / "out.y4m"
+    encode = ["encode", clip, "-o", target, "--json", "--device", "cpu"]
+    done = run(*encode, "--model", "nerv", "--epochs", 2, "--bpp", 2, "--segment", "3")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    report = json.loads(done.stdout)
+    assert list(report) == ENCODE_FIELDS
+    assert report["bytes"] == target.stat().st_size
+    assert report["segments"] == 2 and report["model"] == "nerv" and report["frames"] == 6
+
+    content = target.read_bytes()
+    assert "-y" in refused(run(*encode))
+    assert target.read_bytes() == content
+
+    done = run("decode", target, "-o", out, "--json")
+    assert done.returncode == 0, done.stderr
+    decoded = json.loads(done.stdout)
+    assert (decoded["file"], decoded["frames"]) == (str(out), 6)
+    assert (decoded["width"], decoded["height"]) == (48, 32)
+    with open_source(out) as source:
+        frames = source.read(9)
+    with nvcodec.open(target, device="cpu") as video:
+        expected = video.planes(range(6))
+    near = abs(frames.y.astype(int) - expected.y) <= 1
+    assert frames.y.shape == expected.y.shape and near.mean() >= 0.999
+    assert str(out) in refused(run("decode", target, "-o", out))
+
+    done = run("compare", clip, target, "--json")
+    compared = json.loads(done.stdout)
+    assert set(COMPARE_FIELDS) <= set(compared)
+    assert compared["bytes"] == report["bytes"]
+    assert abs(compared["psnr_y"] - report["psnr_y"]) < 0.02
+
+    done = run("info", target, "--json")
+    info = json.loads(done.stdout)
+    assert info["bytes"] == report["bytes"] and info["frames"] == 6 and info["complete"] is True
+    assert info["segments"] == [[0, 3], [3, 3]] and info["tracks"][0]["codec"] == "aac"
+    assert run("info", target).stdout.count("\n") == len(info)
+
+
+def test_bad_files(tmp_path):
+    bad, absent = tmp_path / "bad.nvc", tmp_path / "absent.nvc"
+    bad.write_bytes(b"\x8aNVC\r\n\x1a\n\x09\x00" + bytes(50))
+    assert "9.0" in refused(run("info", bad))
+    assert "absent.nvc" in refused(run("info", absent))
+    bad.write_bytes(b"no stream\n")
+    refused(run("info", bad))
+    refused(run("decode", bad, "-o", tmp_path / "o.mp4"))
+    assert "bad.nvc" in refused(run("encode", bad, "-o", tmp_path / "o.nvc"))
+    refused(run("encode", absent, "-o", tmp_path / "p.nvc"))
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.nvc"]
+
+
+def test_what_needs_no_torch_imports_none(tmp_path):
+    """Help and `info` answer at once; nothing ever goes by a top-level `models` or `entropy`."""
+    from nvcodec.bitstream import Header, Segment, Writer
+    from nvcodec.media import ColourMode, VideoInfo
+    from nvcodec.models import config_class
+
+    config = config_class("nerv").from_budget(5000, size=(32, 48), frames=2, colour=ColourMode.RGB)
+    path = tmp_path / "a.nvc"
+    with Writer(path) as writer:
+        info = VideoInfo(width=48, height=32, time_base=1, frame_rate=1)
+        writer.header(
+            Header(video=info, model=1, colour_mode=ColourMode.RGB, configuration=config.pack())
+        )
+        writer.segment(Segment(first_frame=0, pts=[0, 1], durations=[1, 1], payload=b"x"))
+        writer.finish()
+    program = (
+        "import sys\n"
+        "from nvcodec.cli import main\n"
+        "for arguments in (['--help'], ['encode', '--help'], ['models'], ['info', sys.argv[1]]):\n"
+        "    try:\n"
+        "        code = main(arguments)\n"
+        "    except SystemExit as leave:\n"
+        "        code = leave.code\n"
+        "    assert code == 0, arguments\n"
+        "names = {'torch', 'av', 'compressai', 'models', 'entropy', 'cuda'} & set(sys.modules)\n"
+        "print('found', sorted(names))\n"
+        "import nvcodec.codec\n"
+        "print('found', sorted({'compressai', 'torchvision', 'models', 'entropy'}"
+        " & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("found []") == 2, done.stdout[-200:]
+
+
+def test_options_are_parsed():
+    from nvcodec.cli import _frames, _resize, _size, _span
+
+    sizes = ("250kB", "1.5MB", "10 KiB", "77", "3b")
+    assert [_size(text) for text in sizes] == [250_000, 1_500_000, 10_240, 77, 3]
+    assert [_span(text) for text in ("90", "90s", "1.5m", "2h")] == [90, 90, 90, 7200]
+    assert _resize("640x360") == (640, 360)
+    assert [_frames(text) for text in ("2:5", ":5", "2:", ":")] == [
+        slice(2, 5), slice(None, 5), slice(2, None), slice(None, None)
+    ]  # fmt: skip

@@ -1,0 +1,59 @@
+"""What is installed, and under which names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETUPTOOLS = SETTINGS["tool"]["setuptools"]
+
+
+def test_every_package_directory_is_declared():
+    on_disk = {
+        ".".join([package, *init.parent.relative_to(ROOT / folder).parts])
+        for package, folder in SETUPTOOLS["package-dir"].items()
+        for init in (ROOT / folder).rglob("__init__.py")
+    }
+    assert on_disk == set(SETUPTOOLS["packages"]) - {"nvcodec.cuda"}
+
+
+def test_only_one_top_level_name_is_installed():
+    assert {name.split(".")[0] for name in SETUPTOOLS["packages"]} == {"nvcodec"}
+    assert {name.split(".")[0] for name in SETUPTOOLS["package-dir"]} == {"nvcodec"}
+
+
+@pytest.mark.parametrize("name", ["models", "entropy", "cuda"])
+def test_links_are_relative(name):
+    link = ROOT / "nvcodec" / name
+    assert link.is_symlink()
+    assert os.readlink(link) == f"../{name}"
+    assert link.resolve() == (ROOT / name).resolve() and link.is_dir()
+
+
+def test_cuda_holds_no_python():
+    # An `__init__.py` there would make `import cuda` in a checkout hide NVIDIA's package.
+    assert list((ROOT / "cuda").rglob("*.py")) == []
+
+
+def test_py_typed_and_the_command_are_declared():
+    assert "py.typed" in SETUPTOOLS["package-data"]["nvcodec"]
+    assert SETTINGS["project"]["scripts"] == {"nvcodec": "nvcodec.cli:main"}
+
+
+def test_sources_import_each_other_by_their_installed_names():
+    for folder in ("models", "entropy", "nvcodec"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for line in path.read_text().splitlines():
+                words = line.split()
+                if len(words) > 1 and words[0] in ("from", "import"):
+                    assert words[1].split(".")[0] not in ("models", "entropy", "cuda", ""), path
