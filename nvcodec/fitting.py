@@ -151,6 +151,7 @@ class _Loop:
         self.began = time.monotonic()
         self.epoch = 0
         self.recoveries = 0
+        self.rate_scale = 1.0
         # A few frames tell how far from them a fit begins: its first outputs are about grey.
         some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
         self.grey_error = float((some - 0.5).square().mean())
@@ -216,7 +217,7 @@ class _Loop:
         peaks = [group.peak or schedule.peak for group in groups]
         parameters = [tensor for group in groups for tensor in group.parameters]
         optimiser = self._optimiser(groups)
-        guard = Guard(parameters, 2 * self.grey_error)
+        guard = Guard(parameters, 2 * self.grey_error, self.rate_scale)
         psnr = bits = float("nan")
         while not pace.finished():
             totals = torch.zeros(3, device=self.device)
@@ -225,7 +226,8 @@ class _Loop:
                 shape = schedule.at(pace.fraction) * guard.rate_scale
                 for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                     group["lr"] = shape * peak
-                totals += self._step(stage, optimiser, parameters, index)
+                latest = self._step(stage, optimiser, parameters, index)
+                totals += latest
                 batches += 1
                 pace.step += 1
                 if pace.finished():
@@ -233,7 +235,7 @@ class _Loop:
             self.epoch += 1
             objective, error, size = (totals / batches).tolist()
             reached = -10 * log10(max(error, 1e-12)) if isfinite(error) else float("nan")
-            if guard.judge(objective, error):
+            if guard.judge(objective, error, float(latest[1])):
                 optimiser = self._optimiser(groups)
                 self.recoveries += 1
             else:
@@ -241,6 +243,7 @@ class _Loop:
             stage.between_epochs()
             self._report(stage.name, pace, reached, size)
         guard.finish()
+        self.rate_scale = guard.rate_scale
         return psnr, bits
 
     def _step(

@@ -25,6 +25,7 @@ class Guard:
     Args:
         parameters: What the stage optimises; restored in place.
         error: Squared error a fit may have in its first epoch, halved: beyond it has collapsed.
+        rate_scale: What an earlier stage had to lower the learning rate to.
 
     Attributes:
         rate_scale: Factor for the learning rate: halved by the first recovery, quartered by the
@@ -32,27 +33,34 @@ class Guard:
         recoveries: How often the best state was restored.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], error: float = float("inf")) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        error: float = float("inf"),
+        rate_scale: float = 1.0,
+    ) -> None:
         self._parameters = list(parameters)
         self._best: list[Tensor] = [p.detach().clone() for p in self._parameters]
         self._objective = float("inf")
-        self._error = error
+        self._error = self._largest = error
         self._current = float("inf")
-        self.rate_scale = 1.0
+        self.rate_scale = rate_scale
         self.recoveries = 0
 
     @torch.no_grad()
-    def judge(self, objective: float, error: float) -> bool:
+    def judge(self, objective: float, error: float, last: float = 0.0) -> bool:
         """Take stock after an epoch.
 
         Args:
             objective: Mean of what is minimised, over the epoch.
             error: Mean squared error over the epoch.
+            last: Squared error of its last step: a short epoch can end in ruins.
 
         Returns:
             True if the best state was restored; the optimiser's moments are then stale.
         """
-        if not (isfinite(objective) and isfinite(error)) or error > _COLLAPSE * self._error:
+        worse = error > _COLLAPSE * self._error or last > _COLLAPSE * self._largest
+        if worse or not (isfinite(objective) and isfinite(error)):
             self.restore()
             self.recoveries += 1
             self.rate_scale /= 2**self.recoveries
