@@ -87,7 +87,8 @@ class Synthesis:
     def _shuffled(self, x: Tensor) -> Tensor:
         """The last shuffle, and the crop to the picture."""
         height, width = self.model.config.native_size
-        return depth_to_space(x, self._shuffles[-1])[:, :, :height, :width]
+        x = self.model.stack.trim(depth_to_space(x, self._shuffles[-1]))
+        return x[:, :, :height, :width]
 
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:

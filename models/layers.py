@@ -43,30 +43,30 @@ def phase_first(parameter: Tensor, scale: int) -> Tensor:
     return parameter.reshape(-1, scale**2, *rest).transpose(0, 1).reshape(-1, *rest)
 
 
-def fold_shuffle(weight: Tensor, scale: int) -> Tensor:
-    """A convolution behind a phase-first shuffle, as a convolution in front of one.
+def fold_shuffle(weight: Tensor) -> Tensor:
+    """A narrow 1x1 or 3x3 convolution behind a shuffle by 2, as a convolution in front of one.
+
+    The shuffled tensor, four times as large and with few output channels to share the work, is then
+    never made. A 1x1 kernel stays one per phase. A 3x3 kernel becomes a 2x2 one on the grid of the
+    *corners* between cells: the four samples around a corner see the four cells that meet there and
+    nothing else.
 
     Args:
-        weight: Kernel of the convolution behind the shuffle, shape (O, C, k, k), k odd.
-        scale: Upsampling factor s of the shuffle.
+        weight: Kernel of the convolution behind the shuffle, shape (O, C, k, k), k 1 or 3.
 
     Returns:
-        Kernel of shape (s * s * O, s * s * C, K, K) whose output, shuffled by s, is what shuffling
-        first would have given. It has more zeros than values, yet runs faster: the shuffled
-        tensor, s times s as large with a narrow output, is never made.
+        Kernel of shape (4 * O, 4 * C, K, K), K 1 or 2. Applied with padding K - 1 and shuffled by 2
+        it gives what shuffling first would have given, and K - 1 more samples on every side.
     """
     outputs, inputs, kernel, _ = weight.shape
-    reach = kernel // 2
-    cells = -(-reach // scale)
-    side = 2 * cells + 1
+    side = (kernel + 1) // 2
     phases = []
-    for row in range(scale):
-        for column in range(scale):
+    for row in range(2):
+        for column in range(2):
             # The kernel as this phase places it among the samples of side x side cells.
-            top, left = scale * cells + row - reach, scale * cells + column - reach
-            rest = scale * side - kernel
-            canvas = F.pad(weight, (left, rest - left, top, rest - top))
-            cut = canvas.view(outputs, inputs, side, scale, side, scale)
+            rest = 2 * side - kernel
+            canvas = F.pad(weight, (column, rest - column, row, rest - row))
+            cut = canvas.view(outputs, inputs, side, 2, side, 2)
             phases.append(cut.permute(0, 3, 5, 1, 2, 4))
     return torch.cat(phases).flatten(1, 3)
 
@@ -88,8 +88,8 @@ class UpsamplingStack(nn.Module):
         )
         self.upscales = [layer.upscale for layer in layers]
         self.activation = activation
-        # Folding pays where the head behind the last shuffle is narrow and the shuffle small.
-        self.folds_head = self.upscales[-2] == 2
+        self.head_kernel = layers[-1].kernel
+        self.folds_head = self.upscales[-2] == 2 and layers[-1].kernel in (1, 3)
 
     def kernels(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and biases as they are applied: phases first, the head folded."""
@@ -100,7 +100,7 @@ class UpsamplingStack(nn.Module):
             pairs.append((phase_first(weight, scale), phase_first(bias, scale)))
         if self.folds_head:
             weight, bias = pairs[-1]
-            pairs[-1] = fold_shuffle(weight, 2), bias.repeat(4)
+            pairs[-1] = fold_shuffle(weight), bias.repeat(4)
         return pairs
 
     def shuffles(self) -> list[int]:
@@ -108,6 +108,12 @@ class UpsamplingStack(nn.Module):
         if not self.folds_head:
             return self.upscales
         return [*self.upscales[:-2], 1, 2]
+
+    def trim(self, x: Tensor) -> Tensor:
+        """Drop the samples that a folded 3x3 head makes around what it is asked for."""
+        if self.folds_head and self.head_kernel == 3:
+            return x[:, :, 1:-1, 1:-1]
+        return x
 
     def forward(self, x: Tensor, window: Window | None = None) -> Tensor:
         """Decode embeddings.
@@ -132,6 +138,7 @@ class UpsamplingStack(nn.Module):
             if position + 1 < len(kernels):
                 x = act(x)
             x = depth_to_space(x, scale)
+        x = self.trim(x)
         if window is not None:
             x = parts[-1].crop(x)
         # In float32: near 1 a step of bfloat16 is a whole level of an 8-bit sample.
