@@ -7,7 +7,8 @@ RUN := $(VENV)/bin/python
 
 setup: $(VENV)/ready
 
-# The constraints keep pip from replacing the pinned CPU build of torch.
+# One combination known to work. On Linux, PyPI's torch comes with CUDA libraries of several gigabytes;
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu in the environment avoids them.
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
@@ -35,4 +36,4 @@ bench: setup
 	$(RUN) -m benchmarks.tables docs/benchmarks.md README.md
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-wheel build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

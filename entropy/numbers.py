@@ -92,6 +92,8 @@ class NumberArray:
             self.add(first, 1, 0, 0, 0)
             return header
         low, high = int(differences.min()), int(differences.max())
+        if max(-low, high) > LARGEST_SYMBOL:
+            raise ValueError(f"differences of side information exceed +-{LARGEST_SYMBOL}")
         spread = max(float(np.abs(differences).mean()), scale_value(0))
         scale = int(np.clip(np.rint(4 * np.log2(spread)) + 16, 0, SCALES - 1))
         self.add(first, len(values), scale, low, high)

@@ -152,9 +152,12 @@ def _representations(symbols: Int32Array, spec: TensorSpec) -> Iterator[Plan]:
         middle = np.rint(np.median(rows, axis=1)).astype(np.int32)
         first = rows.reshape(len(rows), spec.shape[0], -1)[:, 0]
         start = np.rint(np.median(first, axis=1)).astype(np.int32)
-        yield replace(plain, locations=middle)
         yield replace(plain, differences=True)
-        yield replace(plain, differences=True, locations=start)
+        # Locations are coded as differences, which have the range of symbols.
+        if np.abs(np.diff(middle)).max(initial=0) <= LARGEST_SYMBOL:
+            yield replace(plain, locations=middle)
+        if np.abs(np.diff(start)).max(initial=0) <= LARGEST_SYMBOL:
+            yield replace(plain, differences=True, locations=start)
 
 
 def _distributions(

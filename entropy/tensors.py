@@ -31,8 +31,8 @@ from nvcodec.errors import BitstreamError
 from nvcodec.models.config import TensorSpec
 
 # A payload must hold at least one byte per this many symbols, so that a few hostile bytes cannot
-# ask for gigabytes. Well above what even a constant picture needs.
-SYMBOLS_PER_BYTE = 1 << 14
+# ask for gigabytes. Fitted networks have a few; what has more is filled up with zeros.
+SYMBOLS_PER_BYTE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,13 @@ def _joined(parts: Sequence[Int32Array]) -> Int32Array:
 
 def _numbers(values: int, spec: TensorSpec, plan: Plan, tables: TableSet) -> Int32Array:
     """The table number of every coded value of a tensor, in coding order."""
-    known = np.array([tables.number(plan.low, table) for table in plan_tables(plan)], np.int32)
-    return np.repeat(known[table_numbers(spec, plan.sharing)], values)
+    # Many channels share few scales: each table is made and looked up once.
+    distinct, which = np.unique(plan.parameters, return_inverse=True)
+    if plan.family is Family.HISTOGRAM:
+        distinct, which = plan.parameters, np.zeros(1, np.int64)
+    made = plan_tables(replace(plan, parameters=distinct))
+    known = np.array([tables.number(plan.low, table) for table in made], np.int32)
+    return np.repeat(known[which][table_numbers(spec, plan.sharing)], values)
 
 
 def _read_header(

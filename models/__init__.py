@@ -81,3 +81,10 @@ def build(name: str, config: ModelConfig) -> VideoModel:
     row = family(name)
     model: VideoModel = getattr(import_module(row.module), row.model)(config)
     return model
+
+
+def __getattr__(name: str) -> object:
+    # `nvcodec.models.hnerv` and its like, imported when first asked for: they import torch.
+    if name in MODELS:
+        return import_module(MODELS[name].module)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

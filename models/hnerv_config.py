@@ -8,6 +8,7 @@ from math import prod, sqrt
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.config import (
+    LARGEST_WIDTH,
     Layer,
     ModelConfig,
     Recipe,
@@ -82,6 +83,7 @@ class HNeRVConfig(ModelConfig):
         geometry = derive(colour.native_size(size), _GRID_AREA)
         embeddings = frames * _CHANNELS * prod(geometry.grid)
         solved = max(published_width(parameters - embeddings, geometry.strides), 1)
+        solved = min(solved, LARGEST_WIDTH)
         for width in range(solved, 0, -1):
             config = cls._with_width(width, size=size, frames=frames, colour=colour)
             if config.parameters <= _SLACK * parameters:

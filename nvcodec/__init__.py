@@ -83,6 +83,9 @@ _HOMES = {
     "nvcodec.playback": ("Decoded",),
 }
 
+# Reachable as attributes without an import of their own.
+_SUBMODULES = ("entropy", "models", "video")
+
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
@@ -111,6 +114,8 @@ def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(module), name)
+    if name in _SUBMODULES:
+        return import_module(f"nvcodec.{name}")
     raise AttributeError(f"module 'nvcodec' has no attribute {name!r}")
 
 

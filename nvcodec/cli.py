@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import signal
 import sys
@@ -42,14 +43,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=level, format="nvcodec: %(message)s")
     # A polite kill must leave the same state as Ctrl-C: no half files, resumable encodes.
     signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
         return code
-    except (NvcodecError, OSError) as error:
+    except BrokenPipeError:
+        # Whoever read the result has gone: nothing is wrong, and nothing can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (NvcodecError, OSError, MemoryError, ImportError, RuntimeError) as error:
         if getattr(options, "verbose", 0) > 1:
             traceback.print_exc()
-        line = " ".join(str(error).split())
+        line = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, MemoryError) or "memory" in line:
+            line += "; try --resize, a smaller --segment or a smaller target"
         print(f"nvcodec: error: {line}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
@@ -58,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the cleaning up
     raise KeyboardInterrupt
 
 
@@ -107,7 +117,12 @@ def _add_encode(commands: Any) -> None:
     video = command.add_argument_group("video")
     video.add_argument("--resize", type=_resize, metavar="WxH", help="scale the pictures")
     video.add_argument("--frames", type=_frames, metavar="A:B", help="take frames A to B-1")
-    video.add_argument("--segment", type=int, metavar="N", help="most frames per network")
+    video.add_argument(
+        "--segment",
+        type=int,
+        metavar="N",
+        help="frames per network, the last a quarter more at most",
+    )
     video.add_argument("--no-audio", action="store_true", help="leave out audio and subtitles")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted encode")
     _add_common(command, output=True)

@@ -148,10 +148,16 @@ def _measured(source: Path, target: Path, config: EncoderConfig) -> dict[str, An
     """Quality of a file, from a process that knows nothing of how it was made."""
     command = [sys.executable, "-m", "nvcodec", "compare", "--json", "--device", config.device]
     command += [str(source.resolve()), str(target.resolve())]
+    if config.frames is not None:
+        bounds = (config.frames.start, config.frames.stop)
+        command += ["--frames", ":".join("" if bound is None else str(bound) for bound in bounds)]
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    # Run from the package's folder: whatever lies in the user's must not be imported.
+    run = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=root, check=False
+    )
     if run.returncode:
         raise NvcodecError(
             f"{target} was written, but measuring it failed: {run.stderr.strip() or run.returncode}"

@@ -91,7 +91,8 @@ class EncoderConfig:
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
         frames: Which frames, by display order; start and stop, step 1.
-        segment: Most frames a segment may have; None to decide by picture size.
+        segment: Frames per segment, the last one a quarter more at most; None to decide by
+            picture size.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
         seed: Everything random follows from it.
@@ -131,8 +132,8 @@ class EncoderConfig:
         limits = {**given, "epochs": self.epochs, "time limit": self.time_limit,
                   "segment": self.segment}  # fmt: skip
         for name, value in limits.items():
-            if value is not None and not value > 0:
-                raise ConfigError(f"expected a positive {name}, got {value}")
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"expected a positive, finite {name}, got {value}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"expected a seed from 0 to 2**63 - 1, got {self.seed}")
 

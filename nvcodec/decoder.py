@@ -39,7 +39,7 @@ _KEPT = 8
 # Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
 _BATCH_SAMPLES = 1 << 20
 # Values of the largest intermediate tensor; more is refused rather than attempted.
-_LARGEST_TENSOR = 1 << 30
+_LARGEST_TENSOR = 1 << 29
 
 
 class Decoder:
@@ -154,7 +154,7 @@ class Decoder:
             raise IndexError(f"expected frame numbers in -{total}..{total - 1}, got {list(frames)}")
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
         # Networks first: a file that cannot back its frames is found out before they take memory.
-        for owner in dict.fromkeys(owners):
+        for owner in list(dict.fromkeys(owners))[:_KEPT]:
             self._network(owner)
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)

@@ -38,7 +38,9 @@ def working_type(device: torch.device) -> torch.dtype:
     Emulated bfloat16 would be slower than float32, hence the look at the processor.
     """
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return torch.float32  # no oneDNN in this build, hence not its operators either
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return torch.float32
     capability = torch.backends.cpu.get_cpu_capability()

@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nvcodec import __version__
 from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import EncoderConfig
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
-from nvcodec.errors import ConfigError
+from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitting import FitProgress, fit
 from nvcodec.media import Frames
 from nvcodec.metrics import psnr
@@ -121,13 +122,16 @@ def encode_file(
         VideoError: If the source cannot be read or the target not be written.
     """
     partial = Partial(Path(target))
-    partial.claim(resume=resume, overwrite=overwrite)
+    partial.claim(Path(source), resume=resume, overwrite=overwrite)
     encode = _Encode(Path(source), config, partial, on_progress)
     try:
         with ExitStack() as stack:
             return encode.run(stack, resume)
-    except BaseException:
+    except BaseException as error:
         partial.release()
+        if isinstance(error, OSError) and not isinstance(error, NvcodecError):
+            reason = error.strerror or str(error)
+            raise VideoError(f"{target}: cannot be written: {reason}") from error
         raise
 
 
@@ -160,6 +164,7 @@ class _Encode:
         self.total_frames: int | None = None
         self.length = 0
         self.warnings: list[str] = []
+        self.smallest_used = False
 
     def run(self, stack: ExitStack, resume: bool) -> Encoded:
         """Everything from opening the source to renaming the target."""
@@ -176,13 +181,15 @@ class _Encode:
         budget = Budget(config, self.total_frames, self.length)
         writer = stack.enter_context(self.partial.open(self._identity(), resume=resume))
         header = None
+        stored: Reader | None = None
         if writer.resumed:
+            stored = stack.enter_context(Reader(self.partial.path))
             header = writer.resumed.header
             if tracks:
                 tracks.skip(writer.resumed.packets)
         for frames in segments(source, self.length):
-            if writer.resumed and self.done_segments < writer.resumed.segments:
-                self._count_stored(writer.resumed.header, frames, budget)
+            if stored and header and self.done_segments < len(stored.segments):
+                self._count_stored(stored, header, frames, budget)
                 continue
             network = self._fitted(frames, source, budget)
             if header is None:
@@ -234,6 +241,8 @@ class _Encode:
                 "settings": {**settings, "fitting": asdict(self.config.fitting)},
                 "segment": self.length,
                 "device": str(self.device),
+                "arithmetic": str(working_type(self.device)),
+                "versions": [__version__, torch.__version__],
                 "threads": torch.get_num_threads(),
             },
             sort_keys=True,
@@ -312,7 +321,9 @@ class _Encode:
         except ConfigError as error:
             if parameters is not None:
                 raise
-            self._warn(f"{error}; the smallest network is used", once=True)
+            if not self.smallest_used:
+                self._warn(f"{error}; the smallest network is used, here and where else needed")
+            self.smallest_used = True
             return kind.smallest(size=size, frames=len(frames), colour=colour)
 
     def _luma_psnr(self, network: _Network, frames: Frames, source: Source) -> float:
@@ -336,12 +347,12 @@ class _Encode:
         if self.config.time_limit is None:
             return None
         left = max(self.config.time_limit - (time.monotonic() - self.began), 0.0)
-        total = self.total_frames or 0
-        return left * len(frames) / max(total - self.done_frames, len(frames))
+        if self.total_frames is None:
+            # However long it is: half of what is left for each segment keeps something for all.
+            return left / 2
+        return left * len(frames) / max(self.total_frames - self.done_frames, len(frames))
 
-    def _warn(self, line: str, *, once: bool = False) -> None:
-        if once and self.warnings:
-            return
+    def _warn(self, line: str) -> None:
         self.warnings.append(line)
         logger.warning("%s", line)
 
@@ -382,10 +393,9 @@ class _Encode:
         self.done_frames += len(frames)
         budget.spend(len(frames), frames.y.size, len(payload))
 
-    def _count_stored(self, header: Header, frames: Frames, budget: Budget) -> None:
+    def _count_stored(self, stored: Reader, header: Header, frames: Frames, budget: Budget) -> None:
         """Take account of a segment that an earlier run has written."""
-        with Reader(self.partial.path) as reader:
-            payload = reader.payload(self.done_segments)
+        payload = stored.payload(self.done_segments)
         network, _ = split_payload(payload, header, len(frames))
         self._count(network, frames, payload, budget)
 
@@ -393,7 +403,8 @@ class _Encode:
 def _fingerprint(path: Path) -> dict[str, object]:
     """Enough of a source to notice that it is another one."""
     if path.is_dir():
-        return {"name": path.name, "files": sorted(entry.name for entry in path.iterdir())}
+        files = sorted((entry.name, entry.stat().st_size) for entry in path.iterdir())
+        return {"name": path.name, "files": [list(file) for file in files]}
     with path.open("rb") as file:
         head = file.read(1 << 20)
     return {

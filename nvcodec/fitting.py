@@ -37,6 +37,8 @@ _QUANTISED_WARMUP = 0.05
 # How fast the weight of the rate follows a missed target: over the last epoch's worth of steps an
 # estimate twice the target makes it this many times larger (a power of two).
 _CONTROL = 2.0
+# Nepers of the loss for being once the wanted size too large, when states are compared.
+_EXCESS_PENALTY = 1.0
 # Which share of the excess each step takes off by coarser quantisation, at once.
 _CONTROL_STEPS = 0.1
 _CONTROL_RANGE = 64.0
@@ -125,7 +127,7 @@ def fit(
 
 
 class _Loop:
-    """The state that both stages share."""
+    """The state that all stages share."""
 
     def __init__(
         self,
@@ -160,7 +162,7 @@ class _Loop:
         self.steps_per_epoch = -(-len(samples) // self.batch)
 
     def run(self) -> Fit:
-        """Both stages."""
+        """All stages."""
         # The encoder's weights come from the seed too, without touching the global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.order)))
@@ -168,9 +170,9 @@ class _Loop:
         if encoder is not None:
             encoder.to(self.device)
         if self.config.compile_step:
-            self.model.stack.compile()
+            self.model.stack.compile(dynamic=False)
             if encoder is not None:
-                encoder.compile()
+                encoder.compile(dynamic=False)
         float_psnr = self._float_stages(encoder)
         stage = QuantisedStage(self.model, self.config, self.target_bits)
         schedule = Schedule(_QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0)
@@ -253,7 +255,7 @@ class _Loop:
         parameters: list[Tensor],
         index: Tensor,
     ) -> Tensor:
-        """One step; its objective, squared error and bits."""
+        """One step; by how much it is to be judged, its squared error, and bits."""
         levels = self.samples[index]
         window = self._window()
         with self._autocast():
@@ -279,8 +281,17 @@ class _Loop:
             size = torch.zeros((), device=self.device)
         else:
             size = bits.detach()
-            self._control(stage, float(size))
-        return torch.stack([objective.detach(), error.detach(), size])
+            if self.target_bits is not None:
+                self._control(stage, float(size))
+        # Where the size is given, the weight of the rate moves, so that only losses compare; what
+        # is above the size is charged at what the bits would fetch.
+        judged = objective
+        if self.target_bits is not None:
+            judged = loss
+            if bits is not None:
+                over = (bits / self.target_bits - 1).clamp_min(0)
+                judged = loss.log() + _EXCESS_PENALTY * over
+        return torch.stack([judged.detach(), error.detach(), size])
 
     def _window(self) -> Window | None:
         """A random square inside the picture, if the fit works on patches."""
@@ -333,9 +344,12 @@ class _Loop:
     def _report(self, stage: str, pace: Pace, psnr: float, bits: float) -> None:
         if self.on_progress is None:
             return
-        remaining = pace.remaining
-        if stage == "float":
-            remaining += pace.elapsed / max(pace.fraction, 1e-9) * self.config.quantised_share
+        elapsed = time.monotonic() - self.began
+        remaining = elapsed / self.epoch * max(self.epochs - self.epoch, 0)
+        if self.seconds is not None:
+            remaining = min(remaining, max(self.seconds - elapsed, 0.0))
+        if pace.finished() and stage == "quantised":
+            remaining = 0.0
         self.on_progress(
             FitProgress(
                 stage=stage,
@@ -343,7 +357,7 @@ class _Loop:
                 epochs=self.epochs,
                 psnr=psnr,
                 bits=bits if stage == "quantised" else None,
-                seconds=time.monotonic() - self.began,
+                seconds=elapsed,
                 remaining=remaining,
             )
         )

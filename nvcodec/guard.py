@@ -52,7 +52,7 @@ class Guard:
         """Take stock after an epoch.
 
         Args:
-            objective: Mean of what is minimised, over the epoch.
+            objective: Mean over the epoch of what decides which state is best; lower is better.
             error: Mean squared error over the epoch.
             last: Squared error of its last step: a short epoch can end in ruins.
 

@@ -17,7 +17,7 @@ from nvcodec.errors import VideoError
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.metrics import Quality, QualityMeter
 from nvcodec.video.source import Source, open_source
-from nvcodec.video.tracks import open_tracks
+from nvcodec.video.tracks import Tracks, open_tracks
 
 _BATCH_BYTES = 32 << 20
 
@@ -64,7 +64,7 @@ def compare(
     Args:
         source: The original.
         other: A `.nvc` file or any video.
-        frames: Frames of the source to take, by display order; for other files than `.nvc`.
+        frames: Frames of the source to take, by display order; all by default.
         device: Where a `.nvc` file is decoded.
 
     Raises:
@@ -166,7 +166,7 @@ class _Nvc(_Side):
         return self._decoder.frames()
 
     def warnings(self) -> list[str]:
-        return self._decoder.warnings
+        return [*map(str, self._decoder.reader.damage), *self._decoder.warnings]
 
 
 class _Video(_Side):
@@ -181,7 +181,7 @@ class _Video(_Side):
         carried = 0
         if path.is_file():
             with open_tracks(path) as tracks:
-                carried = sum(len(packet.data) for part in tracks.rest() for packet in part)
+                carried = sum(track_sizes(tracks))
             self.video_bytes = path.stat().st_size - carried
         else:
             self.video_bytes = sum(entry.stat().st_size for entry in path.iterdir())
@@ -201,32 +201,52 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._skipped = 0
+        self._held: Frames | None = None
+        # Clocks of other containers round; a third of a frame is more than they do.
+        self._near = 1 / source.info.frame_rate / 3
 
     def matching(self, batch: Frames, timed: bool, base: Fraction) -> tuple[Frames, Frames]:
         """The frames of a batch that have a counterpart, and their counterparts."""
         if not timed:
-            found = self._source.read(len(batch))
-            return _chosen(batch, list(range(len(found)))), found
-        ratio = self._source.info.time_base / base
+            part = self._source.read(len(batch))
+            return _chosen(batch, list(range(len(part)))), part
         places: list[int] = []
-        found_parts: list[Frames] = []
+        found: list[Frames] = []
         for place, ticks in enumerate(batch.pts.tolist()):
-            while len(one := self._source.read(1)):
-                if int(one.pts[0]) * ratio >= ticks:
-                    break
+            wanted = ticks * base
+            while (one := self._next()) is not None and self._time(one) < wanted - self._near:
                 self._skipped += 1
-            if not len(one) or int(one.pts[0]) * ratio != ticks:
-                continue
-            places.append(place)
-            found_parts.append(one)
-        return _chosen(batch, places), _stacked(found_parts, batch)
+            if one is not None and self._time(one) > wanted + self._near:
+                self._held = one  # it may be what the next frame looks for
+            elif one is not None:
+                places.append(place)
+                found.append(one)
+        return _chosen(batch, places), _stacked(found, batch)
+
+    def _next(self) -> Frames | None:
+        held, self._held = self._held, None
+        if held is None:
+            held = self._source.read(1)
+        return held if len(held) else None
+
+    def _time(self, frame: Frames) -> Fraction:
+        return int(frame.pts[0]) * self._source.info.time_base
 
     def left(self) -> int:
         """How many frames of the source had no counterpart."""
-        count = self._skipped
+        count = self._skipped + (self._held is not None)
         while len(part := self._source.read(_batch(self._source.info))):
             count += len(part)
         return count
+
+
+def track_sizes(tracks: Tracks) -> Iterator[int]:
+    """Sizes of all packets of all tracks, read ten seconds at a time."""
+    seconds = 10
+    while not tracks.ended:
+        yield from (len(packet.data) for part in tracks.until(seconds) for packet in part)
+        seconds += 10
+    yield from (len(packet.data) for part in tracks.rest() for packet in part)
 
 
 def _batch(info: VideoInfo) -> int:

@@ -42,12 +42,6 @@ class Pace:
         """No further step is due."""
         return self.fraction >= 1.0
 
-    @property
-    def remaining(self) -> float:
-        """Expected seconds to the end; infinity before the first step."""
-        fraction = self.fraction
-        return self.elapsed * (1 - fraction) / fraction if fraction else float("inf")
-
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

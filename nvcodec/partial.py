@@ -30,19 +30,24 @@ class Partial:
         self.target = target
         self.path = target.with_name(target.name + ".partial")
         self._note = target.with_name(target.name + ".partial.json")
+        self._overwrite = False
+        self._owned = False
 
-    def claim(self, *, resume: bool, overwrite: bool) -> None:
+    def claim(self, source: Path, *, resume: bool, overwrite: bool) -> None:
         """Refuse what would destroy something.
 
         Raises:
             OutputExistsError: If the target or an interrupted encode exists and may not go.
-            ConfigError: If there is nothing to resume.
+            ConfigError: If there is nothing to resume, or the source would be overwritten.
             VideoError: If the target's folder is missing.
         """
         if not self.target.parent.is_dir():
             raise VideoError(f"{self.target}: cannot be written: its folder does not exist")
         if self.target.is_dir():
             raise VideoError(f"{self.target}: cannot be written: it is a folder")
+        self._overwrite = overwrite
+        if self.target.exists() and source.exists() and self.target.samefile(source):
+            raise ConfigError(f"{self.target} is the source itself; expected another name")
         if self.target.exists() and not overwrite:
             raise OutputExistsError(f"{self.target} exists; pass -y (overwrite) to replace it")
         if resume and not self.path.exists():
@@ -68,8 +73,10 @@ class Partial:
         """
         if not resume:
             try:
+                writer = Writer(self.path)
+                self._owned = True
                 self._note.write_text(identity)
-                return Writer(self.path)
+                return writer
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise VideoError(f"{self.target}: cannot be written: {reason}") from error
@@ -83,12 +90,16 @@ class Partial:
                 f"expected {known}, got {identity}"
             )
         try:
-            return Writer.resume(self.path)
+            writer = Writer.resume(self.path)
+            self._owned = True
+            return writer
         except BitstreamError as error:
             raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
 
     def release(self) -> None:
-        """After a failure: keep what can be resumed, remove what cannot."""
+        """After a failure: keep what can be resumed, remove what cannot, leave what others made."""
+        if not self._owned:
+            return
         try:
             with Reader(self.path) as reader:
                 kept = len(reader.segments)
@@ -101,6 +112,14 @@ class Partial:
             self._note.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Give the finished file its name."""
+        """Give the finished file its name.
+
+        Raises:
+            OutputExistsError: If something took that name meanwhile; the finished file stays.
+        """
+        if self.target.exists() and not self._overwrite:
+            raise OutputExistsError(
+                f"{self.target} appeared while {self.path} was made; rename the latter yourself"
+            )
         os.replace(self.path, self.target)
         self._note.unlink(missing_ok=True)

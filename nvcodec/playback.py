@@ -83,7 +83,6 @@ def decode_file(
             raise ConfigError(
                 f"{source}: expected a range within its {len(decoder)} frames, got {start}:{stop}"
             )
-        warnings = [str(damage) for damage in reader.damage]
         numbers = list(reader.tracks)
         sink = stack.enter_context(
             open_sink(
@@ -116,12 +115,15 @@ def decode_file(
         if not written:
             raise BitstreamError(
                 f"{source}: none of the frames {start}..{stop - 1} can be decoded: "
-                + "; ".join(decoder.warnings or warnings)
+                + "; ".join(decoder.warnings or map(str, reader.damage))
             )
         if whole:
             for copy in copies:
                 copy.until(None, sink)
         sink.close()
+        damage = [str(damage) for damage in reader.damage]
+        for line in damage:
+            logger.warning("%s: %s", source, line)
         return Decoded(
             path=Path(target),
             frames=written,
@@ -129,7 +131,7 @@ def decode_file(
             height=decoder.info.height,
             tracks=len(numbers),
             seconds=time.monotonic() - began,
-            warnings=tuple(dict.fromkeys([*warnings, *decoder.warnings, *sink.warnings])),
+            warnings=tuple(dict.fromkeys([*damage, *decoder.warnings, *sink.warnings])),
         )
 
 

@@ -19,7 +19,9 @@ _MEMORY = 256 << 20  # bytes of 8-bit samples
 
 
 def default_length(width: int, height: int) -> int:
-    """Most frames of a segment: 144, fewer where they would not fit in 256 MiB.
+    """Frames of a segment: 144, fewer where they would not fit in 256 MiB, but 24 at least.
+
+    A fit holds them about three times: as read, as the model sees them, and while the next are read.
 
     Args:
         width: Picture width, samples.

@@ -120,14 +120,17 @@ class QuantisedStage:
             return tensors
         specs = self._network.model.config.tensors()
         values = sum(spec.size for spec in specs)
+        nearest, least = tensors, float("inf")
         for _ in range(_CORRECTIONS):
             excess = 8 * len(encode_tensors(tensors, specs)) - target_bits
-            if abs(excess) < _SIZE_TOLERANCE * target_bits:
+            if abs(excess) < least:
+                nearest, least = tensors, abs(excess)
+            if least < _SIZE_TOLERANCE * target_bits:
                 break
             # Steps lie on a grid of eighths of an octave: what is less moves some of them.
             self.quantiser.coarsen(excess / values)
             tensors = self.quantiser.export(self._tensors)
-        return tensors
+        return nearest
 
 
 class _Network(nn.Module):

@@ -64,6 +64,11 @@ class Tracks:
             self._feed = self._container.demux(chosen)
         self._ended = not count
 
+    @property
+    def ended(self) -> bool:
+        """The file has been read to its end; packets may still be held back."""
+        return self._ended
+
     def until(self, seconds: Seconds) -> list[list[Packet]]:
         """The packets of every track before a time that were not given yet.
 
