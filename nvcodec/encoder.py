@@ -190,6 +190,7 @@ class _Encode:
         for frames in segments(source, self.length):
             if stored and header and self.done_segments < len(stored.segments):
                 self._count_stored(stored, header, frames, budget)
+                del frames
                 continue
             network = self._fitted(frames, source, budget)
             if header is None:
@@ -208,6 +209,7 @@ class _Encode:
                 )
             )
             self._count(network.config, frames, payload, budget)
+            del frames  # before the next segment is read
         # A part of a video takes the sound of that part; a whole one takes all there is.
         if tracks and config.frames is None:
             for number, packets in enumerate(tracks.rest()):

@@ -339,7 +339,9 @@ class _Loop:
         (latent,) = self.model.latents.values()
         for index in torch.arange(len(self.samples)).split(self.batch):  # type: ignore[no-untyped-call]
             inputs = self.samples[index.to(self.device)].float() / 255
-            latent[index] = encoder(inputs)
+            with self._autocast():
+                found = encoder(inputs)
+            latent[index] = found.float()
 
     def _report(self, stage: str, pace: Pace, psnr: float, bits: float) -> None:
         if self.on_progress is None:

@@ -51,6 +51,7 @@ def segments(source: Source, length: int) -> Iterator[Frames]:
             yield _joined(held, ahead)
             return
         yield held
+        del held  # or it would stay in memory while the next is read
 
 
 def _joined(first: Frames, second: Frames) -> Frames:
