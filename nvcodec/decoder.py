@@ -190,6 +190,11 @@ class Decoder:
             planes = picture_planes(network.levels(chosen), network.model.config, self.info.colour)
             out.y[where], out.u[where], out.v[where] = planes
 
+    @property
+    def losses(self) -> list[str]:
+        """All that is known to be missing: damage of the file, then frames left out for it."""
+        return [*map(str, self.reader.damage), *self.warnings]
+
     def _warn(self, line: str) -> None:
         if line not in self.warnings:
             self.warnings.append(line)

@@ -166,7 +166,7 @@ class _Nvc(_Side):
         return self._decoder.frames()
 
     def warnings(self) -> list[str]:
-        return [*map(str, self._decoder.reader.damage), *self._decoder.warnings]
+        return self._decoder.losses
 
 
 class _Video(_Side):

@@ -121,9 +121,8 @@ def decode_file(
             for copy in copies:
                 copy.until(None, sink)
         sink.close()
-        damage = [str(damage) for damage in reader.damage]
-        for line in damage:
-            logger.warning("%s: %s", source, line)
+        for damage in reader.damage:
+            logger.warning("%s: %s", source, damage)
         return Decoded(
             path=Path(target),
             frames=written,
@@ -131,7 +130,7 @@ def decode_file(
             height=decoder.info.height,
             tracks=len(numbers),
             seconds=time.monotonic() - began,
-            warnings=tuple(dict.fromkeys([*damage, *decoder.warnings, *sink.warnings])),
+            warnings=tuple(dict.fromkeys([*decoder.losses, *sink.warnings])),
         )
 
 
