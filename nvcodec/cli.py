@@ -121,7 +121,7 @@ def _add_encode(commands: Any) -> None:
         "--segment",
         type=int,
         metavar="N",
-        help="frames per network, the last a quarter more at most",
+        help="frames per network at most, a quarter more where a shot ends soon after",
     )
     video.add_argument("--no-audio", action="store_true", help="leave out audio and subtitles")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted encode")

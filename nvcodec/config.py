@@ -91,8 +91,9 @@ class EncoderConfig:
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
         frames: Which frames, by display order; start and stop, step 1.
-        segment: Frames per segment, the last one a quarter more at most; None to decide by
-            picture size.
+        segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
+            more; None to decide by picture size, and to let still shots be longer. Segments also
+            end at cuts.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
         seed: Everything random follows from it.

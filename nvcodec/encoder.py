@@ -37,7 +37,7 @@ from nvcodec.partial import Partial
 from nvcodec.payload import assemble, pack_payload, split_payload
 from nvcodec.rate import MOST_FITS, Budget, PsnrSearch
 from nvcodec.samples import model_samples, picture_planes
-from nvcodec.segments import default_length, segments
+from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 
@@ -162,7 +162,7 @@ class _Encode:
         self.parameters = 0
         self.macs_per_pixel = 0.0
         self.total_frames: int | None = None
-        self.length = 0
+        self.length = self.longest = 0
         self.warnings: list[str] = []
         self.smallest_used = False
 
@@ -177,7 +177,9 @@ class _Encode:
         if config.audio:
             tracks = stack.enter_context(open_tracks(self.source_path, start=start))
         self.total_frames = source.estimated_frames
-        self.length = config.segment or default_length(source.info.width, source.info.height)
+        size = (source.info.width, source.info.height)
+        self.length = config.segment or default_length(*size)
+        self.longest = config.segment or longest_still(*size)
         budget = Budget(config, self.total_frames, self.length)
         writer = stack.enter_context(self.partial.open(self._identity(), resume=resume))
         header = None
@@ -187,7 +189,7 @@ class _Encode:
             header = writer.resumed.header
             if tracks:
                 tracks.skip(writer.resumed.packets)
-        for frames in segments(source, self.length):
+        for frames in segments(source, self.length, self.longest):
             if stored and header and self.done_segments < len(stored.segments):
                 self._count_stored(stored, header, frames, budget)
                 del frames
@@ -241,7 +243,7 @@ class _Encode:
             {
                 "source": _fingerprint(self.source_path),
                 "settings": {**settings, "fitting": asdict(self.config.fitting)},
-                "segment": self.length,
+                "segment": [self.length, self.longest],
                 "device": str(self.device),
                 "arithmetic": str(working_type(self.device)),
                 "versions": [__version__, torch.__version__],
@@ -373,7 +375,10 @@ class _Encode:
                 remaining = progress.remaining + whole * after / len(frames)
             count = None
             if self.total_frames is not None:
-                count = max(round(self.total_frames / self.length), self.done_segments + 1)
+                # As many as there would be if all were as long as those so far.
+                known = self.done_segments + 1
+                seen = self.done_frames + len(frames)
+                count = max(round(self.total_frames * known / seen), known)
             on_progress(
                 Progress(
                     segment=self.done_segments,
@@ -397,7 +402,13 @@ class _Encode:
 
     def _count_stored(self, stored: Reader, header: Header, frames: Frames, budget: Budget) -> None:
         """Take account of a segment that an earlier run has written."""
-        payload = stored.payload(self.done_segments)
+        known = stored.segment(self.done_segments)
+        if (known.first_frame, known.pts) != (self.done_frames, tuple(frames.pts.tolist())):
+            raise ConfigError(
+                f"{self.partial.path} cannot be resumed: its segment {self.done_segments} does not "
+                "hold the frames it would now; pass -y (overwrite) to start anew"
+            )
+        payload = known.payload
         network, _ = split_payload(payload, header, len(frames))
         self._count(network, frames, payload, budget)
 

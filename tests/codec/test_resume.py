@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nvcodec
@@ -54,6 +55,28 @@ def test_a_resumed_encode_is_an_uninterrupted_one(clip, stream, tmp_path, settin
     whole = nvcodec.encode(clip, tmp_path / "b.nvc", settings(), measure=False)
     assert report.parameters == whole.parameters
     assert report.macs_per_pixel == whole.macs_per_pixel
+
+
+def _two_shots(t: int, width: int, height: int) -> np.ndarray:
+    rng = np.random.default_rng(t >= 9)
+    cells = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return cells.repeat(8, 0).repeat(8, 1)
+
+
+def test_a_resumed_encode_finds_the_same_cuts(make_clip, tmp_path, settings, monkeypatch):
+    clip = make_clip("shots.mp4", frames=18, size=(48, 32), picture=_two_shots)
+    config = settings(segment=None)
+    report = nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    assert nvcodec.inspect(tmp_path / "a.nvc").segments == ((0, 9), (9, 9))
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, tmp_path / "b.nvc", config, on_progress=_stop_in(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("nvcodec.segments.is_cut", lambda *_: False)
+        with pytest.raises(ConfigError, match="does not hold the frames"):
+            nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True)
+    nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True, measure=False)
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+    assert report.segments == 2
 
 
 @pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}])
