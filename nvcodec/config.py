@@ -75,8 +75,8 @@ DEFAULT_BPP = 0.1
 class EncoderConfig:
     """What `nvcodec.encode` may be told.
 
-    At most one of `size`, `bpp`, `psnr` and `parameters` decides how large the networks are;
-    without any, `bpp` is 0.1.
+    At most one of `size`, `bpp`, `psnr`, `lmbda` and `parameters` decides how large the networks
+    are; without any, `bpp` is 0.1.
 
     Attributes:
         model: Name in the model table.
@@ -87,6 +87,13 @@ class EncoderConfig:
         size: Wanted bytes of the file, audio and subtitles excluded.
         bpp: Wanted bits per pixel, audio and subtitles excluded.
         psnr: Wanted luma PSNR of every segment, dB; takes up to four fits each.
+        lmbda: What a bit per pixel is worth, in nepers of the distortion. Every segment's fit
+            minimises ln(distortion) + lmbda * 8 * bytes / (frames * width * height), with the bytes
+            of its payload and the distortion its family fits (`Recipe.loss`; for `hnerv` the mean
+            squared error): a bit more per pixel is spent only where it makes the distortion
+            e^lmbda times smaller. The network has 0.3 / lmbda values per pixel, or half as many
+            again as the smallest, which measures best over clips and families; about 0.6 / lmbda
+            bits per pixel are the outcome.
         parameters: Stored values per segment, latents included; the size follows.
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
@@ -107,6 +114,7 @@ class EncoderConfig:
     size: int | None = None
     bpp: float | None = None
     psnr: float | None = None
+    lmbda: float | None = None
     parameters: int | None = None
     time_limit: float | None = None
     resize: tuple[int, int] | None = None
@@ -126,7 +134,7 @@ class EncoderConfig:
         if self.preset not in PRESETS:
             raise ConfigError(f"expected a preset among {', '.join(PRESETS)}, got {self.preset!r}")
         targets = {"size": self.size, "bpp": self.bpp, "psnr": self.psnr,
-                   "parameters": self.parameters}  # fmt: skip
+                   "lmbda": self.lmbda, "parameters": self.parameters}  # fmt: skip
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) > 1:
             raise ConfigError(f"expected one target, got {' and '.join(given)}")

@@ -35,16 +35,13 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.inference import Synthesis
 from nvcodec.partial import Partial
 from nvcodec.payload import assemble, pack_payload, split_payload
-from nvcodec.rate import MOST_FITS, Budget, PsnrSearch
+from nvcodec.rate import MOST_FITS, Budget, PsnrSearch, parameters_for
 from nvcodec.samples import model_samples, picture_planes
 from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 
 logger = logging.getLogger(__name__)
-
-# Stored values are worth about three bits each when rate and distortion balance.
-_BITS_PER_PARAMETER = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +299,7 @@ class _Encode:
             self.config.fitting,
             seed=seed,
             target_bits=bits,
+            lmbda=self.config.lmbda,
             seconds=None if seconds is None else seconds / fits_left,
             on_progress=self._reporter(frames),
         )
@@ -315,20 +313,20 @@ class _Encode:
 
     def _network_config(self, frames: Frames, source: Source, bits: float | None) -> ModelConfig:
         """The largest network a size has room for."""
-        parameters = self.config.parameters
-        budget = parameters if parameters is not None else int((bits or 0) / _BITS_PER_PARAMETER)
         size = (source.info.height, source.info.width)
         colour = self.config.colour
         kind = config_class(self.config.model)
+        smallest = kind.smallest(size=size, frames=len(frames), colour=colour)
+        budget = parameters_for(self.config, bits, frames.y.size, smallest.parameters)
         try:
             return kind.from_budget(budget, size=size, frames=len(frames), colour=colour)
         except ConfigError as error:
-            if parameters is not None:
+            if self.config.parameters is not None:
                 raise
             if not self.smallest_used:
                 self._warn(f"{error}; the smallest network is used, here and where else needed")
             self.smallest_used = True
-            return kind.smallest(size=size, frames=len(frames), colour=colour)
+            return smallest
 
     def _luma_psnr(self, network: _Network, frames: Frames, source: Source) -> float:
         """What a decoder will get of a fitted segment, dB."""

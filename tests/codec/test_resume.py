@@ -79,7 +79,7 @@ def test_a_resumed_encode_finds_the_same_cuts(make_clip, tmp_path, settings, mon
     assert report.segments == 2
 
 
-@pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}])
+@pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}, {"lmbda": 0.2}])
 def test_a_resumed_encode_aims_at_the_same_size(clip, tmp_path, settings, target):
     config = settings(parameters=None, **target)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
@@ -117,6 +117,7 @@ def test_resume_refuses_anything_else(clip, tmp_path, settings):
         settings(epochs=2),
         settings(segment=3),
         settings(parameters=3000),
+        settings(parameters=None, lmbda=1.0),
         settings(audio=False),
         settings(frames=slice(0, 11)),
         settings(colour=nvcodec.ColourMode.RGB),
