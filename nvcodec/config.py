@@ -18,7 +18,8 @@ class FitConfig:
         encoder_share: Share of those in which an encoder finds the latents (families that have
             one); afterwards the latents are fitted themselves, at less work per step.
         quantised_share: Further passes with everything quantised, as a share of `epochs`.
-        rate_weight: What one bit per stored value is worth, in nepers of the loss.
+        rate_weight: What one bit per stored value is worth, in nepers of the loss; where a size is
+            wanted, only where the search for it begins.
         fineness: Root mean square of a weight in quantisation steps when the quantised stage
             begins; a target size overrides it.
         batch: Frames per step; None for the family's own.
@@ -31,7 +32,7 @@ class FitConfig:
     epochs: int = 120
     encoder_share: float = 0.5
     quantised_share: float = 0.25
-    rate_weight: float = 0.03
+    rate_weight: float = 0.2
     fineness: float = 6.0
     batch: int | None = None
     patch: int | None = None
