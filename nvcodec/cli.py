@@ -101,6 +101,12 @@ def _add_encode(commands: Any) -> None:
     target.add_argument("--size", type=_size, help="bytes of the file without audio, e.g. 250kB")
     target.add_argument("--bpp", type=float, help="bits per pixel without audio (default: 0.1)")
     target.add_argument("--psnr", type=float, help="luma PSNR in dB; takes up to four fits")
+    target.add_argument(
+        "--lmbda",
+        type=float,
+        help="what a bit per pixel is worth, in nepers (4.3 dB) of the distortion; every segment "
+        "minimises ln(distortion) + lmbda * bpp: 6 comes to about 0.1 bpp, 60 to 0.01",
+    )
     effort = command.add_argument_group("effort")
     effort.add_argument(
         "--preset",
@@ -121,7 +127,7 @@ def _add_encode(commands: Any) -> None:
         "--segment",
         type=int,
         metavar="N",
-        help="frames per network, the last a quarter more at most",
+        help="frames per network at most, a quarter more where a shot ends soon after",
     )
     video.add_argument("--no-audio", action="store_true", help="leave out audio and subtitles")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted encode")
@@ -185,6 +191,7 @@ def _encode(options: argparse.Namespace) -> int:
         size=options.size,
         bpp=options.bpp,
         psnr=options.psnr,
+        lmbda=options.lmbda,
         time_limit=options.time_limit,
         resize=options.resize,
         frames=options.frames,

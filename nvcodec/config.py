@@ -18,7 +18,8 @@ class FitConfig:
         encoder_share: Share of those in which an encoder finds the latents (families that have
             one); afterwards the latents are fitted themselves, at less work per step.
         quantised_share: Further passes with everything quantised, as a share of `epochs`.
-        rate_weight: What one bit per stored value is worth, in nepers of the loss.
+        rate_weight: What one bit per stored value is worth, in nepers of the loss; where a size is
+            wanted, only where the search for it begins.
         fineness: Root mean square of a weight in quantisation steps when the quantised stage
             begins; a target size overrides it.
         batch: Frames per step; None for the family's own.
@@ -31,7 +32,7 @@ class FitConfig:
     epochs: int = 120
     encoder_share: float = 0.5
     quantised_share: float = 0.25
-    rate_weight: float = 0.03
+    rate_weight: float = 0.2
     fineness: float = 6.0
     batch: int | None = None
     patch: int | None = None
@@ -75,8 +76,8 @@ DEFAULT_BPP = 0.1
 class EncoderConfig:
     """What `nvcodec.encode` may be told.
 
-    At most one of `size`, `bpp`, `psnr` and `parameters` decides how large the networks are;
-    without any, `bpp` is 0.1.
+    At most one of `size`, `bpp`, `psnr`, `lmbda` and `parameters` decides how large the networks
+    are; without any, `bpp` is 0.1.
 
     Attributes:
         model: Name in the model table.
@@ -87,12 +88,20 @@ class EncoderConfig:
         size: Wanted bytes of the file, audio and subtitles excluded.
         bpp: Wanted bits per pixel, audio and subtitles excluded.
         psnr: Wanted luma PSNR of every segment, dB; takes up to four fits each.
+        lmbda: What a bit per pixel is worth, in nepers of the distortion. Every segment's fit
+            minimises ln(distortion) + lmbda * 8 * bytes / (frames * width * height), with the bytes
+            of its payload and the distortion its family fits (`Recipe.loss`; for `hnerv` the mean
+            squared error): a bit more per pixel is spent only where it makes the distortion
+            e^lmbda times smaller. The network has 0.3 / lmbda values per pixel, or half as many
+            again as the smallest, which measures best over clips and families; about 0.6 / lmbda
+            bits per pixel are the outcome.
         parameters: Stored values per segment, latents included; the size follows.
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
         frames: Which frames, by display order; start and stop, step 1.
-        segment: Frames per segment, the last one a quarter more at most; None to decide by
-            picture size.
+        segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
+            more; None to decide by picture size, and to let still shots be longer. Segments also
+            end at cuts.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
         seed: Everything random follows from it.
@@ -106,6 +115,7 @@ class EncoderConfig:
     size: int | None = None
     bpp: float | None = None
     psnr: float | None = None
+    lmbda: float | None = None
     parameters: int | None = None
     time_limit: float | None = None
     resize: tuple[int, int] | None = None
@@ -125,7 +135,7 @@ class EncoderConfig:
         if self.preset not in PRESETS:
             raise ConfigError(f"expected a preset among {', '.join(PRESETS)}, got {self.preset!r}")
         targets = {"size": self.size, "bpp": self.bpp, "psnr": self.psnr,
-                   "parameters": self.parameters}  # fmt: skip
+                   "lmbda": self.lmbda, "parameters": self.parameters}  # fmt: skip
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) > 1:
             raise ConfigError(f"expected one target, got {' and '.join(given)}")

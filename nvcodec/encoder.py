@@ -35,16 +35,13 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.inference import Synthesis
 from nvcodec.partial import Partial
 from nvcodec.payload import assemble, pack_payload, split_payload
-from nvcodec.rate import MOST_FITS, Budget, PsnrSearch
+from nvcodec.rate import MOST_FITS, Budget, PsnrSearch, parameters_for
 from nvcodec.samples import model_samples, picture_planes
-from nvcodec.segments import default_length, segments
+from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 
 logger = logging.getLogger(__name__)
-
-# Stored values are worth about three bits each when rate and distortion balance.
-_BITS_PER_PARAMETER = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +159,7 @@ class _Encode:
         self.parameters = 0
         self.macs_per_pixel = 0.0
         self.total_frames: int | None = None
-        self.length = 0
+        self.length = self.longest = 0
         self.warnings: list[str] = []
         self.smallest_used = False
 
@@ -177,7 +174,9 @@ class _Encode:
         if config.audio:
             tracks = stack.enter_context(open_tracks(self.source_path, start=start))
         self.total_frames = source.estimated_frames
-        self.length = config.segment or default_length(source.info.width, source.info.height)
+        size = (source.info.width, source.info.height)
+        self.length = config.segment or default_length(*size)
+        self.longest = config.segment or longest_still(*size)
         budget = Budget(config, self.total_frames, self.length)
         writer = stack.enter_context(self.partial.open(self._identity(), resume=resume))
         header = None
@@ -187,7 +186,7 @@ class _Encode:
             header = writer.resumed.header
             if tracks:
                 tracks.skip(writer.resumed.packets)
-        for frames in segments(source, self.length):
+        for frames in segments(source, self.length, self.longest):
             if stored and header and self.done_segments < len(stored.segments):
                 self._count_stored(stored, header, frames, budget)
                 del frames
@@ -241,7 +240,7 @@ class _Encode:
             {
                 "source": _fingerprint(self.source_path),
                 "settings": {**settings, "fitting": asdict(self.config.fitting)},
-                "segment": self.length,
+                "segment": [self.length, self.longest],
                 "device": str(self.device),
                 "arithmetic": str(working_type(self.device)),
                 "versions": [__version__, torch.__version__],
@@ -300,6 +299,7 @@ class _Encode:
             self.config.fitting,
             seed=seed,
             target_bits=bits,
+            lmbda=self.config.lmbda,
             seconds=None if seconds is None else seconds / fits_left,
             on_progress=self._reporter(frames),
         )
@@ -313,20 +313,20 @@ class _Encode:
 
     def _network_config(self, frames: Frames, source: Source, bits: float | None) -> ModelConfig:
         """The largest network a size has room for."""
-        parameters = self.config.parameters
-        budget = parameters if parameters is not None else int((bits or 0) / _BITS_PER_PARAMETER)
         size = (source.info.height, source.info.width)
         colour = self.config.colour
         kind = config_class(self.config.model)
+        smallest = kind.smallest(size=size, frames=len(frames), colour=colour)
+        budget = parameters_for(self.config, bits, frames.y.size, smallest.parameters)
         try:
             return kind.from_budget(budget, size=size, frames=len(frames), colour=colour)
         except ConfigError as error:
-            if parameters is not None:
+            if self.config.parameters is not None:
                 raise
             if not self.smallest_used:
                 self._warn(f"{error}; the smallest network is used, here and where else needed")
             self.smallest_used = True
-            return kind.smallest(size=size, frames=len(frames), colour=colour)
+            return smallest
 
     def _luma_psnr(self, network: _Network, frames: Frames, source: Source) -> float:
         """What a decoder will get of a fitted segment, dB."""
@@ -373,7 +373,10 @@ class _Encode:
                 remaining = progress.remaining + whole * after / len(frames)
             count = None
             if self.total_frames is not None:
-                count = max(round(self.total_frames / self.length), self.done_segments + 1)
+                # As many as there would be if all were as long as those so far.
+                known = self.done_segments + 1
+                seen = self.done_frames + len(frames)
+                count = max(round(self.total_frames * known / seen), known)
             on_progress(
                 Progress(
                     segment=self.done_segments,
@@ -397,7 +400,13 @@ class _Encode:
 
     def _count_stored(self, stored: Reader, header: Header, frames: Frames, budget: Budget) -> None:
         """Take account of a segment that an earlier run has written."""
-        payload = stored.payload(self.done_segments)
+        known = stored.segment(self.done_segments)
+        if (known.first_frame, known.pts) != (self.done_frames, tuple(frames.pts.tolist())):
+            raise ConfigError(
+                f"{self.partial.path} cannot be resumed: its segment {self.done_segments} does not "
+                "hold the frames it would now; pass -y (overwrite) to start anew"
+            )
+        payload = known.payload
         network, _ = split_payload(payload, header, len(frames))
         self._count(network, frames, payload, budget)
 

@@ -13,8 +13,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from math import ceil, isfinite, log10
+from dataclasses import dataclass, replace
+from math import ceil, isfinite, log10, prod
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from nvcodec.config import FitConfig
 from nvcodec.device import working_type
 from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.errors import ConfigError
 from nvcodec.guard import Guard
 from nvcodec.models.base import VideoModel
 from nvcodec.models.windows import Window
@@ -96,6 +97,7 @@ def fit(
     *,
     seed: int,
     target_bits: float | None = None,
+    lmbda: float | None = None,
     seconds: float | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
 ) -> Fit:
@@ -106,14 +108,24 @@ def fit(
         samples: uint8, shape (T, channels, H, W) on the model's padded grid.
         config: How long and how.
         seed: Of the encoder's weights and the order of frames.
-        target_bits: Wanted size of what the stream is to hold; None leaves it to the
+        target_bits: Wanted size of what the stream is to hold; None leaves it to `lmbda` or the
             configuration's rate weight.
+        lmbda: What a bit per pixel is worth, in nepers of the loss; see `EncoderConfig`. Not
+            together with a wanted size.
         seconds: Time allowed, None for no limit; at least one step per stage is taken.
         on_progress: Called after every epoch. An exception it raises ends the fit.
 
     Returns:
         What the stream is to hold.
+
+    Raises:
+        ConfigError: If both a size and `lmbda` are given.
     """
+    if target_bits is not None and lmbda is not None:
+        raise ConfigError(f"expected one of a size and lmbda, got {target_bits = }, {lmbda = }")
+    if lmbda is not None:
+        pixels = model.config.frames * prod(model.config.size)
+        config = replace(config, rate_weight=lmbda * model.config.parameters / pixels)
     loop = _Loop(
         model,
         samples,

@@ -20,7 +20,7 @@ from nvcodec.models.windows import Window
 # How far a quantisation step may travel over the stage, in octaves.
 _STEP_SIZE_TRAVEL = 3.0
 # The estimate that guides a fit is good to about a percent; what is left is corrected at its end.
-_CORRECTIONS = 4
+_CORRECTIONS = 8
 _SIZE_TOLERANCE = 0.003
 
 
@@ -121,14 +121,27 @@ class QuantisedStage:
         specs = self._network.model.config.tensors()
         values = sum(spec.size for spec in specs)
         nearest, least = tensors, float("inf")
+        offset = 0.0  # octaves by which steps are coarser than the fit left them
+        above: tuple[float, float] | None = None  # offset and excess in bits, nearest to 0
+        below: tuple[float, float] | None = None
         for _ in range(_CORRECTIONS):
             excess = 8 * len(encode_tensors(tensors, specs)) - target_bits
             if abs(excess) < least:
                 nearest, least = tensors, abs(excess)
             if least < _SIZE_TOLERANCE * target_bits:
                 break
-            # Steps lie on a grid of eighths of an octave: what is less moves some of them.
-            self.quantiser.coarsen(excess / values)
+            if excess > 0:
+                above = offset, excess
+            else:
+                below = offset, excess
+            if above and below:
+                # A fit leaves many values just above half a step: the size falls in leaps.
+                part = min(max(above[1] / (above[1] - below[1]), 0.1), 0.9)
+                wanted = above[0] + part * (below[0] - above[0])
+            else:
+                wanted = offset + excess / values
+            self.quantiser.coarsen(wanted - offset)
+            offset = wanted
             tensors = self.quantiser.export(self._tensors)
         return nearest
 

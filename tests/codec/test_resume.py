@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nvcodec
@@ -56,7 +57,29 @@ def test_a_resumed_encode_is_an_uninterrupted_one(clip, stream, tmp_path, settin
     assert report.macs_per_pixel == whole.macs_per_pixel
 
 
-@pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}])
+def _two_shots(t: int, width: int, height: int) -> np.ndarray:
+    rng = np.random.default_rng(t >= 9)
+    cells = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return cells.repeat(8, 0).repeat(8, 1)
+
+
+def test_a_resumed_encode_finds_the_same_cuts(make_clip, tmp_path, settings, monkeypatch):
+    clip = make_clip("shots.mp4", frames=18, size=(48, 32), picture=_two_shots)
+    config = settings(segment=None)
+    report = nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    assert nvcodec.inspect(tmp_path / "a.nvc").segments == ((0, 9), (9, 9))
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, tmp_path / "b.nvc", config, on_progress=_stop_in(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("nvcodec.segments.is_cut", lambda *_: False)
+        with pytest.raises(ConfigError, match="does not hold the frames"):
+            nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True)
+    nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True, measure=False)
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+    assert report.segments == 2
+
+
+@pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}, {"lmbda": 0.2}])
 def test_a_resumed_encode_aims_at_the_same_size(clip, tmp_path, settings, target):
     config = settings(parameters=None, **target)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
@@ -94,6 +117,7 @@ def test_resume_refuses_anything_else(clip, tmp_path, settings):
         settings(epochs=2),
         settings(segment=3),
         settings(parameters=3000),
+        settings(parameters=None, lmbda=1.0),
         settings(audio=False),
         settings(frames=slice(0, 11)),
         settings(colour=nvcodec.ColourMode.RGB),

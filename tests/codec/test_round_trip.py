@@ -262,6 +262,19 @@ def test_inspect(stream):
     assert nvcodec.inspect(stream.read_bytes()) == info
 
 
+@pytest.mark.parametrize("model", ["nerv", "hnerv"])
+def test_lmbda_sets_network_and_rate(clip, tmp_path, settings, model):
+    reports = []
+    for lmbda in (0.1, 0.4):
+        config = settings(model=model, parameters=None, lmbda=lmbda, segment=6, epochs=2)
+        target = tmp_path / f"{lmbda}.nvc"
+        reports.append(nvcodec.encode(clip, target, config, measure=False))
+    fine, coarse = reports
+    assert fine.parameters == pytest.approx(0.3 / 0.1 * 12 * 48 * 32, rel=0.1)
+    assert coarse.parameters == pytest.approx(fine.parameters / 4, rel=0.3)  # of tiny ones
+    assert coarse.bpp < 0.5 * fine.bpp
+
+
 def test_header_overhead_is_small(silent, tmp_path, settings):
     target = tmp_path / "one.nvc"
     nvcodec.encode(silent, target, settings(model="nerv", segment=6), measure=False)
@@ -276,6 +289,8 @@ def test_header_overhead_is_small(silent, tmp_path, settings):
         {"model": "nevr"},
         {"preset": "quick"},
         {"size": 10, "bpp": 0.1},
+        {"lmbda": 2.0, "psnr": 30.0},
+        {"lmbda": 0.0},
         {"bpp": 0.0},
         {"bpp": float("nan")},
         {"size": -1},

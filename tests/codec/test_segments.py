@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.segments import default_length, segments
+from nvcodec.segments import default_length, longest_still, segments
 
 
 class FakeSource:
-    """Numbered frames; counts how many handed out are still alive."""
+    """Numbered frames; counts how many handed out are still alive.
 
-    def __init__(self, total: int) -> None:
+    Each shows a scene and drifts over it, so many cells a frame, or is flat where there are none.
+    """
+
+    def __init__(self, total: int, scenes: list[int] | None = None, drift: int = 2) -> None:
         self.total, self.given = total, 0
+        self.scenes, self.drift = scenes, drift
         self._parts: list[weakref.ref[np.ndarray]] = []
         self.most_alive = 0
         base = Fraction(1, 25)
@@ -27,11 +31,19 @@ class FakeSource:
         numbers = np.arange(self.given, self.given + count)
         self.given += count
         y = np.broadcast_to(numbers[:, None, None], (count, 2, 4)).astype(np.uint8)
+        if self.scenes is not None and count:
+            y = np.stack([self._picture(t) for t in numbers])
         self._parts.append(weakref.ref(y))
         alive = [part() for part in self._parts]
         self.most_alive = max(self.most_alive, sum(len(y) for y in alive if y is not None))
         half = np.zeros((count, 1, 2), np.uint8)
         return Frames(y=y, u=half, v=half, pts=numbers, durations=np.ones(count, np.int64))
+
+    def _picture(self, t: int) -> np.ndarray:
+        wide = np.random.default_rng(self.scenes[t]).integers(0, 256, (6, 50), np.uint8)
+        wide = np.kron(wide, np.ones((8, 8), np.uint8))
+        left = self.drift * t % 336
+        return wide[:, left : left + 64]
 
 
 @pytest.mark.parametrize(
@@ -63,10 +75,44 @@ def test_cuts(total, length, cuts):
 
 
 def test_memory_is_bounded():
-    source = FakeSource(200)
-    for _ in segments(source, 5):
+    source = FakeSource(400)
+    for _ in segments(source, 40):
         pass
-    assert source.most_alive <= 3 * 5
+    # A segment, a quarter of one, and what is read at a time on either side.
+    assert source.most_alive <= 40 + 10 + 3 * 8
+
+
+def shots(*lengths: int) -> list[int]:
+    return [number for number, length in enumerate(lengths) for _ in range(length)]
+
+
+@pytest.mark.parametrize(
+    ("scenes", "length", "expected"),
+    [
+        (shots(20, 30, 10), 40, [20, 30, 10]),
+        (shots(44, 30), 40, [44, 30]),  # a quarter or less of a shot joins
+        (shots(60, 30), 40, [40, 20, 30]),
+        (shots(20, 7, 30), 40, [20, 37]),  # too short for a network of its own
+        (shots(20, 30, 7), 40, [20, 37]),
+        (shots(5, 40), 40, [45]),
+        (shots(5, 60), 40, [40, 25]),
+        (shots(2, 2, 2, 2), 2, [2, 2, 2, 2]),
+        (shots(9, 9), 100, [9, 9]),
+    ],
+)
+def test_segments_end_at_cuts(scenes, length, expected):
+    assert [len(part) for part in segments(FakeSource(len(scenes), scenes), length)] == expected
+
+
+def test_still_shots_may_be_longer():
+    def lengths(drift: int, *limits: int) -> list[int]:
+        source = FakeSource(120, shots(100, 20), drift)
+        return [len(part) for part in segments(source, *limits)]
+
+    assert lengths(0, 30) == [30, 30, 30, 10, 20]
+    assert lengths(0, 30, 80) == [80, 20, 20]
+    assert lengths(0, 30, 200) == [100, 20]
+    assert lengths(1, 30, 200) == [30, 30, 30, 10, 20]
 
 
 def test_default_length():
@@ -74,3 +120,6 @@ def test_default_length():
     assert default_length(1280, 720) == 144
     assert 24 <= default_length(1920, 1080) < 144
     assert default_length(7680, 4320) == 24
+    assert longest_still(640, 360) == 4 * 144
+    assert longest_still(1920, 1080) == default_length(1920, 1080)
+    assert longest_still(7680, 4320) == 24

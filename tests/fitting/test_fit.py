@@ -113,6 +113,21 @@ def test_more_rate_weight_gives_fewer_bits():
     assert sizes[1] < 0.9 * sizes[0]
 
 
+def test_lmbda_is_per_bit_per_pixel_whatever_the_network():
+    """The same as a rate weight in proportion to the values per pixel."""
+    for budget in (3000, 6000):
+        runs = []
+        for lmbda in (0.05, None):
+            model, samples = _start(budget=budget)
+            weight = 0.05 * model.config.parameters / (4 * 32 * 48)
+            config = FitConfig(epochs=2, **({"rate_weight": weight} if lmbda is None else {}))
+            runs.append(fit(model, samples, config, seed=0, lmbda=lmbda))
+        assert _same(*runs)
+    model, samples = _start()
+    with pytest.raises(ConfigError, match="one of"):
+        fit(model, samples, FitConfig(epochs=1), seed=0, lmbda=1.0, target_bits=100.0)
+
+
 def test_progress_counts_epochs():
     seen: list[FitProgress] = []
     outcome = _run(epochs=8, on_progress=seen.append)
