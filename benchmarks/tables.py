@@ -22,13 +22,14 @@ from benchmarks.record import RESULTS, ROOT
 
 _BLOCK = re.compile(r"<!-- (table|value): ([^>]+?) -->(.*?)<!-- end -->", re.DOTALL)
 _MISSING = "not measured yet"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tables", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("files", type=Path, nargs="*", default=[ROOT / "docs" / "benchmarks.md"])
+    parser.add_argument("files", type=Path, nargs="*", default=DOCUMENTS)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of JSON files")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if a file is out of date"
