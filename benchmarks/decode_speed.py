@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "floor": lambda: macs * _seconds_per_mac(device),
     }
     for measure in measures.values():  # warm-up
-        measure()
+        measure()  # type: ignore[no-untyped-call]
     taken = record.alternate(measures, options.rounds)
 
     kinds = {"one by one": "", f"{options.batch} at a time": ", batched"}

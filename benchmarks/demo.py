@@ -21,7 +21,7 @@ import numpy as np
 
 import nvcodec
 from benchmarks import record
-from benchmarks.anchors import x264_at
+from benchmarks.anchors import ENCODERS, encode_at, version
 from benchmarks.clips import clip, read
 from nvcodec.media import UInt8Array
 from nvcodec.video import rgb
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = (report["width"], report["height"])
     start, stop = (int(edge) for edge in options.frames.split(":"))
     frames, info = read(source, frames=slice(start, stop), resize=size)
-    anchor = x264_at(frames, info, anchor_file, report["video_bytes"])
+    anchor = encode_at(ENCODERS["x264-medium"], frames, info, anchor_file, report["video_bytes"])
     sides = {
         name: _nvcodec("compare", str(source), str(path), "--frames", options.frames)
         for name, path in (("nvcodec", file), ("x264 medium", anchor_file))
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     columns = ("", "bytes", "bpp", "PSNR Y, dB", "MS-SSIM", "encode, s", "decode, s")
     note = (
         f"{report['frames']} frames of {size[0]}x{size[1]}, {report['parameters']} parameters, "
-        f"{report['epochs']} epochs on {report['device']}; {anchor.version}, "
+        f"{report['epochs']} epochs on {report['device']}; {version('libx264')}, "
         f"CRF {anchor.options['crf']}. Sound, {report['bytes'] - report['video_bytes']} bytes in the "
         ".nvc file, is not counted."
     )

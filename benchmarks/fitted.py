@@ -7,6 +7,7 @@ is watched here at the one moment when that network exists: after the float stag
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
+from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.fitting import Fit, FitProgress, _Loop
 from nvcodec.media import ColourMode, VideoInfo
 from nvcodec.models import build, family
@@ -25,7 +27,7 @@ from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.inference import Synthesis
 from nvcodec.payload import pack_payload, unpack_payload
 
-_TICKS = 40  # milliseconds: 25 frames per second
+_RATE = Fraction(25)  # Big Buck Bunny's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,13 @@ class Fitted:
     peak_bytes: int | None
 
 
-class _Watched(_Loop):
-    """A fit that keeps a copy of the float network."""
+class Watched(_Loop):
+    """A fit that keeps a copy of the float network.
+
+    Attributes:
+        floating: That copy.
+        float_seconds: Time of the float stage.
+    """
 
     floating: VideoModel
     float_seconds: float
@@ -77,30 +84,28 @@ def fit_hnerv(
         seed: Of everything random.
         device: Where to fit.
     """
-    target = choose_device(device)
     frames, _, height, width = samples.shape
     config = HNeRVConfig.from_budget(
         parameters, size=(height, width), frames=frames, colour=ColourMode.RGB
     )
     if config.padded != (height, width):
         raise SystemExit(f"{width}x{height} would need padding; try 1280x640 or 320x160")
-    torch.manual_seed(seed)
-    model = build("hnerv", config).to(target)
+    target = choose_device(device)
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    loop = _Watched(
-        model,
-        samples,
-        how,
-        seed=seed,
-        target_bits=None,
-        seconds=None,
-        on_progress=_Line(parameters),
-    )
     begin = time.monotonic()
-    outcome = loop.run()
+    loop, outcome = fit_watched(samples, config, how, seed=seed, device=target)
     seconds = time.monotonic() - begin
-    _write(file, config, outcome)
+    video = VideoInfo(width=width, height=height, time_base=Fraction(1, 1000), frame_rate=_RATE)
+    ticks = round(1000 / _RATE)
+    write_stream(
+        file,
+        config,
+        outcome.tensors,
+        video,
+        pts=[ticks * frame for frame in range(frames)],
+        durations=[ticks] * frames,
+    )
     return Fitted(
         config=config,
         floating=loop.floating,
@@ -110,6 +115,80 @@ def fit_hnerv(
         seconds=seconds,
         peak_bytes=torch.cuda.max_memory_allocated() if target.type == "cuda" else None,
     )
+
+
+def fit_watched(
+    samples: Tensor,
+    config: HNeRVConfig,
+    how: FitConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    seconds: float | None = None,
+) -> tuple[Watched, Fit]:
+    """Fit an HNeRV and keep the float network.
+
+    Args:
+        samples: uint8, shape (T, channels, H, W) on the configuration's padded grid.
+        config: The network.
+        how: The fit's configuration.
+        seed: Of everything random.
+        device: Where to fit.
+        seconds: Time allowed, None for no limit.
+
+    Returns:
+        The fit with its float network, and its outcome.
+    """
+    torch.manual_seed(seed)
+    loop = Watched(
+        build("hnerv", config).to(device),
+        samples,
+        how,
+        seed=seed,
+        target_bits=None,
+        seconds=seconds,
+        on_progress=_Line(config.parameters),
+    )
+    return loop, loop.run()
+
+
+def write_stream(
+    file: Path,
+    config: HNeRVConfig,
+    tensors: Sequence[QuantisedTensor],
+    video: VideoInfo,
+    *,
+    pts: Sequence[int],
+    durations: Sequence[int],
+) -> None:
+    """Write an `.nvc` file of one segment.
+
+    Args:
+        file: To write; its folder is made.
+        config: The network.
+        tensors: Its quantised state.
+        video: Size, clock and colour.
+        pts: When each frame is shown, in ticks of the video's time base.
+        durations: For how long.
+    """
+    header = Header(
+        video=video,
+        model=family("hnerv").number,
+        colour_mode=config.colour,
+        configuration=config.pack(),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with Writer(file) as writer:
+        writer.header(header)
+        writer.segment(
+            Segment(
+                first_frame=0,
+                pts=pts,
+                durations=durations,
+                payload=pack_payload(tensors, config, header),
+            )
+        )
+        writer.finish()
 
 
 def copied(model: VideoModel) -> VideoModel:
@@ -165,27 +244,3 @@ class _Line:
                 f"{progress.psnr:.2f} dB, {progress.seconds:.0f} s",
                 flush=True,
             )
-
-
-def _write(file: Path, config: HNeRVConfig, outcome: Fit) -> None:
-    height, width = config.size
-    header = Header(
-        video=VideoInfo(
-            width=width, height=height, time_base=Fraction(1, 1000), frame_rate=Fraction(25)
-        ),
-        model=family("hnerv").number,
-        colour_mode=ColourMode.RGB,
-        configuration=config.pack(),
-    )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with Writer(file) as writer:
-        writer.header(header)
-        writer.segment(
-            Segment(
-                first_frame=0,
-                pts=[_TICKS * frame for frame in range(config.frames)],
-                durations=[_TICKS] * config.frames,
-                payload=pack_payload(outcome.tensors, config, header),
-            )
-        )
-        writer.finish()

@@ -17,7 +17,7 @@ WEIGHT_BITS, EMBEDDING_BITS = 8, 6
 BUNNY_PSNR = {350_000: 30.15, 750_000: 32.81, 1_500_000: 35.57, 3_000_000: 37.43}
 BUNNY_FRAMES, BUNNY_EPOCHS = 132, 300
 # Side information may take at most this share of a tensor.
-_SIDE_SHARE = 0.02
+SIDE_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def quantise(tensor: Tensor, bits: int) -> MinMax:
     ranges = [(tensor.min(), tensor.max())]
     for axis in range(tensor.dim()):
         low, high = tensor.amin(axis, keepdim=True), tensor.amax(axis, keepdim=True)
-        if low.numel() < _SIDE_SHARE * tensor.numel():
+        if low.numel() < SIDE_SHARE * tensor.numel():
             ranges.append((low, high))
     tried = [_between(tensor, low, high, bits) for low, high in ranges]
     return min(tried, key=lambda one: float((one.values - tensor).abs().mean()))

@@ -23,7 +23,7 @@ import numpy as np
 
 import nvcodec
 from benchmarks import record
-from benchmarks.anchors import x264_at
+from benchmarks.anchors import ENCODERS, encode_at, version
 from benchmarks.clips import clip, read
 
 _CLIP = "bikes.mp4"
@@ -103,7 +103,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             measure=False,
         )
         frames, info = read(source, resize=options.resize)
-        anchor = x264_at(frames, info, Path(folder) / "clip.mkv", report.video_bytes)
+        anchor = encode_at(
+            ENCODERS["x264-medium"],
+            frames,
+            info,
+            Path(folder) / "clip.mkv",
+            report.video_bytes,
+        )
         times = [float(ticks * info.time_base) for ticks in frames.pts]
         chosen = random.Random(options.seed)
         numbers = [chosen.randrange(len(frames)) for _ in range(options.fetches)]
@@ -147,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "bytes": {"nvcodec": report.video_bytes, "x264": anchor.bytes},
         "quality": quality,
         "x264": {
-            "version": anchor.version,
+            "version": version("libx264"),
             "options": anchor.options,
             "key_frames": key_frames,
         },
@@ -194,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name in ("nvcodec", "x264")
         ),
         f"{_CLIP} at {options.resize[0]}x{options.resize[1]}; nvcodec: {report.segments} segments, "
-        f"{report.epochs} epochs; {anchor.version}, preset medium, CRF {anchor.options['crf']}, "
+        f"{report.epochs} epochs; {version('libx264')}, preset medium, CRF {anchor.options['crf']}, "
         f"{key_frames} key frames.",
     )
     record.write(options.out, results, {"speed": speeds, "files": files})

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def _tables(record: dict[str, Any], wanted: Sequence[str]) -> str:
         if name not in record["tables"]:
             raise SystemExit(f"{wanted[0]}.json has no table {name}")
         parts.append(_markdown(record["tables"][name]))
-    return "\n" + "\n".join([*parts, _origin(record)])
+    return "\n" + "\n".join([*parts, f"<sub>{origin(record)}</sub>\n"])
 
 
 def _markdown(table: dict[str, Any]) -> str:
@@ -101,16 +101,16 @@ def _markdown(table: dict[str, Any]) -> str:
     return "\n".join([*lines, *note, ""])
 
 
-def _origin(record: dict[str, Any]) -> str:
+def origin(record: Mapping[str, Any]) -> str:
     """Commit, command and machine: without them a number says nothing."""
     where = record["machine"]
     commit = f"`{record['commit']}`" if record["commit"] else "no commit"
     changed = " with changes" if record["dirty"] else ""
     device = f", {where['gpu']}" if where["gpu"] else ""
     return (
-        f"<sub>`{record['command']}`, commit {commit}{changed}, {record['date'][:10]}, "
+        f"`{record['command']}`, commit {commit}{changed}, {record['date'][:10]}, "
         f"{where['cpu']}, {where['threads']} threads, {where['capability']}{device}, "
-        f"torch {where['packages']['torch']}</sub>\n"
+        f"torch {where['packages']['torch']}"
     )
 
 

@@ -1,0 +1,101 @@
+"""Which decoded frames a frame is predicted from, and the order that follows. No torch.
+
+    anchors        every `group`-th frame and the last; the first stands alone, each other is
+                   predicted from the anchor before it
+    in between     bisection: the middle frame of two known ones is predicted from both
+
+With groups of 16, for example, the levels of frames 0 to 16 are {0}, {16}, {8}, {4, 12},
+{2, 6, 10, 14} and all odd ones; the frames of a level do not depend on each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from nvcodec.errors import ConfigError
+
+# Part of the bitstream.
+LARGEST_GROUP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A frame and those it is predicted from.
+
+    Attributes:
+        frame: Its number in the segment.
+        references: None, the anchor before it, or the nearest known frame before it and after it.
+    """
+
+    frame: int
+    references: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The predictions of a segment.
+
+    Attributes:
+        frames: Frames in the segment, at least 1.
+        group: Distance of the anchors, a power of two up to 64.
+    """
+
+    frames: int
+    group: int
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: If there are no frames, or the group is no power of two up to 64.
+        """
+        if self.frames < 1:
+            raise ConfigError(f"expected at least one frame, got {self.frames}")
+        if not 1 <= self.group <= LARGEST_GROUP or self.group & (self.group - 1):
+            raise ConfigError(
+                f"expected a power of two up to {LARGEST_GROUP} as group, got {self.group}"
+            )
+
+    @cached_property
+    def levels(self) -> tuple[tuple[Prediction, ...], ...]:
+        """All predictions in coding order: a level needs those before it, but nothing of its own.
+
+        Every anchor is a level by itself, as it needs the one before it.
+        """
+        anchors = [*range(0, self.frames - 1, self.group), self.frames - 1]
+        chain = [(Prediction(anchors[0], ()),)]
+        chain += [(Prediction(b, (a,)),) for a, b in pairwise(anchors)]
+        between = []
+        gaps = list(pairwise(anchors))
+        while gaps := [(a, b) for a, b in gaps if b - a > 1]:
+            between.append(tuple(Prediction((a + b) // 2, (a, b)) for a, b in gaps))
+            gaps = [half for a, b in gaps for half in ((a, (a + b) // 2), ((a + b) // 2, b))]
+        return (*chain, *between)
+
+    @cached_property
+    def depths(self) -> tuple[int, ...]:
+        """Of every level: 0 for the first frame and the anchors, 1 and more between them."""
+        chain = sum(len(level[0].references) < 2 for level in self.levels)
+        return (0,) * chain + tuple(range(1, len(self.levels) - chain + 1))
+
+    @cached_property
+    def _references(self) -> dict[int, tuple[int, ...]]:
+        return {made.frame: made.references for level in self.levels for made in level}
+
+    def references(self, frame: int) -> tuple[int, ...]:
+        """The frames a frame is predicted from."""
+        return self._references[frame]
+
+    def needed(self, frames: Iterable[int]) -> frozenset[int]:
+        """Everything that must be decoded for some frames, themselves included."""
+        found: set[int] = set()
+        open_ = list(frames)
+        while open_:
+            frame = open_.pop()
+            if frame not in found:
+                found.add(frame)
+                open_ += self._references[frame]
+        return frozenset(found)

@@ -1,0 +1,46 @@
+"""The benchmarks are not installed: they are found in the repository, behind whatever is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
+
+
+@pytest.fixture
+def row():
+    """Makes a point of a curve."""
+
+    def make(series: str, size: int, quality: float, *, clip: str = "one", **others):
+        kind = "anchor" if series.startswith(("x26", "svt")) else "model"
+        made = {
+            "clip": clip,
+            "series": series,
+            "rate": None,
+            "kind": kind,
+            "settings": {},
+            "frames": 10,
+            "bytes": size,
+            "bpp": size / 1000,
+            "kbps": size / 10,
+            "psnr_y": quality,
+            "psnr_u": quality + 2,
+            "psnr_v": quality + 2,
+            "psnr_yuv": quality + 0.5,
+            "psnr_rgb": quality - 2,
+            "ms_ssim": 1 - 10 ** (-quality / 20),
+            "encode_seconds": 2.0,
+            "decode_seconds": 0.1,
+            "file": "none",
+            "stale": False,
+        }
+        made |= {"crf": 30.0, "version": "x264 - core 1"} if kind == "anchor" else {}
+        made |= {} if kind == "anchor" else {"parameters": 5000, "macs_per_pixel": 1500.0}
+        return made | others
+
+    return make

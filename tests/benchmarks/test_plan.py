@@ -1,0 +1,132 @@
+"""Which points a run needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import rd_plan
+from benchmarks.anchors import ENCODERS
+from benchmarks.rd_plan import Effort, Entry
+from benchmarks.rd_suites import SUITES, Clip, Prepared, chosen, found, prepared
+from nvcodec.video import open_source
+
+CLIP = Clip(name="one", file="one.mp4", rates=(0.05, 0.1))
+SOURCE = Prepared(
+    clip=CLIP, path=Path("one.mp4"), planes="abc", frames=10, width=100, height=50, fps=25.0
+)
+
+
+def test_suites():
+    for clips in SUITES.values():
+        assert len({clip.name for clip in clips}) == len(clips)
+        for clip in clips:
+            assert list(clip.rates) == sorted(set(clip.rates)) and len(clip.rates) == 4
+    assert set(SUITES["small"]) < set(SUITES["full"])
+    assert [clip.name for clip in chosen("small", ["akiyo", "bunny"])] == ["bunny", "akiyo"]
+    with pytest.raises(SystemExit, match="nothing: not in the suite"):
+        chosen("small", ["nothing"])
+
+
+def test_clips_are_found_in_the_folder_or_not_at_all(tmp_path):
+    assert found(CLIP, None) is None and found(CLIP, tmp_path) is None
+    (tmp_path / "one.mp4").touch()
+    assert found(CLIP, tmp_path) == tmp_path / "one.mp4"
+
+
+def test_a_prepared_clip_has_the_planes_of_its_source(make_clip, tmp_path):
+    file = make_clip(frames=6, rate=30)
+    clip = Clip(name="one", file=file.name, rates=(0.1,), resize=(32, 24), frames=4)
+    made = prepared(clip, file, tmp_path / "sources")
+    assert (made.frames, made.width, made.height, made.fps) == (4, 32, 24, 30.0)
+    with open_source(file, resize=(32, 24)) as source, open_source(made.path) as copy:
+        expected, got = source.read(4), copy.read(9)
+    assert (expected.y == got.y).all() and (expected.u == got.u).all()
+    assert (expected.v == got.v).all()
+    assert [ticks * copy.info.time_base * 30 for ticks in got.pts.tolist()] == [0, 1, 2, 3]
+    again = prepared(clip, file, tmp_path / "sources")
+    assert again == made
+    whole = prepared(Clip(name="one", file=file.name, rates=(0.1,)), file, tmp_path / "sources")
+    assert whole.planes != made.planes and whole.path != made.path
+
+
+def test_entries():
+    made = rd_plan.entries(["hnerv-reference", "nerv/fast", "hnerv"], ["medium", "slow"])
+    # The reference comes last: it takes its time from the others.
+    assert [entry.series for entry in made] == [
+        "nerv-fast", "hnerv-medium", "hnerv-slow", "hnerv-reference-medium", "hnerv-reference-slow",
+    ]  # fmt: skip
+    assert len(rd_plan.entries(["nerv", "nerv/medium"], ["medium"])) == 1
+    for wrong in ("vvc", "nerv/warp"):
+        with pytest.raises(SystemExit, match="expected"):
+            rd_plan.entries([wrong], ["medium"])
+
+
+def test_the_reference_needs_a_time():
+    alone = [Entry("hnerv-reference", "medium"), Entry("nerv", "fast")]
+    with pytest.raises(SystemExit, match="expected another model at that preset"):
+        rd_plan.check_times(alone, Effort())
+    rd_plan.check_times(alone, Effort(reference_seconds=5.0))
+    rd_plan.check_times([*alone, Entry("nerv", "medium")], Effort())
+
+
+def test_points_of_models_say_what_a_user_would():
+    effort = Effort(epochs=3, device="cpu")
+    first, second = rd_plan.model_points(Entry("hnerv", "fast"), SOURCE, effort)
+    assert (first.series, first.kind, first.rate, second.rate) == ("hnerv-fast", "model", 0, 1)
+    command = first.command(Path("in.mp4"), Path("out.nvc"))
+    assert command[1:4] == ["-m", "nvcodec", "encode"]
+    line = " ".join(command[4:])
+    assert "in.mp4 -o out.nvc --no-audio --json" in line
+    assert "--model hnerv --preset fast --bpp 0.05 --epochs 3 --device cpu --seed 0" in line
+    assert "time" not in line and "threads" not in line
+
+
+def test_points_of_the_reference():
+    point = rd_plan.reference_point(Entry("hnerv-reference", "fast"), 1, SOURCE, Effort(), 100.0)
+    assert point.series == "hnerv-reference-fast"
+    assert 100 <= float(point.settings["seconds"]) <= 110
+    # Four times 0.1 bits per pixel, 7.5 bits per parameter.
+    assert point.settings["parameters"] == round(0.4 * 10 * 100 * 50 / 7.5)
+    fixed = Effort(reference_seconds=7.0)
+    assert (
+        rd_plan.reference_point(Entry("x", "y"), 0, SOURCE, fixed, 100.0).settings["seconds"] == 7
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0, 33.0, 299.99, 300.0, 1e4])
+def test_times_are_rounded_up_by_a_tenth_at_most(seconds):
+    allowed = rd_plan.time_allowed(seconds)
+    assert max(seconds, 1) * 0.999 <= allowed <= max(seconds, 1) * 1.1 + 0.06
+    assert rd_plan.time_allowed(allowed * 0.99) == allowed
+
+
+def test_anchor_points():
+    points = list(rd_plan.anchor_points(2))
+    assert {point.series for point in points} == set(ENCODERS)
+    for point in points:
+        encoder = ENCODERS[point.series]
+        assert encoder.crf[0] <= float(point.settings["crf"]) <= encoder.crf[1]
+    line = " ".join(points[0].command(Path("in.mp4"), Path("out.nut"))[1:])
+    assert line == (
+        "-m benchmarks.anchors in.mp4 out.nut --encoder x264-medium --crf 22.0 --threads 2"
+    )
+
+
+def test_anchors_go_on_until_they_span_the_networks(row):
+    anchor = [row("x264-medium", 900, 30.0, crf=42.0), row("x264-medium", 4000, 38.0, crf=27.0)]
+    inside = [row("hnerv-fast", 2000, 31.0), row("hnerv-fast", 5000, 37.0)]
+    assert rd_plan.further("x264-medium", anchor, inside) is None
+    assert rd_plan.further("x264-medium", anchor, []) is None
+    below = [*inside, row("hnerv-fast", 100, 20.0)]
+    assert rd_plan.further("x264-medium", anchor, below) == 47
+    anchor.append(row("x264-medium", 500, 26.0, crf=47.0))
+    assert rd_plan.further("x264-medium", anchor, below) == 51
+    anchor.append(row("x264-medium", 400, 24.0, crf=51.0))
+    assert rd_plan.further("x264-medium", anchor, below) is None  # it has no coarser
+    above = [*inside, row("hnerv-fast", 9000, 45.0)]
+    assert rd_plan.further("x264-medium", anchor, above) == 22
+    # A quality that was not measured does not count.
+    unknown = [row("hnerv-fast", 2000, 31.0, ms_ssim=None)]
+    assert rd_plan.further("x264-medium", anchor, unknown) is None
