@@ -216,23 +216,6 @@ class StateQuantiser(nn.Module):
         for quantiser in self.quantisers:
             cast(TensorQuantiser, quantiser).log2_step.add_(octaves)
 
-    @torch.no_grad()
-    def coarsen_to(self, bits: float, tensors: Sequence[Tensor]) -> None:
-        """Scale all steps alike until the estimated size is about a wanted one.
-
-        Args:
-            bits: Wanted size.
-            tensors: The values to be quantised.
-        """
-        values = sum(tensor.numel() for tensor in tensors)
-        for _ in range(8):
-            # An octave coarser saves a bit per value, less where most symbols are zero already.
-            excess = (float(self(tensors)[1]) - bits) / values
-            self.coarsen(excess)
-            if abs(excess) < 1e-2:
-                break
-            self.choose_rate_models(tensors)
-
     def choose_rate_models(self, tensors: Sequence[Tensor]) -> None:
         """Adapt every tensor's rate model to its present symbols."""
         for quantiser, tensor in zip(self.quantisers, tensors, strict=True):

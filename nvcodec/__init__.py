@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nvcodec.codec import EncodeReport, decode, encode
+    from nvcodec.codec import EncodeReport, decode, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
     from nvcodec.decoder import Decoder
     from nvcodec.encoder import Progress
@@ -57,13 +57,14 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "encode_ladder",
     "inspect",
     "open",
 ]
 
 # Imported when first used: torch takes seconds, and `info` needs none of it.
 _HOMES = {
-    "nvcodec.codec": ("EncodeReport", "decode", "encode"),
+    "nvcodec.codec": ("EncodeReport", "decode", "encode", "encode_ladder"),
     "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
     "nvcodec.decoder": ("Decoder",),
     "nvcodec.encoder": ("Progress",),

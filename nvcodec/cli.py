@@ -107,6 +107,13 @@ def _add_encode(commands: Any) -> None:
         help="what a bit per pixel is worth, in nepers (4.3 dB) of the distortion; every segment "
         "minimises ln(distortion) + lmbda * bpp: 6 comes to about 0.1 bpp, 60 to 0.01",
     )
+    target.add_argument(
+        "--ladder",
+        type=_sizes,
+        metavar="50kB,100kB,...",
+        help="files of several sizes from one fit: OUT.nvc becomes OUT-50kB.nvc, OUT-100kB.nvc, "
+        'and so on; --json then prints {"files": [...]}',
+    )
     effort = command.add_argument_group("effort")
     effort.add_argument(
         "--preset",
@@ -191,6 +198,7 @@ def _encode(options: argparse.Namespace) -> int:
         size=options.size,
         bpp=options.bpp,
         psnr=options.psnr,
+        ladder=options.ladder,
         lmbda=options.lmbda,
         time_limit=options.time_limit,
         resize=options.resize,
@@ -200,18 +208,26 @@ def _encode(options: argparse.Namespace) -> int:
         device=options.device,
         seed=options.seed,
     )
+    line = "{file}: {bytes} bytes, {bpp:.4f} bpp, Y {psnr_y:.2f} dB"
     with EncodeBar(visible=_bars(options)) as bar:
-        report = nvcodec.encode(
-            options.input,
-            options.output,
-            config,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            on_progress=bar.update,
-        )
-    fields = {name: value for name, value in asdict(report).items() if name != "warnings"}
-    _result(options, fields, "{file}: {bytes} bytes, {bpp:.4f} bpp, Y {psnr_y:.2f} dB")
+        arguments = (options.input, options.output, config)
+        settings = {"resume": options.resume, "overwrite": options.overwrite}
+        if options.ladder is None:
+            report = nvcodec.encode(*arguments, **settings, on_progress=bar.update)
+        else:
+            reports = nvcodec.encode_ladder(*arguments, **settings, on_progress=bar.update)
+    if options.ladder is None:
+        _result(options, _fields(report), line)
+    elif options.json:
+        print(json.dumps({"files": [_fields(report) for report in reports]}))  # noqa: T201
+    else:
+        for report in reports:
+            _result(options, _fields(report), line)
     return 0
+
+
+def _fields(report: nvcodec.EncodeReport) -> dict[str, Any]:
+    return {name: value for name, value in asdict(report).items() if name != "warnings"}
 
 
 def _decode(options: argparse.Namespace) -> int:
@@ -319,6 +335,10 @@ def _size(text: str) -> int:
     if not match or match[2].lower() not in _UNITS:
         raise argparse.ArgumentTypeError(f"expected a size such as 250kB or 1.5MB, got {text!r}")
     return round(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(_size(part.strip()) for part in text.split(","))
 
 
 def _span(text: str) -> float:

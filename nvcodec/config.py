@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
@@ -76,8 +77,8 @@ DEFAULT_BPP = 0.1
 class EncoderConfig:
     """What `nvcodec.encode` may be told.
 
-    At most one of `size`, `bpp`, `psnr`, `lmbda` and `parameters` decides how large the networks
-    are; without any, `bpp` is 0.1.
+    At most one of `size`, `bpp`, `psnr`, `ladder`, `lmbda` and `parameters` decides how large the
+    networks are; without any, `bpp` is 0.1.
 
     Attributes:
         model: Name in the model table.
@@ -88,6 +89,8 @@ class EncoderConfig:
         size: Wanted bytes of the file, audio and subtitles excluded.
         bpp: Wanted bits per pixel, audio and subtitles excluded.
         psnr: Wanted luma PSNR of every segment, dB; takes up to four fits each.
+        ladder: Wanted bytes of each of several files, made by `encode_ladder` from one float fit
+            per segment.
         lmbda: What a bit per pixel is worth, in nepers of the distortion. Every segment's fit
             minimises ln(distortion) + lmbda * 8 * bytes / (frames * width * height), with the bytes
             of its payload and the distortion its family fits (`Recipe.loss`; for `hnerv` the mean
@@ -115,6 +118,7 @@ class EncoderConfig:
     size: int | None = None
     bpp: float | None = None
     psnr: float | None = None
+    ladder: tuple[int, ...] | None = None
     lmbda: float | None = None
     parameters: int | None = None
     time_limit: float | None = None
@@ -134,11 +138,15 @@ class EncoderConfig:
         family(self.model)
         if self.preset not in PRESETS:
             raise ConfigError(f"expected a preset among {', '.join(PRESETS)}, got {self.preset!r}")
-        targets = {"size": self.size, "bpp": self.bpp, "psnr": self.psnr,
-                   "lmbda": self.lmbda, "parameters": self.parameters}  # fmt: skip
+        targets: dict[str, Any] = {"size": self.size, "bpp": self.bpp, "psnr": self.psnr,
+                   "ladder": self.ladder, "lmbda": self.lmbda, "parameters": self.parameters}  # fmt: skip
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) > 1:
             raise ConfigError(f"expected one target, got {' and '.join(given)}")
+        sizes = self.ladder or ()
+        if self.ladder is not None and not 0 < len(set(sizes)) == len(sizes):
+            raise ConfigError(f"expected a ladder of different sizes, got {self.ladder}")
+        given |= {f"size of {size}": size for size in given.pop("ladder", ())}
         limits = {**given, "epochs": self.epochs, "time limit": self.time_limit,
                   "segment": self.segment}  # fmt: skip
         for name, value in limits.items():
@@ -146,6 +154,13 @@ class EncoderConfig:
                 raise ConfigError(f"expected a positive, finite {name}, got {value}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"expected a seed from 0 to 2**63 - 1, got {self.seed}")
+
+    @property
+    def rungs(self) -> tuple[EncoderConfig, ...]:
+        """The settings of every file: one for each size of a ladder."""
+        if self.ladder is None:
+            return (self,)
+        return tuple(replace(self, ladder=None, size=size) for size in self.ladder)
 
     @property
     def fitting(self) -> FitConfig:

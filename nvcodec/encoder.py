@@ -3,7 +3,8 @@
     source ─► segments ─► fit ─► payload ─► container, flushed ─► ... ─► index ─► rename
 
 Every finished segment is on disk before the next begins; `nvcodec.partial` says where, and how an
-interrupted encode goes on.
+interrupted encode goes on. A ladder is several files of several sizes, made side by side from one
+float fit per segment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,20 +23,29 @@ import numpy as np
 import torch
 
 from nvcodec import __version__
-from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.bitstream import Header
 from nvcodec.config import EncoderConfig
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitting import FitProgress, fit
-from nvcodec.media import Frames
+from nvcodec.fitting import Fit, FitProgress, fit, fit_sizes
+from nvcodec.media import Frames, Packet
 from nvcodec.metrics import psnr
 from nvcodec.models import build, config_class, family
+from nvcodec.models.base import VideoModel
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.inference import Synthesis
-from nvcodec.partial import Partial
-from nvcodec.payload import assemble, pack_payload, split_payload
-from nvcodec.rate import MOST_FITS, Budget, PsnrSearch, parameters_for
+from nvcodec.outfile import OutFile
+from nvcodec.partial import Partial, claim, publish
+from nvcodec.payload import assemble, pack_payload
+from nvcodec.rate import (
+    MOST_FITS,
+    Budget,
+    PsnrSearch,
+    ladder_size,
+    most_bits,
+    parameters_for,
+)
 from nvcodec.samples import model_samples, picture_planes
 from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.video.source import Source, open_source
@@ -118,17 +128,50 @@ def encode_file(
         ConfigError: If the settings cannot work, or do not match what is to be resumed.
         VideoError: If the source cannot be read or the target not be written.
     """
-    partial = Partial(Path(target))
-    partial.claim(Path(source), resume=resume, overwrite=overwrite)
-    encode = _Encode(Path(source), config, partial, on_progress)
+    (encoded,) = encode_files(
+        source, [target], config, resume=resume, overwrite=overwrite, on_progress=on_progress
+    )
+    return encoded
+
+
+def encode_files(
+    source: str | os.PathLike[str],
+    targets: Sequence[str | os.PathLike[str]],
+    config: EncoderConfig,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> list[Encoded]:
+    """Encode a video to one file, or to one for each size of `config.ladder`.
+
+    Args:
+        source: As for `encode_file`.
+        targets: As many as there are sizes, in their order; one without a ladder.
+        config: Settings.
+        resume: Go on with an interrupted encode of the same video and settings.
+        overwrite: Replace existing targets, and discard an interrupted encode.
+        on_progress: As for `encode_file`.
+
+    Raises:
+        OutputExistsError: If a target, or an interrupted encode of it, exists.
+        ConfigError: If the settings cannot work, or do not match what is to be resumed.
+        VideoError: If the source cannot be read or a target not be written.
+    """
+    if len(targets) != len(config.ladder or (0,)):
+        raise ConfigError(f"expected a target for each size, got {len(targets)} targets")
+    encode = _Encode(Path(source), config, [Path(target) for target in targets], on_progress)
+    claim(encode.partials, Path(source), resume=resume, overwrite=overwrite)
     try:
         with ExitStack() as stack:
             return encode.run(stack, resume)
     except BaseException as error:
-        partial.release()
+        for partial in encode.partials:
+            partial.release()
         if isinstance(error, OSError) and not isinstance(error, NvcodecError):
             reason = error.strerror or str(error)
-            raise VideoError(f"{target}: cannot be written: {reason}") from error
+            names = ", ".join(str(target) for target in targets)
+            raise VideoError(f"{names}: cannot be written: {reason}") from error
         raise
 
 
@@ -147,24 +190,23 @@ class _Encode:
         self,
         source: Path,
         config: EncoderConfig,
-        partial: Partial,
+        targets: Sequence[Path],
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.source_path, self.config, self.partial = source, config, partial
+        self.source_path, self.config = source, config
+        self.partials = [Partial(target) for target in targets]
         self.on_progress = on_progress
         self.device = choose_device(config.device)
         self.began = time.monotonic()
         self.done_frames = self.done_segments = 0
         self.epochs = 0
-        self.parameters = 0
-        self.macs_per_pixel = 0.0
         self.total_frames: int | None = None
         self.length = self.longest = 0
         self.warnings: list[str] = []
         self.smallest_used = False
 
-    def run(self, stack: ExitStack, resume: bool) -> Encoded:
-        """Everything from opening the source to renaming the target."""
+    def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
+        """Everything from opening the source to renaming the targets."""
         config = self.config
         source = stack.enter_context(
             open_source(self.source_path, resize=config.resize, frames=config.frames)
@@ -177,57 +219,61 @@ class _Encode:
         size = (source.info.width, source.info.height)
         self.length = config.segment or default_length(*size)
         self.longest = config.segment or longest_still(*size)
-        budget = Budget(config, self.total_frames, self.length)
-        writer = stack.enter_context(self.partial.open(self._identity(), resume=resume))
-        header = None
-        stored: Reader | None = None
-        if writer.resumed:
-            stored = stack.enter_context(Reader(self.partial.path))
-            header = writer.resumed.header
-            if tracks:
-                tracks.skip(writer.resumed.packets)
+        files = [
+            OutFile(partial, Budget(rung, self.total_frames, self.length))
+            for partial, rung in zip(self.partials, config.rungs, strict=True)
+        ]
+        for file in files:
+            file.open(stack, self._identity(), resume=resume)
+        if tracks:
+            counts = [count for file in files if (count := file.packets_stored()) is not None]
+            # Files differ by whole segments, so that the fewest packets are the beginning of all.
+            tracks.skip(min(counts, key=sum, default=()))
         for frames in segments(source, self.length, self.longest):
-            if stored and header and self.done_segments < len(stored.segments):
-                self._count_stored(stored, header, frames, budget)
-                del frames
-                continue
-            network = self._fitted(frames, source, budget)
-            if header is None:
-                header = self._write_header(writer, network.config, source, tracks)
-            payload = pack_payload(network.tensors, network.config, header)
-            end = int(frames.pts[-1] + frames.durations[-1]) * source.info.time_base
-            if tracks:
-                for number, packets in enumerate(tracks.until(end)):
-                    writer.packets(number, packets)
-            writer.segment(
-                Segment(
-                    first_frame=self.done_frames,
-                    pts=frames.pts.tolist(),
-                    durations=frames.durations.tolist(),
-                    payload=payload,
-                )
-            )
-            self._count(network.config, frames, payload, budget)
+            self._segment(frames, source, tracks, files)
             del frames  # before the next segment is read
         # A part of a video takes the sound of that part; a whole one takes all there is.
-        if tracks and config.frames is None:
-            for number, packets in enumerate(tracks.rest()):
-                writer.packets(number, packets)
-        writer.finish()
-        writer.close()
-        self.partial.publish()
-        return Encoded(
-            path=self.partial.target,
-            model=config.model,
-            parameters=self.parameters,
-            macs_per_pixel=self.macs_per_pixel,
-            epochs=self.epochs,
-            seconds=time.monotonic() - self.began,
-            segments=self.done_segments,
-            frames=self.done_frames,
-            device=str(self.device),
-            warnings=(*source.warnings, *(tracks.warnings if tracks else ()), *self.warnings),
-        )
+        rest = tracks.rest() if tracks and config.frames is None else []
+        for file in files:
+            file.finish(rest)
+        publish(self.partials)
+        return [
+            Encoded(
+                path=file.partial.target,
+                model=config.model,
+                parameters=file.parameters,
+                macs_per_pixel=file.macs_per_pixel,
+                epochs=self.epochs,
+                seconds=time.monotonic() - self.began,
+                segments=file.segments,
+                frames=file.frames,
+                device=str(self.device),
+                warnings=(*source.warnings, *(tracks.warnings if tracks else ()), *self.warnings),
+            )
+            for file in files
+        ]
+
+    def _segment(
+        self, frames: Frames, source: Source, tracks: Tracks | None, files: Sequence[OutFile]
+    ) -> None:
+        """A segment of every file: fitted for those that lack it."""
+        lacking = [file for file in files if not file.holds_next]
+        networks = self._fitted(frames, source, files, lacking) if lacking else []
+        packets: list[list[Packet]] = []
+        if lacking and tracks:
+            end = int(frames.pts[-1] + frames.durations[-1]) * source.info.time_base
+            packets = tracks.until(end)
+        for file in files:
+            if file not in lacking:
+                file.count_stored(frames)
+        for file, network in zip(lacking, networks, strict=True):
+            header = file.begin(
+                self._header(network.config, source), tracks.tracks if tracks else ()
+            )
+            payload = pack_payload(network.tensors, network.config, header)
+            file.add(frames, network.config, payload, packets)
+        self.done_segments += 1
+        self.done_frames += len(frames)
 
     def _identity(self) -> str:
         """What must agree for an encode to go on where another stopped."""
@@ -249,23 +295,31 @@ class _Encode:
             sort_keys=True,
         )
 
-    def _write_header(
-        self, writer: Writer, network: ModelConfig, source: Source, tracks: Tracks | None
-    ) -> Header:
-        header = Header(
+    def _header(self, network: ModelConfig, source: Source) -> Header:
+        return Header(
             video=source.info,
             model=family(self.config.model).number,
             colour_mode=self.config.colour,
             configuration=network.pack(),
         )
-        writer.header(header)
-        for track in tracks.tracks if tracks else ():
-            writer.track(track)
-        return header
 
-    def _fitted(self, frames: Frames, source: Source, budget: Budget) -> _Network:
+    def _fitted(
+        self,
+        frames: Frames,
+        source: Source,
+        files: Sequence[OutFile],
+        lacking: Sequence[OutFile],
+    ) -> list[_Network]:
+        """The networks of a segment for the files that lack it, of the wanted size or quality."""
+        bits = [file.budget.bits(len(frames), frames.y.size) for file in files]
+        if self.config.ladder is None:
+            return [self._searched(frames, source, bits[0])]
+        # Also the sizes of files that have the segment decide what the others hold.
+        networks = self._fit_ladder(frames, source, [size for size in bits if size is not None])
+        return [network for network, file in zip(networks, files, strict=True) if file in lacking]
+
+    def _searched(self, frames: Frames, source: Source, bits: float | None) -> _Network:
         """The network of a segment, of the wanted size or quality."""
-        bits = budget.bits(len(frames), frames.y.size)
         if self.config.psnr is None or bits is None:
             return self._fit(frames, source, bits, fits_left=1)
         search = PsnrSearch(self.config.psnr, bits)
@@ -288,21 +342,46 @@ class _Encode:
     ) -> _Network:
         """Fit a segment once."""
         network = self._network_config(frames, source, bits)
-        seed = self._seed()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = build(self.config.model, network)
         seconds = self._seconds(frames)
         outcome = fit(
-            model.to(self.device),
+            self._fresh_model(network),
             model_samples(frames, network, source.info.colour),
             self.config.fitting,
-            seed=seed,
+            seed=self._seed(),
             target_bits=bits,
             lmbda=self.config.lmbda,
             seconds=None if seconds is None else seconds / fits_left,
             on_progress=self._reporter(frames),
         )
+        return self._taken(network, outcome)
+
+    def _fit_ladder(self, frames: Frames, source: Source, sizes: Sequence[float]) -> list[_Network]:
+        """Fit a segment once, and quantise it for each size of a ladder."""
+        network = self._network_config(frames, source, ladder_size(sizes))
+        most = most_bits(network.parameters)
+        if max(sizes) > most:
+            self._warn(
+                f"segment {self.done_segments}: the network that suits the ladder "
+                f"cannot use {max(sizes) / 8:.0f} bytes, only {most / 8:.0f}"
+            )
+        outcomes = fit_sizes(
+            self._fresh_model(network),
+            model_samples(frames, network, source.info.colour),
+            self.config.fitting,
+            seed=self._seed(),
+            sizes=[min(size, most) for size in sizes],
+            seconds=self._seconds(frames),
+            on_progress=self._reporter(frames),
+        )
+        return [self._taken(network, outcome) for outcome in outcomes]
+
+    def _fresh_model(self, network: ModelConfig) -> VideoModel:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed())
+            return build(self.config.model, network).to(self.device)
+
+    def _taken(self, network: ModelConfig, outcome: Fit) -> _Network:
+        """Note what a fit took, and what went wrong."""
         self.epochs = max(self.epochs, outcome.epochs)
         if outcome.recoveries:
             self._warn(
@@ -355,8 +434,9 @@ class _Encode:
         return left * len(frames) / max(self.total_frames - self.done_frames, len(frames))
 
     def _warn(self, line: str) -> None:
-        self.warnings.append(line)
-        logger.warning("%s", line)
+        if line not in self.warnings:
+            self.warnings.append(line)
+            logger.warning("%s", line)
 
     def _reporter(self, frames: Frames) -> Callable[[FitProgress], None] | None:
         if self.on_progress is None:
@@ -389,26 +469,6 @@ class _Encode:
             )
 
         return report
-
-    def _count(self, network: ModelConfig, frames: Frames, payload: bytes, budget: Budget) -> None:
-        if not self.done_segments:
-            self.macs_per_pixel = network.macs_per_pixel
-        self.parameters += network.parameters
-        self.done_segments += 1
-        self.done_frames += len(frames)
-        budget.spend(len(frames), frames.y.size, len(payload))
-
-    def _count_stored(self, stored: Reader, header: Header, frames: Frames, budget: Budget) -> None:
-        """Take account of a segment that an earlier run has written."""
-        known = stored.segment(self.done_segments)
-        if (known.first_frame, known.pts) != (self.done_frames, tuple(frames.pts.tolist())):
-            raise ConfigError(
-                f"{self.partial.path} cannot be resumed: its segment {self.done_segments} does not "
-                "hold the frames it would now; pass -y (overwrite) to start anew"
-            )
-        payload = known.payload
-        network, _ = split_payload(payload, header, len(frames))
-        self._count(network, frames, payload, budget)
 
 
 def _fingerprint(path: Path) -> dict[str, object]:

@@ -79,6 +79,10 @@ class Guard:
                 kept.copy_(parameter)
         return False
 
+    def begin_anew(self) -> None:
+        """Let whatever the next epoch reaches be the best so far: what is wanted has changed."""
+        self._objective, self._error = float("inf"), self._largest
+
     @torch.no_grad()
     def restore(self) -> None:
         """Put the best state back."""

@@ -85,6 +85,7 @@ def test_help_and_models():
         "--bpp",
         "--psnr",
         "--lmbda",
+        "--ladder",
         "--epochs",
         "--time-limit",
         "--resize",
@@ -114,6 +115,8 @@ def test_help_and_models():
         ("encode", "a.mp4", "-o", "b.nvc", "--size", "1kB", "--bpp", "1"),
         ("encode", "a.mp4", "-o", "b.nvc", "--lmbda", "1", "--psnr", "30"),
         ("encode", "a.mp4", "-o", "b.nvc", "--size", "large"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--ladder", "1kB,,2kB"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--ladder", "1kB,2kB", "--bpp", "1"),
         ("encode", "a.mp4", "-o", "b.nvc", "--size", "1..5kB"),
         ("encode", "a.mp4", "-o", "b.nvc", "--time-limit", "soon"),
         ("encode", "a.mp4", "-o", "b.nvc", "--resize", "32"),
@@ -168,6 +171,22 @@ def test_round_trip(make_clip: Callable[..., Path], tmp_path: Path):
     assert info["bytes"] == report["bytes"] and info["frames"] == 6 and info["complete"] is True
     assert info["segments"] == [[0, 3], [3, 3]] and info["tracks"][0]["codec"] == "aac"
     assert run("info", target).stdout.count("\n") == len(info)
+
+
+def test_a_ladder(make_clip: Callable[..., Path], tmp_path: Path):
+    clip = make_clip("clip.mp4", frames=4, size=(48, 32))
+    encode = ["encode", clip, "-o", tmp_path / "clip.nvc", "--device", "cpu", "--model", "nerv"]
+    encode += ["--epochs", 2, "--ladder", "1.2kB,2kB"]
+    done = run(*encode, "--json")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    files = json.loads(done.stdout)["files"]
+    assert [list(report) for report in files] == [ENCODE_FIELDS] * 2
+    for report, name in zip(files, ("clip-1.2kB.nvc", "clip-2kB.nvc"), strict=True):
+        assert report["file"] == str(tmp_path / name)
+        assert report["bytes"] == (tmp_path / name).stat().st_size
+    assert "clip-1.2kB.nvc" in refused(run(*encode))
+    done = run(*encode, "-y")
+    assert done.returncode == 0 and done.stdout.count("\n") == 2
 
 
 def test_bad_files(tmp_path):

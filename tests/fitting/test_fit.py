@@ -13,7 +13,7 @@ from nvcodec.config import PRESETS, FitConfig
 from nvcodec.entropy.quantisation import dequantise
 from nvcodec.entropy.tensors import encode_tensors
 from nvcodec.errors import ConfigError
-from nvcodec.fitting import Fit, FitProgress, fit
+from nvcodec.fitting import Fit, FitProgress, fit, fit_sizes
 from nvcodec.media import ColourMode
 from nvcodec.models import build, config_class
 from nvcodec.models.hnerv_config import HNeRVConfig
@@ -126,6 +126,24 @@ def test_lmbda_is_per_bit_per_pixel_whatever_the_network():
     model, samples = _start()
     with pytest.raises(ConfigError, match="one of"):
         fit(model, samples, FitConfig(epochs=1), seed=0, lmbda=1.0, target_bits=100.0)
+
+
+def test_several_sizes_from_one_float_stage():
+    def together(*sizes: float, **options) -> list[Fit]:
+        model, samples = _start()
+        return fit_sizes(model, samples, FitConfig(epochs=4), seed=0, sizes=sizes, **options)
+
+    seen: list[FitProgress] = []
+    fits = together(6000.0, 15000.0, 9000.0, on_progress=seen.append)
+    assert [progress.epoch for progress in seen] == list(range(1, 8))
+    assert {progress.epochs for progress in seen} == {7} and seen[-1].remaining == 0
+    assert [outcome.epochs for outcome in fits] == [7, 5, 6]
+    specs = _start()[0].config.tensors()
+    sizes = [8 * len(encode_tensors(outcome.tensors, specs)) for outcome in fits]
+    assert sizes == pytest.approx([6000, 15000, 9000], rel=0.1)
+    # The largest is what it would be alone; the others follow from those above them.
+    assert _same(fits[1], _run(config=FitConfig(epochs=4), target_bits=15000.0))
+    assert _same(fits[2], together(9000.0, 15000.0)[0])
 
 
 def test_progress_counts_epochs():

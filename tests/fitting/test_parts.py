@@ -11,6 +11,8 @@ import torch
 from skimage.metrics import structural_similarity
 
 from nvcodec import pace as pacing
+from nvcodec.config import FitConfig
+from nvcodec.control import SizeControl
 from nvcodec.guard import Guard
 from nvcodec.media import ColourMode
 from nvcodec.objective import distortion, squared_error, ssim
@@ -131,6 +133,53 @@ def test_the_guard_ends_with_the_best_state():
         guard.judge(objective, 0.1)
     guard.finish()
     assert parameter.item() == 2
+
+
+def test_the_guard_takes_what_comes_when_it_begins_anew():
+    parameter = torch.nn.Parameter(torch.tensor([0.0]))
+    guard = Guard([parameter], error=1.0)
+    assert not guard.judge(0.1, 0.1)
+    guard.begin_anew()
+    with torch.no_grad():
+        parameter.fill_(1)
+    assert not guard.judge(0.5, 0.5)  # would be a collapse
+    guard.finish()
+    assert parameter.item() == 1
+    assert guard.judge(0.6, 1.1)
+    assert parameter.item() == 1
+
+
+class FakeStage:
+    """Five bits a value, a bit less for each octave; real bytes are 4 % more than estimated."""
+
+    def __init__(self) -> None:
+        self.octaves = 0.0
+        self.quantiser = self
+
+    def coarsen(self, octaves: float) -> None:
+        self.octaves += octaves
+
+    def estimated_bits(self) -> float:
+        return 1000 * max(5 - self.octaves, 0.5)
+
+    def coded_bits(self) -> float:
+        return 1.04 * self.estimated_bits()
+
+
+@pytest.mark.parametrize("wanted", [1000.0, 4900.0, 7000.0])
+def test_a_size_is_approached_and_held(wanted):
+    stage = FakeStage()
+    control = SizeControl(stage, FitConfig(), wanted, 1000, 20)
+    for epoch in range(10):
+        for step in range(20):
+            fraction = (epoch + step / 20) / 10
+            before = stage.octaves
+            control.steer(stage.estimated_bits(), fraction)
+            assert abs(stage.octaves - before) < 0.3
+        control.calibrate((epoch + 1) / 10)
+    assert control.settled(0.3) and not control.settled(0.2)
+    assert stage.coded_bits() == pytest.approx(wanted, rel=0.01)
+    assert float(control.excess(torch.tensor(wanted))) == pytest.approx(0.04, abs=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(32, 48), (11, 11), (17, 40)])

@@ -1,0 +1,139 @@
+"""One file of an encode: what an earlier run has stored, what may still be spent, what is written.
+
+Most encodes make one file; a ladder makes several side by side, segment by segment, and each can
+be interrupted and go on by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.errors import ConfigError
+from nvcodec.media import Frames, Packet, Track
+from nvcodec.models.config import ModelConfig
+from nvcodec.partial import Partial
+from nvcodec.payload import split_payload
+from nvcodec.rate import Budget
+
+
+class OutFile:
+    """A file that grows by a segment at a time.
+
+    Args:
+        partial: The unfinished file.
+        budget: Shares out its size.
+
+    Attributes:
+        partial: As given.
+        budget: As given; knows of every segment counted so far.
+        header: The stream's header, once there is one.
+        segments: Segments counted, stored or added.
+        frames: Frames in them.
+        parameters: Stored values in them.
+        macs_per_pixel: Multiply-accumulates of a decoded frame per pixel; of the first segment.
+    """
+
+    def __init__(self, partial: Partial, budget: Budget) -> None:
+        self.partial, self.budget = partial, budget
+        self.header: Header | None = None
+        self.segments = self.frames = self.parameters = 0
+        self.macs_per_pixel = 0.0
+        self._writer: Writer | None = None
+        self._stored: Reader | None = None
+
+    def open(self, stack: ExitStack, identity: str, *, resume: bool) -> None:
+        """Begin the file or go on with it; see `Partial.open`."""
+        writer = self.partial.open(identity, resume=resume)
+        if writer is None:  # finished by an interrupted encode that had others to finish
+            self._stored = stack.enter_context(Reader(self.partial.target))
+            self.header = self._stored.header
+            return
+        self._writer = stack.enter_context(writer)
+        if writer.resumed:
+            self._stored = stack.enter_context(Reader(self.partial.path))
+            self.header = writer.resumed.header
+
+    @property
+    def holds_next(self) -> bool:
+        """Whether the segment after those counted is stored already."""
+        return self._stored is not None and self.segments < len(self._stored.segments)
+
+    def packets_stored(self) -> Sequence[int] | None:
+        """Packets that precede the first segment to be added, per track; None if none is."""
+        if self._writer is None:
+            return None
+        return self._writer.resumed.packets if self._writer.resumed else ()
+
+    def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
+        """Write the header and the tracks, unless that is done; the header that is there then."""
+        if self._writer is None or self.header is not None:
+            return self.header or header
+        self.header = header
+        self._writer.header(header)
+        for track in tracks:
+            self._writer.track(track)
+        return header
+
+    def add(
+        self, frames: Frames, config: ModelConfig, payload: bytes, packets: Sequence[list[Packet]]
+    ) -> None:
+        """Write a segment, on disk when this returns.
+
+        Args:
+            frames: Its frames.
+            config: Its network's.
+            payload: Its network.
+            packets: What plays meanwhile, per track.
+        """
+        if self._writer is None:
+            raise ConfigError(f"{self.partial.target} is finished; nothing can be added")
+        for number, some in enumerate(packets):
+            self._writer.packets(number, some)
+        self._writer.segment(
+            Segment(
+                first_frame=self.frames,
+                pts=frames.pts.tolist(),
+                durations=frames.durations.tolist(),
+                payload=payload,
+            )
+        )
+        self._count(frames, config, payload)
+
+    def count_stored(self, frames: Frames) -> None:
+        """Take account of a segment that an earlier run has written.
+
+        Args:
+            frames: Those that it must hold.
+
+        Raises:
+            ConfigError: If it holds others.
+        """
+        if self._stored is None or self.header is None:
+            raise ConfigError(f"{self.partial.path} holds no segments")
+        known = self._stored.segment(self.segments)
+        if (known.first_frame, known.pts) != (self.frames, tuple(frames.pts.tolist())):
+            raise ConfigError(
+                f"{self.partial.path} cannot be resumed: its segment {self.segments} does not "
+                "hold the frames it would now; pass -y (overwrite) to start anew"
+            )
+        config, _ = split_payload(known.payload, self.header, len(frames))
+        self._count(frames, config, known.payload)
+
+    def finish(self, packets: Sequence[list[Packet]]) -> None:
+        """Write the packets that are left, per track, and what ends a file."""
+        if self._writer is None:
+            return
+        for number, some in enumerate(packets):
+            self._writer.packets(number, some)
+        self._writer.finish()
+        self._writer.close()
+
+    def _count(self, frames: Frames, config: ModelConfig, payload: bytes) -> None:
+        if not self.segments:
+            self.macs_per_pixel = config.macs_per_pixel
+        self.parameters += config.parameters
+        self.segments += 1
+        self.frames += len(frames)
+        self.budget.spend(len(frames), frames.y.size, len(payload))
