@@ -109,6 +109,33 @@ def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
     return coded
 
 
+class Stream:
+    """A message whose tables depend on symbols decoded before.
+
+    Args:
+        data: What `encode` returned.
+        most: Symbols that will be asked for, at most.
+    """
+
+    def __init__(self, data: bytes, most: int) -> None:
+        self._decoder = _coder().RansDecoder()
+        self._decoder.set_stream(data + bytes(2 * most + 16))
+
+    def decode(self, numbers: Int32Array, tables: TableSet) -> Int32Array:
+        """The next symbols.
+
+        Args:
+            numbers: The table of each, shape (N,).
+            tables: The tables.
+        """
+        if numbers.size == 0:
+            return np.empty(0, np.int32)
+        symbols: Sequence[int] = self._decoder.decode_stream(
+            numbers.tolist(), tables.cumulatives, tables.sizes, tables.offsets
+        )
+        return np.asarray(symbols, np.int32)
+
+
 def decode(data: bytes, numbers: Int32Array, tables: TableSet) -> Int32Array:
     """Inverse of `encode`; any bytes decode to some symbols of the tables.
 

@@ -39,39 +39,12 @@ class Pyramid:
     details: tuple[tuple[Tensor, Tensor, Tensor], ...]
 
 
-def scales(size: tuple[int, int], wanted: int) -> int:
-    """How many times a plane can be halved, at most `wanted` times.
-
-    Args:
-        size: Height and width.
-        wanted: Upper limit.
-    """
-    count = 0
-    height, width = size
-    while count < wanted and min(height, width) > 1:
-        height, width = (height + 1) // 2, (width + 1) // 2
-        count += 1
-    return count
-
-
-def band_sizes(size: tuple[int, int], count: int) -> list[tuple[tuple[int, int], ...]]:
-    """Sizes of the detail bands, from the finest scale to the coarsest; then that of `coarse`."""
-    sizes = []
-    height, width = size
-    for _ in range(count):
-        low = (height + 1) // 2, (width + 1) // 2
-        high = height // 2, width // 2
-        sizes.append(((low[0], high[1]), (high[0], low[1]), high))
-        height, width = low
-    return [*sizes, ((height, width),)]
-
-
 def analysis(planes: Tensor, count: int) -> Pyramid:
     """Split planes into bands.
 
     Args:
         planes: Shape (..., H, W), both sides at least 2 at every scale.
-        count: Number of scales, from `scales`.
+        count: Number of scales, from `nvcodec.models.bands.scales`.
     """
     details = []
     for _ in range(count):
