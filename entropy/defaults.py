@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from nvcodec.entropy.contexts import HIDDEN, INPUTS, ContextNetwork, network_of
+from nvcodec.entropy.default_weights import SCALES, WEIGHTS
 from nvcodec.entropy.walk import Kind
 from nvcodec.models.bands import GridLayout
 
@@ -15,14 +16,21 @@ from nvcodec.models.bands import GridLayout
 def default_network(kind: Kind, layout: GridLayout) -> ContextNetwork:
     """The default context network of a kind of grid.
 
+    Biases belong to bands. Scales are matched from the finest on; a grid with more of them repeats
+    those of the coarsest details.
+
     Args:
         kind: Kind of grid.
         layout: Its bands.
     """
-    bands = len(layout.bands)
-    rng = np.random.default_rng(0)
-    count = INPUTS * HIDDEN + INPUTS + HIDDEN
-    numbers = np.zeros(count + bands * layout.channels, np.int32)
-    numbers[:count] = rng.integers(-6, 7, count)
-    numbers[-bands * layout.channels:] = 4
-    return network_of(numbers, bands, layout.channels)
+    numbers = np.frombuffer(bytes.fromhex(WEIGHTS[kind.name]), np.int8).astype(np.int32)
+    shared = INPUTS * HIDDEN + INPUTS + HIDDEN
+    biases = numbers[shared:].reshape(-1, layout.channels)
+    rows = [
+        0
+        if band.rank == 0
+        else 3 * max(band.rank - layout.scales + SCALES[kind.name], 1) + band.orientation - 3
+        for band in layout.bands
+    ]
+    chosen = np.concatenate([numbers[:shared], biases[rows].ravel()])
+    return network_of(chosen, len(layout.bands), layout.channels)

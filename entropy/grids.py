@@ -22,9 +22,10 @@ from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.numbers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
 from nvcodec.entropy.rans import Int32Array, TableSet
 from nvcodec.entropy.tables import SCALES, Family, cumulative, scale_value
-from nvcodec.entropy.walk import Grids, Int16Array, Kind, Level, Stop
+from nvcodec.entropy.walk import Grids, Int16Array, Kind, Stop
 from nvcodec.errors import BitstreamError
 from nvcodec.models.bands import GridLayout
+from nvcodec.models.hierarchy import Level
 
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for
 # gigabytes; what has more is filled up with zeros. Fitted ones have a few.

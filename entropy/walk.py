@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from nvcodec.entropy.contexts import INPUTS, LOGARITHMS, ONE, ContextNetwork, FloatArray
 from nvcodec.models.bands import GridLayout
+from nvcodec.models.hierarchy import Level
 
 Int16Array = npt.NDArray[np.int16]
 UInt8Array = npt.NDArray[np.uint8]
@@ -36,22 +37,6 @@ class Kind(IntEnum):
     MOTION = 0
     LUMA = 1
     CHROMA = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Frames that are coded together.
-
-    Attributes:
-        frames: Their numbers.
-        references: Of each the one or two frames it is predicted from, all the same number; none
-            for the first frame.
-        depth: 0 for anchors, 1 and more between them.
-    """
-
-    frames: tuple[int, ...]
-    references: tuple[tuple[int, ...], ...]
-    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +208,7 @@ class Grids:
         inputs[:, 16] = ONE * (len(known) == 1)
         inputs[:, 17] = ONE * (band.orientation == 3)
         inputs[:, 18] = _DEPTH_UNIT * (layout.scales - band.rank)
-        inputs[:, 19] = ONE * ((band.orientation == 1) - (band.orientation == 2))
+        inputs[:, 19] = ONE * (band.orientation == 1)
         return inputs
 
     def _add_first_pass(

@@ -34,6 +34,22 @@ class Prediction:
     references: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Frames that are coded together.
+
+    Attributes:
+        frames: Their numbers.
+        references: Of each the one or two frames it is predicted from, all the same number; none
+            for the first frame.
+        depth: 0 for anchors, 1 and more between them.
+    """
+
+    frames: tuple[int, ...]
+    references: tuple[tuple[int, ...], ...]
+    depth: int
+
+
 @dataclass(frozen=True)
 class Hierarchy:
     """The predictions of a segment.

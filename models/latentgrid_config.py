@@ -11,11 +11,12 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.bands import GridLayout, scales
 from nvcodec.models._bare import ModelConfig
-from nvcodec.models.hierarchy import Hierarchy
+from nvcodec.models.hierarchy import Hierarchy, Level
 
 # Limits of the bitstream.
 LARGEST_CELL_LOG = 6
 MOST_SCALES = 10
+_TOGETHER = 16  # frames of a level that are coded at once
 _FIELDS = struct.Struct("<BBBB")
 
 _LUMA_SCALES = 5
@@ -127,6 +128,19 @@ class LatentGridConfig(ModelConfig):
     def hierarchy(self) -> Hierarchy:
         """What every frame is predicted from."""
         return Hierarchy(self.frames, self.group)
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The frames in coding order, at most 16 together."""
+        return tuple(
+            Level(
+                tuple(made.frame for made in some),
+                tuple(made.references for made in some),
+                depth,
+            )
+            for made, depth in zip(self.hierarchy.levels, self.hierarchy.depths, strict=True)
+            for some in (made[i : i + _TOGETHER] for i in range(0, len(made), _TOGETHER))
+        )
 
     @property
     def field_size(self) -> tuple[int, int]:
