@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -23,9 +22,10 @@ import torch
 from nvcodec import __version__
 from nvcodec.bitstream import Header
 from nvcodec.config import EncoderConfig
+from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitter import Coded, FitProgress, Task, fitter_for
+from nvcodec.fitter import Coded, Task, fitter_for
 from nvcodec.media import Frames, Packet
 from nvcodec.models import family
 from nvcodec.models.config import ModelConfig
@@ -36,27 +36,6 @@ from nvcodec.rate import Budget
 from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where an encode stands; handed to `on_progress` after every epoch.
-
-    Attributes:
-        segment: Number of the segment being fitted, from 0.
-        segments: How many there will be, as far as is known.
-        fit: Where its fit stands.
-        bpp: Estimated bits per pixel of the segment; None in the float stage.
-        seconds: Since the encode began.
-        remaining: Expected seconds to the end of the encode; None where the length is unknown.
-    """
-
-    segment: int
-    segments: int | None
-    fit: FitProgress
-    bpp: float | None
-    seconds: float
-    remaining: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +150,9 @@ class _Encode:
     ) -> None:
         self.source_path, self.config = source, config
         self.partials = [Partial(target) for target in targets]
-        self.on_progress = on_progress
         self.device = choose_device(config.device)
-        self.began = time.monotonic()
-        self.done_frames = self.done_segments = 0
+        self.course = Course(config.time_limit, on_progress)
         self.fitter = fitter_for(config, self.device)
-        self.total_frames: int | None = None
         self.length = self.longest = 0
 
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
@@ -189,12 +165,12 @@ class _Encode:
         tracks = None
         if config.audio:
             tracks = stack.enter_context(open_tracks(self.source_path, start=start))
-        self.total_frames = source.estimated_frames
+        self.course.total_frames = source.estimated_frames
         size = (source.info.width, source.info.height)
         self.length = config.segment or default_length(*size)
         self.longest = config.segment or longest_still(*size)
         files = [
-            OutFile(partial, Budget(rung, self.total_frames, self.length))
+            OutFile(partial, Budget(rung, source.estimated_frames, self.length))
             for partial, rung in zip(self.partials, config.rungs, strict=True)
         ]
         for file in files:
@@ -218,7 +194,7 @@ class _Encode:
                 parameters=file.parameters,
                 macs_per_pixel=file.macs_per_pixel,
                 epochs=self.fitter.epochs,
-                seconds=time.monotonic() - self.began,
+                seconds=self.course.seconds,
                 segments=file.segments,
                 frames=file.frames,
                 device=str(self.device),
@@ -248,8 +224,7 @@ class _Encode:
             header = file.begin(self._header(coded.config, source), tracks.tracks if tracks else ())
             payload = pack_payload(coded.body, coded.config, header)
             file.add(frames, coded.config, payload, packets)
-        self.done_segments += 1
-        self.done_frames += len(frames)
+        self.course.advance(len(frames))
 
     def _identity(self) -> str:
         """What must agree for an encode to go on where another stopped."""
@@ -290,62 +265,20 @@ class _Encode:
         task = Task(
             frames=frames,
             colour=source.info.colour,
-            number=self.done_segments,
+            number=self.course.segments,
             # Also the sizes of files that have the segment decide what the others hold.
             bits=tuple(file.budget.bits(len(frames), frames.y.size) for file in files),
-            seconds=self._seconds(frames),
+            seconds=self.course.share(len(frames)),
             seed=self._seed(),
-            on_progress=self._reporter(frames),
+            on_progress=self.course.reporter(len(frames), frames.y.size),
         )
         coded = zip(self.fitter.fit(task), files, strict=True)
         return [one for one, file in coded if file in lacking]
 
     def _seed(self) -> int:
         """Every segment has a seed of its own, so that it does not depend on those before it."""
-        digest = hashlib.sha256(f"{self.config.seed} {self.done_segments}".encode()).digest()
+        digest = hashlib.sha256(f"{self.config.seed} {self.course.segments}".encode()).digest()
         return int.from_bytes(digest[:7], "little")
-
-    def _seconds(self, frames: Frames) -> float | None:
-        """The segment's share of the time that is left."""
-        if self.config.time_limit is None:
-            return None
-        left = max(self.config.time_limit - (time.monotonic() - self.began), 0.0)
-        if self.total_frames is None:
-            # However long it is: half of what is left for each segment keeps something for all.
-            return left / 2
-        return left * len(frames) / max(self.total_frames - self.done_frames, len(frames))
-
-    def _reporter(self, frames: Frames) -> Callable[[FitProgress], None] | None:
-        if self.on_progress is None:
-            return None
-        on_progress = self.on_progress
-        pixels = frames.y.size
-        begun = time.monotonic()
-
-        def report(progress: FitProgress) -> None:
-            remaining = None
-            if self.total_frames is not None:
-                after = max(self.total_frames - self.done_frames - len(frames), 0)
-                whole = time.monotonic() - begun + progress.remaining
-                remaining = progress.remaining + whole * after / len(frames)
-            count = None
-            if self.total_frames is not None:
-                # As many as there would be if all were as long as those so far.
-                known = self.done_segments + 1
-                seen = self.done_frames + len(frames)
-                count = max(round(self.total_frames * known / seen), known)
-            on_progress(
-                Progress(
-                    segment=self.done_segments,
-                    segments=count,
-                    fit=progress,
-                    bpp=None if progress.bits is None else progress.bits / pixels,
-                    seconds=time.monotonic() - self.began,
-                    remaining=remaining,
-                )
-            )
-
-        return report
 
 
 def _fingerprint(path: Path) -> dict[str, object]:
