@@ -20,9 +20,12 @@ import torch
 import nvcodec
 from nvcodec.encoder import encode_file
 from nvcodec.entropy.tensors import decode_tensors
+from nvcodec.media import Planes
+from nvcodec.models import name_of
 from nvcodec.models.inference import Synthesis
-from nvcodec.payload import split_payload, unpack_payload
-from nvcodec.samples import Planes, picture_planes
+from nvcodec.network_payload import decode_network
+from nvcodec.payload import split_payload
+from nvcodec.samples import picture_planes
 
 FOLDER = Path(__file__).parent / "v1"
 SIZE = (35, 17)
@@ -73,7 +76,9 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
     found = []
     for entry in video.reader.segments:
         stored = video.reader.segment(entry.index)
-        model = unpack_payload(stored.payload, video.reader.header, stored.frames)
+        header = video.reader.header
+        config, body = split_payload(stored.payload, header, stored.frames)
+        model = decode_network(body, config, name_of(header.model))
         levels = Synthesis(model, torch.float32).levels(torch.arange(stored.frames))
         found.append(picture_planes(levels, model.config, video.info.colour))
     return found
