@@ -8,8 +8,8 @@ import numpy as np
 
 from nvcodec.entropy.contexts import HIDDEN, INPUTS, ContextNetwork, network_of
 from nvcodec.entropy.default_weights import SCALES, WEIGHTS
-from nvcodec.entropy.walk import Kind
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.bands import Kind
+from nvcodec.models.bands import GridLayout, Kind
 
 
 @lru_cache(maxsize=64)

@@ -22,16 +22,16 @@ from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.numbers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
 from nvcodec.entropy.rans import Int32Array, TableSet
 from nvcodec.entropy.tables import SCALES, Family, cumulative, scale_value
-from nvcodec.entropy.walk import Grids, Int16Array, Kind, Stop
+from nvcodec.entropy.walk import Grids, Int16Array, Stop
 from nvcodec.errors import BitstreamError
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level
 
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for
 # gigabytes; what has more is filled up with zeros. Fitted ones have a few.
 SYMBOLS_PER_BYTE = 64
 STEP_OCTAVE = 256
-_LARGEST_STEP = 16 * STEP_OCTAVE - 1
+LARGEST_BASE = 16 * STEP_OCTAVE - 1
 _OFFSET_OCTAVE = 16
 OFFSETS = 8
 LARGEST_COARSE = 2047
@@ -249,7 +249,7 @@ def _read_steps(cursor: ByteCursor) -> StepIndices:
     base, chroma = cursor.varint(), cursor.zigzag()
     motion, mix = cursor.byte(), cursor.byte()
     offsets = tuple(cursor.zigzag() for _ in range(OFFSETS))
-    if base > _LARGEST_STEP or not all(-64 <= number < 64 for number in (chroma, *offsets)):
+    if base > LARGEST_BASE or not all(-64 <= number < 64 for number in (chroma, *offsets)):
         raise BitstreamError(f"segment payload: steps out of range: {base}, {chroma}, {offsets}")
     return StepIndices(base=base, chroma=chroma, motion=motion, mix=mix, offsets=offsets)
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.contexts import INPUTS, LOGARITHMS, ONE, ContextNetwork, FloatArray
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level
 
 Int16Array = npt.NDArray[np.int16]
@@ -29,14 +28,6 @@ Positions = npt.NDArray[np.int64]
 
 _LARGEST_NEAR = 255
 _DEPTH_UNIT, _DEEPEST = 16, 6
-
-
-class Kind(IntEnum):
-    """What a grid holds, in coding order."""
-
-    MOTION = 0
-    LUMA = 1
-    CHROMA = 2
 
 
 @dataclass(frozen=True, slots=True)

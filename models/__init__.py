@@ -42,6 +42,12 @@ MODELS: dict[str, Family] = {
     "hnerv": Family(
         2, "nvcodec.models.hnerv", "HNeRV", "a small embedding per frame, decoded by convolutions"
     ),
+    "latentgrid": Family(
+        3,
+        "nvcodec.models.latentgrid",
+        "LatentGrid",
+        "motion fields and multi-scale latents, found in closed form",
+    ),
 }
 
 

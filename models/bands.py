@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 
 Size = tuple[int, int]
+
+
+class Kind(IntEnum):
+    """What a grid holds, in coding order."""
+
+    MOTION = 0
+    LUMA = 1
+    CHROMA = 2
 
 
 def scales(size: Size, wanted: int) -> int:

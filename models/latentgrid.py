@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.walk import Int16Array, Kind
+from nvcodec.entropy.grids import StepIndices
+from nvcodec.entropy.walk import Int16Array
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
@@ -49,6 +50,15 @@ class Steps:
     chroma: tuple[float, ...]
     motion: float
     mix: float
+
+    @classmethod
+    def of(cls, indices: StepIndices, config: LatentGridConfig) -> Steps:
+        """The steps that the indices of a stream stand for."""
+        luma, chroma = [0.0] * config.frames, [0.0] * config.frames
+        for level in config.levels:
+            for frame in level.frames:
+                luma[frame], chroma[frame] = indices.luma_step(level), indices.chroma_step(level)
+        return cls(tuple(luma), tuple(chroma), indices.motion_step, indices.mix_step)
 
     def field(self) -> Tensor:
         """Steps of the five channels of a field, shape (1, 5, 1, 1)."""
@@ -116,9 +126,9 @@ class LatentGrid:
         if references[0]:
             sources = [
                 Picture(
-                    torch.cat([self._decoded[both[side]].luma for both in references]).float(),
-                    torch.cat([self._decoded[both[side]].chroma for both in references]).float(),
-                )
+                    torch.cat([self._decoded[both[side]].luma for both in references]),
+                    torch.cat([self._decoded[both[side]].chroma for both in references]),
+                ).float()
                 for side in range(len(references[0]))
             ]
             predicted = predict(self._fields[list(frames)], sources, config.cell)

@@ -9,8 +9,8 @@ from math import prod
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import GridLayout, scales
-from nvcodec.models._bare import ModelConfig
+from nvcodec.models.bands import GridLayout, Kind, scales
+from nvcodec.models.config import ModelConfig
 from nvcodec.models.hierarchy import Hierarchy, Level
 
 # Limits of the bitstream.
@@ -48,10 +48,7 @@ class LatentGridConfig(ModelConfig):
         Raises:
             ConfigError: If a field is out of range.
         """
-        if min(self.size) < 1 or self.frames < 1:
-            raise ConfigError(
-                f"expected a picture and frames, got {self.size = }, {self.frames = }"
-            )
+        super().__post_init__()
         cells = [1 << exponent for exponent in range(1, LARGEST_CELL_LOG + 1)]
         if self.cell not in cells:
             raise ConfigError(f"expected a cell among {cells}, got {self.cell}")
@@ -169,10 +166,18 @@ class LatentGridConfig(ModelConfig):
         return GridLayout(self.field_size, self.field_scales, 5)
 
     @property
+    def layouts(self) -> dict[Kind, GridLayout]:
+        """The grids of a frame, in coding order."""
+        return {
+            Kind.MOTION: self.field_layout,
+            Kind.LUMA: self.luma_layout,
+            Kind.CHROMA: self.chroma_layout,
+        }
+
+    @property
     def parameters(self) -> int:
         """Number of stored values; nearly all of them are zero."""
-        layouts = (self.luma_layout, self.chroma_layout, self.field_layout)
-        return self.frames * sum(layout.values for layout in layouts)
+        return self.frames * sum(layout.values for layout in self.layouts.values())
 
     @property
     def macs_per_pixel(self) -> float:

@@ -20,10 +20,10 @@ CHANNELS = 5
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Frames as luma and chroma planes, float.
+    """Frames as luma and chroma planes, uint8 or float, 0 to 255.
 
     Attributes:
-        luma: Shape (B, 1, H, W), 0 to 255.
+        luma: Shape (B, 1, H, W).
         chroma: Shape (B, 2, h, w).
     """
 
@@ -33,6 +33,10 @@ class Picture:
     def __getitem__(self, frames: Sequence[int] | Tensor | slice) -> Picture:
         """Some of the frames."""
         return Picture(self.luma[frames], self.chroma[frames])
+
+    def float(self) -> Picture:
+        """The same samples as floats."""
+        return Picture(self.luma.float(), self.chroma.float())
 
 
 def field_size(size: tuple[int, int], cell: int) -> tuple[int, int]:

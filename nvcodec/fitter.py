@@ -17,6 +17,7 @@ from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames
 from nvcodec.models import config_class
 from nvcodec.models.config import ModelConfig
+from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.stack_config import StackConfig
 
 
@@ -135,4 +136,8 @@ def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
         from nvcodec.network_fit import NetworkFitter
 
         return NetworkFitter(config, kind, device)
+    if issubclass(kind, LatentGridConfig):
+        from nvcodec.gridfit.fitter import GridFitter
+
+        return GridFitter(config)
     raise ConfigError(f"this release cannot fit the model {config.model}")

@@ -17,6 +17,7 @@ from nvcodec.media import Colour, Frames, Planes
 from nvcodec.metrics import psnr
 from nvcodec.models import name_of
 from nvcodec.models.config import ModelConfig
+from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.stack_config import StackConfig
 from nvcodec.payload import split_payload
 
@@ -91,6 +92,10 @@ def open_body(
         from nvcodec.network_pictures import NetworkPictures
 
         return NetworkPictures(name, config, body, colour, device)
+    if isinstance(config, LatentGridConfig):
+        from nvcodec.grid_pictures import GridPictures
+
+        return GridPictures(config, body, colour, device)
     raise UnsupportedVersionError(f"this release cannot decode the model {name}")
 
 

@@ -16,7 +16,8 @@ from nvcodec.entropy.contexts import (
     network_of,
     numbers_of,
 )
-from nvcodec.entropy.walk import Kind, Stop
+from nvcodec.entropy.walk import Stop
+from nvcodec.models.bands import Kind
 
 # Rows are drawn from so many, evenly over the segment.
 _MOST_ROWS = 400_000
@@ -135,7 +136,3 @@ def _octaves(weights: Tensor, inputs: Tensor, cells: Tensor) -> Tensor:
     limited = index.clamp(0, 63)
     return (limited + 0.02 * (index - limited)) / 4 - 4
 
-
-def gathering_of(kinds: list[Kind]) -> dict[Kind, Gathering]:
-    """An empty memory for each kind of grid."""
-    return {kind: Gathering() for kind in kinds}

@@ -7,7 +7,7 @@ magnitude beyond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi
 
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.gridfit.context_fit import code_length
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.motion import Picture, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
@@ -91,7 +91,15 @@ class MotionTask:
         )
 
 
-def search(task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float) -> list[Tensor]:
+def search(
+    task: MotionTask,
+    start: Tensor,
+    *,
+    steps: int,
+    rate: float,
+    dead: float,
+    random: torch.Generator,
+) -> list[Tensor]:
     """Motion latents for some frames.
 
     Args:
@@ -100,6 +108,7 @@ def search(task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: fl
         steps: Of Adam.
         rate: Of Adam, in latents.
         dead: Detail latents of the first guess below this are nearly left out.
+        random: Of the noise that stands for rounding.
 
     Returns:
         Integer latents: the coarsest band, then details from the finest scale on.
@@ -110,12 +119,14 @@ def search(task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: fl
     ]
     latents = [x.clone().requires_grad_() for x in (coarse, *details)]
     if steps:
-        _descend(task, latents, steps, rate)
+        _descend(task, latents, steps, rate, random)
     with torch.no_grad():
         return _pruned(task, [x.round() for x in latents])
 
 
-def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -> None:
+def _descend(
+    task: MotionTask, latents: list[Tensor], steps: int, rate: float, random: torch.Generator
+) -> None:
     optimiser = torch.optim.Adam(latents, lr=rate, betas=(0.8, 0.95))
     for step in range(steps):
         done = step / steps
@@ -123,7 +134,7 @@ def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -
         if done > _HARD_FROM:
             used = [x + (x.round() - x).detach() for x in latents]
         else:
-            used = [x + (torch.rand_like(x) - 0.5) * ((1 - done) * _NOISE) for x in latents]
+            used = [x + (torch.rand(x.shape, generator=random) - 0.5) * ((1 - done) * _NOISE) for x in latents]
         cost = task.residual_cost(task.fields(used))
         bits = sum(
             code_length(x, octaves).sum()
@@ -220,5 +231,3 @@ def _block_sums(values: Tensor, block: int) -> Tensor:
     margin = (0, -values.shape[-1] % block, 0, -values.shape[-2] % block)
     return F.avg_pool2d(F.pad(values, margin), block) * block**2
 
-
-Search = Callable[[MotionTask, Tensor], list[Tensor]]
