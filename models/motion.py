@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -85,19 +86,20 @@ def expected(
         return known.new_zeros(len(frames), CHANNELS, height, width)
     later, sides, spans, leads, times = [], [], [], [], []
     for frame, (a, b) in zip(frames, references, strict=True):
-        moved, origin = (b, a) if a in origins[b] else (a, b)
-        later.append(moved)
-        sides.append(origins[moved].index(origin))
-        spans.append(origin - moved)
-        leads.append(moved - frame)
+        newer, origin = (b, a) if a in origins[b] else (a, b)
+        later.append(newer)
+        sides.append(origins[newer].index(origin))
+        spans.append(origin - newer)
+        leads.append(newer - frame)
         times.append((a - frame, b - frame))
 
     def column(values: Sequence[float]) -> Tensor:
         return known.new_tensor(values).view(-1, 1, 1, 1)
 
     speed = known[later, sides] / column(spans)
-    followed = _positions(height, width, known) + speed * (column(leads) / cell)
-    speed = _sampled(speed, followed, "bilinear")
+    moved = speed * _unit(speed) * (column(leads) / cell)
+    where = _centres(height, width, known.device) + moved.permute(0, 2, 3, 1)
+    speed = _sampled(speed, where, "bilinear")
     to_a, to_b = (speed * column([time[side] for time in times]) for side in range(2))
     none = known.new_zeros(len(frames), 1, height, width)
     return torch.cat([(to_a - to_b) / 2, (to_a + to_b) / 2, none], dim=1)
@@ -126,22 +128,33 @@ def predict(fields: Tensor, sources: Sequence[Picture], cell: int) -> Picture:
 def _blend(fields: Tensor, planes: Sequence[Tensor], cell: int, ratio: int, kernel: str) -> Tensor:
     """Warp the planes of one or two references, and mix them."""
     height, width = planes[0].shape[-2:]
-    used = fields if len(planes) == 2 else fields[:, :4]
-    fine = F.interpolate(used, scale_factor=cell, mode="bilinear")[..., :height, :width]
-    where = _positions(height, width, fine)
-    m, s = fine[:, 0:2] / ratio, fine[:, 2:4] / ratio
-    first = _sampled(planes[0], where + (s + m), kernel)
+    # What is linear is done on cells, before there are as many values as samples.
+    moves = flows(fields)[:, : len(planes)] * _unit(planes[0]) / ratio
+    parts = [moves.flatten(1, 2), fields[:, 4:5]] if len(planes) == 2 else [moves[:, 0]]
+    fine = F.interpolate(torch.cat(parts, 1), scale_factor=cell, mode="bilinear")
+    fine = fine[..., :height, :width]
+    grid = _centres(height, width, fine.device)
+    warped = [
+        _sampled(plane, grid + fine[:, 2 * side : 2 * side + 2].permute(0, 2, 3, 1), kernel)
+        for side, plane in enumerate(planes)
+    ]
     if len(planes) == 1:
-        return first
-    second = _sampled(planes[1], where + (s - m), kernel)
-    return torch.lerp(second, first, torch.sigmoid(fine[:, 4:5]))
+        return warped[0]
+    return torch.lerp(warped[1], warped[0], torch.sigmoid(fine[:, 4:5]))
 
 
-def _positions(height: int, width: int, like: Tensor) -> Tensor:
-    """Coordinates of every sample, x first, shape (2, height, width)."""
-    rows = torch.arange(height, dtype=like.dtype, device=like.device)
-    columns = torch.arange(width, dtype=like.dtype, device=like.device)
-    return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)])
+def _unit(planes: Tensor) -> Tensor:
+    """A sample's width and height where the whole plane spans -1 to 1, shape (2, 1, 1)."""
+    height, width = planes.shape[-2:]
+    return planes.new_tensor([2 / width, 2 / height]).view(2, 1, 1)
+
+
+@lru_cache(maxsize=32)
+def _centres(height: int, width: int, device: torch.device) -> Tensor:
+    """Where samples are if the plane spans -1 to 1, x first: shape (height, width, 2)."""
+    rows = (2 * torch.arange(height, device=device) + 1) / height - 1
+    columns = (2 * torch.arange(width, device=device) + 1) / width - 1
+    return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)], dim=-1)
 
 
 def _sampled(planes: Tensor, where: Tensor, kernel: str) -> Tensor:
@@ -149,10 +162,7 @@ def _sampled(planes: Tensor, where: Tensor, kernel: str) -> Tensor:
 
     Args:
         planes: Shape (B, C, h, w).
-        where: Shape (B, 2, H, W), x first.
+        where: Shape (B, H, W, 2), x first, on planes that span -1 to 1.
         kernel: `"bilinear"` or `"bicubic"` (Keys, a = -0.75).
     """
-    height, width = planes.shape[-2:]
-    scale = where.new_tensor([2 / width, 2 / height]).view(2, 1, 1)
-    grid = (where * scale + (scale / 2 - 1)).permute(0, 2, 3, 1)
-    return F.grid_sample(planes, grid, mode=kernel, padding_mode="border", align_corners=False)
+    return F.grid_sample(planes, where, mode=kernel, padding_mode="border", align_corners=False)

@@ -26,7 +26,8 @@ _RESIDUAL_SCALES = 3
 _CHROMA_WEIGHT = 0.5
 import os
 _HARD_FROM = float(os.environ.get("HARD","0.6"))
-PRUNE = int(os.environ.get("PRUNE","4"))
+PRUNE = int(os.environ.get("PRUNE","2"))
+TURNS = int(os.environ.get("TURNS","2"))
 _NOISE = float(os.environ.get("NOISE","1"))
 _LEAST_SPREAD = 0.01
 
@@ -145,41 +146,42 @@ def _descend(
         optimiser.step()
 
 
-# Channels that are left out together: all, displacement, its asymmetry, the mix.
-_GROUPS = ((0, 1, 2, 3, 4), (0, 1), (2, 3), (4,))
+# Channels that are left out together: all, and what tells the two references apart.
+_GROUPS = ((0, 1, 2, 3, 4), (2, 3, 4))
 
 
 def _pruned(task: MotionTask, latents: list[Tensor]) -> list[Tensor]:
     """Leave out the latents of a scale, block by block, where that costs less."""
-    base = task.cost_map(task.fields(latents))
     scales = task.layout.scales
+    base = task.cost_map(task.fields(latents))
     for scale in range(scales + 1):
         # The bands of a scale; the coarsest one comes last.
         numbers = range(1 + 3 * scale, 4 + 3 * scale) if scale < scales else range(1)
         block = 2 << min(scale, scales - 1) if scales else 1  # cells that a position covers
         for group in _GROUPS[:PRUNE]:
-            for turn in range(4):
+            for turn in range(TURNS):
                 octaves = _octaves(latents)
                 trial = list(latents)
                 saved: Tensor | float = 0.0
                 for number in numbers:
                     band = latents[number]
-                    if not band[:, group].any():
-                        continue
-                    rows = torch.arange(band.shape[-2])[:, None] % 2 == turn // 2
-                    columns = torch.arange(band.shape[-1]) % 2 == turn % 2
+                    rows = torch.arange(band.shape[-2])[:, None]
+                    columns = torch.arange(band.shape[-1])
+                    chosen = (rows + columns) % 2 == turn if TURNS == 2 else (rows % 2 == turn // 2) & (columns % 2 == turn % 2)
                     trial[number] = band.clone()
-                    trial[number][:, group] = torch.where(rows & columns, 0.0, band[:, group])
+                    trial[number][:, group] = torch.where(chosen, 0.0, band[:, group])
                     less = code_length(band, octaves[number])
                     less = less - code_length(trial[number], octaves[number])
                     saved = saved + _extended(less.sum(1, keepdim=True), task, block)
-                if isinstance(saved, float):
-                    break
-                more = task.cost_map(task.fields(trial)) - base
-                more = _block_sums(more[:, None], block)
+                if isinstance(saved, float) or not saved.any():
+                    continue
+                tried = task.cost_map(task.fields(trial))
+                more = _block_sums((tried - base)[:, None], block)
                 # What changes at a position reaches half way into the positions around it.
                 around = F.avg_pool2d(more, 3, 1, 1) * 9
                 accept = ((more + around) / 2 < task.weight * saved) & (saved > 0)
+                if not accept.any():
+                    continue
                 for number in numbers:
                     height, width = latents[number].shape[-2:]
                     latents[number] = torch.where(
