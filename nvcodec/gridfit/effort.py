@@ -30,10 +30,10 @@ class Effort:
 
     motion_steps: int = 40
     context_steps: int = 300
-    motion_rate: float = 0.3
+    motion_rate: float = 0.7
     dead: float = 1.0
     weight: float = 0.134
-    motion_weight: float = 0.134
+    motion_weight: float = 0.2
     keep: float = 0.02
     motion_step: float = 0.25
     mix_step: float = 0.7

@@ -210,7 +210,6 @@ class _Pass:
                 steps=self._motion_steps,
                 rate=effort.motion_rate if before is None else effort.motion_rate / 2,
                 dead=effort.dead if before is None else 0.0,
-                random=self._fit._random,
             )
             rooms = _rooms(layout, latents)
             for place, frame in enumerate(frames):
