@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.gridfit.context_fit import code_length
-from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.bands import GridLayout
 from nvcodec.models.motion import Picture, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
@@ -87,7 +87,9 @@ class MotionTask:
         )
 
 
-def search(task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float) -> list[Tensor]:
+def search(
+    task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float
+) -> list[Tensor]:
     """Motion latents for some frames.
 
     Args:
@@ -121,7 +123,7 @@ def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -
         lengths = zip(used, _octaves(latents), strict=True)
         bits = sum(code_length(x, octaves).sum() for x, octaves in lengths)
         optimiser.zero_grad()
-        (cost + task.weight * bits).backward()
+        (cost + task.weight * bits).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
 
@@ -211,4 +213,3 @@ def _extended(values: Tensor, task: MotionTask, block: int) -> Tensor:
 def _block_sums(values: Tensor, block: int) -> Tensor:
     margin = (0, -values.shape[-1] % block, 0, -values.shape[-2] % block)
     return F.avg_pool2d(F.pad(values, margin), block) * block**2
-
