@@ -19,7 +19,7 @@ from nvcodec.entropy.contexts import (
 )
 from nvcodec.entropy.walk import Int16Array, Stop
 
-# Rows are drawn from so many, evenly over the segment.
+# Symbols that stand for all.
 _MOST_ROWS = 400_000
 _BATCH = 16384
 _RATE = 0.6  # of Adam, in units of weights
@@ -38,6 +38,12 @@ class Gathering:
         self._inputs.append(stop.inputs.astype(np.uint8))
         self._cells.append((stop.band * channels + stop.place[1]).astype(np.int16))
         self._symbols.append(symbols)
+
+    def extend(self, other: Gathering) -> None:
+        """Remember what another memory does, too."""
+        self._inputs += other._inputs
+        self._cells += other._cells
+        self._symbols += other._symbols
 
     def rows(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Inputs, bias numbers and symbols; None if there are none."""
@@ -65,6 +71,7 @@ def fit_network(
     *,
     steps: int,
     generator: torch.Generator,
+    most_rows: int | None = _MOST_ROWS,
 ) -> ContextNetwork:
     """A network that tells the scales of some symbols better.
 
@@ -74,14 +81,15 @@ def fit_network(
         gathered: Inputs and symbols.
         steps: Of Adam.
         generator: Of the order of rows.
+        most_rows: So many symbols stand for all; None for all.
     """
     rows = gathered.rows()
     if rows is None:
         return default
     inputs, cells, symbols = rows
     total = len(symbols)
-    if total > _MOST_ROWS:
-        chosen = torch.randperm(total, generator=generator)[:_MOST_ROWS]
+    if most_rows is not None and total > most_rows:
+        chosen = torch.randperm(total, generator=generator)[:most_rows]
         inputs, cells, symbols = inputs[chosen], cells[chosen], symbols[chosen]
     origin = torch.from_numpy(numbers_of(default)).float()
     weights = torch.from_numpy(numbers_of(network)).float().requires_grad_()

@@ -72,4 +72,3 @@ class Chooser:
         self.bits += float(bits.sum())
         signed: Int16Array = np.where(wanted < 0, -best, best).astype(np.int16)
         return signed
-
