@@ -43,7 +43,7 @@ class StepSearch:
     words: str
     best: Outcome | None = None
     _distance: float = float("inf")
-    _tried: list[tuple[float, float]] = field(default_factory=list)
+    _tried: dict[int, float] = field(default_factory=dict)
 
     def tell(self, outcome: Outcome, *, comparable: bool) -> bool:
         """Take account of a pass, and move `base`.
@@ -55,26 +55,27 @@ class StepSearch:
         Returns:
             True if it is near enough, or no other base is left to try.
         """
-        value = self.measure(outcome)
-        distance = abs(value - self.target)
-        if not comparable:
-            self._tried.clear()
-        octaves = self.base / STEP_OCTAVE
-        self._tried.append((octaves, value))
+        distance = abs(self.measure(outcome) - self.target)
         if distance <= self._distance:
             self.best, self._distance = outcome, distance
-        slope = self.slope
-        if len(self._tried) > 1:
-            (x0, y0), (x1, y1) = self._tried[-2:]
-            if x0 != x1:
-                found = (y1 - y0) / (x1 - x0)
-                # Noise must not turn it round.
-                ratio = min(max(found / self.slope, 0.3), 3.0)
-                slope = ratio * self.slope
-        leap = min(max((self.target - value) / slope, -_LARGEST_LEAP), _LARGEST_LEAP)
-        before = self.base
-        self.base = min(max(round(STEP_OCTAVE * (octaves + leap)), 0), LARGEST_BASE)
-        return distance <= self.aim or self.base == before
+        if not comparable:
+            self._tried.clear()
+        # Where the target would lie from here, if the slope were as expected.
+        leap = (self.target - self.measure(outcome)) / self.slope
+        self._tried[self.base] = min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
+        self.base = min(max(round(self._next()), 0), LARGEST_BASE)
+        return distance <= self.aim or self.base in self._tried
+
+    def _next(self) -> float:
+        """The base to try next."""
+        # Passes are a little noisy: no slopes are taken from them, only which side they are on.
+        above = [(leap, base) for base, leap in self._tried.items() if leap >= 0]
+        below = [(-leap, base) for base, leap in self._tried.items() if leap < 0]
+        if above and below:
+            (left, low), (right, high) = min(above), min(below)
+            return low + (high - low) * left / max(left + right, 1e-9)
+        leap, base = min(((abs(leap), base) for base, leap in self._tried.items()))
+        return base + STEP_OCTAVE * self._tried[base]
 
     @property
     def reached(self) -> bool:

@@ -42,6 +42,7 @@ class Outcome:
         samples: How many those are.
         bits: Of each kind, as the choices were made.
         gathered: Inputs and symbols of each kind's context network.
+        decoded: The frames, uint8.
     """
 
     coded: CodedGrids
@@ -51,6 +52,7 @@ class Outcome:
     samples: int
     bits: Mapping[Kind, float]
     gathered: Mapping[Kind, Gathering]
+    decoded: Picture
 
 
 class SegmentFit:
@@ -106,7 +108,7 @@ class SegmentFit:
             done += len(level.frames)
             if on_level is not None:
                 on_level(done, quality / done)
-        self._fields, self.decoded = run.fields, run._decoded
+        self._fields = run.fields
         coded = CodedGrids(steps, run.grids)
         return Outcome(
             coded=coded,
@@ -116,6 +118,7 @@ class SegmentFit:
             samples=self._samples,
             bits=run.bits,
             gathered=run.gathered,
+            decoded=run.decoded,
         )
 
     def learn(self, outcome: Outcome, steps: int) -> None:
@@ -159,7 +162,7 @@ class _Pass:
         channel_steps = [steps.motion_step] * 4 + [steps.mix_step]
         self._channel_steps = torch.tensor(channel_steps).view(1, CHANNELS, 1, 1)
         source = fit._source
-        self._decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
+        self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 
     def level(self, level: Level) -> float:
         """Code a level; the sum of its frames' PSNR."""
@@ -172,11 +175,11 @@ class _Pass:
             prediction = self._predicted(level, target)
         step = self._steps.luma_step(level)
         made = self._code(level, Kind.LUMA, (target.luma - prediction.luma) / step)
-        self._decoded.luma[frames] = rounded(prediction.luma + made * step)
+        self.decoded.luma[frames] = rounded(prediction.luma + made * step)
         step = self._steps.chroma_step(level)
         made = self._code(level, Kind.CHROMA, (target.chroma - prediction.chroma) / step)
-        self._decoded.chroma[frames] = rounded(prediction.chroma + made * step)
-        decoded = self._decoded[frames].float()
+        self.decoded.chroma[frames] = rounded(prediction.chroma + made * step)
+        decoded = self.decoded[frames].float()
         errors = (target.luma - decoded.luma).square()
         self.squared += float(errors.sum() + (target.chroma - decoded.chroma).square().sum())
         return sum(
@@ -188,7 +191,7 @@ class _Pass:
         config, effort, layout = self._fit.config, self._effort, self._layouts[Kind.MOTION]
         frames = list(level.frames)
         sources = [
-            self._decoded[[both[side] for both in level.references]].float()
+            self.decoded[[both[side] for both in level.references]].float()
             for side in range(len(level.references[0]))
         ]
         base = expected(frames, level.references, self._origins, self._known, config.cell)
