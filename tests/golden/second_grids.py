@@ -149,7 +149,7 @@ class Body:
         self.extents = []
         for kind, array in zip(kinds, arrays, strict=True):
             values = tools.finish_array(array, side)
-            tools.check(0 <= min(values) and max(values) <= kind["scales"] + 1, "extents")
+            tools.check(min(values) >= 0 and max(values) <= kind["scales"] + 1, "extents")
             self.extents.append(dict(zip(order, values, strict=True)))
 
         weights = tools.Rans(weights)
