@@ -65,13 +65,13 @@ class ContextNetwork:
         """Scale indices of some symbols.
 
         Args:
-            inputs: Shape (N, 20): entries of `LOGARITHMS` and constants of at most 144.
+            inputs: Shape (N, 20): entries of `LOGARITHMS` and constants, at most 160.
             biases: That of each symbol, shape (N,).
 
         Returns:
             Shape (N,), 0 to 63.
         """
-        # |inputs| <= 144 and |weights| <= 127: sums stay below 20 * 144 * 127 + 16 * 255 * 127
+        # |inputs| <= 160 and |weights| <= 127: sums stay below 20 * 160 * 127 + 16 * 255 * 127
         # + 16 * 127 < 2**20.
         first = inputs @ self._first  # type: ignore[attr-defined]
         hidden = np.floor(first[:, :HIDDEN] * (1 / _HIDDEN_DIVISOR)).clip(0, _HIDDEN_LIMIT)
