@@ -173,7 +173,9 @@ def random_grids(
 
     for level in config.levels:
         for kind, layout in config.layouts.items():
-            extents = chance.integers(0, layout.scales + 2, len(level.frames))
+            missing = chance.integers(0, layout.scales + 2, len(level.frames))
+            missing *= chance.random(len(level.frames)) < 0.4
+            extents = layout.scales + 1 - missing
             grids.walk(level, kind, extents.tolist(), visit)
     steps = StepIndices(
         base=1900, chroma=-5, motion=64, mix=90, offsets=(-5, -3, 0, 3, 5, 8, 11, 11)
