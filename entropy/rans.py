@@ -149,8 +149,9 @@ def decode(data: bytes, numbers: Int32Array, tables: TableSet) -> Int32Array:
     """
     if numbers.size == 0:
         return np.empty(0, np.int32)
-    # Eight bytes of state, then at most one 32-bit word per two symbols of 16 bits each.
-    slack = bytes(2 * numbers.size + 16)
+    # Eight bytes of state, then at most one word a symbol: a state that no encoder leaves behind, 0
+    # for one, may stay so small that each symbol reads a whole word.
+    slack = bytes(4 * numbers.size + 16)
     symbols: Sequence[int] = (
         _coder()
         .RansDecoder()

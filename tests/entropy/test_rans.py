@@ -118,6 +118,15 @@ def test_garbage_decodes_to_symbols_of_the_tables():
             assert (symbols <= highest[numbers]).all()
 
 
+@pytest.mark.parametrize("data", [b"", bytes(8), bytes(999)])
+def test_nothing_behind_the_data_is_read(data):
+    # Each symbol reads a word: more than 16 bits, as the state is none that an encoder makes.
+    numbers = np.zeros(400_000, np.int32)
+    tables = TableSet()
+    tables.number(0, (0, 60000, TOTAL))
+    assert not rans.decode(data, numbers, tables).any()
+
+
 def test_tables_are_checked_and_shared():
     tables = TableSet()
     bounds = cumulative(Family.LAPLACE, 3, -1, 1)
