@@ -8,7 +8,6 @@ import numpy as np
 
 from nvcodec.entropy.contexts import HIDDEN, INPUTS, ContextNetwork, network_of
 from nvcodec.entropy.default_weights import SCALES, WEIGHTS
-from nvcodec.models.bands import Kind
 from nvcodec.models.bands import GridLayout, Kind
 
 

@@ -208,7 +208,7 @@ def _message(
     tables = TableSet()
 
     def visit(stop: Stop) -> Int16Array:
-        known = grids.symbols[stop.kind][stop.band][stop.place]
+        known = grids.symbols[stop.kind][stop.band].reshape(-1).take(stop.where)
         symbols.append(known)
         numbers.append(_numbers(stop, ranges, tables))
         return known
@@ -340,5 +340,5 @@ def _read_networks(
     return networks
 
 
-def _joined(parts: Sequence[np.ndarray]) -> Int32Array:
+def _joined(parts: Sequence[Int16Array | Int32Array]) -> Int32Array:
     return np.concatenate(parts).astype(np.int32) if parts else np.empty(0, np.int32)
