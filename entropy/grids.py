@@ -236,8 +236,12 @@ class _Reading:
             raise BitstreamError(
                 f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
             )
-        tables = TableSet()
-        numbers = _numbers(stop, self._ranges, tables)
+        if not stop.scales.size:
+            return np.empty(0, np.int16)
+        # Rounded, so that there are few sets of tables, and these are at hand.
+        low, high = int(stop.scales.min()) & ~3, int(stop.scales.max()) | 3
+        tables = _tables(self._ranges[stop.kind][stop.band > 0], low, high)
+        numbers = (stop.scales - low).astype(np.int32)
         return self._stream.decode(numbers, tables).astype(np.int16)
 
 
@@ -248,6 +252,12 @@ def _numbers(stop: Stop, ranges: Mapping[Kind, tuple[int, int]], tables: TableSe
     for scale in np.flatnonzero(np.bincount(stop.scales, minlength=SCALES)):
         made[scale] = tables.add(_table(int(scale), bound))
     return made.take(stop.scales)
+
+
+@lru_cache(maxsize=64)
+def _tables(bound: int, low: int, high: int) -> TableSet:
+    """Tables of some scales, from `low` to `high`."""
+    return TableSet([_table(scale, bound) for scale in range(low, high + 1)])
 
 
 @lru_cache(maxsize=6 * SCALES)

@@ -88,6 +88,9 @@ class TableSet:
         self.cumulatives = [table.cumulative for table in tables]
         self.sizes = [len(table.cumulative) for table in tables]
         self.offsets = [table.low for table in tables]
+        # Of all tables: the information of their symbols, and where in it each one's 0 would be.
+        self._bits = np.empty(0, np.float32)
+        self._starts = np.empty(0, np.int64)
 
     def number(self, low: int, cumulative: tuple[int, ...]) -> int:
         """Number of a table, added if new.
@@ -113,10 +116,12 @@ class TableSet:
 
     def information(self, symbols: Int32Array, numbers: Int32Array) -> float:
         """Bits of symbols, each with its own table."""
-        bits = np.concatenate([table.bits for table in self._tables])
-        ends = np.cumsum([0, *(len(table.bits) for table in self._tables[:-1])])
-        starts = (ends - np.array(self.offsets)).astype(np.int32)
-        return float(bits.take(starts.take(numbers) + symbols).sum(dtype=np.float64))
+        if len(self._starts) != len(self._tables):
+            self._bits = np.concatenate([table.bits for table in self._tables])
+            starts = np.cumsum([0, *(len(table.bits) for table in self._tables[:-1])])
+            self._starts = starts - np.array(self.offsets)
+        places = self._starts.take(numbers) + symbols
+        return float(self._bits.take(places).sum(dtype=np.float64))
 
 
 def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
