@@ -276,7 +276,7 @@ def read_tensors(head, config, frames, body):
         step = np.array([math.ldexp(STEPS[j % 8], j // 8 - 43) for j in index], np.float32)
         step = step.reshape([-1 if i == axis else 1 for i in range(q.ndim)])
         values.append(q.astype(np.float32) * step)
-        coded.append((q.astype("<i4"), np.array(steps, "<i4")))
+        coded += [q.astype("<i4"), np.array(steps, "<i4")]
     return net, values, coded
 
 
@@ -357,7 +357,7 @@ def decode_networks(head, config, frames, body):
 
 
 def decode_grids(head, config, frames, body):
-    """Model 3: symbols of each kind and band, and the planes of each frame."""
+    """Model 3: symbols of each kind and band, steps, and the planes of each frame."""
     place = Path(__file__).with_name("second_grids.py")
     spec = importlib.util.spec_from_file_location("second_grids", place)
     grids = importlib.util.module_from_spec(spec)

@@ -374,7 +374,7 @@ def predict(field, planes, cell, half):
 
 
 def decode(tools, head, config, frames, body):
-    """Symbols of a segment, and per frame the three planes, or R, G and B."""
+    """Symbols of every kind and band, then the steps; per frame the three planes, or R, G and B."""
     group, cell, kinds = read_config(tools, head, config)
     levels = find_levels(frames, group)
     coded = Body(tools, kinds, levels, frames, body)
@@ -403,7 +403,9 @@ def decode(tools, head, config, frames, body):
     pictures = [made[t] for t in range(frames)]
     if not head["yuv"]:
         pictures = [to_rgb(*picture) for picture in pictures]
-    return coded.symbols, pictures
+    numbers = [coded.base, coded.chroma, coded.motion, coded.mix, *coded.offsets]
+    symbols = [band for bands in coded.symbols for band in bands]
+    return [part.astype("<i4") for part in (*symbols, np.array(numbers))], pictures
 
 
 def to_rgb(y, co, cg):

@@ -54,11 +54,22 @@ def test_symbols_and_pictures(second, make_grids, case):
     symbols, pictures = second.decode_grids(head, config.pack(), frames, body)
 
     coded = decode_grids(body, config.layouts, frames, config.levels)
-    for kind, layout in config.layouts.items():
-        found = zip(layout.bands, coded.grids.symbols[kind], symbols[kind], strict=True)
-        for band, ours, theirs in found:
-            assert (ours[..., : band.size[0], : band.size[1]] == theirs).all()
-    assert any(values.any() for bands in symbols for values in bands)
+    wanted = [
+        values[..., : band.size[0], : band.size[1]]
+        for kind, layout in config.layouts.items()
+        for band, values in zip(layout.bands, coded.grids.symbols[kind], strict=True)
+    ]
+    *symbols, steps = symbols
+    assert all((ours == theirs).all() for ours, theirs in zip(symbols, wanted, strict=True))
+    assert any(values.any() for values in symbols)
+    fields = coded.steps
+    assert steps.tolist() == [
+        fields.base,
+        fields.chroma,
+        fields.motion,
+        fields.mix,
+        *fields.offsets,
+    ]
 
     planes = GridPictures(config, body, colour, torch.device("cpu")).planes(range(frames))
     errors = [
