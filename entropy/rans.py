@@ -165,12 +165,12 @@ class Stream:
 
     def __init__(self, data: bytes, most: int) -> None:
         self._valid = int.from_bytes(data[:8], "little") >= _LEAST_STATE
-        # From a valid state on a word is read for every 32 bits of information, and `decode` stops
-        # after the first call that went beyond the end: 16 bits a symbol, twice that to be safe.
+        # From a valid state on a word is read for every 32 bits of information, and no call follows
+        # one that went beyond the end: at most the 16 bits of each of its symbols lie there.
         self._left = 8.0 * len(data)
         self._size, self._most = len(data), most
         self._decoder = _coder().RansDecoder()
-        self._decoder.set_stream(data + bytes(4 * most + 64))
+        self._decoder.set_stream(data + bytes(2 * most + 64))
 
     def decode(self, numbers: Int32Array, tables: TableSet) -> Int32Array:
         """The next symbols.

@@ -29,6 +29,8 @@ Positions = npt.NDArray[np.int64]
 
 _LARGEST_NEAR = 255
 _DEPTH_UNIT, _DEEPEST = 16, 6
+# With fewer symbols that are not zero than one in so many, what is around them is found one by one.
+_SPARSE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,12 @@ class Grids:
         network = self.networks[kind]
         frames = np.array(level.frames)[chosen]
         active = self._active(kind, number, frames)
-        odd = _chessboard(active.shape[1:])
-        passes = [np.flatnonzero(active & ~odd), np.flatnonzero(active & odd)]
-        there = _Positions(np.concatenate(passes), active.shape, frames)
-        if not there.flat.size:
+        flat = np.flatnonzero(active)
+        if not flat.size:
             return
+        odd = _odd(flat, active.shape)
+        passes = flat[~odd], flat[odd]
+        there = _Positions(np.concatenate(passes), active.shape, frames)
         inputs = self._inputs(level, kind, number, chosen, there)
         biases = network.biases[number].take(there.channel)
         symbols = self.symbols[kind][number]
@@ -148,9 +151,8 @@ class Grids:
             found = visit(stop)
             symbols.reshape(-1)[where] = found
             magnitudes.reshape(-1)[padded[part]] = np.abs(found)
-        some = np.flatnonzero(magnitudes.any(axis=(1, 2, 3)))
-        if some.size:
-            self._near[kind][number][frames[some]] = _sums(magnitudes[some])
+        nonzero = padded[magnitudes.reshape(-1).take(padded) > 0]
+        _add_sums(self._near[kind][number], frames, magnitudes, nonzero)
 
     def _active(self, kind: Kind, number: int, frames: Positions) -> npt.NDArray[np.bool_]:
         """Where symbols are coded, shape (frames, channels, *room)."""
@@ -289,9 +291,11 @@ def _add_first_pass(
     rows[13] = ONE
     if channels > 1:
         # Channels take turns, so that half of them are known where the others are not.
-        others = np.empty((count, 2, height, width), np.int16)
-        for parity in range(2):
-            magnitudes[:, parity::2].sum(axis=1, dtype=np.int16, out=others[:, parity])
+        others = magnitudes
+        if channels > 2:
+            others = np.empty((count, 2, height, width), np.int16)
+            for parity in range(2):
+                magnitudes[:, parity::2].sum(axis=1, dtype=np.int16, out=others[:, parity])
         plane = 2 * there.frame[part] + 1 - (there.channel[part] & 1)
         where = padded + (plane - there.plane[part]) * (height * width)
         flat = others.reshape(-1)
@@ -303,10 +307,16 @@ def _add_first_pass(
         _logarithms(np.minimum(centre, _LARGEST_NEAR), rows[11])
 
 
-def _chessboard(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Where channel + row + column is odd."""
-    channel, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    odd: npt.NDArray[np.bool_] = (channel + y + x) & 1 == 1
+def _odd(flat: Positions, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Whether channel + row + column is odd, for indices into an array of a shape."""
+    _, channels, height, width = shape
+    row = flat // width
+    plane = row // height
+    # Whatever is even may be left out.
+    total = flat - row * width + row - plane * height + plane
+    if channels % 2:
+        total -= plane // channels * channels
+    odd: npt.NDArray[np.bool_] = total & 1 == 1
     return odd
 
 
@@ -329,6 +339,35 @@ def _total(parts: Iterable[Int16Array]) -> Int16Array:
 def _logarithms(magnitudes: Int16Array | UInt8Array, out: FloatArray) -> None:
     """`LOGARITHMS` of magnitudes, the last of them beyond."""
     LOGARITHMS.take(magnitudes, out=out, mode="clip")
+
+
+def _add_sums(
+    near: UInt8Array, frames: Positions, magnitudes: Int16Array, nonzero: Positions
+) -> None:
+    """Enter what `_sums` says of some frames, all zeros before.
+
+    Args:
+        near: Of all frames.
+        frames: Which ones.
+        magnitudes: Of these, with a border of zeros; changed.
+        nonzero: Where they are not zero, indices.
+    """
+    _, channels, height, width = magnitudes.shape
+    if _SPARSE * nonzero.size > magnitudes.size:
+        some = np.flatnonzero(magnitudes.any(axis=(1, 2, 3)))
+        near[frames[some]] = _sums(magnitudes[some])
+        return
+    steps = np.array([y * width + x for y in (-1, 0, 1) for x in (-1, 0, 1)])
+    around = (nonzero[:, None] + steps).reshape(-1)
+    row = around // width
+    plane = row // height
+    y, x = row - plane * height - 1, around - row * width - 1
+    inside = (y >= 0) & (y < height - 2) & (x >= 0) & (x < width - 2)
+    around, plane, y, x = (axis[inside] for axis in (around, plane, y, x))
+    sums = _total(magnitudes.reshape(-1).take(around + step) for step in steps)
+    plane += (frames.take(plane // channels) - plane // channels) * channels
+    where = (plane * (height - 2) + y) * (width - 2) + x
+    near.reshape(-1)[where] = np.minimum(sums, _LARGEST_NEAR)
 
 
 def _sums(magnitudes: Int16Array) -> UInt8Array:
