@@ -24,7 +24,6 @@ from torch import Tensor
 
 from nvcodec.entropy.grids import StepIndices
 from nvcodec.entropy.walk import Int16Array
-from nvcodec.media import ColourMode
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict

@@ -14,7 +14,7 @@ from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import Picture
 from nvcodec.video import colour as conversion
 
-# Frames of a group that are worth decoding together.
+# Frames of a group are decoded together, as far as they fit in the caches.
 _BATCH_SAMPLES = 1 << 22
 _LARGEST_BATCH = 32
 
@@ -92,4 +92,5 @@ def _rgb(luma: UInt8Array, chroma: UInt8Array) -> UInt8Array:
     orange, green = (chroma[:, plane].astype(np.int16) - 128 for plane in range(2))
     rest = luma - green
     pixels = np.stack([rest + orange, luma + green, rest - orange], axis=-1)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    levels: UInt8Array = np.clip(pixels, 0, 255).astype(np.uint8)
+    return levels

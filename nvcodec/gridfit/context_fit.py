@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import cos, log, pi
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,10 +17,9 @@ from nvcodec.entropy.contexts import (
     network_of,
     numbers_of,
 )
-from nvcodec.entropy.walk import Stop
-from nvcodec.models.bands import Kind
+from nvcodec.entropy.walk import Int16Array, Stop
 
-# Rows are drawn from so many, evenly over the segment.
+# Symbols that stand for all.
 _MOST_ROWS = 400_000
 _BATCH = 16384
 _RATE = 0.6  # of Adam, in units of weights
@@ -29,15 +29,21 @@ class Gathering:
     """A visitor's memory: the inputs and the symbols of every stop."""
 
     def __init__(self) -> None:
-        self._inputs: list[np.ndarray] = []
-        self._cells: list[np.ndarray] = []
-        self._symbols: list[np.ndarray] = []
+        self._inputs: list[npt.NDArray[np.uint8]] = []
+        self._cells: list[npt.NDArray[np.int16]] = []
+        self._symbols: list[Int16Array] = []
 
-    def add(self, stop: Stop, symbols: np.ndarray, channels: int) -> None:
+    def add(self, stop: Stop, symbols: Int16Array, channels: int) -> None:
         """Remember a stop, and the symbols that were chosen there."""
         self._inputs.append(stop.inputs.astype(np.uint8))
         self._cells.append((stop.band * channels + stop.place[1]).astype(np.int16))
         self._symbols.append(symbols)
+
+    def extend(self, other: Gathering) -> None:
+        """Remember what another memory does, too."""
+        self._inputs += other._inputs
+        self._cells += other._cells
+        self._symbols += other._symbols
 
     def rows(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Inputs, bias numbers and symbols; None if there are none."""
@@ -65,6 +71,7 @@ def fit_network(
     *,
     steps: int,
     generator: torch.Generator,
+    most_rows: int | None = _MOST_ROWS,
 ) -> ContextNetwork:
     """A network that tells the scales of some symbols better.
 
@@ -74,14 +81,15 @@ def fit_network(
         gathered: Inputs and symbols.
         steps: Of Adam.
         generator: Of the order of rows.
+        most_rows: So many symbols stand for all; None for all.
     """
     rows = gathered.rows()
     if rows is None:
         return default
     inputs, cells, symbols = rows
     total = len(symbols)
-    if total > _MOST_ROWS:
-        chosen = torch.randperm(total, generator=generator)[:_MOST_ROWS]
+    if most_rows is not None and total > most_rows:
+        chosen = torch.randperm(total, generator=generator)[:most_rows]
         inputs, cells, symbols = inputs[chosen], cells[chosen], symbols[chosen]
     origin = torch.from_numpy(numbers_of(default)).float()
     weights = torch.from_numpy(numbers_of(network)).float().requires_grad_()
@@ -104,7 +112,9 @@ def fit_network(
             weights.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)
     fitted = weights.detach().round()
     candidates = [fitted, torch.from_numpy(numbers_of(network)).float(), origin]
-    least = min(candidates, key=lambda numbers: _total(numbers, origin, inputs, cells, symbols, total))
+    least = min(
+        candidates, key=lambda numbers: _total(numbers, origin, inputs, cells, symbols, total)
+    )
     return network_of(least.numpy().astype(np.int32), *network.biases.shape)
 
 
@@ -127,7 +137,8 @@ def _total(
 def _octaves(weights: Tensor, inputs: Tensor, cells: Tensor) -> Tensor:
     """What `ContextNetwork.scales` computes, without rounding: base-2 logarithms of scales."""
     ends = [INPUTS * HIDDEN, INPUTS, HIDDEN]
-    hidden, linear, output, biases = weights.split([*ends, len(weights) - sum(ends)])
+    ends.append(len(weights) - sum(ends))
+    hidden, linear, output, biases = torch.split(weights, ends)
     # Rounding down takes off a half on average.
     first = (inputs @ hidden.view(INPUTS, HIDDEN) / 32 - 0.5).clamp(0, 255)
     total = inputs @ linear + first @ output + 16 * biases[cells]
@@ -135,4 +146,3 @@ def _octaves(weights: Tensor, inputs: Tensor, cells: Tensor) -> Tensor:
     # A little of the gradient passes beyond the ends, so that nothing gets stuck there.
     limited = index.clamp(0, 63)
     return (limited + 0.02 * (index - limited)) / 4 - 4
-

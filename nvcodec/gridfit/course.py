@@ -55,8 +55,7 @@ class FitCourse:
                 FitProgress(
                     stage="motion" if motion_steps is not None else "steps",
                     epoch=self.passes + (done == frames),
-                    epochs=self.passes + 1 + len(self._ahead)
-                    + (self._files_left - 1) * len(USUAL),
+                    epochs=self.passes + 1 + len(self._ahead) + (self._files_left - 1) * len(USUAL),
                     psnr=psnr,
                     bits=self._bits,
                     seconds=seconds,

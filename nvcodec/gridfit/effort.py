@@ -30,15 +30,15 @@ class Effort:
 
     motion_steps: int = 40
     context_steps: int = 300
-    motion_rate: float = 0.3
+    motion_rate: float = 0.7
     dead: float = 1.0
     weight: float = 0.134
-    motion_weight: float = 0.134
+    motion_weight: float = 0.2
     keep: float = 0.02
     motion_step: float = 0.25
     mix_step: float = 0.7
-    offsets: tuple[int, ...] = (-5, -3, 0, 3, 5, 8, 11, 11)
-    chroma: int = 0
+    offsets: tuple[int, ...] = (-8, -6, 0, 4, 8, 12, 15, 15)
+    chroma: int = -2
 
     def steps(self, base: int, motion_base: int) -> StepIndices:
         """All steps that go with a base.

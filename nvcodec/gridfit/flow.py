@@ -12,6 +12,9 @@ from torch import Tensor
 
 from nvcodec.media import UInt8Array
 
+# OpenCV refuses smaller pictures.
+_LEAST_SIDE = 16
+
 
 class FlowField:
     """Dense inverse search (Kroeger et al., ECCV 2016) between frames of one segment.
@@ -24,16 +27,17 @@ class FlowField:
     def __init__(self, luma: UInt8Array, cell: int) -> None:
         self._luma, self._cell = luma, cell
         self._known: dict[tuple[int, int], Tensor] = {}
-        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        # Half resolution is finer than any cell, but small things that move are found at full only.
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        # The preset stops at half resolution, where small things that move are lost.
         self._search.setFinestScale(0)
 
     def between(self, frame: int, other: int) -> Tensor:
         """Where the cells of a frame are found in another, shape (2, h, w), samples, x first."""
         if (frame, other) not in self._known:
             flow = np.zeros((*self._luma.shape[1:], 2), np.float32)
-            if min(flow.shape[:2]) >= 16:  # smaller pictures are refused by OpenCV
-                flow = self._search.calc(self._luma[frame], self._luma[other], None)
+            if min(flow.shape[:2]) >= _LEAST_SIDE:
+                # Where the search begins, and what it returns.
+                flow = np.asarray(self._search.calc(self._luma[frame], self._luma[other], flow))
             planes = torch.from_numpy(flow).permute(2, 0, 1)[None].contiguous()
             self._known[frame, other] = cell_means(planes, self._cell)[0]
         return self._known[frame, other]

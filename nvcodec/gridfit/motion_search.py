@@ -16,19 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.gridfit.context_fit import code_length
-from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.bands import GridLayout
 from nvcodec.models.motion import Picture, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
 # In squared steps: where the stand-in turns from quadratic to logarithmic.
-_KNEE = float(__import__("os").environ.get("KNEE","0.4"))
+_KNEE = 0.55
 _RESIDUAL_SCALES = 3
 _CHROMA_WEIGHT = 0.5
-import os
-_HARD_FROM = float(os.environ.get("HARD","0.6"))
-PRUNE = int(os.environ.get("PRUNE","2"))
-TURNS = int(os.environ.get("TURNS","2"))
-_NOISE = float(os.environ.get("NOISE","1"))
 _LEAST_SPREAD = 0.01
 
 
@@ -93,13 +88,7 @@ class MotionTask:
 
 
 def search(
-    task: MotionTask,
-    start: Tensor,
-    *,
-    steps: int,
-    rate: float,
-    dead: float,
-    random: torch.Generator,
+    task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float
 ) -> list[Tensor]:
     """Motion latents for some frames.
 
@@ -109,7 +98,6 @@ def search(
         steps: Of Adam.
         rate: Of Adam, in latents.
         dead: Detail latents of the first guess below this are nearly left out.
-        random: Of the noise that stands for rounding.
 
     Returns:
         Integer latents: the coarsest band, then details from the finest scale on.
@@ -120,29 +108,22 @@ def search(
     ]
     latents = [x.clone().requires_grad_() for x in (coarse, *details)]
     if steps:
-        _descend(task, latents, steps, rate, random)
+        _descend(task, latents, steps, rate)
     with torch.no_grad():
         return _pruned(task, [x.round() for x in latents])
 
 
-def _descend(
-    task: MotionTask, latents: list[Tensor], steps: int, rate: float, random: torch.Generator
-) -> None:
+def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -> None:
+    """Rounded latents are what is judged; gradients pass through the rounding."""
     optimiser = torch.optim.Adam(latents, lr=rate, betas=(0.8, 0.95))
     for step in range(steps):
-        done = step / steps
-        optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + cos(pi * done))
-        if done > _HARD_FROM:
-            used = [x + (x.round() - x).detach() for x in latents]
-        else:
-            used = [x + (torch.rand(x.shape, generator=random) - 0.5) * ((1 - done) * _NOISE) for x in latents]
+        optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + cos(pi * step / steps))
+        used = [x + (x.round() - x).detach() for x in latents]
         cost = task.residual_cost(task.fields(used))
-        bits = sum(
-            code_length(x, octaves).sum()
-            for x, octaves in zip(used, _octaves(latents), strict=True)
-        )
+        lengths = zip(used, _octaves(latents), strict=True)
+        bits = sum(code_length(x, octaves).sum() for x, octaves in lengths)
         optimiser.zero_grad()
-        (cost + task.weight * bits).backward()
+        (cost + task.weight * bits).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
 
@@ -158,8 +139,8 @@ def _pruned(task: MotionTask, latents: list[Tensor]) -> list[Tensor]:
         # The bands of a scale; the coarsest one comes last.
         numbers = range(1 + 3 * scale, 4 + 3 * scale) if scale < scales else range(1)
         block = 2 << min(scale, scales - 1) if scales else 1  # cells that a position covers
-        for group in _GROUPS[:PRUNE]:
-            for turn in range(TURNS):
+        for group in _GROUPS:
+            for turn in range(2):
                 octaves = _octaves(latents)
                 trial = list(latents)
                 saved: Tensor | float = 0.0
@@ -167,7 +148,7 @@ def _pruned(task: MotionTask, latents: list[Tensor]) -> list[Tensor]:
                     band = latents[number]
                     rows = torch.arange(band.shape[-2])[:, None]
                     columns = torch.arange(band.shape[-1])
-                    chosen = (rows + columns) % 2 == turn if TURNS == 2 else (rows % 2 == turn // 2) & (columns % 2 == turn % 2)
+                    chosen = (rows + columns) % 2 == turn
                     trial[number] = band.clone()
                     trial[number][:, group] = torch.where(chosen, 0.0, band[:, group])
                     less = code_length(band, octaves[number])
@@ -232,4 +213,3 @@ def _extended(values: Tensor, task: MotionTask, block: int) -> Tensor:
 def _block_sums(values: Tensor, block: int) -> Tensor:
     margin = (0, -values.shape[-1] % block, 0, -values.shape[-2] % block)
     return F.avg_pool2d(F.pad(values, margin), block) * block**2
-

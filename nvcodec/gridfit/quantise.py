@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.tables import SCALES, scale_value
@@ -55,6 +54,7 @@ class Chooser:
         self.bits = 0.0
 
     def __call__(self, stop: Stop) -> Int16Array:
+        """Choose the symbols of a stop, int16, shape (N,)."""
         frame, *rest = stop.place
         wanted = self._coefficients[stop.band][(self._local[frame], *rest)]
         magnitude = np.abs(wanted)
@@ -72,10 +72,3 @@ class Chooser:
         self.bits += float(bits.sum())
         signed: Int16Array = np.where(wanted < 0, -best, best).astype(np.int16)
         return signed
-
-
-def nearest(coefficients: npt.NDArray[np.float32], dead: float) -> Int16Array:
-    """Symbols of coefficients in steps, those that are below 1/2 + dead in magnitude being 0."""
-    magnitude = np.floor(np.maximum(np.abs(coefficients) + 0.5 - dead, 0))
-    signed: Int16Array = (np.sign(coefficients) * magnitude).astype(np.int16)
-    return signed

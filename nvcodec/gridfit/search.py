@@ -82,7 +82,9 @@ class StepSearch:
         return self._distance <= self.tolerance
 
 
-def search_for(config: EncoderConfig, bits: float | None, pixels: int, effort: Effort) -> StepSearch:
+def search_for(
+    config: EncoderConfig, bits: float | None, pixels: int, effort: Effort
+) -> StepSearch:
     """The search for what an encode wants of a segment.
 
     Args:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from nvcodec.entropy.contexts import ContextNetwork, FloatArray
+from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.grids import CodedGrids, StepIndices, encode_grids
 from nvcodec.entropy.walk import Grids, Int16Array, Stop
-from nvcodec.entropy.defaults import default_network
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.flow import FlowField
@@ -179,7 +179,9 @@ class _Pass:
         decoded = self._decoded[frames].float()
         errors = (target.luma - decoded.luma).square()
         self.squared += float(errors.sum() + (target.chroma - decoded.chroma).square().sum())
-        return sum(10 * log10(255**2 / max(error, 1e-3)) for error in errors.mean((1, 2, 3)).tolist())
+        return sum(
+            10 * log10(255**2 / max(error, 1e-3)) for error in errors.mean((1, 2, 3)).tolist()
+        )
 
     def _predicted(self, level: Level, target: Picture) -> Picture:
         """Find and code the motion of a level; what its references let expect."""
@@ -210,7 +212,6 @@ class _Pass:
                 steps=self._motion_steps,
                 rate=effort.motion_rate if before is None else effort.motion_rate / 2,
                 dead=effort.dead if before is None else 0.0,
-                random=self._fit._random,
             )
             rooms = _rooms(layout, latents)
             for place, frame in enumerate(frames):
