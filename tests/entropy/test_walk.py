@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nvcodec.entropy import walk
 from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.walk import Grids, _sums
 from nvcodec.media import ColourMode
@@ -158,6 +159,27 @@ def test_neighbourhoods_of_the_largest_symbols():
     wanted[3:, 4:] += 7
     assert (near == wanted).all()
     assert (_sums(np.full((2, 2, 3, 3), 2047, np.int16)) == 255).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 7, 9), (2, 5, 1, 4), (1, 1, 1, 1), (4, 1, 6, 1)])
+def test_sums_one_by_one_are_the_same(monkeypatch, shape):
+    chance = np.random.default_rng(0)
+    count, channels, height, width = shape
+    frames = np.array([5, 1, 2, 0])[:count]
+    for busy in (0.0, 0.1, 0.9):
+        magnitudes = np.zeros((count, channels, height + 2, width + 2), np.int16)
+        drawn = chance.integers(1, 600, shape) * (chance.random(shape) < busy)
+        magnitudes[..., 1:-1, 1:-1] = drawn
+        found = []
+        for sparse in (0, 10**9):
+            monkeypatch.setattr(walk, "_SPARSE", sparse)
+            near = np.zeros((6, *shape[1:]), np.uint8)
+            nonzero = np.flatnonzero(magnitudes)
+            walk._add_sums(near, frames, magnitudes.copy(), nonzero)
+            found.append(near)
+        assert (found[0] == found[1]).all()
+        assert found[0].any() == drawn.any()
+        assert not np.delete(found[0], frames, axis=0).any()
 
 
 def test_extents_are_the_least_that_hold_everything():
