@@ -14,7 +14,7 @@ The references are 8-bit frames, as shown: what rounding differs between devices
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -98,6 +98,9 @@ class LatentGrid:
         """
         hierarchy = self.config.hierarchy
         missing = hierarchy.needed(frames, known=self._decoded.keys())
+        # What long chains of anchors leave behind is let go of on the way.
+        uses = Counter(other for frame in missing for other in hierarchy.references(frame))
+        uses.update(frames)
         for level in hierarchy.levels:
             due = [made for made in level if made.frame in missing]
             batch = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
@@ -106,6 +109,10 @@ class LatentGrid:
                 made = self._decode([one.frame for one in some], [one.references for one in some])
                 for place, one in enumerate(some):
                     self._decoded[one.frame] = made[place : place + 1]
+                    uses.subtract(one.references)
+                    for other in one.references:
+                        if not uses[other] and len(self._decoded) > self._kept:
+                            del self._decoded[other]
         for frame in frames:
             self._decoded.move_to_end(frame)
         parts = [self._decoded[frame] for frame in frames]

@@ -165,6 +165,23 @@ def test_what_is_kept_is_bounded_and_changes_nothing(coded) -> None:
         assert len(small._decoded) <= max(4, len(frames))
 
 
+def test_a_long_chain_is_not_kept_whole(coded, monkeypatch) -> None:
+    _, made = coded
+    config = make_config(group=1)
+    chain, held = model((config, made)), []
+    decode = chain._decode
+
+    def counted(*args):
+        held.append(len(chain._decoded))
+        return decode(*args)
+
+    monkeypatch.setattr(chain, "_decode", counted)
+    last = chain.planes([10, 2])
+    assert len(held) == 11
+    assert max(held) <= 5
+    assert same(last, model((config, made)).planes(range(11))[[10, 2]])
+
+
 def test_a_frame_without_latents_is_grey_or_its_reference(coded) -> None:
     config, made = coded
     symbols = {kind: [band.copy() for band in bands] for kind, bands in made.grids.symbols.items()}
