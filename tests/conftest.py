@@ -161,7 +161,9 @@ def random_grids(
     networks = {}
     for kind, layout in config.layouts.items():
         numbers = numbers_of(default_network(kind, layout))
-        changed = numbers + chance.integers(-3, 4, len(numbers)) * (chance.random(len(numbers)) < 0.2)
+        changed = numbers + chance.integers(-3, 4, len(numbers)) * (
+            chance.random(len(numbers)) < 0.2
+        )
         changed = changed.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int32)
         networks[kind] = network_of(changed, len(layout.bands), layout.channels)
     grids = Grids(config.layouts, config.frames, networks)
