@@ -57,7 +57,7 @@ class ContextNetwork:
     biases: Int8Array
 
     def __post_init__(self) -> None:
-        first = np.concatenate([self.hidden, self.linear[:, None]], axis=1)
+        first = np.concatenate([self.hidden.T, self.linear[None]])
         object.__setattr__(self, "_first", first.astype(np.float32))
         object.__setattr__(self, "_second", self.output.astype(np.float32))
 
@@ -65,25 +65,35 @@ class ContextNetwork:
         """Scale indices of some symbols.
 
         Args:
-            inputs: Shape (N, 20): entries of `LOGARITHMS` and constants of at most 144.
+            inputs: Shape (N, 20): entries of `LOGARITHMS` and constants, at most 160.
             biases: That of each symbol, shape (N,).
 
         Returns:
             Shape (N,), 0 to 63.
         """
-        # |inputs| <= 144 and |weights| <= 127: sums stay below 20 * 144 * 127 + 16 * 255 * 127
+        # |inputs| <= 160 and |weights| <= 127: sums stay below 20 * 160 * 127 + 16 * 255 * 127
         # + 16 * 127 < 2**20.
-        first = inputs @ self._first  # type: ignore[attr-defined]
-        hidden = np.floor(first[:, :HIDDEN] * (1 / _HIDDEN_DIVISOR)).clip(0, _HIDDEN_LIMIT)
-        total = first[:, HIDDEN] + hidden @ self._second  # type: ignore[attr-defined]
+        # Transposed, so that what belongs to one unit is contiguous.
+        first = self._first @ inputs.T  # type: ignore[attr-defined]
+        hidden, total = first[:HIDDEN], first[HIDDEN]
+        hidden *= 1 / _HIDDEN_DIVISOR
+        np.floor(hidden, out=hidden)
+        np.clip(hidden, 0, _HIDDEN_LIMIT, out=hidden)
+        total += self._second @ hidden  # type: ignore[attr-defined]
         total += biases.astype(np.float32) * _BIAS_UNIT
-        return np.floor(total * (1 / _OUTPUT_DIVISOR)).clip(0, SCALES - 1).astype(np.int64)
+        total *= 1 / _OUTPUT_DIVISOR
+        np.floor(total, out=total)
+        scales: npt.NDArray[np.int64] = total.clip(0, SCALES - 1).astype(np.int64)
+        return scales
 
 
 def numbers_of(network: ContextNetwork) -> npt.NDArray[np.int32]:
     """All weights in the order of the bitstream, shape (N,)."""
     parts = (network.hidden, network.linear, network.output, network.biases)
-    return np.concatenate([part.ravel() for part in parts]).astype(np.int32)
+    numbers: npt.NDArray[np.int32] = np.concatenate(
+        [part.ravel() for part in parts], dtype=np.int32
+    )
+    return numbers
 
 
 def network_of(numbers: npt.NDArray[np.int32], bands: int, channels: int) -> ContextNetwork:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -20,7 +21,7 @@ from nvcodec.entropy import rans
 from nvcodec.entropy.contexts import ContextNetwork, network_of, numbers_of
 from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.numbers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
-from nvcodec.entropy.rans import Int32Array, TableSet
+from nvcodec.entropy.rans import Int32Array, Table, TableSet
 from nvcodec.entropy.tables import SCALES, Family, cumulative, scale_value
 from nvcodec.entropy.walk import Grids, Int16Array, Stop
 from nvcodec.errors import BitstreamError
@@ -30,6 +31,9 @@ from nvcodec.models.hierarchy import Level
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for
 # gigabytes; what has more is filled up with zeros. Fitted ones have a few.
 SYMBOLS_PER_BYTE = 64
+# Nor may a body ask for more coefficients in all, most of which are zero without being coded.
+COEFFICIENTS_PER_BYTE = 1 << 16
+MOST_COEFFICIENTS = 1 << 33
 STEP_OCTAVE = 256
 LARGEST_BASE = 16 * STEP_OCTAVE - 1
 _OFFSET_OCTAVE = 16
@@ -120,6 +124,12 @@ def encode_grids(coded: CodedGrids, levels: Sequence[Level]) -> bytes:
     messages = [
         _message(grids, list(some), ranges) for _, some in groupby(levels, lambda one: one.depth)
     ]
+    least = -(
+        -sum(len(level.frames) for level in levels)
+        * _coefficients(grids.layouts)
+        // COEFFICIENTS_PER_BYTE
+    )
+    messages[-1] += bytes(max(0, least - len(coded_side) - len(weights) - sum(map(len, messages))))
     for part in (coded_side, weights, *messages):
         header += pack_varint(len(part))
     return pack_varint(len(header)) + bytes(header) + b"".join([coded_side, weights, *messages])
@@ -139,6 +149,12 @@ def decode_grids(
     Raises:
         BitstreamError: If the payload is malformed, or too short for so many symbols.
     """
+    wanted = frames * _coefficients(layouts)
+    if wanted > min(COEFFICIENTS_PER_BYTE * len(data), MOST_COEFFICIENTS):
+        raise BitstreamError(
+            f"segment payload: {wanted} coefficients in {len(data)} bytes; at most "
+            f"{COEFFICIENTS_PER_BYTE} a byte, and {MOST_COEFFICIENTS} in all, are allowed"
+        )
     cursor = ByteCursor(data)
     size = cursor.varint()
     end = cursor.position + size
@@ -168,10 +184,13 @@ def decode_grids(
         if extents[kind].min() < 0 or extents[kind].max() > layout.scales + 1:
             raise BitstreamError(f"segment payload: extents of {kind.name.lower()} out of range")
     networks = _read_networks(parts[1], layouts, scales)
-    grids = Grids(layouts, frames, networks)
+    try:
+        grids = Grids(layouts, frames, networks)
+    except MemoryError as error:
+        raise BitstreamError(f"segment payload: no memory for {wanted} coefficients") from error
     position = 0
     for some, message in zip(depths, parts[2:], strict=True):
-        reader = _Reading(message, ranges)
+        reader = _Reading(message, ranges, _largest_stop(some, layouts))
         for level in some:
             place = slice(position, position + len(level.frames))
             for kind in layouts:
@@ -189,7 +208,7 @@ def _message(
     tables = TableSet()
 
     def visit(stop: Stop) -> Int16Array:
-        known = grids.symbols[stop.kind][stop.band][stop.place]
+        known = grids.symbols[stop.kind][stop.band].reshape(-1).take(stop.where)
         symbols.append(known)
         numbers.append(_numbers(stop, ranges, tables))
         return known
@@ -204,9 +223,11 @@ def _message(
 class _Reading:
     """A visitor that decodes a message."""
 
-    def __init__(self, message: bytes, ranges: Mapping[Kind, tuple[int, int]]) -> None:
+    def __init__(
+        self, message: bytes, ranges: Mapping[Kind, tuple[int, int]], largest: int
+    ) -> None:
         self._left = SYMBOLS_PER_BYTE * len(message)
-        self._stream = rans.Stream(message, self._left)
+        self._stream = rans.Stream(message, min(self._left, largest))
         self._ranges = ranges
 
     def __call__(self, stop: Stop) -> Int16Array:
@@ -215,21 +236,49 @@ class _Reading:
             raise BitstreamError(
                 f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
             )
-        tables = TableSet()
-        numbers = _numbers(stop, self._ranges, tables)
+        if not stop.scales.size:
+            return np.empty(0, np.int16)
+        # Rounded, so that there are few sets of tables, and these are at hand.
+        low, high = int(stop.scales.min()) & ~3, int(stop.scales.max()) | 3
+        tables = _tables(self._ranges[stop.kind][stop.band > 0], low, high)
+        numbers = (stop.scales - low).astype(np.int32)
         return self._stream.decode(numbers, tables).astype(np.int16)
 
 
-def _numbers(
-    stop: Stop, ranges: Mapping[Kind, tuple[int, int]], tables: TableSet
-) -> Int32Array:
+def _numbers(stop: Stop, ranges: Mapping[Kind, tuple[int, int]], tables: TableSet) -> Int32Array:
     """The table number of each symbol of a stop."""
     bound = ranges[stop.kind][stop.band > 0]
     made = np.zeros(SCALES, np.int32)
     for scale in np.flatnonzero(np.bincount(stop.scales, minlength=SCALES)):
-        table = cumulative(Family.LAPLACE, int(scale), -bound, bound)
-        made[scale] = tables.number(-bound, table)
-    return made[stop.scales]
+        made[scale] = tables.add(_table(int(scale), bound))
+    return made.take(stop.scales)
+
+
+@lru_cache(maxsize=64)
+def _tables(bound: int, low: int, high: int) -> TableSet:
+    """Tables of some scales, from `low` to `high`."""
+    return TableSet([_table(scale, bound) for scale in range(low, high + 1)])
+
+
+@lru_cache(maxsize=6 * SCALES)
+def _table(scale: int, bound: int) -> Table:
+    """The table of the symbols of some stops."""
+    return Table(-bound, cumulative(Family.LAPLACE, scale, -bound, bound))
+
+
+def _coefficients(layouts: Mapping[Kind, GridLayout]) -> int:
+    """Symbols of a frame, coded or not."""
+    return sum(layout.values for layout in layouts.values())
+
+
+def _largest_stop(levels: Sequence[Level], layouts: Mapping[Kind, GridLayout]) -> int:
+    """No stop of some levels has more symbols."""
+    frames = max(len(level.frames) for level in levels)
+    return frames * max(
+        layout.channels * band.size[0] * band.size[1]
+        for layout in layouts.values()
+        for band in layout.bands
+    )
 
 
 def _bound(bands: Sequence[Int16Array]) -> int:
@@ -301,5 +350,5 @@ def _read_networks(
     return networks
 
 
-def _joined(parts: Sequence[np.ndarray]) -> Int32Array:
+def _joined(parts: Sequence[Int16Array | Int32Array]) -> Int32Array:
     return np.concatenate(parts).astype(np.int32) if parts else np.empty(0, np.int32)

@@ -14,7 +14,7 @@ The references are 8-bit frames, as shown: what rounding differs between devices
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grids import StepIndices
 from nvcodec.entropy.walk import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
@@ -97,16 +98,21 @@ class LatentGrid:
         """
         hierarchy = self.config.hierarchy
         missing = hierarchy.needed(frames, known=self._decoded.keys())
+        # What long chains of anchors leave behind is let go of on the way.
+        uses = Counter(other for frame in missing for other in hierarchy.references(frame))
+        uses.update(frames)
         for level in hierarchy.levels:
             due = [made for made in level if made.frame in missing]
             batch = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
             for start in range(0, len(due), batch):
                 some = due[start : start + batch]
-                made = self._decode(
-                    [one.frame for one in some], [one.references for one in some]
-                )
+                made = self._decode([one.frame for one in some], [one.references for one in some])
                 for place, one in enumerate(some):
                     self._decoded[one.frame] = made[place : place + 1]
+                    uses.subtract(one.references)
+                    for other in one.references:
+                        if not uses[other] and len(self._decoded) > self._kept:
+                            del self._decoded[other]
         for frame in frames:
             self._decoded.move_to_end(frame)
         parts = [self._decoded[frame] for frame in frames]
@@ -116,9 +122,7 @@ class LatentGrid:
             torch.cat([part.luma for part in parts]), torch.cat([part.chroma for part in parts])
         )
 
-    def _decode(
-        self, frames: Sequence[int], references: Sequence[tuple[int, ...]]
-    ) -> Picture:
+    def _decode(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Picture:
         """Frames of a level whose references are decoded."""
         config = self.config
         predicted = None
@@ -188,7 +192,7 @@ def pyramid_of(layout: GridLayout, bands: Sequence[Int16Array]) -> Pyramid:
     return Pyramid(planes[0], tuple(reversed(details)))  # type: ignore[arg-type]
 
 
-def bands_of(layout: GridLayout, planes: Tensor) -> list[np.ndarray]:
+def bands_of(layout: GridLayout, planes: Tensor) -> list[FloatArray]:
     """The coefficients of planes in the shape of the arrays of `Grids`, float32.
 
     Args:

@@ -63,9 +63,7 @@ class LatentGridConfig(ModelConfig):
         _ = self.hierarchy  # checks the group
 
     @classmethod
-    def suited(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode
-    ) -> LatentGridConfig:
+    def suited(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> LatentGridConfig:
         """The configuration for a segment.
 
         Args:

@@ -118,7 +118,8 @@ def predict(fields: Tensor, sources: Sequence[Picture], cell: int) -> Picture:
     """
     luma = [source.luma for source in sources]
     chroma = [source.chroma for source in sources]
-    ratio = 1 if luma[0].shape[-1] == chroma[0].shape[-1] else 2
+    # Both sides are compared: a 4:2:0 picture may be one sample wide, as is its chroma.
+    ratio = 1 if luma[0].shape[-2:] == chroma[0].shape[-2:] else 2
     return Picture(
         _blend(fields, luma, cell, 1, "bicubic"),
         _blend(fields, chroma, cell // ratio, ratio, "bicubic" if ratio == 1 else "bilinear"),
@@ -152,9 +153,11 @@ def _unit(planes: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def _centres(height: int, width: int, device: torch.device) -> Tensor:
     """Where samples are if the plane spans -1 to 1, x first: shape (height, width, 2)."""
-    rows = (2 * torch.arange(height, device=device) + 1) / height - 1
-    columns = (2 * torch.arange(width, device=device) + 1) / width - 1
-    return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)], dim=-1)
+    # What is kept must serve fits too, whoever asked first.
+    with torch.inference_mode(False):
+        rows = (2 * torch.arange(height, device=device) + 1) / height - 1
+        columns = (2 * torch.arange(width, device=device) + 1) / width - 1
+        return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)], dim=-1)
 
 
 def _sampled(planes: Tensor, where: Tensor, kernel: str) -> Tensor:

@@ -120,25 +120,28 @@ def _continued(band: Tensor, length: int, phase: int) -> Tensor:
 @lru_cache(maxsize=256)
 def _mirrored(length: int, phase: int, device: torch.device) -> Tensor:
     count = (length + 1) // 2
-    positions = 2 * torch.arange(-_REACH, count + _REACH) + phase
     period = 2 * (length - 1)
-    positions = positions % period
-    positions = torch.minimum(positions, period - positions)
-    return ((positions - phase) // 2).to(device)
+    # What is kept must serve fits too, whoever asked first.
+    with torch.inference_mode(False):
+        positions = (2 * torch.arange(-_REACH, count + _REACH) + phase) % period
+        positions = torch.minimum(positions, period - positions)
+        return ((positions - phase) // 2).to(device)
 
 
 @lru_cache(maxsize=8)
 def _kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Weights of the inverse of one scale, shape (4 phases, 4 bands, 5, 5)."""
-    # The columns of the inverse of a short line, around its middle, are the filters.
-    length = 32
-    low, high = _split(torch.eye(length, dtype=torch.float64))
-    inverse = torch.linalg.inv(torch.cat([low, high], -1).T)
-    middle = length // 4
-    taps = torch.empty(2, 2, 2 * _REACH + 1, dtype=torch.float64)
-    for phase in range(2):
-        for band in range(2):
-            start = band * (length // 2) + middle - _REACH
-            taps[phase, band] = inverse[2 * middle + phase, start : start + 2 * _REACH + 1]
-    kernel = torch.einsum("pbi,qcj->pqbcij", taps, taps).flatten(0, 1).flatten(1, 2)
-    return kernel.to(device, dtype).contiguous()
+    # What is kept must serve fits too, whoever asked first.
+    with torch.inference_mode(False), torch.no_grad():
+        # The columns of the inverse of a short line, around its middle, are the filters.
+        length = 32
+        low, high = _split(torch.eye(length, dtype=torch.float64))
+        inverse = torch.linalg.inv(torch.cat([low, high], -1).T)
+        middle = length // 4
+        taps = torch.empty(2, 2, 2 * _REACH + 1, dtype=torch.float64)
+        for phase in range(2):
+            for band in range(2):
+                start = band * (length // 2) + middle - _REACH
+                taps[phase, band] = inverse[2 * middle + phase, start : start + 2 * _REACH + 1]
+        kernel = torch.einsum("pbi,qcj->pqbcij", taps, taps).flatten(0, 1).flatten(1, 2)
+        return kernel.to(device, dtype).contiguous()

@@ -218,7 +218,11 @@ def test_impossible_configurations_are_refused(changes):
 
 
 def test_the_model_table():
-    assert {name: row.number for name, row in MODELS.items()} == {"nerv": 1, "hnerv": 2}
+    assert {name: row.number for name, row in MODELS.items()} == {
+        "nerv": 1,
+        "hnerv": 2,
+        "latentgrid": 3,
+    }
     assert [name_of(row.number) for row in MODELS.values()] == list(MODELS)
     with pytest.raises(ConfigError, match="nerv, hnerv"):
         family("nevr")
