@@ -36,7 +36,7 @@ class Gathering:
     def add(self, stop: Stop, symbols: Int16Array, channels: int) -> None:
         """Remember a stop, and the symbols that were chosen there."""
         self._inputs.append(stop.inputs.astype(np.uint8))
-        self._cells.append((stop.band * channels + stop.place[1]).astype(np.int16))
+        self._cells.append((stop.band * channels + stop.channels).astype(np.int16))
         self._symbols.append(symbols)
 
     def extend(self, other: Gathering) -> None:

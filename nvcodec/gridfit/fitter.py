@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 # Passes with a search for motion, then at most so many that only change the step.
 _SEARCHING = 2
-_TRIMMING = 5
+_TRIMMING = 8
 
 
 class GridFitter:

@@ -74,7 +74,7 @@ class StepSearch:
         if above and below:
             (left, low), (right, high) = min(above), min(below)
             return low + (high - low) * left / max(left + right, 1e-9)
-        leap, base = min(((abs(leap), base) for base, leap in self._tried.items()))
+        _, base = min(((abs(leap), base) for base, leap in self._tried.items()))
         return base + STEP_OCTAVE * self._tried[base]
 
     @property
