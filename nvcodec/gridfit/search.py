@@ -63,8 +63,11 @@ class StepSearch:
         # Where the target would lie from here, if the slope were as expected.
         leap = (self.target - self.measure(outcome)) / self.slope
         self._tried[self.base] = min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
-        self.base = min(max(round(self._next()), 0), LARGEST_BASE)
-        return distance <= self.aim or self.base in self._tried
+        base = min(max(round(self._next()), 0), LARGEST_BASE)
+        while base in self._tried and 0 < base < LARGEST_BASE:
+            base += 1 if leap > 0 else -1
+        self.base = base
+        return distance <= self.aim or base in self._tried
 
     def _next(self) -> float:
         """The base to try next."""
