@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from nvcodec.models.base import VideoModel
     from nvcodec.models.stack_config import StackConfig
 
-__all__ = ["MODELS", "ColourMode", "Family", "ModelConfig", "build", "config_class", "family"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODELS",
+    "ColourMode",
+    "Family",
+    "ModelConfig",
+    "build",
+    "config_class",
+    "family",
+]
 
 
 class Family(NamedTuple):
@@ -49,6 +58,9 @@ MODELS: dict[str, Family] = {
         "motion fields and multi-scale latents, found in closed form",
     ),
 }
+
+# What wins the rate-distortion benchmark.
+DEFAULT_MODEL = "latentgrid"
 
 
 def family(name: str) -> Family:
