@@ -1,36 +1,36 @@
-"""Weights of the default context networks: int8 in hexadecimal, made by `benchmarks/contexts.py`.
+"""Weights of the default context networks, as made by `benchmarks/contexts.py`.
 
-Of every kind hidden, linear and output weights, then biases by band and channel, for grids of
-`SCALES` scales. Part of the bitstream.
+Of every kind of grid int8 in hexadecimal: hidden, linear and output weights, then biases by band
+and channel for a grid of `SCALES` scales. Part of the bitstream.
 """
 
 SCALES = {"MOTION": 3, "LUMA": 5, "CHROMA": 4}
 
 WEIGHTS = {
     "MOTION": (
-        "06d7fe021606ff080bfd05f9d7fc09de16f7ee12100c1008040903fda1db11fef0070ef2db8e8181"
-        "811382fc0300f405f6b80b0cf6e31407110becfbe3fef60305e709e90c0a0abd18d5c942ece4fc03"
-        "0ed8060310250321f0c10ee30fe7fc2f080606ebffff03e00005020011f10b1303fdf9f4ff0afbe7"
-        "020802f70e0206f705fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
-        "05dc20081983afe3833792ff0e1d0312ffea1205f5f932eef5ee0703f2fef7eee90be5060203de08"
-        "e1ea10fdf4f5dc05ff0ff6e5e9dcd0ed22f100fbbcf7c8fdf601059a05fbff0ffbf70d00ecfafbeb"
-        "02fefcff0506fb0103fdfdfdfc05fcfc0203f9d3030902f5fd0605fefd0b02f91aede7f3bbe706ef"
-        "f8f109fce904caee0009e81b0ef9fbf4fa12f100220e1b0ee20e100ff5b405080215f7f8df0b0905"
-        "03030a0504080401030409fd11fdfe0501000503fbf9fa0f07f3eef8ef08f6081aed0a05190f1f1f"
-        "1c01fefbf50cf9f8f0eefffbfbfbfbfe0e0a0b071a0304ff020800fe00fe031210100e1e0e0f080c"
-        "11010203050a"
+        "09fa01051906010b050403e1d70904de17f3e614070f11100709fd0392e41206f70621ddeb8181c8"
+        "810a8100038c8702f3821d03f7e009040c16e5f5aef8fb0802020ad110a822bb00eeee4aeee8decf"
+        "0df7040f192efe1c00b7ebef11db0d2b06fe04e805fefde8ff050bfd14eb0cfd02fc02ebfa0404df"
+        "0006fcfa0dec0c0d05fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
+        "03f310f81a8181eb813184010b120e2301cc0e01f02611fcecee1afeed02f8f4da11f013fd0dd3fd"
+        "d9e615fae8ead70d0117ecd8e6c7e6d937f1ed00bb04d1e5f70afe8a05fcfe04fcf40402eb14e8dc"
+        "02fefcff0506fb0103fdfdfdfc05fcfc000201c5fe0d0ed2030207f7052701f42df7a6f5bddb12f9"
+        "f5e811f8e706caf00cefee1f18f1f90c061d04f4311324dbea0c2807ffbef30ffa1802fbdef6130e"
+        "04030a0605080401030406fe11fdfd0503000a03faf9fb1307f3e7f6eb07f70617f30a071b0e2020"
+        "1afdfbf9f309f8f6f0ebf9fefc00fdff0d080b081c0404ff0205fffc02fe0311110e0f200c0f070a"
+        "10fbfdfd000a"
     ),
     "LUMA": (
-        "0ae708c0fdfaedf4f4f8fa080004ff040fea011420dafbf3ec160510f6fa23be19140c03fdfafc02"
-        "eff2fafaf2f5f8f7be1c01fb05f3fcf9f8f4f6ed0ff40befd3f2261cdad9dd81f646e810b927fa01"
-        "34db23120de4dda2e1b6fc103a0fedf301fe09fce10ef9fbf601e900f7fafcfaff0307fee1b2eae5"
-        "1d01f90017ee0c1c05fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
-        "0403ff00ff00fc04fbfffd0303030606fcfbfb030606020605fafb05fb060406edeade07f319211b"
-        "dff8f6e5f911e8c9e8f9f9fccbf1df1100ee00e1f905c9db040203fd08f5040406fd00fa0306fef5"
-        "020104faf20addfff5fee90306e70741050203fcfafdfafc1201fd03f8fa0508e717f4fcfb1f06fe"
-        "00e1fb150005edcb1316faf301e401f121141919d4cbf91406f9fe0003060700fcf4fdeafff103ca"
-        "0cfe0602111204020304fafe0afc000502ff03010509fa0508f5f8f8f705eff904060931380b05f7"
-        "0d09fa0a09fe0d0c030c03fd"
+        "06e607bffff9ecf5f0f3f4fe00faff040beafc1822d7f8f3eb17031bf9f824be19150e06fd01fe01"
+        "f6fdf5f0f1f7f4f7b91d030005f2fcfaf9f0efeb14f008efcfec2a11dadadd81f346e0f9a12dfa01"
+        "32d920160ee4dc9cdeb8010d4013edf305fd0afeeb0ef9fef7fedd00f1f7fbfcfb0607fed89eeae8"
+        "2101f30015ef0d2305fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
+        "0403ff00ff00fc04fbfffd0303030606fcfbfb030606020605fafb05fb060406e7e5dd03f71e251c"
+        "d9f9f9e0f616e5baf0f9fbfaccecdd0f00ef03f9fc08c9db070401fc08f5030109fc03fe0204fffa"
+        "060506faf109dafdf5fde40503e7034f080402fbf6faf8f816000703fdf80507e716f9fefb1f06ff"
+        "fee6f81cfe07efcb1917fcf802e502f11d101f1ad8bdf90c09f8000301040700fcf3f8dc01ef03ca"
+        "0cfe0602131105020304fafe0bfb0004020004010508fa0508f6f7f7f705f5f904060a4b350605fb"
+        "0a09fd090bff0e0e030d05fb"
     ),
     "CHROMA": (
         "f6fa35060af7f103fc0c00030109fc030ff1e40805ef16e0f114fcf0dbfa1dbc040e04f804faf807"
