@@ -20,7 +20,8 @@ from benchmarks.clips import bunny
 from benchmarks.eager import EagerDecoder, EagerEncoder
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
-from nvcodec.fitting import FitProgress, fit
+from nvcodec.fitter import FitProgress
+from nvcodec.fitting import fit
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv_config import HNeRVConfig

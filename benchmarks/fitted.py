@@ -19,13 +19,15 @@ from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.tensors import QuantisedTensor
-from nvcodec.fitting import Fit, FitProgress, _Loop
+from nvcodec.fitter import FitProgress
+from nvcodec.fitting import Fit, _Loop
 from nvcodec.media import ColourMode, VideoInfo
-from nvcodec.models import build, family
+from nvcodec.models import build, family, name_of
 from nvcodec.models.base import VideoModel
 from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.inference import Synthesis
-from nvcodec.payload import pack_payload, unpack_payload
+from nvcodec.network_payload import decode_network, encode_network
+from nvcodec.payload import pack_payload, split_payload
 
 _RATE = Fraction(25)  # Big Buck Bunny's
 
@@ -185,7 +187,7 @@ def write_stream(
                 first_frame=0,
                 pts=pts,
                 durations=durations,
-                payload=pack_payload(tensors, config, header),
+                payload=pack_payload(encode_network(tensors, config), config, header),
             )
         )
         writer.finish()
@@ -202,7 +204,8 @@ def file_model(file: Path) -> VideoModel:
     """The network of a one-segment file, on the CPU."""
     with Reader(file) as reader:
         stored = reader.segment(0)
-        return unpack_payload(stored.payload, reader.header, stored.frames)
+        config, body = split_payload(stored.payload, reader.header, stored.frames)
+        return decode_network(body, config, name_of(reader.header.model))
 
 
 @torch.inference_mode()

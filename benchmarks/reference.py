@@ -32,8 +32,8 @@ from nvcodec.entropy.tables import LARGEST_SYMBOL
 from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.config import TensorSpec
 from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.stack_config import TensorSpec
 from nvcodec.samples import model_samples
 from nvcodec.video import open_source
 

@@ -18,7 +18,7 @@ from nvcodec.entropy.plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_o
 from nvcodec.entropy.rans import Int32Array
 from nvcodec.entropy.tables import LARGEST_SYMBOL, Family
 from nvcodec.entropy.tensors import QuantisedTensor
-from nvcodec.models.config import TensorSpec
+from nvcodec.models.stack_config import TensorSpec
 
 STEPS = 256
 _PER_OCTAVE = 8

@@ -18,11 +18,13 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.tables import TOTAL
+from nvcodec.entropy.tables import PRECISION, TOTAL
+from nvcodec.errors import BitstreamError
 
 Int32Array = npt.NDArray[np.int32]
 
 _SHORTEST = 8
+_LEAST_STATE = 1 << 31
 
 
 @cache
@@ -49,14 +51,46 @@ def _coder() -> ModuleType:
     raise ImportError("compressai.ans was not found; install compressai 1.2.8 or later")
 
 
-class TableSet:
-    """Cumulative frequency tables in the form the coder wants, numbered in order of first use."""
+class Table:
+    """A cumulative frequency table, checked, in the form the coder wants.
 
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[int, tuple[int, ...]], int] = {}
-        self.cumulatives: list[list[int]] = []
-        self.sizes: list[int] = []
-        self.offsets: list[int] = []
+    Args:
+        low: The symbol of the first interval.
+        cumulative: 0 to 65536, strictly increasing.
+
+    Attributes:
+        low: As given.
+        cumulative: As given, and the coder's escape: an empty interval, no state ever falls into it.
+        bits: Information of each symbol, float32.
+    """
+
+    __slots__ = ("bits", "cumulative", "low")
+
+    def __init__(self, low: int, cumulative: Sequence[int]) -> None:
+        # A lone symbol's frequency, 65536, does not fit the coder's 16 bits.
+        if cumulative[0] != 0 or cumulative[-1] != TOTAL or len(cumulative) < 3:
+            raise AssertionError("a table must span 0 to 65536 and hold two symbols or more")
+        self.low = low
+        self.cumulative = [*cumulative, TOTAL]
+        self.bits = (PRECISION - np.log2(np.diff(cumulative))).astype(np.float32)
+
+
+class TableSet:
+    """Tables, numbered in order of first use.
+
+    Args:
+        tables: The first ones, all different.
+    """
+
+    def __init__(self, tables: Sequence[Table] = ()) -> None:
+        self._tables = list(tables)
+        self._numbers: dict[object, int] = {table: n for n, table in enumerate(tables)}
+        self.cumulatives = [table.cumulative for table in tables]
+        self.sizes = [len(table.cumulative) for table in tables]
+        self.offsets = [table.low for table in tables]
+        # Of all tables: the information of their symbols, and where in it each one's 0 would be.
+        self._bits = np.empty(0, np.float32)
+        self._starts = np.empty(0, np.int64)
 
     def number(self, low: int, cumulative: tuple[int, ...]) -> int:
         """Number of a table, added if new.
@@ -67,15 +101,27 @@ class TableSet:
         """
         key = (low, cumulative)
         if key not in self._numbers:
-            # A lone symbol's frequency, 65536, does not fit the coder's 16 bits.
-            if cumulative[0] != 0 or cumulative[-1] != TOTAL or len(cumulative) < 3:
-                raise AssertionError("a table must span 0 to 65536 and hold two symbols or more")
-            self._numbers[key] = len(self.sizes)
-            # The empty last interval is the coder's escape: no state ever falls into it.
-            self.cumulatives.append([*cumulative, TOTAL])
-            self.sizes.append(len(cumulative) + 1)
-            self.offsets.append(low)
+            self._numbers[key] = self.add(Table(low, cumulative))
         return self._numbers[key]
+
+    def add(self, table: Table) -> int:
+        """Number of a table, added if this very object is new."""
+        if table not in self._numbers:
+            self._numbers[table] = len(self._tables)
+            self._tables.append(table)
+            self.cumulatives.append(table.cumulative)
+            self.sizes.append(len(table.cumulative))
+            self.offsets.append(table.low)
+        return self._numbers[table]
+
+    def information(self, symbols: Int32Array, numbers: Int32Array) -> float:
+        """Bits of symbols, each with its own table."""
+        if len(self._starts) != len(self._tables):
+            self._bits = np.concatenate([table.bits for table in self._tables])
+            starts = np.cumsum([0, *(len(table.bits) for table in self._tables[:-1])])
+            self._starts = starts - np.array(self.offsets)
+        places = self._starts.take(numbers) + symbols
+        return float(self._bits.take(places).sum(dtype=np.float64))
 
 
 def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
@@ -109,6 +155,48 @@ def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
     return coded
 
 
+class Stream:
+    """A message whose tables depend on symbols decoded before.
+
+    Args:
+        data: What `encode` returned.
+        most: Symbols of one call, at most.
+    """
+
+    def __init__(self, data: bytes, most: int) -> None:
+        self._valid = int.from_bytes(data[:8], "little") >= _LEAST_STATE
+        # From a valid state on a word is read for every 32 bits of information, and no call follows
+        # one that went beyond the end: at most the 16 bits of each of its symbols lie there.
+        self._left = 8.0 * len(data)
+        self._size, self._most = len(data), most
+        self._decoder = _coder().RansDecoder()
+        self._decoder.set_stream(data + bytes(2 * most + 64))
+
+    def decode(self, numbers: Int32Array, tables: TableSet) -> Int32Array:
+        """The next symbols.
+
+        Args:
+            numbers: The table of each, shape (N,).
+            tables: The tables.
+
+        Raises:
+            BitstreamError: If the message does not begin as `encode` begins it, or has ended.
+        """
+        if numbers.size == 0:
+            return np.empty(0, np.int32)
+        if not self._valid or self._left < 0:
+            fault = "ends before its symbols" if self._valid else "begins with an invalid state"
+            raise BitstreamError(f"segment payload: a message of {self._size} bytes {fault}")
+        if numbers.size > self._most:
+            raise AssertionError(f"at most {self._most} symbols were announced, got {numbers.size}")
+        symbols: Sequence[int] = self._decoder.decode_stream(
+            numbers.tolist(), tables.cumulatives, tables.sizes, tables.offsets
+        )
+        found = np.asarray(symbols, np.int32)
+        self._left -= tables.information(found, numbers)
+        return found
+
+
 def decode(data: bytes, numbers: Int32Array, tables: TableSet) -> Int32Array:
     """Inverse of `encode`; any bytes decode to some symbols of the tables.
 
@@ -122,8 +210,9 @@ def decode(data: bytes, numbers: Int32Array, tables: TableSet) -> Int32Array:
     """
     if numbers.size == 0:
         return np.empty(0, np.int32)
-    # Eight bytes of state, then at most one 32-bit word per two symbols of 16 bits each.
-    slack = bytes(2 * numbers.size + 16)
+    # Eight bytes of state, then at most one word a symbol: a state that no encoder leaves behind, 0
+    # for one, may stay so small that each symbol reads a whole word.
+    slack = bytes(4 * numbers.size + 16)
     symbols: Sequence[int] = (
         _coder()
         .RansDecoder()

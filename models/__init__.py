@@ -1,4 +1,4 @@
-"""Networks that are videos: the published families and the table that names them."""
+"""Models that are videos: the families and the table that names them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from nvcodec.models.config import ModelConfig
 
 if TYPE_CHECKING:
     from nvcodec.models.base import VideoModel
+    from nvcodec.models.stack_config import StackConfig
 
-__all__ = ["MODELS", "ColourMode", "Family", "ModelConfig", "build", "config_class", "family"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODELS",
+    "ColourMode",
+    "Family",
+    "ModelConfig",
+    "build",
+    "config_class",
+    "family",
+]
 
 
 class Family(NamedTuple):
@@ -20,9 +30,10 @@ class Family(NamedTuple):
 
     Attributes:
         number: Its id in the bitstream.
-        module: Where its network is, imported when first needed, as it imports torch; its
-            configuration is in `<module>_config`.
-        model: Name of the network class; its configuration is `<model>Config`.
+        module: Where its model is, imported when first needed, as it imports torch; its
+            configuration, which does not, is in `<module>_config`.
+        model: Name of the class there; that of its configuration is `<model>Config`, whose base
+            class decides which part of the tool fits and decodes it.
         summary: One line for people.
     """
 
@@ -40,7 +51,16 @@ MODELS: dict[str, Family] = {
     "hnerv": Family(
         2, "nvcodec.models.hnerv", "HNeRV", "a small embedding per frame, decoded by convolutions"
     ),
+    "latentgrid": Family(
+        3,
+        "nvcodec.models.latentgrid",
+        "LatentGrid",
+        "motion fields and multi-scale latents, found in closed form",
+    ),
 }
+
+# What wins the rate-distortion benchmark.
+DEFAULT_MODEL = "latentgrid"
 
 
 def family(name: str) -> Family:
@@ -76,8 +96,8 @@ def config_class(name: str) -> type[ModelConfig]:
     return found
 
 
-def build(name: str, config: ModelConfig) -> VideoModel:
-    """The network of a configuration, with fresh weights."""
+def build(name: str, config: StackConfig) -> VideoModel:
+    """The network of a configuration, with fresh weights; of families that are stacks only."""
     row = family(name)
     model: VideoModel = getattr(import_module(row.module), row.model)(config)
     return model

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.config import ModelConfig
 from nvcodec.models.layers import UpsamplingStack, depth_to_space
+from nvcodec.models.stack_config import StackConfig
 
 
 class VideoModel(nn.Module):
@@ -28,7 +28,7 @@ class VideoModel(nn.Module):
 
     stack: UpsamplingStack
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: StackConfig) -> None:
         super().__init__()
         self.config = config
         self.latents = nn.ParameterDict()

@@ -10,7 +10,7 @@ With groups of 16, for example, the levels of frames 0 to 16 are {0}, {16}, {8},
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -32,6 +32,22 @@ class Prediction:
 
     frame: int
     references: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Frames that are coded together.
+
+    Attributes:
+        frames: Their numbers.
+        references: Of each the one or two frames it is predicted from, all the same number; none
+            for the first frame.
+        depth: 0 for anchors, 1 and more between them.
+    """
+
+    frames: tuple[int, ...]
+    references: tuple[tuple[int, ...], ...]
+    depth: int
 
 
 @dataclass(frozen=True)
@@ -89,13 +105,18 @@ class Hierarchy:
         """The frames a frame is predicted from."""
         return self._references[frame]
 
-    def needed(self, frames: Iterable[int]) -> frozenset[int]:
-        """Everything that must be decoded for some frames, themselves included."""
+    def needed(self, frames: Iterable[int], known: Container[int] = ()) -> frozenset[int]:
+        """Everything that must be decoded for some frames, themselves included.
+
+        Args:
+            frames: What is wanted.
+            known: Frames that are decoded already.
+        """
         found: set[int] = set()
         open_ = list(frames)
         while open_:
             frame = open_.pop()
-            if frame not in found:
+            if frame not in found and frame not in known:
                 found.add(frame)
                 open_ += self._references[frame]
         return frozenset(found)

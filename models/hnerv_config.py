@@ -7,17 +7,17 @@ from math import prod, sqrt
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.config import (
+from nvcodec.models.geometry import derive
+from nvcodec.models.stack_config import (
     LARGEST_WIDTH,
     Layer,
-    ModelConfig,
     Recipe,
+    StackConfig,
     TensorSpec,
     pack_stages,
     stage_layers,
     unpack_stages,
 )
-from nvcodec.models.geometry import derive
 
 _GRID_AREA = 8  # 2x4 embeddings: the best of the paper's table 8
 _CHANNELS = 16
@@ -29,7 +29,7 @@ _KERNELS = (1, 3, 5, 5, 5, 5, 5, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HNeRVConfig(ModelConfig):
+class HNeRVConfig(StackConfig):
     """Configuration of HNeRV.
 
     Attributes:
@@ -41,13 +41,13 @@ class HNeRVConfig(ModelConfig):
     channels: int = _CHANNELS
 
     def __post_init__(self) -> None:
-        """Check the fields of this family; see `ModelConfig`."""
+        """Check the fields of this family; see `StackConfig`."""
         super(HNeRVConfig, self).__post_init__()
         if not 1 <= self.channels <= 255:
             raise ConfigError(f"expected 1..255 embedding channels, got {self.channels}")
 
     def layers(self) -> tuple[Layer, ...]:
-        """The 1x1 stem, one convolution per stage, the 3x3 head; see `ModelConfig`."""
+        """The 1x1 stem, one convolution per stage, the 3x3 head; see `StackConfig`."""
         stem = Layer(self.channels, self.widths[0], 1, 1, self.grid)
         return (stem, *stage_layers(self, head_kernel=3))
 
@@ -75,7 +75,7 @@ class HNeRVConfig(ModelConfig):
     def from_budget(
         cls, parameters: int, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> HNeRVConfig:
-        """Solve for the width as the authors do; see `ModelConfig` and `published_width`.
+        """Solve for the width as the authors do; see `StackConfig` and `published_width`.
 
         Their answer does not count everything: for small budgets the width is then lowered until
         the true number of values fits.
@@ -96,7 +96,7 @@ class HNeRVConfig(ModelConfig):
 
     @classmethod
     def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> HNeRVConfig:
-        """One channel in every stage; see `ModelConfig`."""
+        """One channel in every stage; see `StackConfig`."""
         return cls._with_width(1, size=size, frames=frames, colour=colour)
 
     @classmethod

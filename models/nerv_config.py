@@ -8,15 +8,15 @@ from math import prod
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.config import (
+from nvcodec.models.geometry import derive
+from nvcodec.models.stack_config import (
     Layer,
-    ModelConfig,
     Recipe,
+    StackConfig,
     pack_stages,
     stage_layers,
     unpack_stages,
 )
-from nvcodec.models.geometry import derive
 
 _GRID_AREA = 144  # 9x16
 _BASE = 125  # hundredths
@@ -28,7 +28,7 @@ _FIELDS = struct.Struct("<HBB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NeRVConfig(ModelConfig):
+class NeRVConfig(StackConfig):
     """Configuration of NeRV; `widths[0]` is the number of channels on the grid.
 
     Attributes:
@@ -51,7 +51,7 @@ class NeRVConfig(ModelConfig):
     base: int = _BASE
 
     def __post_init__(self) -> None:
-        """Check the fields of this family; see `ModelConfig`."""
+        """Check the fields of this family; see `StackConfig`."""
         super(NeRVConfig, self).__post_init__()
         if not (1 <= self.hidden <= 65535 and 1 <= self.levels <= 255 and 1 <= self.base <= 255):
             raise ConfigError(
@@ -59,7 +59,7 @@ class NeRVConfig(ModelConfig):
             )
 
     def layers(self) -> tuple[Layer, ...]:
-        """Two linear layers, one 3x3 convolution per stage, the 1x1 head; see `ModelConfig`."""
+        """Two linear layers, one 3x3 convolution per stage, the 1x1 head; see `StackConfig`."""
         hidden = Layer(2 * self.levels, self.hidden, 0, 1, (1, 1))
         spread = Layer(self.hidden, self.widths[0] * prod(self.grid), 0, 1, (1, 1))
         return (hidden, spread, *stage_layers(self, head_kernel=1))
@@ -123,7 +123,7 @@ class NeRVConfig(ModelConfig):
     ) -> NeRVConfig:
         """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
 
-        See `ModelConfig`.
+        See `StackConfig`.
         """
 
         def scaled(sixteenths: int) -> NeRVConfig:
@@ -145,7 +145,7 @@ class NeRVConfig(ModelConfig):
 
     @classmethod
     def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> NeRVConfig:
-        """One channel on the grid; see `ModelConfig`."""
+        """One channel on the grid; see `StackConfig`."""
         return cls._scaled(1, size=size, frames=frames, colour=colour)
 
     @classmethod

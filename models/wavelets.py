@@ -39,39 +39,12 @@ class Pyramid:
     details: tuple[tuple[Tensor, Tensor, Tensor], ...]
 
 
-def scales(size: tuple[int, int], wanted: int) -> int:
-    """How many times a plane can be halved, at most `wanted` times.
-
-    Args:
-        size: Height and width.
-        wanted: Upper limit.
-    """
-    count = 0
-    height, width = size
-    while count < wanted and min(height, width) > 1:
-        height, width = (height + 1) // 2, (width + 1) // 2
-        count += 1
-    return count
-
-
-def band_sizes(size: tuple[int, int], count: int) -> list[tuple[tuple[int, int], ...]]:
-    """Sizes of the detail bands, from the finest scale to the coarsest; then that of `coarse`."""
-    sizes = []
-    height, width = size
-    for _ in range(count):
-        low = (height + 1) // 2, (width + 1) // 2
-        high = height // 2, width // 2
-        sizes.append(((low[0], high[1]), (high[0], low[1]), high))
-        height, width = low
-    return [*sizes, ((height, width),)]
-
-
 def analysis(planes: Tensor, count: int) -> Pyramid:
     """Split planes into bands.
 
     Args:
         planes: Shape (..., H, W), both sides at least 2 at every scale.
-        count: Number of scales, from `scales`.
+        count: Number of scales, from `nvcodec.models.bands.scales`.
     """
     details = []
     for _ in range(count):
@@ -147,25 +120,28 @@ def _continued(band: Tensor, length: int, phase: int) -> Tensor:
 @lru_cache(maxsize=256)
 def _mirrored(length: int, phase: int, device: torch.device) -> Tensor:
     count = (length + 1) // 2
-    positions = 2 * torch.arange(-_REACH, count + _REACH) + phase
     period = 2 * (length - 1)
-    positions = positions % period
-    positions = torch.minimum(positions, period - positions)
-    return ((positions - phase) // 2).to(device)
+    # What is kept must serve fits too, whoever asked first.
+    with torch.inference_mode(False):
+        positions = (2 * torch.arange(-_REACH, count + _REACH) + phase) % period
+        positions = torch.minimum(positions, period - positions)
+        return ((positions - phase) // 2).to(device)
 
 
 @lru_cache(maxsize=8)
 def _kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Weights of the inverse of one scale, shape (4 phases, 4 bands, 5, 5)."""
-    # The columns of the inverse of a short line, around its middle, are the filters.
-    length = 32
-    low, high = _split(torch.eye(length, dtype=torch.float64))
-    inverse = torch.linalg.inv(torch.cat([low, high], -1).T)
-    middle = length // 4
-    taps = torch.empty(2, 2, 2 * _REACH + 1, dtype=torch.float64)
-    for phase in range(2):
-        for band in range(2):
-            start = band * (length // 2) + middle - _REACH
-            taps[phase, band] = inverse[2 * middle + phase, start : start + 2 * _REACH + 1]
-    kernel = torch.einsum("pbi,qcj->pqbcij", taps, taps).flatten(0, 1).flatten(1, 2)
-    return kernel.to(device, dtype).contiguous()
+    # What is kept must serve fits too, whoever asked first.
+    with torch.inference_mode(False), torch.no_grad():
+        # The columns of the inverse of a short line, around its middle, are the filters.
+        length = 32
+        low, high = _split(torch.eye(length, dtype=torch.float64))
+        inverse = torch.linalg.inv(torch.cat([low, high], -1).T)
+        middle = length // 4
+        taps = torch.empty(2, 2, 2 * _REACH + 1, dtype=torch.float64)
+        for phase in range(2):
+            for band in range(2):
+                start = band * (length // 2) + middle - _REACH
+                taps[phase, band] = inverse[2 * middle + phase, start : start + 2 * _REACH + 1]
+        kernel = torch.einsum("pbi,qcj->pqbcij", taps, taps).flatten(0, 1).flatten(1, 2)
+        return kernel.to(device, dtype).contiguous()

@@ -18,8 +18,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from nvcodec.codec import EncodeReport, decode, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
+    from nvcodec.course import Progress
     from nvcodec.decoder import Decoder
-    from nvcodec.encoder import Progress
     from nvcodec.errors import (
         BitstreamError,
         ChecksumError,
@@ -66,8 +66,8 @@ __all__ = [
 _HOMES = {
     "nvcodec.codec": ("EncodeReport", "decode", "encode", "encode_ladder"),
     "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
+    "nvcodec.course": ("Progress",),
     "nvcodec.decoder": ("Decoder",),
-    "nvcodec.encoder": ("Progress",),
     "nvcodec.errors": (
         "BitstreamError",
         "ChecksumError",

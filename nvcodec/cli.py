@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import nvcodec
 from nvcodec.errors import NvcodecError
-from nvcodec.models import MODELS
+from nvcodec.models import DEFAULT_MODEL, MODELS
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1 << 10, "mib": 1 << 20}
 _SPANS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -90,17 +90,17 @@ def _parser() -> argparse.ArgumentParser:
 def _add_encode(commands: Any) -> None:
     command = commands.add_parser(
         "encode",
-        help="fit networks to a video and write them to a file",
+        help="fit a model to a video and write it to a file",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("input", metavar="INPUT", help="a video file, or a folder of images")
     command.add_argument("-o", "--output", required=True, metavar="OUT.nvc", help="file to write")
-    network = command.add_argument_group("network and size")
-    network.add_argument("--model", choices=list(MODELS), default="hnerv", help="family")
+    network = command.add_argument_group("model and size")
+    network.add_argument("--model", choices=list(MODELS), default=DEFAULT_MODEL, help="family")
     target = network.add_mutually_exclusive_group()
     target.add_argument("--size", type=_size, help="bytes of the file without audio, e.g. 250kB")
     target.add_argument("--bpp", type=float, help="bits per pixel without audio (default: 0.1)")
-    target.add_argument("--psnr", type=float, help="luma PSNR in dB; takes up to four fits")
+    target.add_argument("--psnr", type=float, help="luma PSNR in dB")
     target.add_argument(
         "--lmbda",
         type=float,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nvcodec.config import EncoderConfig
-from nvcodec.encoder import Encoded, Progress, encode_file, encode_files
+from nvcodec.course import Progress
+from nvcodec.encoder import Encoded, encode_file, encode_files
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.inspection import inspect
 from nvcodec.playback import decode_file

@@ -7,7 +7,7 @@ from typing import Any
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models import family
+from nvcodec.models import DEFAULT_MODEL, family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class EncoderConfig:
         seed: Everything random follows from it.
     """
 
-    model: str = "hnerv"
+    model: str = DEFAULT_MODEL
     preset: str = "medium"
     epochs: int | None = None
     fit: FitConfig | None = None

@@ -1,7 +1,7 @@
 """Reading an `.nvc` file as if it were a sequence of pictures.
 
-Any frame can be asked for in any order. A segment's network is built when one of its frames is
-first needed and kept for the next; nothing but the file is consulted.
+Any frame can be asked for in any order. A segment is opened when one of its frames is first needed
+and kept for the next; nothing but the file is consulted.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from nvcodec.bitstream import Reader
-from nvcodec.device import choose_device, working_type
+from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, UInt8Array
-from nvcodec.models.inference import Synthesis
-from nvcodec.payload import split_payload, unpack_payload
-from nvcodec.samples import picture_planes
+from nvcodec.pictures import SegmentPictures, open_segment
 from nvcodec.video.colour import rgb
 
 if TYPE_CHECKING:
@@ -34,12 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Networks kept ready. One serves playback; random access jumps between a few.
+# Segments kept open. One serves playback; random access jumps between a few.
 _KEPT = 8
-# Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
-_BATCH_SAMPLES = 1 << 20
-# Values of the largest intermediate tensor; more is refused rather than attempted.
-_LARGEST_TENSOR = 1 << 29
 
 
 class Decoder:
@@ -55,7 +48,7 @@ class Decoder:
     Attributes:
         reader: The container: header, tracks, segments, damage.
         info: Size, rates and colour of the pictures.
-        device: Where networks are run.
+        device: Where segments are decoded.
         warnings: Frames that were left out, in plain words.
     """
 
@@ -66,7 +59,7 @@ class Decoder:
         self.reader = Reader(source)
         self.info = self.reader.header.video
         self.warnings: list[str] = []
-        self._networks: OrderedDict[int, Synthesis] = OrderedDict()
+        self._open: OrderedDict[int, SegmentPictures] = OrderedDict()
 
     def __len__(self) -> int:
         """Number of frames the file counts, up to its last readable segment."""
@@ -129,7 +122,7 @@ class Decoder:
         for entry in self.reader.segments:
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = self._batch(entry.index) if first < last else 1
+                batch = self._pictures(entry.index).batch if first < last else 1
                 for begin in range(first, last, batch):
                     yield self.planes(range(begin, min(begin + batch, last)))
             except BitstreamError as error:
@@ -153,9 +146,9 @@ class Decoder:
         if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
             raise IndexError(f"expected frame numbers in -{total}..{total - 1}, got {list(frames)}")
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
-        # Networks first: a file that cannot back its frames is found out before they take memory.
+        # Segments first: a file that cannot back its frames is found out before they take memory.
         for owner in list(dict.fromkeys(owners))[:_KEPT]:
-            self._network(owner)
+            self._pictures(owner)
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
         out = Frames(
@@ -178,16 +171,15 @@ class Decoder:
         out: Frames,
     ) -> None:
         """Decode frames of one segment into their places."""
-        network = self._network(segment)
+        pictures = self._pictures(segment)
         stored = self.reader.segment(segment)
         local = numbers - stored.first_frame
         out.pts[places] = np.array(stored.pts, np.int64)[local]
         out.durations[places] = np.array(stored.durations, np.int64)[local]
-        batch = self._batch(segment)
+        batch = pictures.batch
         for begin in range(0, len(local), batch):
-            chosen = torch.from_numpy(local[begin : begin + batch])
             where = places[begin : begin + batch]
-            planes = picture_planes(network.levels(chosen), network.model.config, self.info.colour)
+            planes = pictures.planes(local[begin : begin + batch].tolist())
             out.y[where], out.u[where], out.v[where] = planes
 
     @property
@@ -200,38 +192,26 @@ class Decoder:
             self.warnings.append(line)
             logger.warning("%s", line)
 
-    def _batch(self, segment: int) -> int:
-        """Frames to decode at a time."""
-        height, width = self._network(segment).model.config.padded
-        return max(1, min(32, _BATCH_SAMPLES // (height * width)))
-
-    def _network(self, segment: int) -> Synthesis:
-        """The network of a segment, built if it is not at hand."""
-        if segment in self._networks:
-            self._networks.move_to_end(segment)
-            return self._networks[segment]
+    def _pictures(self, segment: int) -> SegmentPictures:
+        """The pictures of a segment, opened if it is not."""
+        if segment in self._open:
+            self._open.move_to_end(segment)
+            return self._open[segment]
         stored = self.reader.segment(segment)
         if stored.predicted:
             raise BitstreamError(
                 f"segment {segment} is predicted from the one before it, which this release does "
                 "not support; decode it with a later one"
             )
-        config, _ = split_payload(stored.payload, self.reader.header, stored.frames)
-        if config.largest_tensor > _LARGEST_TENSOR:
-            raise BitstreamError(
-                f"segment {segment}: its network needs a tensor of {config.largest_tensor} values "
-                f"for one frame; at most {_LARGEST_TENSOR} are allowed"
-            )
-        model = unpack_payload(stored.payload, self.reader.header, stored.frames)
-        network = Synthesis(model.to(self.device), working_type(self.device))
-        self._networks[segment] = network
-        if len(self._networks) > _KEPT:
-            self._networks.popitem(last=False)
-        return network
+        pictures = open_segment(stored, self.reader.header, self.device, number=segment)
+        self._open[segment] = pictures
+        if len(self._open) > _KEPT:
+            self._open.popitem(last=False)
+        return pictures
 
     def close(self) -> None:
-        """Release the file and the networks."""
-        self._networks.clear()
+        """Release the file and its segments."""
+        self._open.clear()
         self.reader.close()
 
     def __enter__(self) -> Self:

@@ -11,68 +11,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from nvcodec import __version__
 from nvcodec.bitstream import Header
 from nvcodec.config import EncoderConfig
+from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
-from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitting import Fit, FitProgress, fit, fit_sizes
+from nvcodec.fitter import Coded, Task, fitter_for
 from nvcodec.media import Frames, Packet
-from nvcodec.metrics import psnr
-from nvcodec.models import build, config_class, family
-from nvcodec.models.base import VideoModel
+from nvcodec.models import family
 from nvcodec.models.config import ModelConfig
-from nvcodec.models.inference import Synthesis
 from nvcodec.outfile import OutFile
 from nvcodec.partial import Partial, claim, publish
-from nvcodec.payload import assemble, pack_payload
-from nvcodec.rate import (
-    MOST_FITS,
-    Budget,
-    PsnrSearch,
-    ladder_size,
-    most_bits,
-    parameters_for,
-)
-from nvcodec.samples import model_samples, picture_planes
+from nvcodec.payload import pack_payload
+from nvcodec.rate import Budget
 from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where an encode stands; handed to `on_progress` after every epoch.
-
-    Attributes:
-        segment: Number of the segment being fitted, from 0.
-        segments: How many there will be, as far as is known.
-        fit: Where its fit stands.
-        bpp: Estimated bits per pixel of the segment; None in the float stage.
-        seconds: Since the encode began.
-        remaining: Expected seconds to the end of the encode; None where the length is unknown.
-    """
-
-    segment: int
-    segments: int | None
-    fit: FitProgress
-    bpp: float | None
-    seconds: float
-    remaining: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +138,6 @@ def encode_files(
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """A fitted segment, not yet packed."""
-
-    config: ModelConfig
-    tensors: list[QuantisedTensor]
-
-
 class _Encode:
     """One encode: what all its steps share."""
 
@@ -195,15 +150,10 @@ class _Encode:
     ) -> None:
         self.source_path, self.config = source, config
         self.partials = [Partial(target) for target in targets]
-        self.on_progress = on_progress
         self.device = choose_device(config.device)
-        self.began = time.monotonic()
-        self.done_frames = self.done_segments = 0
-        self.epochs = 0
-        self.total_frames: int | None = None
+        self.course = Course(config.time_limit, on_progress)
+        self.fitter = fitter_for(config, self.device)
         self.length = self.longest = 0
-        self.warnings: list[str] = []
-        self.smallest_used = False
 
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
         """Everything from opening the source to renaming the targets."""
@@ -215,12 +165,12 @@ class _Encode:
         tracks = None
         if config.audio:
             tracks = stack.enter_context(open_tracks(self.source_path, start=start))
-        self.total_frames = source.estimated_frames
+        self.course.total_frames = source.estimated_frames
         size = (source.info.width, source.info.height)
         self.length = config.segment or default_length(*size)
         self.longest = config.segment or longest_still(*size)
         files = [
-            OutFile(partial, Budget(rung, self.total_frames, self.length))
+            OutFile(partial, Budget(rung, source.estimated_frames, self.length))
             for partial, rung in zip(self.partials, config.rungs, strict=True)
         ]
         for file in files:
@@ -243,12 +193,16 @@ class _Encode:
                 model=config.model,
                 parameters=file.parameters,
                 macs_per_pixel=file.macs_per_pixel,
-                epochs=self.epochs,
-                seconds=time.monotonic() - self.began,
+                epochs=self.fitter.epochs,
+                seconds=self.course.seconds,
                 segments=file.segments,
                 frames=file.frames,
                 device=str(self.device),
-                warnings=(*source.warnings, *(tracks.warnings if tracks else ()), *self.warnings),
+                warnings=(
+                    *source.warnings,
+                    *(tracks.warnings if tracks else ()),
+                    *self.fitter.warnings,
+                ),
             )
             for file in files
         ]
@@ -258,7 +212,7 @@ class _Encode:
     ) -> None:
         """A segment of every file: fitted for those that lack it."""
         lacking = [file for file in files if not file.holds_next]
-        networks = self._fitted(frames, source, files, lacking) if lacking else []
+        fitted = self._fitted(frames, source, files, lacking) if lacking else []
         packets: list[list[Packet]] = []
         if lacking and tracks:
             end = int(frames.pts[-1] + frames.durations[-1]) * source.info.time_base
@@ -266,14 +220,11 @@ class _Encode:
         for file in files:
             if file not in lacking:
                 file.count_stored(frames)
-        for file, network in zip(lacking, networks, strict=True):
-            header = file.begin(
-                self._header(network.config, source), tracks.tracks if tracks else ()
-            )
-            payload = pack_payload(network.tensors, network.config, header)
-            file.add(frames, network.config, payload, packets)
-        self.done_segments += 1
-        self.done_frames += len(frames)
+        for file, coded in zip(lacking, fitted, strict=True):
+            header = file.begin(self._header(coded.config, source), tracks.tracks if tracks else ())
+            payload = pack_payload(coded.body, coded.config, header)
+            file.add(frames, coded.config, payload, packets)
+        self.course.advance(len(frames))
 
     def _identity(self) -> str:
         """What must agree for an encode to go on where another stopped."""
@@ -295,12 +246,12 @@ class _Encode:
             sort_keys=True,
         )
 
-    def _header(self, network: ModelConfig, source: Source) -> Header:
+    def _header(self, config: ModelConfig, source: Source) -> Header:
         return Header(
             video=source.info,
             model=family(self.config.model).number,
             colour_mode=self.config.colour,
-            configuration=network.pack(),
+            configuration=config.pack(),
         )
 
     def _fitted(
@@ -309,166 +260,25 @@ class _Encode:
         source: Source,
         files: Sequence[OutFile],
         lacking: Sequence[OutFile],
-    ) -> list[_Network]:
-        """The networks of a segment for the files that lack it, of the wanted size or quality."""
-        bits = [file.budget.bits(len(frames), frames.y.size) for file in files]
-        if self.config.ladder is None:
-            return [self._searched(frames, source, bits[0])]
-        # Also the sizes of files that have the segment decide what the others hold.
-        networks = self._fit_ladder(frames, source, [size for size in bits if size is not None])
-        return [network for network, file in zip(networks, files, strict=True) if file in lacking]
-
-    def _searched(self, frames: Frames, source: Source, bits: float | None) -> _Network:
-        """The network of a segment, of the wanted size or quality."""
-        if self.config.psnr is None or bits is None:
-            return self._fit(frames, source, bits, fits_left=1)
-        search = PsnrSearch(self.config.psnr, bits)
-        tried: list[_Network] = []
-        while True:
-            fits_left = MOST_FITS - len(tried)
-            tried.append(self._fit(frames, source, search.bits, fits_left=fits_left))
-            size = 8 * len(encode_tensors(tried[-1].tensors, tried[-1].config.tensors()))
-            if search.tell(size, self._luma_psnr(tried[-1], frames, source)):
-                break
-        if not search.reached:
-            self._warn(
-                f"segment {self.done_segments}: {self.config.psnr:g} dB was not reached in "
-                f"{len(tried)} fits; the nearest, {search.nearest:.2f} dB, is kept"
-            )
-        return tried[search.best]
-
-    def _fit(
-        self, frames: Frames, source: Source, bits: float | None, *, fits_left: int
-    ) -> _Network:
-        """Fit a segment once."""
-        network = self._network_config(frames, source, bits)
-        seconds = self._seconds(frames)
-        outcome = fit(
-            self._fresh_model(network),
-            model_samples(frames, network, source.info.colour),
-            self.config.fitting,
+    ) -> list[Coded]:
+        """A segment for the files that lack it, of the wanted size or quality."""
+        task = Task(
+            frames=frames,
+            colour=source.info.colour,
+            number=self.course.segments,
+            # Also the sizes of files that have the segment decide what the others hold.
+            bits=tuple(file.budget.bits(len(frames), frames.y.size) for file in files),
+            seconds=self.course.share(len(frames)),
             seed=self._seed(),
-            target_bits=bits,
-            lmbda=self.config.lmbda,
-            seconds=None if seconds is None else seconds / fits_left,
-            on_progress=self._reporter(frames),
+            on_progress=self.course.reporter(len(frames), frames.y.size),
         )
-        return self._taken(network, outcome)
-
-    def _fit_ladder(self, frames: Frames, source: Source, sizes: Sequence[float]) -> list[_Network]:
-        """Fit a segment once, and quantise it for each size of a ladder."""
-        network = self._network_config(frames, source, ladder_size(sizes))
-        most = most_bits(network.parameters)
-        if max(sizes) > most:
-            self._warn(
-                f"segment {self.done_segments}: the network that suits the ladder "
-                f"cannot use {max(sizes) / 8:.0f} bytes, only {most / 8:.0f}"
-            )
-        outcomes = fit_sizes(
-            self._fresh_model(network),
-            model_samples(frames, network, source.info.colour),
-            self.config.fitting,
-            seed=self._seed(),
-            sizes=[min(size, most) for size in sizes],
-            seconds=self._seconds(frames),
-            on_progress=self._reporter(frames),
-        )
-        return [self._taken(network, outcome) for outcome in outcomes]
-
-    def _fresh_model(self, network: ModelConfig) -> VideoModel:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed())
-            return build(self.config.model, network).to(self.device)
-
-    def _taken(self, network: ModelConfig, outcome: Fit) -> _Network:
-        """Note what a fit took, and what went wrong."""
-        self.epochs = max(self.epochs, outcome.epochs)
-        if outcome.recoveries:
-            self._warn(
-                f"segment {self.done_segments}: the fit collapsed {outcome.recoveries} times and "
-                "went on from its best state; another --seed may do better"
-            )
-        return _Network(network, outcome.tensors)
-
-    def _network_config(self, frames: Frames, source: Source, bits: float | None) -> ModelConfig:
-        """The largest network a size has room for."""
-        size = (source.info.height, source.info.width)
-        colour = self.config.colour
-        kind = config_class(self.config.model)
-        smallest = kind.smallest(size=size, frames=len(frames), colour=colour)
-        budget = parameters_for(self.config, bits, frames.y.size, smallest.parameters)
-        try:
-            return kind.from_budget(budget, size=size, frames=len(frames), colour=colour)
-        except ConfigError as error:
-            if self.config.parameters is not None:
-                raise
-            if not self.smallest_used:
-                self._warn(f"{error}; the smallest network is used, here and where else needed")
-            self.smallest_used = True
-            return smallest
-
-    def _luma_psnr(self, network: _Network, frames: Frames, source: Source) -> float:
-        """What a decoder will get of a fitted segment, dB."""
-        model = assemble(self.config.model, network.config, network.tensors)
-        synthesis = Synthesis(model.to(self.device), working_type(self.device))
-        values = []
-        for t in range(len(frames)):
-            levels = synthesis.levels(torch.tensor([t]))
-            luma, _, _ = picture_planes(levels, network.config, source.info.colour)
-            values.append(psnr(frames.y[t : t + 1], luma)[0])
-        return float(np.mean(values))
+        coded = zip(self.fitter.fit(task), files, strict=True)
+        return [one for one, file in coded if file in lacking]
 
     def _seed(self) -> int:
         """Every segment has a seed of its own, so that it does not depend on those before it."""
-        digest = hashlib.sha256(f"{self.config.seed} {self.done_segments}".encode()).digest()
+        digest = hashlib.sha256(f"{self.config.seed} {self.course.segments}".encode()).digest()
         return int.from_bytes(digest[:7], "little")
-
-    def _seconds(self, frames: Frames) -> float | None:
-        """The segment's share of the time that is left."""
-        if self.config.time_limit is None:
-            return None
-        left = max(self.config.time_limit - (time.monotonic() - self.began), 0.0)
-        if self.total_frames is None:
-            # However long it is: half of what is left for each segment keeps something for all.
-            return left / 2
-        return left * len(frames) / max(self.total_frames - self.done_frames, len(frames))
-
-    def _warn(self, line: str) -> None:
-        if line not in self.warnings:
-            self.warnings.append(line)
-            logger.warning("%s", line)
-
-    def _reporter(self, frames: Frames) -> Callable[[FitProgress], None] | None:
-        if self.on_progress is None:
-            return None
-        on_progress = self.on_progress
-        pixels = frames.y.size
-        begun = time.monotonic()
-
-        def report(progress: FitProgress) -> None:
-            remaining = None
-            if self.total_frames is not None:
-                after = max(self.total_frames - self.done_frames - len(frames), 0)
-                whole = time.monotonic() - begun + progress.remaining
-                remaining = progress.remaining + whole * after / len(frames)
-            count = None
-            if self.total_frames is not None:
-                # As many as there would be if all were as long as those so far.
-                known = self.done_segments + 1
-                seen = self.done_frames + len(frames)
-                count = max(round(self.total_frames * known / seen), known)
-            on_progress(
-                Progress(
-                    segment=self.done_segments,
-                    segments=count,
-                    fit=progress,
-                    bpp=None if progress.bits is None else progress.bits / pixels,
-                    seconds=time.monotonic() - self.began,
-                    remaining=remaining,
-                )
-            )
-
-        return report
 
 
 def _fingerprint(path: Path) -> dict[str, object]:

@@ -24,6 +24,7 @@ from nvcodec.control import SizeControl
 from nvcodec.device import working_type
 from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.errors import ConfigError
+from nvcodec.fitter import FitProgress
 from nvcodec.guard import Guard
 from nvcodec.models.base import VideoModel
 from nvcodec.models.windows import Window
@@ -38,30 +39,6 @@ _QUANTISED_RATE = 0.5
 _QUANTISED_WARMUP = 0.05
 # Nepers of the loss for being once the wanted size too large, when states are compared.
 _EXCESS_PENALTY = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitProgress:
-    """Where a fit stands, after an epoch.
-
-    Attributes:
-        stage: `"float"` or `"quantised"`.
-        epoch: Epochs done, over both stages.
-        epochs: Epochs planned, over both stages.
-        psnr: Of the epoch's outputs in the model's colour, dB, before rounding to 8 bits; not a
-            number if the epoch diverged.
-        bits: Estimated size of the segment; None in the float stage.
-        seconds: Since the fit began.
-        remaining: Expected seconds to its end.
-    """
-
-    stage: str
-    epoch: int
-    epochs: int
-    psnr: float
-    bits: float | None
-    seconds: float
-    remaining: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

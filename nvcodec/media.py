@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
+# Pictures in 8-bit 4:2:0: y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)).
+Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
 
 
 class ColourMode(IntEnum):

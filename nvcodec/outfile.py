@@ -83,8 +83,8 @@ class OutFile:
 
         Args:
             frames: Its frames.
-            config: Its network's.
-            payload: Its network.
+            config: Its model's.
+            payload: What it is coded as.
             packets: What plays meanwhile, per track.
         """
         if self._writer is None:

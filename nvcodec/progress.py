@@ -10,7 +10,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from nvcodec.encoder import Progress
+    from nvcodec.course import Progress
 
 
 class _Bar:

@@ -11,15 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvcodec.media import Colour, ColourMode, Frames, UInt8Array
+from nvcodec.media import Colour, ColourMode, Frames, Planes
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.layers import depth_to_space
+from nvcodec.models.stack_config import StackConfig
 from nvcodec.video import colour as conversion
 
-Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
 
-
-def model_samples(frames: Frames, config: ModelConfig, colour: Colour) -> Tensor:
+def model_samples(frames: Frames, config: StackConfig, colour: Colour) -> Tensor:
     """What a model is fitted to.
 
     Args:

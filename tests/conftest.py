@@ -13,6 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from nvcodec.entropy.contexts import WEIGHT_LIMIT, network_of, numbers_of
+from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.grids import CodedGrids, StepIndices
+from nvcodec.entropy.walk import Grids, Stop
+from nvcodec.models.latentgrid_config import LatentGridConfig
+
 CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "clips"
 
 
@@ -132,3 +138,48 @@ def _encode_sound(container: Any, stream: Any, layout: str, seconds: float) -> N
         frame.time_base = Fraction(1, 48000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="session")
+def make_grids() -> Callable[..., CodedGrids]:
+    """Makes what the payload of a segment of `latentgrid` says: see `random_grids`."""
+    return random_grids
+
+
+def random_grids(
+    config: LatentGridConfig, seed: int = 0, *, busy: float = 0.3, largest: int = 6
+) -> CodedGrids:
+    """Grids as a fit could make them, of random symbols, networks and steps.
+
+    Args:
+        config: Sizes and order.
+        seed: Of everything.
+        busy: Share of the coded symbols that are not zero.
+        largest: No magnitude is above.
+    """
+    chance = np.random.default_rng(seed)
+    networks = {}
+    for kind, layout in config.layouts.items():
+        numbers = numbers_of(default_network(kind, layout))
+        changed = numbers + chance.integers(-3, 4, len(numbers)) * (
+            chance.random(len(numbers)) < 0.2
+        )
+        changed = changed.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int32)
+        networks[kind] = network_of(changed, len(layout.bands), layout.channels)
+    grids = Grids(config.layouts, config.frames, networks)
+
+    def visit(stop: Stop) -> np.ndarray:
+        count = len(stop.scales)
+        drawn = chance.integers(-largest, largest + 1, count) * (chance.random(count) < busy)
+        return drawn.astype(np.int16)
+
+    for level in config.levels:
+        for kind, layout in config.layouts.items():
+            missing = chance.integers(0, layout.scales + 2, len(level.frames))
+            missing *= chance.random(len(level.frames)) < 0.4
+            extents = layout.scales + 1 - missing
+            grids.walk(level, kind, extents.tolist(), visit)
+    steps = StepIndices(
+        base=1900, chroma=-5, motion=64, mix=90, offsets=(-5, -3, 0, 3, 5, 8, 11, 11)
+    )
+    return CodedGrids(steps, grids)

@@ -45,7 +45,14 @@ def silent(shelf: Path, make_clip: Callable[..., Path]) -> Path:
 
 def quick(**options) -> nvcodec.EncoderConfig:
     return nvcodec.EncoderConfig(
-        **{"epochs": 1, "parameters": 2500, "segment": 4, "device": "cpu", **options}
+        **{
+            "model": "hnerv",
+            "epochs": 1,
+            "parameters": 2500,
+            "segment": 4,
+            "device": "cpu",
+            **options,
+        }
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import nvcodec
 from nvcodec import decoder as decoding
+from nvcodec import network_pictures
 from nvcodec.errors import BitstreamError, NvcodecError
 
 
@@ -96,7 +97,7 @@ def test_frames_in_batches(video):
 
 
 def test_batches_do_not_change_frames(stream, monkeypatch, pictures):
-    monkeypatch.setattr(decoding, "_BATCH_SAMPLES", 1)
+    monkeypatch.setattr(network_pictures, "_BATCH_SAMPLES", 1)
     with nvcodec.open(stream, device="cpu") as video:
         one_by_one = np.stack(list(video))
     difference = np.abs(one_by_one.astype(int) - pictures)
@@ -126,13 +127,13 @@ def test_bytes_files_and_pipes(stream, pictures):
 
 def test_weights_are_loaded_once_per_segment(stream, monkeypatch):
     loaded = []
-    real = decoding.unpack_payload
+    real = decoding.open_segment
 
-    def unpack(payload, *rest):
-        loaded.append(payload)
-        return real(payload, *rest)
+    def opened(stored, *rest, **options):
+        loaded.append(stored.payload)
+        return real(stored, *rest, **options)
 
-    monkeypatch.setattr(decoding, "unpack_payload", unpack)
+    monkeypatch.setattr(decoding, "open_segment", opened)
     with nvcodec.open(stream, device="cpu") as video:
         for number in (0, 11, 1, 10, 5, 2, 9, 6):
             video[number]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy import rans
-from nvcodec.entropy.rans import TableSet
+from nvcodec.entropy.rans import Stream, Table, TableSet
 from nvcodec.entropy.tables import TOTAL, Family, cumulative, histogram
+from nvcodec.errors import BitstreamError
 
 
 def _tables() -> TableSet:
@@ -116,6 +117,54 @@ def test_garbage_decodes_to_symbols_of_the_tables():
             assert symbols.shape == (400,)
             assert (symbols >= np.array(tables.offsets)[numbers]).all()
             assert (symbols <= highest[numbers]).all()
+
+
+@pytest.mark.parametrize("data", [b"", bytes(8), bytes(999)])
+def test_nothing_behind_the_data_is_read(data):
+    # Each symbol reads a word: more than 16 bits, as the state is none that an encoder makes.
+    numbers = np.zeros(400_000, np.int32)
+    tables = TableSet()
+    tables.number(0, (0, 60000, TOTAL))
+    assert not rans.decode(data, numbers, tables).any()
+
+
+@pytest.mark.parametrize("part", [1, 7, 300, 1000])
+def test_a_stream_is_decoded_in_parts(part):
+    symbols, numbers = _symbols(1000)
+    stream = Stream(rans.encode(symbols, numbers, _tables()), part)
+    parts = [numbers[start : start + part] for start in range(0, 1000, part)]
+    found = [stream.decode(one, _tables()) for one in parts]
+    assert (np.concatenate(found) == symbols).all()
+    assert stream.decode(numbers[:0], _tables()).size == 0
+
+
+def test_a_stream_knows_its_end():
+    symbols, numbers = _symbols(1000)
+    data = rans.encode(symbols, numbers, _tables())
+    for length in range(8, len(data), 40):
+        stream = Stream(data[:length], 100)
+        # A few symbols may come out of the last words before it is noticed.
+        with pytest.raises(BitstreamError, match=f"{length} bytes ends before its symbols"):
+            for _ in range(20):
+                stream.decode(numbers[:100], _tables())
+
+
+@pytest.mark.parametrize("data", [b"", bytes(100), b"\0\0\0\x7f", b"\xff\xff\xff\x7f\0\0\0\0"])
+def test_a_stream_refuses_a_state_that_no_encoder_leaves(data):
+    stream = Stream(data, 5)
+    with pytest.raises(BitstreamError, match="invalid state"):
+        stream.decode(np.zeros(5, np.int32), _tables())
+
+
+def test_information():
+    tables = TableSet()
+    first = Table(-1, (0, 16384, 49152, TOTAL))
+    assert [tables.add(first), tables.number(5, (0, 64, TOTAL)), tables.add(first)] == [0, 1, 0]
+    symbols, numbers = np.array([-1, 0, 1, 5], np.int32), np.array([0, 0, 0, 1], np.int32)
+    assert tables.information(symbols, numbers) == pytest.approx(2 + 1 + 2 + 10)
+    # A table that comes later counts too.
+    assert tables.number(0, (0, 1, TOTAL)) == 2
+    assert tables.information(np.array([0, 5], np.int32), np.array([2, 1], np.int32)) == 26
 
 
 def test_tables_are_checked_and_shared():

@@ -13,7 +13,8 @@ from nvcodec.config import PRESETS, FitConfig
 from nvcodec.entropy.quantisation import dequantise
 from nvcodec.entropy.tensors import encode_tensors
 from nvcodec.errors import ConfigError
-from nvcodec.fitting import Fit, FitProgress, fit, fit_sizes
+from nvcodec.fitter import FitProgress
+from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.media import ColourMode
 from nvcodec.models import build, config_class
 from nvcodec.models.hnerv_config import HNeRVConfig

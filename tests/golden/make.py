@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,10 +20,18 @@ import torch
 
 import nvcodec
 from nvcodec.encoder import encode_file
+from nvcodec.entropy.grids import decode_grids
 from nvcodec.entropy.tensors import decode_tensors
+from nvcodec.grid_pictures import GridPictures
+from nvcodec.media import Planes
+from nvcodec.models import name_of
+from nvcodec.models.config import ModelConfig
 from nvcodec.models.inference import Synthesis
-from nvcodec.payload import split_payload, unpack_payload
-from nvcodec.samples import Planes, picture_planes
+from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.stack_config import StackConfig
+from nvcodec.network_payload import decode_network
+from nvcodec.payload import split_payload
+from nvcodec.samples import picture_planes
 
 FOLDER = Path(__file__).parent / "v1"
 SIZE = (35, 17)
@@ -59,13 +68,27 @@ def digest(stream: bytes) -> list[str]:
     with nvcodec.open(stream, device="cpu") as video:
         for entry in video.reader.segments:
             stored = video.reader.segment(entry.index)
-            config, rest = split_payload(stored.payload, video.reader.header, stored.frames)
+            config, body = split_payload(stored.payload, video.reader.header, stored.frames)
             digest = hashlib.sha256()
-            for tensor in decode_tensors(rest, config.tensors()):
-                digest.update(tensor.symbols.astype("<i4").tobytes())
-                digest.update(tensor.steps.astype("<i4").tobytes())
+            for array in integers(config, body):
+                digest.update(array.astype("<i4").tobytes())
             found.append(digest.hexdigest())
     return found
+
+
+def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
+    """All integers that a segment's pictures follow from."""
+    if isinstance(config, LatentGridConfig):
+        coded = decode_grids(body, config.layouts, config.frames, config.levels)
+        for kind, layout in config.layouts.items():
+            for band, symbols in zip(layout.bands, coded.grids.symbols[kind], strict=True):
+                yield symbols[..., : band.size[0], : band.size[1]]
+        steps = coded.steps
+        yield np.array([steps.base, steps.chroma, steps.motion, steps.mix, *steps.offsets])
+    elif isinstance(config, StackConfig):
+        for tensor in decode_tensors(body, config.tensors()):
+            yield tensor.symbols
+            yield tensor.steps
 
 
 def reference(video: nvcodec.Decoder) -> list[Planes]:
@@ -73,7 +96,13 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
     found = []
     for entry in video.reader.segments:
         stored = video.reader.segment(entry.index)
-        model = unpack_payload(stored.payload, video.reader.header, stored.frames)
+        header = video.reader.header
+        config, body = split_payload(stored.payload, header, stored.frames)
+        if isinstance(config, LatentGridConfig):
+            pictures = GridPictures(config, body, video.info.colour, torch.device("cpu"))
+            found.append(pictures.planes(range(stored.frames)))
+            continue
+        model = decode_network(body, config, name_of(header.model))
         levels = Synthesis(model, torch.float32).levels(torch.arange(stored.frames))
         found.append(picture_planes(levels, model.config, video.info.colour))
     return found

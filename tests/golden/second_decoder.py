@@ -5,10 +5,13 @@ Section numbers in the comments are those of the document. Pictures must be smal
 """
 
 import bisect
+import importlib.util
 import itertools
 import math
 import struct
+import types
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -94,7 +97,7 @@ def read_head(payload):
     head["aspect"] = b.ratio()
     for name in ("primaries", "transfer", "matrix", "full_range", "model", "yuv"):
         head[name] = b.fixed("B")
-    check(head["model"] in (1, 2), f"unknown model {head['model']}")
+    check(head["model"] in (1, 2, 3), f"unknown model {head['model']}")
     check(head["yuv"] in (0, 1), f"unknown colour mode {head['yuv']}")
     head["config"] = b.bytes()
     return head
@@ -136,7 +139,7 @@ def read_segm(payload):
     return first, pts, durations, b.rest()
 
 
-# Part 2: the state of a network.
+# Part 2: the payload of a segment.
 
 
 class Rans:
@@ -217,10 +220,9 @@ def finish_array(array, side):
     return np.cumsum([array["first"], *differences]).tolist()
 
 
-def read_tensors(head, frames, state):
+def read_tensors(head, config, frames, body):
     """The network, its tensors as float32, and their symbols and step indices."""
-    b = Bytes(state)
-    config = b.bytes() or head["config"]
+    b = Bytes(body)
     headers_length, side_length = b.uvar(), b.uvar()
     headers, side, symbols = Bytes(b.raw(headers_length)), Rans(b.raw(side_length)), Rans(b.rest())
     net, layers = layers_and_latent(head, config, frames)
@@ -274,7 +276,7 @@ def read_tensors(head, frames, state):
         step = np.array([math.ldexp(STEPS[j % 8], j // 8 - 43) for j in index], np.float32)
         step = step.reshape([-1 if i == axis else 1 for i in range(q.ndim)])
         values.append(q.astype(np.float32) * step)
-        coded.append((q.astype("<i4"), np.array(steps, "<i4")))
+        coded += [q.astype("<i4"), np.array(steps, "<i4")]
     return net, values, coded
 
 
@@ -324,11 +326,15 @@ def run_network(head, net, values, t, frames):
 
 
 def to_planes(head, x):
-    width, height = head["width"], head["height"]
     x = np.clip(np.rint(255 * x), 0, 255)
     if head["yuv"]:
-        luma = shuffle(x[:4], 2)[0, :height, :width]
+        luma = shuffle(x[:4], 2)[0, : head["height"], : head["width"]]
         return [plane.astype(np.uint8) for plane in (luma, x[4], x[5])]
+    return from_rgb(head, x)
+
+
+def from_rgb(head, x):
+    width, height = head["width"], head["height"]
     large = width >= 1280 or height > 576
     matrix = (1 if large else 5) if head["matrix"] == 2 else head["matrix"]
     check(matrix in (1, 5, 6, 9), f"matrix {matrix}")
@@ -341,6 +347,26 @@ def to_planes(head, x):
         d = ((d[:, :-2] + 2 * d[:, 1:-1] + d[:, 2:]) / 4)[:, ::2]
         planes.append(128 + chroma * (d[::2] + d[1::2]) / 2)
     return [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes]
+
+
+def decode_networks(head, config, frames, body):
+    """Models 1 and 2: symbols and steps of the tensors, and the planes of each frame."""
+    net, values, coded = read_tensors(head, config, frames, body)
+    pictures = [run_network(head, net, values, t, frames) for t in range(frames)]
+    return coded, [to_planes(head, x) for x in pictures]
+
+
+def decode_grids(head, config, frames, body):
+    """Model 3: symbols of each kind and band, steps, and the planes of each frame."""
+    place = Path(__file__).with_name("second_grids.py")
+    spec = importlib.util.spec_from_file_location("second_grids", place)
+    grids = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(grids)
+    tools = types.SimpleNamespace(**globals())
+    coded, pictures = grids.decode(tools, head, config, frames, body)
+    if not head["yuv"]:
+        pictures = [from_rgb(head, np.array(picture, np.float64)) for picture in pictures]
+    return coded, pictures
 
 
 def decode(data):
@@ -356,12 +382,14 @@ def decode(data):
         elif kind == b"SEGM":
             first, pts, durations, state = read_segm(payload)
             check(first == len(out["pts"]), "frames are missing")
-            net, values, coded = read_tensors(head, len(pts), state)
+            payload = Bytes(state)
+            config = payload.bytes() or head["config"]
+            read = decode_grids if head["model"] == 3 else decode_networks
+            coded, frames = read(head, config, len(pts), payload.rest())
             out["pts"] += pts
             out["durations"] += durations
             out["symbols"].append(coded)
-            frames = [run_network(head, net, values, t, len(pts)) for t in range(len(pts))]
-            pictures += [to_planes(head, x) for x in frames]
+            pictures += frames
         else:
             check(kind in (b"indx", b"DONE") or kind[0] & 32, f"unknown section {kind}")
     out["planes"] = {name: np.stack([p[i] for p in pictures]) for i, name in enumerate("yuv")}

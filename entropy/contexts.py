@@ -1,0 +1,112 @@
+"""A small integer network that tells, from what is decoded already, how large a symbol may be.
+
+Its inputs are logarithms of magnitudes around a position: at the coarser scale, in the bands of the
+same scale, in the frames it is predicted from. Its output is the scale index of a Laplace table.
+All numbers are integers below 2**24, which float32 holds exactly and adds up exactly in any order:
+the same tables come out on every machine, at the speed of a matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nvcodec.entropy.tables import SCALES
+
+FloatArray = npt.NDArray[np.float32]
+Int8Array = npt.NDArray[np.int8]
+
+# All of this is part of the bitstream.
+INPUTS = 20
+HIDDEN = 16
+ONE = 64  # a constant input
+WEIGHT_LIMIT = 127
+_HIDDEN_DIVISOR = 32
+_HIDDEN_LIMIT = 255
+_OUTPUT_DIVISOR = 128
+_BIAS_UNIT = 16
+_LARGEST = 511
+
+
+def _logarithm(value: int) -> int:
+    """16 times the base-2 logarithm of 1 + value, linear between powers of two."""
+    value += 1
+    octave = value.bit_length() - 1
+    return 16 * octave + ((value << 4) >> octave) - 16
+
+
+LOGARITHMS: FloatArray = np.array([_logarithm(value) for value in range(_LARGEST + 1)], np.float32)
+
+
+@dataclass(frozen=True)
+class ContextNetwork:
+    """One hidden layer, and a linear way around it.
+
+    Attributes:
+        hidden: int8, shape (20 inputs, 16).
+        linear: int8, shape (20,).
+        output: int8, shape (16,).
+        biases: int8, shape (bands, channels).
+    """
+
+    hidden: Int8Array
+    linear: Int8Array
+    output: Int8Array
+    biases: Int8Array
+
+    def __post_init__(self) -> None:
+        first = np.concatenate([self.hidden.T, self.linear[None]])
+        object.__setattr__(self, "_first", first.astype(np.float32))
+        object.__setattr__(self, "_second", self.output.astype(np.float32))
+
+    def scales(self, inputs: FloatArray, biases: Int8Array) -> npt.NDArray[np.int64]:
+        """Scale indices of some symbols.
+
+        Args:
+            inputs: Shape (N, 20): entries of `LOGARITHMS` and constants, at most 160.
+            biases: That of each symbol, shape (N,).
+
+        Returns:
+            Shape (N,), 0 to 63.
+        """
+        # |inputs| <= 160 and |weights| <= 127: sums stay below 20 * 160 * 127 + 16 * 255 * 127
+        # + 16 * 127 < 2**20.
+        # Transposed, so that what belongs to one unit is contiguous.
+        first = self._first @ inputs.T  # type: ignore[attr-defined]
+        hidden, total = first[:HIDDEN], first[HIDDEN]
+        hidden *= 1 / _HIDDEN_DIVISOR
+        np.floor(hidden, out=hidden)
+        np.clip(hidden, 0, _HIDDEN_LIMIT, out=hidden)
+        total += self._second @ hidden  # type: ignore[attr-defined]
+        total += biases.astype(np.float32) * _BIAS_UNIT
+        total *= 1 / _OUTPUT_DIVISOR
+        np.floor(total, out=total)
+        scales: npt.NDArray[np.int64] = total.clip(0, SCALES - 1).astype(np.int64)
+        return scales
+
+
+def numbers_of(network: ContextNetwork) -> npt.NDArray[np.int32]:
+    """All weights in the order of the bitstream, shape (N,)."""
+    parts = (network.hidden, network.linear, network.output, network.biases)
+    numbers: npt.NDArray[np.int32] = np.concatenate(
+        [part.ravel() for part in parts], dtype=np.int32
+    )
+    return numbers
+
+
+def network_of(numbers: npt.NDArray[np.int32], bands: int, channels: int) -> ContextNetwork:
+    """Inverse of `numbers_of`; numbers beyond +-127 are cut to that.
+
+    Args:
+        numbers: Shape (N,).
+        bands: Bands of the grid.
+        channels: Channels of the grid.
+    """
+    limited = numbers.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
+    ends = np.cumsum([INPUTS * HIDDEN, INPUTS, HIDDEN])
+    hidden, linear, output, biases = np.split(limited, ends)
+    return ContextNetwork(
+        hidden.reshape(INPUTS, HIDDEN), linear, output, biases.reshape(bands, channels)
+    )

@@ -1,0 +1,47 @@
+"""Weights of the default context networks, as made by `benchmarks/contexts.py`.
+
+Of every kind of grid int8 in hexadecimal: hidden, linear and output weights, then biases by band
+and channel for a grid of `SCALES` scales. Part of the bitstream.
+"""
+
+SCALES = {"MOTION": 3, "LUMA": 5, "CHROMA": 4}
+
+WEIGHTS = {
+    "MOTION": (
+        "09fa01051906010b050403e1d70904de17f3e614070f11100709fd0392e41206f70621ddeb8181c8"
+        "810a8100038c8702f3821d03f7e009040c16e5f5aef8fb0802020ad110a822bb00eeee4aeee8decf"
+        "0df7040f192efe1c00b7ebef11db0d2b06fe04e805fefde8ff050bfd14eb0cfd02fc02ebfa0404df"
+        "0006fcfa0dec0c0d05fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
+        "03f310f81a8181eb813184010b120e2301cc0e01f02611fcecee1afeed02f8f4da11f013fd0dd3fd"
+        "d9e615fae8ead70d0117ecd8e6c7e6d937f1ed00bb04d1e5f70afe8a05fcfe04fcf40402eb14e8dc"
+        "02fefcff0506fb0103fdfdfdfc05fcfc000201c5fe0d0ed2030207f7052701f42df7a6f5bddb12f9"
+        "f5e811f8e706caf00cefee1f18f1f90c061d04f4311324dbea0c2807ffbef30ffa1802fbdef6130e"
+        "04030a0605080401030406fe11fdfd0503000a03faf9fb1307f3e7f6eb07f70617f30a071b0e2020"
+        "1afdfbf9f309f8f6f0ebf9fefc00fdff0d080b081c0404ff0205fffc02fe0311110e0f200c0f070a"
+        "10fbfdfd000a"
+    ),
+    "LUMA": (
+        "06e607bffff9ecf5f0f3f4fe00faff040beafc1822d7f8f3eb17031bf9f824be19150e06fd01fe01"
+        "f6fdf5f0f1f7f4f7b91d030005f2fcfaf9f0efeb14f008efcfec2a11dadadd81f346e0f9a12dfa01"
+        "32d920160ee4dc9cdeb8010d4013edf305fd0afeeb0ef9fef7fedd00f1f7fbfcfb0607fed89eeae8"
+        "2101f30015ef0d2305fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
+        "0403ff00ff00fc04fbfffd0303030606fcfbfb030606020605fafb05fb060406e7e5dd03f71e251c"
+        "d9f9f9e0f616e5baf0f9fbfaccecdd0f00ef03f9fc08c9db070401fc08f5030109fc03fe0204fffa"
+        "060506faf109dafdf5fde40503e7034f080402fbf6faf8f816000703fdf80507e716f9fefb1f06ff"
+        "fee6f81cfe07efcb1917fcf802e502f11d101f1ad8bdf90c09f8000301040700fcf3f8dc01ef03ca"
+        "0cfe0602131105020304fafe0bfb0004020004010508fa0508f6f7f7f705f5f904060a4b350605fb"
+        "0a09fd090bff0e0e030d05fb"
+    ),
+    "CHROMA": (
+        "f6fa35060af7f103fc0c00030109fc030ff1e40805ef16e0f114fcf0dbfa1dbc040e04f804faf807"
+        "fef40100f4f9f1fb0b1cf9f903f006f5ddfbfdf3fb00f5fcbcfaf51214d8f2e1bbff1315f4f026fc"
+        "22e6060215e2eddfb5f4000af0f80800ff05fa0107effef3fa0405fdf601e90108f408ed08e5fecf"
+        "f4fdffff1bffe6011003fffb08f7f6f8ff002de6f30c06f709ff0001030bdef8070ddd11e9f6fa11"
+        "eb07f70f2aeac30bedfed5e8e82e1505f4fafbf803030317eefafe03f6f5e9faeaec0308e415141a"
+        "15ec16f8f0fc08e1ebfefe0ef1fe02ef07d902f8ff04fcd203070000040b0bffff03fcedfc1709fc"
+        "0ffa03c9ff07090df3fa050dfcf6f614020006fb030401fffafefe040efff9fff50f05effc0afc11"
+        "edd900e201fefce1fc0dfa02effa00edfa0c01ff1cf5e21602f500f9fff4010b03fefef903fcfbd9"
+        "020205040c0d0307030020fe03fdff0502feff02070a0906f8f9f6f7f7090b0aed070725100a0402"
+        "fefafffd0a08050204020a08070508070102fefdf2ef"
+    ),
+}

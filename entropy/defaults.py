@@ -1,0 +1,35 @@
+"""The context networks that a stream's own are differences to. Part of the bitstream."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from nvcodec.entropy.contexts import HIDDEN, INPUTS, ContextNetwork, network_of
+from nvcodec.entropy.default_weights import SCALES, WEIGHTS
+from nvcodec.models.bands import GridLayout, Kind
+
+
+@lru_cache(maxsize=64)
+def default_network(kind: Kind, layout: GridLayout) -> ContextNetwork:
+    """The default context network of a kind of grid.
+
+    Biases belong to bands. Scales are matched from the finest on; a grid with more of them repeats
+    those of the coarsest details.
+
+    Args:
+        kind: Kind of grid.
+        layout: Its bands.
+    """
+    numbers = np.frombuffer(bytes.fromhex(WEIGHTS[kind.name]), np.int8).astype(np.int32)
+    shared = INPUTS * HIDDEN + INPUTS + HIDDEN
+    biases = numbers[shared:].reshape(-1, layout.channels)
+    rows = [
+        0
+        if band.rank == 0
+        else 3 * max(band.rank - layout.scales + SCALES[kind.name], 1) + band.orientation - 3
+        for band in layout.bands
+    ]
+    chosen = np.concatenate([numbers[:shared], biases[rows].ravel()])
+    return network_of(chosen, len(layout.bands), layout.channels)

@@ -1,0 +1,143 @@
+"""What the encoder asks of a family: to make the payload of a segment.
+
+A family is fitted by the part of the tool that knows it, which is imported then. How it goes about
+it, and how it meets a size or a quality, is its own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from nvcodec.config import EncoderConfig
+from nvcodec.errors import ConfigError
+from nvcodec.media import Colour, Frames
+from nvcodec.models import config_class
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.stack_config import StackConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitProgress:
+    """Where a fit stands, after an epoch.
+
+    Attributes:
+        stage: Its name, for people; of networks `"float"` or `"quantised"`.
+        epoch: Epochs done, over all stages.
+        epochs: Epochs planned, over all stages.
+        psnr: Of the epoch's outputs in the model's colour, dB, before rounding to 8 bits; not a
+            number if the epoch diverged.
+        bits: Estimated size of the segment; None where there is none yet, as in the float stage.
+        seconds: Since the fit began.
+        remaining: Expected seconds to its end.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    psnr: float
+    bits: float | None
+    seconds: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A segment to be fitted.
+
+    Attributes:
+        frames: Its pictures.
+        colour: How their samples map to light.
+        number: Of the segment in the video, from 0; for messages.
+        bits: Wanted size of the payload of each file, one without a ladder: None where `lmbda` or
+            the number of parameters is given instead, a first guess where a PSNR is.
+        seconds: Time allowed for all of it, None for no limit.
+        seed: Of everything random; not that of any other segment.
+        on_progress: To be called after every epoch. An exception it raises ends the fit.
+    """
+
+    frames: Frames
+    colour: Colour
+    number: int
+    bits: tuple[float | None, ...]
+    seconds: float | None
+    seed: int
+    on_progress: Callable[[FitProgress], None] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pictures."""
+        _, height, width = self.frames.y.shape
+        return height, width
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the segment, over all frames."""
+        return self.frames.y.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coded:
+    """A fitted segment as one file will hold it.
+
+    Attributes:
+        config: The model's configuration.
+        body: The payload without it; see `nvcodec.payload`.
+    """
+
+    config: ModelConfig
+    body: bytes
+
+
+class Fitter(Protocol):
+    """Fits the segments of an encode, one after the other."""
+
+    @property
+    def epochs(self) -> int:
+        """Largest number of passes over the frames that any fit took so far."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What went wrong so far, in plain words, nothing twice; logged when it was noticed."""
+        ...
+
+    def fit(self, task: Task) -> list[Coded]:
+        """Fit a segment.
+
+        What comes out must follow from the task and the encode's settings alone, not from the
+        segments before it: that is what lets an interrupted encode go on.
+
+        Args:
+            task: The segment, and what is wanted.
+
+        Returns:
+            What each file will hold, in the order of `task.bits`.
+
+        Raises:
+            ConfigError: If the settings cannot work for such pictures.
+        """
+        ...
+
+
+def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
+    """What fits the segments of an encode.
+
+    Args:
+        config: Its settings.
+        device: Where to compute.
+    """
+    kind = config_class(config.model)
+    if issubclass(kind, StackConfig):
+        from nvcodec.network_fit import NetworkFitter
+
+        return NetworkFitter(config, kind, device)
+    if issubclass(kind, LatentGridConfig):
+        from nvcodec.gridfit.fitter import GridFitter
+
+        return GridFitter(config)
+    raise ConfigError(f"this release cannot fit the model {config.model}")

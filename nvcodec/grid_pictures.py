@@ -1,0 +1,96 @@
+"""The pictures of a segment of `latentgrid`, and such pictures as planes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from nvcodec.entropy.grids import decode_grids
+from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
+from nvcodec.models.latentgrid import LatentGrid, Steps
+from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.motion import Picture
+from nvcodec.video import colour as conversion
+
+# Frames of a group are decoded together, as far as they fit in the caches.
+_BATCH_SAMPLES = 1 << 22
+_LARGEST_BATCH = 32
+
+
+class GridPictures:
+    """Decodes a segment; see `nvcodec.pictures.SegmentPictures`.
+
+    Args:
+        config: Sizes and order.
+        body: Of the segment's payload.
+        colour: How the pictures' samples are to map to light.
+        device: Where to decode.
+
+    Raises:
+        BitstreamError: If the body is malformed.
+    """
+
+    def __init__(
+        self, config: LatentGridConfig, body: bytes, colour: Colour, device: torch.device
+    ) -> None:
+        self._config, self._colour = config, colour
+        coded = decode_grids(body, config.layouts, config.frames, config.levels)
+        steps = Steps.of(coded.steps, config)
+        self._model = LatentGrid(config, steps, coded.grids.symbols, device)
+
+    @property
+    def batch(self) -> int:
+        """See `SegmentPictures`."""
+        height, width = self._config.size
+        return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
+
+    def planes(self, frames: Sequence[int]) -> Planes:
+        """See `SegmentPictures`."""
+        return picture_planes(self._model.planes(frames), self._config, self._colour)
+
+
+def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> Picture:
+    """What the model is fitted to, uint8.
+
+    Args:
+        frames: T pictures of the configuration's size.
+        config: Decides the colour mode.
+        colour: How the pictures' samples map to light; used for RGB only.
+    """
+    if config.colour is not ColourMode.RGB:
+        chroma = torch.from_numpy(np.stack([frames.u, frames.v], axis=1))
+        return Picture(torch.from_numpy(frames.y)[:, None], chroma)
+    red, green, blue = np.moveaxis(
+        conversion.rgb(frames.y, frames.u, frames.v, colour).astype(np.int16), -1, 0
+    )
+    # Y, Co and Cg (Malvar and Sullivan, 2003), the latter two halved to 8 bits about 128.
+    luma = (red + 2 * green + blue + 2) >> 2
+    orange = ((red - blue + 1) >> 1) + 128
+    green = ((2 * green - red - blue + 2) >> 2) + 128
+    planes = [np.clip(plane, 0, 255).astype(np.uint8) for plane in (luma, orange, green)]
+    return Picture(torch.from_numpy(planes[0])[:, None], torch.from_numpy(np.stack(planes[1:], 1)))
+
+
+def picture_planes(picture: Picture, config: LatentGridConfig, colour: Colour) -> Planes:
+    """8-bit pictures from the model's planes.
+
+    Args:
+        picture: B frames, uint8.
+        config: Tells the colour mode.
+        colour: How the pictures' samples are to map to light; used for RGB only.
+    """
+    luma, chroma = picture.luma[:, 0].cpu().numpy(), picture.chroma.cpu().numpy()
+    if config.colour is not ColourMode.RGB:
+        return luma, np.ascontiguousarray(chroma[:, 0]), np.ascontiguousarray(chroma[:, 1])
+    return conversion.yuv420(_rgb(luma, chroma), colour)
+
+
+def _rgb(luma: UInt8Array, chroma: UInt8Array) -> UInt8Array:
+    """From Y, Co and Cg; shape (B, H, W, 3)."""
+    orange, green = (chroma[:, plane].astype(np.int16) - 128 for plane in range(2))
+    rest = luma - green
+    pixels = np.stack([rest + orange, luma + green, rest - orange], axis=-1)
+    levels: UInt8Array = np.clip(pixels, 0, 255).astype(np.uint8)
+    return levels

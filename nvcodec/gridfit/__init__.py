@@ -1,0 +1,1 @@
+"""Fitting `latentgrid`: motion, latents in closed form, context networks, steps for a wanted size."""

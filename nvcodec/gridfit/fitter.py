@@ -1,0 +1,113 @@
+"""Fits segments of `latentgrid`: how many passes, with which steps, for which size or quality."""
+
+from __future__ import annotations
+
+import logging
+
+from nvcodec.config import EncoderConfig
+from nvcodec.entropy.defaults import default_network
+from nvcodec.errors import ConfigError
+from nvcodec.fitter import Coded, Task
+from nvcodec.grid_pictures import source_picture
+from nvcodec.gridfit.course import FitCourse
+from nvcodec.gridfit.effort import Effort, effort_of
+from nvcodec.gridfit.search import StepSearch, search_for
+from nvcodec.gridfit.segment import Outcome, SegmentFit
+from nvcodec.models.latentgrid_config import LatentGridConfig
+
+logger = logging.getLogger(__name__)
+
+# Passes with a search for motion, then at most so many that only change the step.
+_SEARCHING = 2
+_TRIMMING = 8
+
+
+class GridFitter:
+    """Fits segments; see `nvcodec.fitter.Fitter`.
+
+    Args:
+        config: Settings of the encode.
+
+    Attributes:
+        epochs: As `Fitter`.
+        warnings: As `Fitter`.
+
+    Raises:
+        ConfigError: If a number of parameters is asked for.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        if config.parameters is not None:
+            raise ConfigError(
+                "latentgrid has as many values as the video has samples; ask for a size, bpp, "
+                "PSNR or lmbda instead of a number of parameters"
+            )
+        self.config = config
+        self.epochs = 0
+        self.warnings: list[str] = []
+
+    def fit(self, task: Task) -> list[Coded]:
+        """See `Fitter`."""
+        effort = effort_of(self.config.fitting)
+        config = LatentGridConfig.suited(
+            size=task.size, frames=len(task.frames), colour=self.config.colour
+        )
+        networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
+        picture = source_picture(task.frames, config, task.colour)
+        segment = SegmentFit(picture, config, networks, task.seed)
+        course = FitCourse(task, effort)
+        # From the largest on: what is found for a larger file serves a smaller one.
+        order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
+        found: dict[int, Coded] = {}
+        for place in order:
+            search = search_for(self.config, task.bits[place], task.pixels, effort)
+            outcome = self._searched(segment, search, effort, course)
+            if not search.reached:
+                self._warn(
+                    f"segment {task.number}: {search.words} was not reached; the nearest, "
+                    f"{len(outcome.body)} bytes at {outcome.psnr:.2f} dB, is kept"
+                )
+            found[place] = Coded(config=config, body=outcome.body)
+        self.epochs = max(self.epochs, course.passes)
+        return [found[place] for place in range(len(task.bits))]
+
+    def _searched(
+        self, segment: SegmentFit, search: StepSearch, effort: Effort, course: FitCourse
+    ) -> Outcome:
+        """Passes until a segment is as wanted."""
+        motion_base = search.base
+        for turn in range(_SEARCHING):
+            motion_base = search.base
+            motion_steps = effort.motion_steps // (1 if turn == 0 else 2)
+            motion_steps = course.affordable(motion_steps)
+            outcome = segment.run(
+                effort.steps(search.base, motion_base),
+                effort,
+                motion_steps=motion_steps,
+                on_level=course.reporter(motion_steps),
+            )
+            course.finished(outcome, motion_steps)
+            search.tell(outcome, comparable=False)
+            segment.learn(outcome, effort.context_steps)
+            if not course.allows_another(motion_steps=0):
+                break
+        for _ in range(_TRIMMING):
+            if not course.allows_another(motion_steps=None):
+                break
+            outcome = segment.run(
+                effort.steps(search.base, motion_base),
+                effort,
+                motion_steps=None,
+                on_level=course.reporter(None),
+            )
+            course.finished(outcome, None)
+            if search.tell(outcome, comparable=True):
+                break
+        course.file_finished()
+        assert search.best is not None
+        return search.best
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+            logger.warning("%s", line)

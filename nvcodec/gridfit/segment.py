@@ -1,0 +1,264 @@
+"""A pass over a segment: level by level motion, prediction, latents; what follows is decoded frames.
+
+Everything a later level is predicted from is what a decoder will have, so that no error adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import log10
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvcodec.entropy.contexts import ContextNetwork, FloatArray
+from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.grids import CodedGrids, StepIndices, encode_grids
+from nvcodec.entropy.walk import Grids, Int16Array, Stop
+from nvcodec.gridfit.context_fit import Gathering, fit_network
+from nvcodec.gridfit.effort import Effort
+from nvcodec.gridfit.flow import FlowField
+from nvcodec.gridfit.motion_search import MotionTask, search
+from nvcodec.gridfit.quantise import Chooser
+from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.hierarchy import Level
+from nvcodec.models.latentgrid import GREY, bands_of, pyramid_of, rounded
+from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
+from nvcodec.models.wavelets import synthesis
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass made.
+
+    Attributes:
+        coded: All that the stream is to hold.
+        body: The same as bytes.
+        psnr: Of luma, dB, mean over frames.
+        error: Mean squared error over all samples of all planes.
+        samples: How many those are.
+        bits: Of each kind, as the choices were made.
+        gathered: Inputs and symbols of each kind's context network.
+        decoded: The frames, uint8.
+    """
+
+    coded: CodedGrids
+    body: bytes
+    psnr: float
+    error: float
+    samples: int
+    bits: Mapping[Kind, float]
+    gathered: Mapping[Kind, Gathering]
+    decoded: Picture
+
+
+class SegmentFit:
+    """What the passes over a segment share.
+
+    Args:
+        source: Its frames, uint8.
+        config: Sizes and order.
+        seed: Of everything random.
+
+    Attributes:
+        config: As given.
+        networks: The context networks that the next pass uses.
+    """
+
+    def __init__(
+        self,
+        source: Picture,
+        config: LatentGridConfig,
+        networks: Mapping[Kind, ContextNetwork],
+        seed: int,
+    ) -> None:
+        self.config = config
+        self.networks = dict(networks)
+        self._source = source
+        self._flow = FlowField(source.luma[:, 0].numpy(), config.cell)
+        self._random = torch.Generator().manual_seed(seed)
+        # Of every frame, once there are any: the fields, and the latents they came from.
+        self._fields: Tensor | None = None
+        self._latents: dict[int, list[FloatArray]] = {}
+
+    def run(
+        self,
+        steps: StepIndices,
+        effort: Effort,
+        *,
+        motion_steps: int | None,
+        on_level: Callable[[int, float], None] | None = None,
+    ) -> Outcome:
+        """Code all levels.
+
+        Args:
+            steps: Quantisation steps.
+            effort: What things cost, and how motion is searched.
+            motion_steps: Of gradient descent on motion; None keeps that of the last pass, whose
+                motion steps must be the same.
+            on_level: Told how many frames are done, and their mean PSNR.
+        """
+        run = _Pass(self, steps, effort, motion_steps)
+        done, quality = 0, 0.0
+        for level in self.config.levels:
+            quality += run.level(level)
+            done += len(level.frames)
+            if on_level is not None:
+                on_level(done, quality / done)
+        self._fields = run.fields
+        coded = CodedGrids(steps, run.grids)
+        return Outcome(
+            coded=coded,
+            body=encode_grids(coded, self.config.levels),
+            psnr=quality / done,
+            error=run.squared / self._samples,
+            samples=self._samples,
+            bits=run.bits,
+            gathered=run.gathered,
+            decoded=run.decoded,
+        )
+
+    def learn(self, outcome: Outcome, steps: int) -> None:
+        """Fit the context networks to the symbols of a pass.
+
+        Args:
+            outcome: Of the pass.
+            steps: Of Adam.
+        """
+        for kind, layout in self.config.layouts.items():
+            self.networks[kind] = fit_network(
+                self.networks[kind],
+                default_network(kind, layout),
+                outcome.gathered[kind],
+                steps=steps,
+                generator=self._random,
+            )
+
+    @property
+    def _samples(self) -> int:
+        return self._source.luma.numel() + self._source.chroma.numel()
+
+
+class _Pass:
+    """The state of one pass."""
+
+    def __init__(
+        self, fit: SegmentFit, steps: StepIndices, effort: Effort, motion_steps: int | None
+    ) -> None:
+        self._fit, self._steps, self._effort = fit, steps, effort
+        self._motion_steps = motion_steps
+        config = fit.config
+        self._layouts = config.layouts
+        self.grids = Grids(self._layouts, config.frames, fit.networks)
+        self.bits = dict.fromkeys(self._layouts, 0.0)
+        self.gathered = {kind: Gathering() for kind in self._layouts}
+        self.squared = 0.0
+        self.fields = torch.zeros(config.frames, CHANNELS, *config.field_size)
+        self._known = torch.zeros(config.frames, 2, 2, *config.field_size)
+        self._origins = [config.hierarchy.references(frame) for frame in range(config.frames)]
+        channel_steps = [steps.motion_step] * 4 + [steps.mix_step]
+        self._channel_steps = torch.tensor(channel_steps).view(1, CHANNELS, 1, 1)
+        source = fit._source
+        self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
+
+    def level(self, level: Level) -> float:
+        """Code a level; the sum of its frames' PSNR."""
+        frames = list(level.frames)
+        target = self._fit._source[frames].float()
+        prediction = Picture(
+            torch.full_like(target.luma, GREY), torch.full_like(target.chroma, GREY)
+        )
+        if level.references[0]:
+            prediction = self._predicted(level, target)
+        step = self._steps.luma_step(level)
+        made = self._code(level, Kind.LUMA, (target.luma - prediction.luma) / step)
+        self.decoded.luma[frames] = rounded(prediction.luma + made * step)
+        step = self._steps.chroma_step(level)
+        made = self._code(level, Kind.CHROMA, (target.chroma - prediction.chroma) / step)
+        self.decoded.chroma[frames] = rounded(prediction.chroma + made * step)
+        decoded = self.decoded[frames].float()
+        errors = (target.luma - decoded.luma).square()
+        self.squared += float(errors.sum() + (target.chroma - decoded.chroma).square().sum())
+        return sum(
+            10 * log10(255**2 / max(error, 1e-3)) for error in errors.mean((1, 2, 3)).tolist()
+        )
+
+    def _predicted(self, level: Level, target: Picture) -> Picture:
+        """Find and code the motion of a level; what its references let expect."""
+        config, effort, layout = self._fit.config, self._effort, self._layouts[Kind.MOTION]
+        frames = list(level.frames)
+        sources = [
+            self.decoded[[both[side] for both in level.references]].float()
+            for side in range(len(level.references[0]))
+        ]
+        base = expected(frames, level.references, self._origins, self._known, config.cell)
+        if self._motion_steps is not None:
+            task = MotionTask(
+                target=target,
+                sources=sources,
+                expected=base,
+                step=self._steps.luma_step(level),
+                steps=self._channel_steps,
+                weight=effort.motion_weight,
+                cell=config.cell,
+                layout=layout,
+            )
+            before = self._fit._fields
+            latents = search(
+                task,
+                self._fit._flow.fields(frames, level.references)
+                if before is None
+                else before[frames],
+                steps=self._motion_steps,
+                rate=effort.motion_rate if before is None else effort.motion_rate / 2,
+                dead=effort.dead if before is None else 0.0,
+            )
+            rooms = _rooms(layout, latents)
+            for place, frame in enumerate(frames):
+                self._fit._latents[frame] = [room[place] for room in rooms]
+        rooms = [
+            np.stack([self._fit._latents[frame][band] for frame in frames])
+            for band in range(len(layout.bands))
+        ]
+        coded = self._choose(level, Kind.MOTION, rooms, effort.keep)
+        fields = base + coded * self._channel_steps
+        self.fields[frames] = fields
+        self._known[frames] = flows(fields)
+        return predict(fields, sources, config.cell)
+
+    def _code(self, level: Level, kind: Kind, residual: Tensor) -> Tensor:
+        """Quantise residuals in steps; what a decoder makes of them."""
+        coefficients = bands_of(self._layouts[kind], residual)
+        return self._choose(level, kind, coefficients, self._effort.weight)
+
+    def _choose(
+        self, level: Level, kind: Kind, coefficients: list[FloatArray], weight: float
+    ) -> Tensor:
+        layout = self._layouts[kind]
+        chooser = Chooser(level.frames, coefficients, weight)
+
+        def visit(stop: Stop) -> Int16Array:
+            symbols = chooser(stop)
+            self.gathered[kind].add(stop, symbols, layout.channels)
+            return symbols
+
+        self.grids.walk(level, kind, [layout.scales + 1] * len(level.frames), visit)
+        self.bits[kind] += chooser.bits
+        symbols = [band[list(level.frames)] for band in self.grids.symbols[kind]]
+        return synthesis(pyramid_of(layout, symbols))
+
+
+def _rooms(layout: GridLayout, latents: list[Tensor]) -> list[FloatArray]:
+    """Motion latents in the shape of the arrays of `Grids`, from coarse to fine."""
+    ordered = [latents[0]]
+    for scale in reversed(range(layout.scales)):
+        ordered += latents[1 + 3 * scale : 4 + 3 * scale]
+    rooms = []
+    for band, values in zip(layout.bands, ordered, strict=True):
+        room = np.zeros((*values.shape[:2], *band.room), np.float32)
+        room[..., : band.size[0], : band.size[1]] = values.numpy()
+        rooms.append(room)
+    return rooms

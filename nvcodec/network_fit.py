@@ -1,0 +1,149 @@
+"""The fits of one segment by networks: how large a network, how often fitted, and for what size.
+
+The fit itself is in `nvcodec.fitting`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import torch
+
+from nvcodec.config import EncoderConfig
+from nvcodec.errors import ConfigError
+from nvcodec.fitter import Coded, Task
+from nvcodec.fitting import Fit, fit, fit_sizes
+from nvcodec.models import build
+from nvcodec.models.base import VideoModel
+from nvcodec.models.stack_config import StackConfig
+from nvcodec.network_payload import encode_network
+from nvcodec.pictures import luma_psnr, open_body
+from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
+from nvcodec.samples import model_samples
+
+logger = logging.getLogger(__name__)
+
+
+class NetworkFitter:
+    """Fits networks; see `nvcodec.fitter.Fitter`.
+
+    Args:
+        config: Settings of the encode.
+        kind: The family's configuration class.
+        device: Where to compute.
+
+    Attributes:
+        epochs: As `Fitter`.
+        warnings: As `Fitter`.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, kind: type[StackConfig], device: torch.device
+    ) -> None:
+        self.config, self.kind, self.device = config, kind, device
+        self.epochs = 0
+        self.warnings: list[str] = []
+        self._smallest_used = False
+
+    def fit(self, task: Task) -> list[Coded]:
+        """See `Fitter`."""
+        if self.config.ladder is not None:
+            return self._ladder(task, [size for size in task.bits if size is not None])
+        (bits,) = task.bits
+        if self.config.psnr is not None and bits is not None:
+            return [self._searched(task, PsnrSearch(self.config.psnr, bits))]
+        return [self._once(task, bits, task.seconds)]
+
+    def _searched(self, task: Task, search: PsnrSearch) -> Coded:
+        """Fit a segment until it is of the wanted quality."""
+        tried: list[Coded] = []
+        began = time.monotonic()
+        while True:
+            seconds = None
+            if task.seconds is not None:
+                left = max(task.seconds - (time.monotonic() - began), 0.0)
+                seconds = left / (MOST_FITS - len(tried))
+            coded = self._once(task, search.bits, seconds)
+            tried.append(coded)
+            pictures = open_body(
+                self.config.model, coded.config, coded.body, task.colour, self.device
+            )
+            if search.tell(8 * len(coded.body), luma_psnr(pictures, task.frames)):
+                break
+        if not search.reached:
+            self._warn(
+                f"segment {task.number}: {self.config.psnr:g} dB was not reached in "
+                f"{len(tried)} fits; the nearest, {search.nearest:.2f} dB, is kept"
+            )
+        return tried[search.best]
+
+    def _once(self, task: Task, bits: float | None, seconds: float | None) -> Coded:
+        """Fit a segment once."""
+        network = self._network_config(task, bits)
+        outcome = fit(
+            self._fresh_model(network, task.seed),
+            model_samples(task.frames, network, task.colour),
+            self.config.fitting,
+            seed=task.seed,
+            target_bits=bits,
+            lmbda=self.config.lmbda,
+            seconds=seconds,
+            on_progress=task.on_progress,
+        )
+        return self._coded(network, outcome, task)
+
+    def _ladder(self, task: Task, sizes: list[float]) -> list[Coded]:
+        """Fit a segment once, and quantise it for each size of a ladder."""
+        network = self._network_config(task, ladder_size(sizes))
+        most = most_bits(network.parameters)
+        if max(sizes) > most:
+            self._warn(
+                f"segment {task.number}: the network that suits the ladder "
+                f"cannot use {max(sizes) / 8:.0f} bytes, only {most / 8:.0f}"
+            )
+        outcomes = fit_sizes(
+            self._fresh_model(network, task.seed),
+            model_samples(task.frames, network, task.colour),
+            self.config.fitting,
+            seed=task.seed,
+            sizes=[min(size, most) for size in sizes],
+            seconds=task.seconds,
+            on_progress=task.on_progress,
+        )
+        return [self._coded(network, outcome, task) for outcome in outcomes]
+
+    def _network_config(self, task: Task, bits: float | None) -> StackConfig:
+        """The largest network a size has room for."""
+        size, frames, colour = task.size, len(task.frames), self.config.colour
+        smallest = self.kind.smallest(size=size, frames=frames, colour=colour)
+        budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
+        try:
+            return self.kind.from_budget(budget, size=size, frames=frames, colour=colour)
+        except ConfigError as error:
+            if self.config.parameters is not None:
+                raise
+            if not self._smallest_used:
+                self._warn(f"{error}; the smallest network is used, here and where else needed")
+            self._smallest_used = True
+            return smallest
+
+    def _fresh_model(self, network: StackConfig, seed: int) -> VideoModel:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build(self.config.model, network).to(self.device)
+
+    def _coded(self, network: StackConfig, outcome: Fit, task: Task) -> Coded:
+        """Note what a fit took, and what went wrong."""
+        self.epochs = max(self.epochs, outcome.epochs)
+        if outcome.recoveries:
+            self._warn(
+                f"segment {task.number}: the fit collapsed {outcome.recoveries} times and "
+                "went on from its best state; another --seed may do better"
+            )
+        return Coded(config=network, body=encode_network(outcome.tensors, network))
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+            logger.warning("%s", line)

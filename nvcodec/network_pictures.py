@@ -1,0 +1,51 @@
+"""The pictures of a segment that a network is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from nvcodec.device import working_type
+from nvcodec.media import Colour, Planes
+from nvcodec.models.inference import Synthesis
+from nvcodec.models.stack_config import StackConfig
+from nvcodec.network_payload import decode_network
+from nvcodec.samples import picture_planes
+
+# Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
+_BATCH_SAMPLES = 1 << 20
+_LARGEST_BATCH = 32
+
+
+class NetworkPictures:
+    """Runs a segment's network; see `nvcodec.pictures.SegmentPictures`.
+
+    Args:
+        name: Of the model family.
+        config: The network's configuration.
+        body: Of the segment's payload.
+        colour: How the pictures' samples are to map to light.
+        device: Where to run it.
+
+    Raises:
+        BitstreamError: If the body is malformed.
+    """
+
+    def __init__(
+        self, name: str, config: StackConfig, body: bytes, colour: Colour, device: torch.device
+    ) -> None:
+        self._config, self._colour = config, colour
+        model = decode_network(body, config, name)
+        self._synthesis = Synthesis(model.to(device), working_type(device))
+
+    @property
+    def batch(self) -> int:
+        """See `SegmentPictures`."""
+        height, width = self._config.padded
+        return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
+
+    def planes(self, frames: Sequence[int]) -> Planes:
+        """See `SegmentPictures`."""
+        levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
+        return picture_planes(levels, self._config, self._colour)

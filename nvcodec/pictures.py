@@ -1,0 +1,113 @@
+"""What a decoder needs of a segment, whatever family it is coded by: its pictures.
+
+A payload is opened by the part of the tool that knows its family, which is imported then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from nvcodec.bitstream import Header, Segment
+from nvcodec.errors import BitstreamError, UnsupportedVersionError
+from nvcodec.media import Colour, Frames, Planes
+from nvcodec.metrics import psnr
+from nvcodec.models import name_of
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.stack_config import StackConfig
+from nvcodec.payload import split_payload
+
+# Values of the largest intermediate tensor; more is refused rather than attempted.
+_LARGEST_TENSOR = 1 << 29
+
+
+class SegmentPictures(Protocol):
+    """The pictures of a segment, decoded when asked for."""
+
+    @property
+    def batch(self) -> int:
+        """Frames worth asking for at a time, at least 1."""
+        ...
+
+    def planes(self, frames: Sequence[int]) -> Planes:
+        """Decode frames.
+
+        Args:
+            frames: B numbers within the segment, counted from 0, at least one; in any order, and
+                the same more than once if need be. More than `batch` cost memory, nothing else.
+
+        Returns:
+            B pictures of the size in the stream's header, in the order asked for.
+
+        Raises:
+            BitstreamError: If the body of the payload turns out to be malformed only now.
+        """
+        ...
+
+
+def open_segment(
+    stored: Segment, header: Header, device: torch.device, *, number: int
+) -> SegmentPictures:
+    """The pictures of a segment.
+
+    Args:
+        stored: The segment, not predicted from another.
+        header: The stream's header.
+        device: Where to decode.
+        number: Of the segment, for messages.
+
+    Raises:
+        UnsupportedVersionError: If the model is unknown.
+        BitstreamError: If the payload is malformed, or would take too much memory to decode.
+    """
+    config, body = split_payload(stored.payload, header, stored.frames)
+    if config.largest_tensor > _LARGEST_TENSOR:
+        raise BitstreamError(
+            f"segment {number}: its network needs a tensor of {config.largest_tensor} values "
+            f"for one frame; at most {_LARGEST_TENSOR} are allowed"
+        )
+    return open_body(name_of(header.model), config, body, header.video.colour, device)
+
+
+def open_body(
+    name: str, config: ModelConfig, body: bytes, colour: Colour, device: torch.device
+) -> SegmentPictures:
+    """The pictures of a segment that may not be in a file yet.
+
+    Args:
+        name: Of the model family.
+        config: The model's configuration; how much memory it takes is not looked at.
+        body: The payload without it.
+        colour: How the pictures' samples are to map to light.
+        device: Where to decode.
+
+    Raises:
+        BitstreamError: If the body is malformed.
+    """
+    if isinstance(config, StackConfig):
+        from nvcodec.network_pictures import NetworkPictures
+
+        return NetworkPictures(name, config, body, colour, device)
+    if isinstance(config, LatentGridConfig):
+        from nvcodec.grid_pictures import GridPictures
+
+        return GridPictures(config, body, colour, device)
+    raise UnsupportedVersionError(f"this release cannot decode the model {name}")
+
+
+def luma_psnr(pictures: SegmentPictures, frames: Frames) -> float:
+    """What a decoder gets of a coded segment, dB, mean over frames.
+
+    Args:
+        pictures: The segment, decoded.
+        frames: The source's pictures of it.
+    """
+    values = []
+    for t in range(len(frames)):
+        luma, _, _ = pictures.planes([t])
+        values.append(psnr(frames.y[t : t + 1], luma)[0])
+    return float(np.mean(values))

@@ -1,0 +1,208 @@
+"""What is asked of a family, shown by one that has no network: a grey value per frame."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from math import prod
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+import nvcodec
+from nvcodec import decoder, encoder, pictures
+from nvcodec.encoder import encode_file, encode_files
+from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
+from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
+from nvcodec.media import ColourMode, Planes
+from nvcodec.models import MODELS, Family
+from nvcodec.models.config import ModelConfig
+from nvcodec.network_fit import NetworkFitter
+from nvcodec.network_pictures import NetworkPictures
+from nvcodec.outfile import OutFile
+from nvcodec.payload import pack_payload, split_payload
+from nvcodec.pictures import SegmentPictures, luma_psnr, open_body
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreyConfig(ModelConfig):
+    shift: int = 0
+
+    def pack(self) -> bytes:
+        return bytes((self.shift,))
+
+    @classmethod
+    def unpack(cls, data, *, size, frames, colour) -> GreyConfig:
+        if len(data) != 1:
+            raise BitstreamError("model configuration: expected one byte")
+        return cls(size=size, frames=frames, colour=colour, shift=data[0])
+
+    @property
+    def parameters(self) -> int:
+        return self.frames
+
+    @property
+    def macs_per_pixel(self) -> float:
+        return 0.0
+
+    @property
+    def largest_tensor(self) -> int:
+        return prod(self.size)
+
+
+class GreyPictures:
+    batch = 2
+
+    def __init__(self, config: GreyConfig, body: bytes) -> None:
+        self._config, self._values = config, np.frombuffer(body, np.uint8) << config.shift
+        self.asked: list[list[int]] = []
+
+    def planes(self, frames) -> Planes:
+        self.asked.append(list(frames))
+        height, width = self._config.size
+        y = np.repeat(self._values[list(frames)], height * width).reshape(-1, height, width)
+        half = np.full((len(frames), (height + 1) // 2, (width + 1) // 2), 128, np.uint8)
+        return y, half, half
+
+
+class GreyFitter:
+    def __init__(self, config: nvcodec.EncoderConfig) -> None:
+        self._colour = config.colour
+        self.epochs = 0
+        self.warnings: list[str] = []
+        self.tasks: list[Task] = []
+
+    def fit(self, task: Task) -> list[Coded]:
+        self.tasks.append(task)
+        self.epochs = 1
+        self.warnings.append(f"segment {task.number} is grey")
+        if task.on_progress:
+            task.on_progress(
+                FitProgress(
+                    stage="grey", epoch=1, epochs=1, psnr=9.0, bits=32.0, seconds=0.0, remaining=0.0
+                )
+            )
+        values = task.frames.y.mean(axis=(1, 2)).astype(np.uint8)
+        config = {"size": task.size, "frames": len(task.frames), "colour": self._colour}
+        return [
+            Coded(config=GreyConfig(**config, shift=shift), body=(values >> shift).tobytes())
+            for shift in range(len(task.bits))
+        ]
+
+
+@pytest.fixture
+def made(monkeypatch) -> dict[str, list]:
+    """The family in the table, and what is made of it."""
+    made: dict[str, list] = {"fitters": [], "pictures": []}
+
+    def fitter(config, device) -> Fitter:
+        made["fitters"].append(GreyFitter(config))
+        return made["fitters"][-1]
+
+    def opened(stored, header, device, *, number) -> SegmentPictures:
+        made["pictures"].append(GreyPictures(*split_payload(stored.payload, header, stored.frames)))
+        return made["pictures"][-1]
+
+    module = ModuleType("grey_config")
+    module.GreyConfig = GreyConfig
+    monkeypatch.setitem(sys.modules, "grey_config", module)
+    monkeypatch.setitem(MODELS, "grey", Family(200, "grey", "Grey", "a grey value per frame"))
+    monkeypatch.setattr(encoder, "fitter_for", fitter)
+    monkeypatch.setattr(decoder, "open_segment", opened)
+    return made
+
+
+def test_a_family_without_a_network(made, clip, settings, tmp_path):
+    seen = []
+    path = tmp_path / "a.nvc"
+    encoded = encode_file(
+        clip, path, settings(model="grey", parameters=None, bpp=0.1), on_progress=seen.append
+    )
+    assert (encoded.parameters, encoded.epochs, encoded.segments) == (12, 1, 3)
+    assert encoded.warnings == tuple(f"segment {number} is grey" for number in range(3))
+    assert [(p.segment, p.segments, p.fit.stage) for p in seen] == [
+        (n, 3, "grey") for n in (0, 1, 2)
+    ]
+    (fitter,) = made["fitters"]
+    assert [task.number for task in fitter.tasks] == [0, 1, 2]
+    assert len({task.seed for task in fitter.tasks}) == 3
+    assert {task.size for task in fitter.tasks} == {(32, 48)}
+    assert all(task.bits[0] > 0 and task.seconds is None for task in fitter.tasks)
+    info = nvcodec.inspect(path)
+    assert (info.model, info.parameters, info.macs_per_pixel) == ("grey", 4, 0.0)
+    with nvcodec.open(path, device="cpu") as video:
+        got = video.planes([5, 0, 7, 5, 6])
+        assert [picture.asked for picture in made["pictures"]] == [[[1, 3], [1, 2]], [[0]]]
+        for luma, number in zip(got.y, (5, 0, 7, 5, 6), strict=True):
+            expected = fitter.tasks[number // 4].frames.y[number % 4].mean()
+            assert (luma == int(expected)).all()
+        assert sum(len(part) for part in video.frames()) == 12
+
+
+def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch):
+    config = settings(model="grey", parameters=None, ladder=(300, 400), audio=False)
+    whole = [tmp_path / name for name in ("a.nvc", "b.nvc")]
+    encode_files(clip, whole, config)
+    other = [tmp_path / name for name in ("c.nvc", "d.nvc")]
+    real, left = OutFile.add, 3  # one whole segment, and one of the first file only
+
+    def add(self, *arguments) -> None:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OutFile, "add", add)
+        with pytest.raises(KeyboardInterrupt):
+            encode_files(clip, other, config)
+    encode_files(clip, other, config, resume=True)
+    assert [path.read_bytes() for path in other] == [path.read_bytes() for path in whole]
+    assert whole[0].read_bytes() != whole[1].read_bytes()
+    # The segment that both files hold is not fitted again, the one that only one holds is.
+    assert [task.number for task in made["fitters"][-1].tasks] == [1, 2]
+    assert all(len(task.bits) == 2 for task in made["fitters"][-1].tasks)
+
+
+def test_the_families_of_a_release(settings):
+    for name in ("nerv", "hnerv"):
+        assert isinstance(fitter_for(settings(model=name), CPU), NetworkFitter)
+
+
+def test_a_family_that_nothing_opens_or_fits(made, settings):
+    config = GreyConfig(size=(4, 4), frames=1, colour=ColourMode.RGB)
+    with pytest.raises(UnsupportedVersionError, match="grey"):
+        open_body("grey", config, b"\0", nvcodec.media.Colour(), CPU)
+    with pytest.raises(ConfigError, match="grey"):
+        fitter_for(settings(model="grey"), CPU)
+
+
+def test_what_needs_too_much_memory_is_not_opened(stream, monkeypatch):
+    def refuse(*arguments) -> None:
+        raise AssertionError("opened")
+
+    monkeypatch.setattr(pictures, "open_body", refuse)
+    monkeypatch.setattr(pictures, "_LARGEST_TENSOR", 100)
+    refused = pytest.raises(BitstreamError, match=r"segment 2: .* at most 100")
+    with nvcodec.open(stream, device="cpu") as video, refused:
+        video[11]
+
+
+def test_the_pictures_of_a_network(stream):
+    with nvcodec.open(stream, device="cpu") as video:
+        stored, header = video.reader.segment(1), video.reader.header
+        config, body = split_payload(stored.payload, header, stored.frames)
+        assert pack_payload(body, config, header) == stored.payload
+        opened = open_body("hnerv", config, body, video.info.colour, CPU)
+        assert isinstance(opened, NetworkPictures) and opened.batch >= 1
+        shown = video.planes(range(4, 8))
+        y, u, v = opened.planes([2, 0, 2])
+        assert y.shape == (3, 32, 48) and u.shape == v.shape == (3, 16, 24)
+        assert (y[0] == y[2]).all() and (y[0] != y[1]).any()
+        assert np.abs(y[1].astype(int) - shown.y[0]).max() <= 1
+        assert luma_psnr(opened, shown) > 45

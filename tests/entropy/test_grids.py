@@ -1,0 +1,265 @@
+"""The payload of grids: whatever goes in comes out, and no bytes do harm."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from nvcodec.entropy import grids as module
+from nvcodec.entropy.contexts import numbers_of
+from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.grids import CodedGrids, StepIndices, decode_grids, encode_grids
+from nvcodec.entropy.walk import Grids
+from nvcodec.errors import BitstreamError
+from nvcodec.media import ColourMode
+from nvcodec.models.bands import scales
+from nvcodec.models.hierarchy import Level
+from nvcodec.models.latentgrid_config import LatentGridConfig
+
+STEPS = StepIndices(base=0, chroma=-64, motion=255, mix=0, offsets=(-64, 63, 0, 0, 0, 0, 0, 1))
+
+
+def make_config(size=(24, 32), frames=3, colour=ColourMode.YUV420, cell=4, group=8, most=3):
+    field = tuple(-(-side // cell) for side in size)
+    return LatentGridConfig(
+        size=size,
+        frames=frames,
+        colour=colour,
+        group=group,
+        cell=cell,
+        scales=scales(size, most),
+        field_scales=scales(field, 2),
+    )
+
+
+def decoded(body, config):
+    return decode_grids(body, config.layouts, config.frames, config.levels)
+
+
+def still(config):
+    """Grids of zeros."""
+    networks = {kind: default_network(kind, layout) for kind, layout in config.layouts.items()}
+    return CodedGrids(STEPS, Grids(config.layouts, config.frames, networks))
+
+
+def assert_same(ours, theirs):
+    assert ours.steps == theirs.steps
+    for kind, bands in theirs.grids.symbols.items():
+        for found, wanted in zip(ours.grids.symbols[kind], bands, strict=True):
+            assert found.dtype == wanted.dtype == np.int16
+            assert (found == wanted).all()
+        ours_, theirs_ = ours.grids.networks[kind], theirs.grids.networks[kind]
+        assert (numbers_of(ours_) == numbers_of(theirs_)).all()
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize(
+    ("size", "frames"),
+    [
+        ((1, 40), 2),
+        ((33, 1), 1),
+        ((1, 1), 3),
+        ((17, 35), 2),
+        ((2, 3), 40),
+        ((12, 9), 40),
+        ((48, 64), 1),
+    ],
+)
+@pytest.mark.parametrize("busy", [0.05, 0.6])
+def test_round_trip(make_grids, size, frames, colour, busy):
+    config = make_config(size, frames, colour, most=5)
+    coded = make_grids(config, seed=frames, busy=busy)
+    assert_same(decoded(encode_grids(coded, config.levels), config), coded)
+
+
+def test_the_largest_symbols(make_grids):
+    config = make_config()
+    coded = make_grids(config, seed=1, busy=1.0, largest=1023)
+    coarse = coded.grids.symbols[1][0]
+    coarse[0, 0, 0, 0], coarse[0, 0, 1, 1] = 2047, -2047
+    assert_same(decoded(encode_grids(coded, config.levels), config), coded)
+
+
+def test_random_symbols_cost_what_their_tables_say(make_grids):
+    config = make_config((96, 96), 2)
+    coded = make_grids(config, seed=2, busy=0.3, largest=3)
+    body = encode_grids(coded, config.levels)
+    symbols = np.concatenate([b.ravel() for bands in coded.grids.symbols.values() for b in bands])
+    counts = np.bincount(np.abs(symbols))
+    entropy = -(counts * np.log2(counts / counts.sum())).sum() + counts[1:].sum()
+    # Networks that were fitted to videos serve noise badly, but not arbitrarily so.
+    assert 0.5 * entropy < 8 * len(body) < 2 * entropy
+
+
+def test_a_still_black_segment_is_tiny_and_filled_up():
+    config = make_config((288, 352), 40, most=5)
+    body = encode_grids(still(config), config.levels)
+    assert len(body) < 200
+    assert_same(decoded(body, config), still(config))
+
+
+def test_zeros_are_filled_up_to_the_limits(monkeypatch):
+    config = make_config((64, 64), 2, most=0)
+    coded = still(config)
+    # One symbol that is not zero makes its whole band coded.
+    coded.grids.symbols[1][0][:, 0, 5, 5] = 1
+    body = encode_grids(coded, config.levels)
+    assert_same(decoded(body, config), coded)
+    monkeypatch.setattr(module, "SYMBOLS_PER_BYTE", 1)
+    with pytest.raises(BitstreamError, match="more than 1 symbols a byte"):
+        decoded(body, config)
+    longer = encode_grids(coded, config.levels)
+    assert len(longer) > 2 * 64 * 64 > len(body)
+    assert_same(decoded(longer, config), coded)
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "COEFFICIENTS_PER_BYTE", 20)
+    larger = encode_grids(coded, config.levels)
+    assert 20 * len(larger) >= 2 * (64 * 64 + 2 * 32 * 32 + 5 * 16 * 16)
+    assert_same(decoded(larger, config), coded)
+
+
+@pytest.fixture(scope="module")
+def sample(make_grids):
+    config = make_config((18, 22), 2)
+    return config, encode_grids(make_grids(config, seed=5, busy=0.2), config.levels)
+
+
+def test_every_truncation_is_refused(sample):
+    config, body = sample
+    for length in range(len(body)):
+        with pytest.raises(BitstreamError):
+            decoded(body[:length], config)
+    with pytest.raises(BitstreamError):
+        decoded(body + b"\0", config)
+
+
+def test_flipped_bytes_are_refused_or_decode(sample):
+    config, body = sample
+    chance = np.random.default_rng(0)
+    refused = survived = 0
+    header = 50  # and a little more
+    places = [*range(header), *range(header), *chance.integers(header, len(body), 60)]
+    for place in places:
+        broken = bytearray(body)
+        broken[place] ^= int(chance.integers(1, 256))
+        try:
+            found = decoded(bytes(broken), config)
+        except BitstreamError:
+            refused += 1
+            continue
+        survived += 1
+        for bands in found.grids.symbols.values():
+            assert max(int(np.abs(band).max()) for band in bands) <= 2047
+    assert refused > 20
+    assert survived > 60
+
+
+def test_garbage_for_messages(make_grids, monkeypatch):
+    config = make_config((40, 40), 5)
+    coded = make_grids(config, seed=3, busy=0.5)
+    chance = np.random.default_rng(1)
+    outcomes = set()
+    fills = [lambda n: bytes(n), lambda n: b"\xff" * n, lambda n: chance.bytes(n)]
+    for length in (0, 1, 7, 8, 9, 50, 2000):
+        for fill in fills:
+            monkeypatch.setattr(module, "_message", lambda *_, n=length, fill=fill: fill(n))
+            body = encode_grids(coded, config.levels)
+            try:
+                decoded(body, config)
+                outcomes.add("decoded")
+            except BitstreamError as error:
+                outcomes.add(str(error).split(" bytes ")[-1])
+    assert {"decoded", "begins with an invalid state"} <= outcomes
+    assert "segment payload: a message holds more than 64 symbols a byte" in outcomes
+
+
+def test_a_message_that_ends_early_is_noticed(make_grids, monkeypatch):
+    config = make_config((64, 64), 1)
+    coded = make_grids(config, seed=3, busy=1.0, largest=1000)
+    whole = module._message
+    monkeypatch.setattr(module, "_message", lambda *args: whole(*args)[:400])
+    with pytest.raises(BitstreamError, match="400 bytes ends before its symbols"):
+        decoded(encode_grids(coded, config.levels), config)
+
+
+def test_a_tiny_payload_that_claims_much_is_refused_at_once(sample):
+    _, body = sample
+    config = make_config((8192, 8192), 4)
+    levels = tuple(Level((t,), ((),), 0) for t in range(65536))
+    tracemalloc.start()
+    try:
+        for frames in (1, 65536):
+            with pytest.raises(BitstreamError, match="coefficients in"):
+                decode_grids(body[:100], config.layouts, frames, levels[:frames])
+        with pytest.raises(BitstreamError, match="coefficients in"):
+            decode_grids(bytes(1 << 22), config.layouts, 65536, levels)
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_passes_the_first_check_takes_little_memory():
+    # As many frames as the bytes allow, but nothing in them.
+    config = make_config((64, 64), 1, most=5)
+    body = encode_grids(still(config), config.levels)
+    frames = 65536 * len(body) // sum(layout.values for layout in config.layouts.values())
+    many = make_config((64, 64), frames, most=5)
+    chance = np.random.default_rng(0)
+    tracemalloc.start()
+    try:
+        for _ in range(30):
+            with pytest.raises(BitstreamError):
+                decoded(chance.bytes(len(body)), many)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_extents_out_of_range_are_refused(make_grids, monkeypatch):
+    config = make_config(frames=2)
+    coded = make_grids(config, seed=1)
+    body = encode_grids(coded, config.levels)
+    assert_same(decoded(body, config), coded)
+    for wrong in (-1, 5):
+        monkeypatch.setattr(Grids, "extents", lambda *_, wrong=wrong: [wrong])
+        monkeypatch.setattr(module, "_message", lambda *_: b"")
+        with pytest.raises(BitstreamError, match="extents of motion out of range"):
+            decoded(encode_grids(coded, config.levels), config)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"base": 4096}, "steps out of range"),
+        ({"chroma": 64}, "steps out of range"),
+        ({"offsets": (0, 0, 0, 0, 0, 0, 0, -65)}, "steps out of range"),
+    ],
+)
+def test_steps_out_of_range_are_refused(change, named):
+    config = make_config()
+    coded = still(config)
+    fields = {name: getattr(STEPS, name) for name in StepIndices.__dataclass_fields__}
+    body = encode_grids(CodedGrids(StepIndices(**fields | change), coded.grids), config.levels)
+    with pytest.raises(BitstreamError, match=named):
+        decoded(body, config)
+    # The outermost values that are allowed.
+    for edge in ({"base": 4095, "chroma": 63}, {"base": 0, "offsets": (-64,) * 8, "mix": 255}):
+        steps = StepIndices(**fields | edge)
+        body = encode_grids(CodedGrids(steps, coded.grids), config.levels)
+        assert decoded(body, config).steps == steps
+
+
+def test_steps():
+    first, anchor, deep = (
+        Level((0,), ((),), 0),
+        Level((8,), ((0,),), 0),
+        Level((4,), ((0, 8),), 9),
+    )
+    steps = StepIndices(
+        base=2048, chroma=-16, motion=96, mix=112, offsets=(-16, 0, 0, 0, 0, 0, 0, 16)
+    )
+    assert [steps.luma_step(level) for level in (first, anchor, deep)] == [8, 16, 32]
+    assert [steps.chroma_step(level) for level in (first, anchor, deep)] == [4, 8, 16]
+    assert (steps.motion_step, steps.mix_step) == (1, 2)

@@ -1,0 +1,207 @@
+"""The coding walk: every symbol that may be coded is met once, in order, knowing only what is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nvcodec.entropy import walk
+from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.walk import Grids, _sums
+from nvcodec.media import ColourMode
+from nvcodec.models.bands import Kind
+from nvcodec.models.latentgrid_config import LatentGridConfig
+
+
+def make_config(size=(19, 30), frames=6, colour=ColourMode.YUV420, scales=3):
+    return LatentGridConfig(
+        size=size,
+        frames=frames,
+        colour=colour,
+        group=4,
+        cell=4,
+        scales=scales,
+        field_scales=0 if min(size) <= 4 else 1,
+    )
+
+
+def empty(config):
+    networks = {kind: default_network(kind, layout) for kind, layout in config.layouts.items()}
+    return Grids(config.layouts, config.frames, networks)
+
+
+def walked(config, draw):
+    """Stops of a whole walk, every rank coded; `draw` makes the symbols."""
+    grids, stops = empty(config), []
+
+    def visit(stop):
+        symbols = draw(stop)
+        stops.append((stop, symbols))
+        return symbols
+
+    for level in config.levels:
+        for kind, layout in config.layouts.items():
+            grids.walk(level, kind, [layout.scales + 1] * len(level.frames), visit)
+    return grids, stops
+
+
+def sparse(seed, busy=0.2):
+    chance = np.random.default_rng(seed)
+
+    def draw(stop):
+        count = len(stop.scales)
+        return (chance.integers(-4, 5, count) * (chance.random(count) < busy)).astype(np.int16)
+
+    return draw
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize("size", [(19, 30), (16, 16), (9, 2), (2, 31)])
+def test_what_is_met(colour, size):
+    config = make_config(size=size, colour=colour, scales=1 if 2 in size else 3)
+    grids, stops = walked(config, sparse(0))
+    for kind, layout in config.layouts.items():
+        for number, band in enumerate(layout.bands):
+            mine = [stop for stop, _ in stops if (stop.kind, stop.band) == (kind, number)]
+            met = np.zeros(grids.symbols[kind][number].shape, int)
+            for stop in mine:
+                np.add.at(met, stop.place, 1)
+            wanted = np.zeros_like(met)
+            wanted[..., : band.size[0], : band.size[1]] = 1
+            if band.rank > 1:
+                sides = [(0, 0), (0, 0), (1, 1), (1, 1)]
+                parents = np.pad(grids.symbols[kind][band.parent], sides)
+                for frame, channel, y, x in np.argwhere(wanted):
+                    rows = parents[frame, channel, y // 2 : y // 2 + 3, x // 2 : x // 2 + 3]
+                    wanted[frame, channel, y, x] = rows.any()
+            assert (met == wanted).all()
+            assert not grids.symbols[kind][number][met == 0].any()
+
+
+def test_order():
+    config = make_config()
+    _, stops = walked(config, sparse(1))
+    depths = {frame: level.depth for level in config.levels for frame in level.frames}
+    keys = []
+    for stop, _ in stops:
+        frame, channel, y, x = stop.place
+        turn = (channel + y + x) % 2
+        assert len(set(turn)) <= 1, "a pass has one colour of the chessboard"
+        flat = np.ravel_multi_index((frame, channel, y, x), (config.frames, 5, 64, 64))
+        assert (np.diff(flat) > 0).all()
+        assert (
+            {depths[t] for t in frame.tolist()} <= {depths[int(frame[0])]} if len(frame) else True
+        )
+        if len(frame):
+            keys.append((depths[int(frame[0])], int(turn[0])))
+    assert [depth for depth, _ in keys] == sorted(depth for depth, _ in keys)
+    kinds = [stop.kind for stop, _ in stops if 0 in stop.place[0].tolist()]
+    assert kinds == sorted(kinds), "of a frame motion, luma, chroma"
+    assert {turn for _, turn in keys} == {0, 1}
+
+
+def test_what_follows_changes_nothing():
+    config = make_config()
+    _, stops = walked(config, sparse(2))
+    for changed in range(0, len(stops), 7):
+        count = 0
+
+        def draw(stop, changed=changed):
+            nonlocal count
+            count += 1
+            known = stops[count - 1][1] if count <= changed else None
+            if known is None:
+                return np.full(len(stop.scales), 3, np.int16)
+            assert (stop.inputs == stops[count - 1][0].inputs).all()
+            assert (stop.scales == stops[count - 1][0].scales).all()
+            return known
+
+        _, others = walked(config, draw)
+        same, other = stops[changed][0], others[changed][0]
+        assert (same.inputs == other.inputs).all()
+        assert all((a == b).all() for a, b in zip(same.place, other.place, strict=True))
+
+
+def test_the_second_pass_knows_the_first():
+    config = make_config(frames=1)
+    _, stops = walked(config, lambda stop: np.full(len(stop.scales), 2, np.int16))
+    coarse = [stop for stop, _ in stops if stop.kind is Kind.LUMA and stop.band == 0]
+    first, second = coarse
+    assert not first.inputs[:, [4, 5, 13]].any()
+    inner = (second.place[2] == 1) & (second.place[3] == 1)
+    inner |= (second.place[2] == 1) & (second.place[3] == 2)
+    # 16 times log2 of 1 + 2 + 2, linear between 4 and 8, on both sides of a position.
+    assert (second.inputs[inner][:, 4:6] == 36).all()
+    assert (second.inputs[:, 13] == 64).all()
+
+
+def test_inputs_are_bytes():
+    # Whoever learns networks keeps them so.
+    config = make_config(colour=ColourMode.RGB, frames=5)
+    _, stops = walked(config, lambda stop: np.full(len(stop.scales), 1023, np.int16))
+    inputs = np.concatenate([stop.inputs for stop, _ in stops])
+    assert inputs.min() >= 0
+    assert inputs.max() <= 160
+    assert (inputs == np.floor(inputs)).all()
+    magnitudes, sums = [0, 2, 4, 5, 6, 8, 10], [1, 3, 9, 11]
+    assert (inputs[:, magnitudes].max(axis=0) == 144).all()
+    assert (inputs[:, sums].max(axis=0) == 128).all(), "sums are limited to 255"
+    assert inputs[:, 7].max() == 143, "twice 255"
+
+
+def test_neighbourhoods_of_the_largest_symbols():
+    values = np.zeros((1, 1, 5, 6), np.int16)
+    values[0, 0, 2, 2] = -2047
+    values[0, 0, 4, 5] = 7
+    near = _sums(np.pad(np.abs(values), [(0, 0), (0, 0), (1, 1), (1, 1)]))[0, 0]
+    wanted = np.zeros((5, 6), int)
+    wanted[1:4, 1:4] = 255
+    wanted[3:, 4:] += 7
+    assert (near == wanted).all()
+    assert (_sums(np.full((2, 2, 3, 3), 2047, np.int16)) == 255).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 7, 9), (2, 5, 1, 4), (1, 1, 1, 1), (4, 1, 6, 1)])
+def test_sums_one_by_one_are_the_same(monkeypatch, shape):
+    chance = np.random.default_rng(0)
+    count, channels, height, width = shape
+    frames = np.array([5, 1, 2, 0])[:count]
+    for busy in (0.0, 0.1, 0.9):
+        magnitudes = np.zeros((count, channels, height + 2, width + 2), np.int16)
+        drawn = chance.integers(1, 600, shape) * (chance.random(shape) < busy)
+        magnitudes[..., 1:-1, 1:-1] = drawn
+        found = []
+        for sparse in (0, 10**9):
+            monkeypatch.setattr(walk, "_SPARSE", sparse)
+            near = np.zeros((6, *shape[1:]), np.uint8)
+            nonzero = np.flatnonzero(magnitudes)
+            walk._add_sums(near, frames, magnitudes.copy(), nonzero)
+            found.append(near)
+        assert (found[0] == found[1]).all()
+        assert found[0].any() == drawn.any()
+        assert not np.delete(found[0], frames, axis=0).any()
+
+
+def test_extents_are_the_least_that_hold_everything():
+    config = make_config(frames=3)
+    grids = empty(config)
+    level = next(level for level in config.levels if level.depth == 1)
+    assert grids.extents(level, Kind.LUMA) == [0]
+    for number, band in enumerate(config.luma_layout.bands):
+        grids.symbols[Kind.LUMA][number][level.frames[0], 0, 0, 0] = -1
+        assert grids.extents(level, Kind.LUMA) == [band.rank + 1]
+
+
+def test_ranks_beyond_the_extent_are_not_met():
+    config = make_config(frames=1)
+    grids, met = empty(config), []
+
+    def visit(stop):
+        met.append(stop.band)
+        return np.ones(len(stop.scales), np.int16)
+
+    grids.walk(config.levels[0], Kind.LUMA, [2], visit)
+    assert set(met) == {0, 1, 2, 3}
+    met.clear()
+    grids.walk(config.levels[0], Kind.CHROMA, [0], visit)
+    assert not met

@@ -1,0 +1,224 @@
+"""Fits of `latentgrid`: what is coded is what a decoder gets, and as large as was asked for."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+import pytest
+import torch
+
+from nvcodec.config import EncoderConfig
+from nvcodec.entropy.contexts import INPUTS, numbers_of
+from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.tables import TOTAL, Family, cumulative
+from nvcodec.entropy.walk import Stop
+from nvcodec.errors import ConfigError
+from nvcodec.fitter import Task
+from nvcodec.grid_pictures import GridPictures, picture_planes, source_picture
+from nvcodec.gridfit.context_fit import Gathering, fit_network
+from nvcodec.gridfit.effort import Effort
+from nvcodec.gridfit.fitter import GridFitter
+from nvcodec.gridfit.flow import FlowField
+from nvcodec.gridfit.quantise import BITS, Chooser
+from nvcodec.gridfit.segment import SegmentFit
+from nvcodec.media import Colour, ColourMode, Frames
+from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.pictures import luma_psnr
+
+COLOUR = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
+CPU = torch.device("cpu")
+QUICK = Effort(motion_steps=2, context_steps=40)
+
+
+def texture(height: int, width: int) -> np.ndarray:
+    """Smooth noise."""
+    rng = np.random.default_rng(3)
+    spectrum = np.fft.rfft2(rng.normal(size=(height, width)))
+    y, x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
+    smooth = np.fft.irfft2(spectrum / (0.02 + x**2 + y**2), s=(height, width))
+    return 128 + 40 * smooth / smooth.std()
+
+
+def moving(frames: int = 5, size: tuple[int, int] = (32, 40), shift: int = 2) -> Frames:
+    """A texture that moves to the left by `shift` samples a frame."""
+    height, width = size
+    whole = np.clip(np.rint(texture(height, width + shift * frames)), 0, 255).astype(np.uint8)
+    luma = np.stack([whole[:, shift * t : shift * t + width] for t in range(frames)])
+    half = luma[:, ::2, ::2]
+    ticks = np.arange(frames)
+    return Frames(y=luma, u=half, v=255 - half, pts=ticks, durations=np.ones_like(ticks))
+
+
+def segment_fit(frames: Frames, colour: ColourMode = ColourMode.YUV420) -> SegmentFit:
+    config = LatentGridConfig.suited(size=frames.y.shape[1:], frames=len(frames), colour=colour)
+    networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
+    return SegmentFit(source_picture(frames, config, COLOUR), config, networks, seed=0)
+
+
+def task(frames: Frames, **options) -> Task:
+    given = {"bits": (8 * 900.0,), "seconds": None, "on_progress": None, **options}
+    return Task(frames=frames, colour=COLOUR, number=0, seed=0, **given)
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize("size", [(32, 40), (33, 27)])
+def test_what_is_coded_is_what_a_decoder_gets(colour, size):
+    frames = moving(size=size)
+    fit = segment_fit(frames, colour)
+    fit.run(QUICK.steps(2000, 2000), QUICK, motion_steps=2)
+    outcome = fit.run(QUICK.steps(1900, 2000), QUICK, motion_steps=None)
+    pictures = GridPictures(fit.config, outcome.body, COLOUR, CPU)
+    for got, made in zip(
+        pictures.planes(range(len(frames))),
+        picture_planes(outcome.decoded, fit.config, COLOUR),
+        strict=True,
+    ):
+        assert np.array_equal(got, made)
+    if colour is ColourMode.YUV420:
+        assert luma_psnr(pictures, frames) == pytest.approx(outcome.psnr, abs=1e-3)
+        errors = [
+            np.square(ours.astype(float) - theirs).sum()
+            for ours, theirs in zip(
+                pictures.planes(range(len(frames))), (frames.y, frames.u, frames.v), strict=True
+            )
+        ]
+        assert outcome.error == pytest.approx(sum(errors) / outcome.samples)
+
+
+def test_motion_is_found_and_pays():
+    frames = moving(9, (40, 56), shift=3)
+    with_motion, without = segment_fit(frames), segment_fit(frames)
+    effort = Effort(motion_steps=8)
+    found = with_motion.run(effort.steps(2100, 2100), effort, motion_steps=8)
+    still = Effort(motion_steps=0, dead=1e9, motion_weight=1e9)
+    none = without.run(still.steps(2100, 2100), still, motion_steps=0)
+    assert len(found.body) < 0.6 * len(none.body)
+    assert found.psnr > none.psnr - 0.5
+
+
+def test_flow_of_a_shift():
+    frames = moving(size=(64, 96), shift=3)
+    flow = FlowField(frames.y, 8)
+    # What is at x in frame 2 was at x + 3 in frame 1.
+    middle = flow.between(2, 1)[:, 2:-2, 2:-2]
+    assert middle[0].mean() == pytest.approx(3, abs=0.3)
+    assert middle[1].abs().max() < 0.5
+    assert not FlowField(frames.y[:, :8], 8).between(2, 1).any()
+
+
+@pytest.mark.parametrize("bytes_", [500, 1500])
+def test_size_is_met(bytes_):
+    fitter = GridFitter(EncoderConfig(size=bytes_, epochs=3, model="latentgrid"))
+    (coded,) = fitter.fit(task(moving(), bits=(8.0 * bytes_,)))
+    assert len(coded.body) == pytest.approx(bytes_, rel=0.03)
+    assert not fitter.warnings
+
+
+def test_psnr_is_met():
+    frames = moving(8, (48, 64))
+    fitter = GridFitter(EncoderConfig(psnr=34.0, epochs=3, model="latentgrid"))
+    (coded,) = fitter.fit(task(frames))
+    pictures = GridPictures(coded.config, coded.body, COLOUR, CPU)
+    assert luma_psnr(pictures, frames) == pytest.approx(34.0, abs=0.15)
+
+
+def test_lmbda_balances_rate_and_distortion():
+    sizes = []
+    for lmbda in (3.0, 8.0):
+        fitter = GridFitter(EncoderConfig(lmbda=lmbda, epochs=3, model="latentgrid"))
+        (coded,) = fitter.fit(task(moving(), bits=(None,)))
+        assert not fitter.warnings
+        sizes.append(len(coded.body))
+    assert sizes[0] > 1.3 * sizes[1]
+
+
+def test_a_ladder_is_ordered_as_asked():
+    sizes = (1200, 3000, 1800)
+    fitter = GridFitter(EncoderConfig(ladder=sizes, epochs=3, model="latentgrid"))
+    coded = fitter.fit(task(moving(6, (48, 64)), bits=tuple(8.0 * size for size in sizes)))
+    assert [len(one.body) for one in coded] == pytest.approx(sizes, rel=0.03)
+
+
+def test_what_cannot_be_reached_is_said():
+    fitter = GridFitter(EncoderConfig(size=20, epochs=3, model="latentgrid"))
+    (coded,) = fitter.fit(task(moving(), bits=(160.0,)))
+    assert len(coded.body) > 20
+    assert fitter.warnings and "not reached" in fitter.warnings[0]
+
+
+def test_parameters_are_refused():
+    with pytest.raises(ConfigError, match="parameters"):
+        GridFitter(EncoderConfig(parameters=1000, model="latentgrid"))
+
+
+def test_no_time_is_one_pass():
+    fitter = GridFitter(EncoderConfig(bpp=1.0, model="latentgrid"))
+    seen = []
+    fitter.fit(task(moving(), seconds=1e-3, on_progress=seen.append))
+    assert fitter.epochs == 1
+    assert seen[-1].epoch == 1 and seen[-1].psnr > 15
+
+
+def test_progress_goes_forward():
+    fitter = GridFitter(EncoderConfig(size=900, epochs=3, model="latentgrid"))
+    seen = []
+    fitter.fit(task(moving(), on_progress=seen.append))
+    epochs = [progress.epoch for progress in seen]
+    assert epochs == sorted(epochs) and epochs[-1] == fitter.epochs
+    assert all(progress.epoch <= progress.epochs for progress in seen)
+    assert all(progress.remaining >= 0 for progress in seen)
+    assert seen[0].bits is None and seen[-1].bits > 0
+
+
+def test_code_lengths_are_those_of_the_tables():
+    for index, count in ((12, 4), (16, 6), (24, 20)):
+        table = cumulative(Family.LAPLACE, index, -63, 63)
+        lengths = log2(TOTAL) - np.log2(np.diff(table))[63 : 63 + count]
+        # Frequencies are at least 1 and whole.
+        assert np.allclose(BITS[index, :count], lengths, atol=0.1)
+
+
+def test_choices_are_the_cheapest():
+    rng = np.random.default_rng(0)
+    wanted = rng.laplace(size=(1, 1, 20, 20), scale=1.5).astype(np.float32)
+    scales = rng.integers(0, 40, 400)
+    inputs, channels = np.zeros((400, INPUTS), np.float32), np.zeros(400, np.int64)
+    chooser = Chooser((0,), [wanted], 0.134)
+    got = chooser(Stop(Kind.LUMA, 0, wanted.shape, np.arange(400), channels, inputs, scales))
+    values = np.arange(-40, 41)
+    costs = (wanted.ravel()[:, None] - values) ** 2 + 0.134 * BITS[scales][:, np.abs(values)]
+    taken = costs[np.arange(400), got + 40]
+    assert np.allclose(taken, costs.min(axis=1), atol=1e-5)
+    assert chooser.bits == pytest.approx(BITS[scales, np.abs(got)].sum(), rel=1e-5)
+
+
+def test_context_networks_learn_and_count_their_weights():
+    rng = np.random.default_rng(1)
+    count = 20000
+    layout = GridLayout((32, 32), 3, 1)
+    default = default_network(Kind.LUMA, layout)
+    inputs = rng.integers(0, 100, (count, INPUTS)).astype(np.float32)
+    inputs[:, 12:] = 0
+    # One input tells the scale, the way the default network does not expect.
+    symbols = np.rint(rng.laplace(size=count) * 2.0 ** (inputs[:, 9] / 20 - 2)).astype(np.int16)
+    zeros = np.zeros(count, np.int64)
+
+    def gathered(chosen: slice) -> Gathering:
+        memory = Gathering()
+        none = zeros[chosen]
+        stop = Stop(Kind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
+        memory.add(stop, symbols[chosen], 1)
+        return memory
+
+    def cost(network) -> float:
+        scales = network.scales(inputs, network.biases[np.full(count, 4), zeros])
+        return float(BITS[scales, np.abs(symbols)].sum())
+
+    random = torch.Generator().manual_seed(0)
+    fitted = fit_network(default, default, gathered(slice(None)), steps=150, generator=random)
+    assert cost(fitted) < 0.9 * cost(default)
+    # A few symbols are not worth a change of weights.
+    few = fit_network(default, default, gathered(slice(3)), steps=20, generator=random)
+    assert np.abs(numbers_of(few) - numbers_of(default)).sum() < 20

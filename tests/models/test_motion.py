@@ -1,0 +1,124 @@
+"""Motion fields: what is expected of them, and pictures moved by them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nvcodec.models.hierarchy import Hierarchy
+from nvcodec.models.motion import CHANNELS, Picture, expected, field_size, flows, predict
+
+CELL = 8
+
+
+def picture(seed: int, size: tuple[int, int] = (40, 56), rgb: bool = False) -> Picture:
+    chance = np.random.default_rng(seed)
+    height, width = size
+    small = size if rgb else ((height + 1) // 2, (width + 1) // 2)
+    luma = chance.integers(0, 256, (1, 1, *size))
+    chroma = chance.integers(0, 256, (1, 2, *small))
+    return Picture(torch.from_numpy(luma).float(), torch.from_numpy(chroma).float())
+
+
+def constant(m: tuple[float, float], s: tuple[float, float], k: float, size=(40, 56)):
+    values = torch.tensor([*m, *s, k]).view(1, CHANNELS, 1, 1)
+    return values.expand(1, CHANNELS, *field_size(size, CELL)).clone()
+
+
+def moved(planes: torch.Tensor, dx: int, dy: int) -> torch.Tensor:
+    """Sample (y, x) from (y + dy, x + dx), the border repeated."""
+    height, width = planes.shape[-2:]
+    rows = (torch.arange(height) + dy).clamp(0, height - 1)
+    columns = (torch.arange(width) + dx).clamp(0, width - 1)
+    return planes[..., rows, :][..., columns]
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+@pytest.mark.parametrize("shift", [(0, 0), (2, -4), (-6, 2), (40, 0), (-300, 2000)])
+def test_whole_samples_are_exact(rgb: bool, shift: tuple[int, int]) -> None:
+    source = picture(0, rgb=rgb)
+    made = predict(constant((0, 0), shift, 0), [source], CELL)
+    dx, dy = shift
+    torch.testing.assert_close(made.luma, moved(source.luma, dx, dy), rtol=0, atol=0.02)
+    halved = (dx, dy) if rgb else (dx // 2, dy // 2)
+    torch.testing.assert_close(made.chroma, moved(source.chroma, *halved), rtol=0, atol=0.02)
+
+
+def test_steady_motion_comes_from_both_sides() -> None:
+    # m is towards the first reference, and the opposite way to the second.
+    sources = [picture(0), picture(1)]
+    first = predict(constant((4, -2), (0, 0), 20), sources, CELL)
+    torch.testing.assert_close(first.luma, moved(sources[0].luma, 4, -2), rtol=0, atol=0.02)
+    second = predict(constant((4, -2), (0, 0), -20), sources, CELL)
+    torch.testing.assert_close(second.luma, moved(sources[1].luma, -4, 2), rtol=0, atol=0.02)
+    both = predict(constant((4, -2), (0, 0), 0), sources, CELL)
+    torch.testing.assert_close(both.luma, (first.luma + second.luma) / 2, rtol=0, atol=0.02)
+    torch.testing.assert_close(both.chroma, (first.chroma + second.chroma) / 2, rtol=0, atol=0.02)
+
+
+def test_half_a_sample_is_keys_kernel_in_luma_and_a_mean_in_chroma() -> None:
+    source = picture(2)
+    made = predict(constant((0, 0), (1, 0), 0), [source], CELL)
+    mean = (source.chroma + moved(source.chroma, 1, 0)) / 2
+    torch.testing.assert_close(made.chroma, mean, rtol=0, atol=0.01)
+    made = predict(constant((0.25, 0), (0.25, 0), 0), [source], CELL)
+    near = source.luma + moved(source.luma, 1, 0)
+    far = moved(source.luma, -1, 0) + moved(source.luma, 2, 0)
+    torch.testing.assert_close(made.luma, 0.59375 * near - 0.09375 * far, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (17, 33)])
+def test_pictures_of_any_size(size: tuple[int, int]) -> None:
+    source = picture(3, size)
+    made = predict(constant((2, 2), (0, 0), 0, size), [source, source], CELL)
+    assert (made.luma.shape, made.chroma.shape) == (source.luma.shape, source.chroma.shape)
+    wanted = (moved(source.chroma, 1, 1) + moved(source.chroma, -1, -1)) / 2
+    torch.testing.assert_close(made.chroma, wanted, rtol=0, atol=0.01)
+
+
+def test_steady_motion_is_expected() -> None:
+    hierarchy = Hierarchy(17, 8)
+    speed = torch.tensor([0.75, -0.5])
+    size = (6, 9)
+    known = torch.zeros(17, 2, 2, *size)
+    origins = [hierarchy.references(frame) for frame in range(17)]
+    for level in hierarchy.levels:
+        for made in level:
+            frame, references = made.frame, made.references
+            found = expected([frame], [references], origins, known, CELL)
+            assert found.shape == (1, CHANNELS, *size)
+            if len(references) < 2:
+                assert not found.any()
+                # Anchors say themselves how they move.
+                for side, other in enumerate(references):
+                    known[frame, side] = (speed * (other - frame)).view(2, 1, 1)
+                continue
+            where = flows(found)[0]
+            for side, other in enumerate(references):
+                wanted = (speed * (other - frame)).view(2, 1, 1).expand(2, *size)
+                torch.testing.assert_close(where[side], wanted)
+            assert not found[:, 2:].any(), "half-way between two others, s and k are 0"
+            known[frame] = where
+
+
+def test_expected_motion_is_found_where_it_has_come_from() -> None:
+    # Cells 6 to 9 of frame 2 have come 4 cells from the left since frame 0: 2 cells a frame.
+    known = torch.zeros(3, 2, 2, 1, 12)
+    known[2, 0, 0, 0, 6:10] = -4 * CELL
+    found = expected([1], [(0, 2)], [(), (0, 2), (0,)], known, CELL)
+    # A cell of frame 1 that moves like the one at its place in frame 2 is there 2 cells further.
+    assert found[0, 0, 0].tolist() == pytest.approx([0] * 6 + [-2 * CELL] * 2 + [0] * 4)
+    assert not found[:, 1:].any()
+
+
+def test_gradients_flow_into_fields() -> None:
+    sources = [picture(4), picture(5)]
+    field = constant((0.3, -0.4), (0.2, 0.1), 0.5).requires_grad_()
+    with torch.inference_mode():
+        # What a decoder has kept must not be in the way.
+        predict(field.detach(), sources, CELL)
+    made = predict(field, sources, CELL)
+    (made.luma.square().mean() + made.chroma.square().mean()).backward()
+    assert field.grad is not None
+    assert (field.grad.abs().sum(dim=(0, 2, 3)) > 0).all()
