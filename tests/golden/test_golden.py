@@ -13,7 +13,14 @@ import nvcodec
 
 FOLDER = Path(__file__).parent / "v1"
 # Written out, so that a lost fixture is a failure and not one test less.
-RELEASED = ["nerv-rgb", "nerv-yuv420", "hnerv-rgb", "hnerv-yuv420"]
+RELEASED = [
+    "nerv-rgb",
+    "nerv-yuv420",
+    "hnerv-rgb",
+    "hnerv-yuv420",
+    "latentgrid-rgb",
+    "latentgrid-yuv420",
+]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")
 assert _spec is not None and _spec.loader is not None
