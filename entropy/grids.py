@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nvcodec.entropy import rans
 from nvcodec.entropy.contexts import ContextNetwork, network_of, numbers_of
@@ -203,13 +205,13 @@ def _message(
     grids: Grids, levels: Sequence[Level], ranges: Mapping[Kind, tuple[int, int]]
 ) -> bytes:
     """The symbols of some levels."""
-    symbols: list[Int16Array] = []
+    symbols: list[Int32Array] = []
     numbers: list[Int32Array] = []
     tables = TableSet()
 
     def visit(stop: Stop) -> Int16Array:
         known = grids.symbols[stop.kind][stop.band].reshape(-1).take(stop.where)
-        symbols.append(known)
+        symbols.append(_places(known))
         numbers.append(_numbers(stop, ranges, tables))
         return known
 
@@ -242,7 +244,7 @@ class _Reading:
         low, high = int(stop.scales.min()) & ~3, int(stop.scales.max()) | 3
         tables = _tables(self._ranges[stop.kind][stop.band > 0], low, high)
         numbers = (stop.scales - low).astype(np.int32)
-        return self._stream.decode(numbers, tables).astype(np.int16)
+        return _symbols(self._stream.decode(numbers, tables)).astype(np.int16)
 
 
 def _numbers(stop: Stop, ranges: Mapping[Kind, tuple[int, int]], tables: TableSet) -> Int32Array:
@@ -262,8 +264,24 @@ def _tables(bound: int, low: int, high: int) -> TableSet:
 
 @lru_cache(maxsize=6 * SCALES)
 def _table(scale: int, bound: int) -> Table:
-    """The table of the symbols of some stops."""
-    return Table(-bound, cumulative(Family.LAPLACE, scale, -bound, bound))
+    """The table of the symbols of some stops, in the order 0, -1, 1, -2, 2, ...
+
+    CompressAI looks for a symbol from the first one on, and most are 0.
+    """
+    ascending = cumulative(Family.LAPLACE, scale, -bound, bound)
+    frequencies = np.diff(ascending)[_symbols(np.arange(2 * bound + 1)) + bound]
+    return Table(0, (0, *np.cumsum(frequencies).tolist()))
+
+
+def _places(symbols: Int16Array) -> Int32Array:
+    """Of symbols, their numbers in the order 0, -1, 1, -2, 2, ..."""
+    wide = symbols.astype(np.int32)
+    return np.where(wide < 0, -2 * wide - 1, 2 * wide)
+
+
+def _symbols(places: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
+    """Inverse of `_places`."""
+    return (places >> 1) ^ -(places & 1)
 
 
 def _coefficients(layouts: Mapping[Kind, GridLayout]) -> int:

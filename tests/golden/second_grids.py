@@ -3,6 +3,7 @@
 Like second_decoder.py, whose parts it is handed as `tools`, it imports nothing of the project.
 """
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -108,6 +109,12 @@ def logarithm(v):
 # Sections 18 and 19: the body.
 
 
+@functools.cache
+def order(limit):
+    """0, -1, 1, -2, 2, ... up to +-limit (section 18)."""
+    return [0, *(v for x in range(1, limit + 1) for v in (-x, x))]
+
+
 class Magnitudes:
     """Q of a band, with zeros around it, and S of it."""
 
@@ -202,10 +209,12 @@ class Body:
                     limit = self.ranges[kind][band > 0]
                     if (index, limit) not in self.tables:
                         table = self.tools.scale_table(False, index, -limit, 2 * limit)
-                        self.tables[index, limit] = table
+                        widths = [table[v + limit + 1] - table[v + limit] for v in order(limit)]
+                        self.tables[index, limit] = list(itertools.accumulate(widths, initial=0))
                     self.left -= 1
                     self.tools.check(self.left >= 0, "too many symbols in a message")
-                    values[t, c, y, x] = stream.symbol(self.tables[index, limit]) - limit
+                    place = stream.symbol(self.tables[index, limit])
+                    values[t, c, y, x] = order(limit)[place]
             for t in chosen:
                 first[t][:] = values[t]
 
