@@ -147,11 +147,11 @@ def fit_watched(
         samples,
         how,
         seed=seed,
-        target_bits=None,
+        sizes=[None],
         seconds=seconds,
         on_progress=_Line(config.parameters),
     )
-    return loop, loop.run()
+    return loop, loop.run()[0]
 
 
 def write_stream(

@@ -118,6 +118,7 @@ def _encode(source: Path, segment: int | None) -> None:
         source,
         source.with_suffix(".nvc"),
         config(
+            model="hnerv",
             parameters=_PARAMETERS,
             epochs=1,
             # Each stage of each segment still takes a step; memory does not depend on how many.
