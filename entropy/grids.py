@@ -38,10 +38,9 @@ COEFFICIENTS_PER_BYTE = 1 << 16
 MOST_COEFFICIENTS = 1 << 33
 STEP_OCTAVE = 256
 LARGEST_BASE = 16 * STEP_OCTAVE - 1
-_OFFSET_OCTAVE = 16
+OFFSET_OCTAVE = 16
 OFFSETS = 8
-LARGEST_COARSE = 2047
-LARGEST_DETAIL = 1023
+LARGEST_BOUND = 2047
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,22 +65,22 @@ class StepIndices:
     def luma_step(self, level: Level) -> float:
         """Step of luma in the frames of a level, levels of 255."""
         category = min(level.depth + 1, OFFSETS - 1) if level.references[0] else 0
-        octaves = self.base / STEP_OCTAVE + self.offsets[category] / _OFFSET_OCTAVE
+        octaves = self.base / STEP_OCTAVE + self.offsets[category] / OFFSET_OCTAVE
         return float(2.0 ** (octaves - 4))
 
     def chroma_step(self, level: Level) -> float:
         """Step of chroma in the frames of a level, levels of 255."""
-        return float(self.luma_step(level) * 2.0 ** (self.chroma / _OFFSET_OCTAVE))
+        return float(self.luma_step(level) * 2.0 ** (self.chroma / OFFSET_OCTAVE))
 
     @property
     def motion_step(self) -> float:
         """Step of displacements, luma samples."""
-        return float(2.0 ** (self.motion / _OFFSET_OCTAVE - 6))
+        return float(2.0 ** (self.motion / OFFSET_OCTAVE - 6))
 
     @property
     def mix_step(self) -> float:
         """Step of k."""
-        return float(2.0 ** (self.mix / _OFFSET_OCTAVE - 6))
+        return float(2.0 ** (self.mix / OFFSET_OCTAVE - 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def decode_grids(
     side = NumberArray()
     ranges, scales = {}, []
     for kind in layouts:
-        ranges[kind] = _read_bound(cursor, LARGEST_COARSE), _read_bound(cursor, LARGEST_DETAIL)
+        ranges[kind] = _read_bound(cursor), _read_bound(cursor)
         read_array(cursor, frames, side)
     for _ in layouts:
         scales.append((cursor.byte(), cursor.byte()))
@@ -305,10 +304,12 @@ def _bound(bands: Sequence[Int16Array]) -> int:
     return int((1 << max(largest, 1).bit_length()) - 1)
 
 
-def _read_bound(cursor: ByteCursor, limit: int) -> int:
+def _read_bound(cursor: ByteCursor) -> int:
     bound = cursor.varint()
-    if not 1 <= bound <= limit:
-        raise BitstreamError(f"segment payload: a range of +-{bound}, at most {limit} is allowed")
+    if not 1 <= bound <= LARGEST_BOUND:
+        raise BitstreamError(
+            f"segment payload: a range of +-{bound}, at most {LARGEST_BOUND} is allowed"
+        )
     return bound
 
 

@@ -60,7 +60,7 @@ class GridFitter:
         order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
         found: dict[int, Coded] = {}
         for place in order:
-            search = search_for(self.config, task.bits[place], task.pixels, effort)
+            search = search_for(self.config, task.bits[place], task.pixels, effort, config.scales)
             outcome = self._searched(segment, search, effort, course)
             if not search.reached:
                 self._warn(

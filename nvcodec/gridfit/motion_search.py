@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.gridfit.context_fit import code_length
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.bands import GridLayout, scales
 from nvcodec.models.motion import Picture, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
@@ -63,7 +63,7 @@ class MotionTask:
     def residual_cost(self, fields: Tensor) -> Tensor:
         """The stand-in for what fields leave to the residual, in all."""
         luma, chroma = self._residual(fields)
-        bands = analysis(luma, _RESIDUAL_SCALES)
+        bands = analysis(luma, self._scales)
         cost = _stand_in(bands.coarse).sum() + _CHROMA_WEIGHT * _stand_in(chroma).sum()
         for details in bands.details:
             for band in details:
@@ -73,11 +73,16 @@ class MotionTask:
     def cost_map(self, fields: Tensor) -> Tensor:
         """The same, cell by cell: shape (B, h, w)."""
         luma, chroma = self._residual(fields)
-        bands = analysis(luma, _RESIDUAL_SCALES)
+        bands = analysis(luma, self._scales)
         cost = _on_cells(_stand_in(chroma).sum(1, keepdim=True), self) * _CHROMA_WEIGHT
         for values in (bands.coarse, *(band for details in bands.details for band in details)):
             cost = cost + _on_cells(_stand_in(values), self)
         return cost[:, 0]
+
+    @property
+    def _scales(self) -> int:
+        height, width = self.target.luma.shape[-2:]
+        return scales((height, width), _RESIDUAL_SCALES)
 
     def _residual(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         made = predict(fields, self.sources, self.cell)
@@ -133,12 +138,12 @@ _GROUPS = ((0, 1, 2, 3, 4), (2, 3, 4))
 
 def _pruned(task: MotionTask, latents: list[Tensor]) -> list[Tensor]:
     """Leave out the latents of a scale, block by block, where that costs less."""
-    scales = task.layout.scales
+    count = task.layout.scales
     base = task.cost_map(task.fields(latents))
-    for scale in range(scales + 1):
+    for scale in range(count + 1):
         # The bands of a scale; the coarsest one comes last.
-        numbers = range(1 + 3 * scale, 4 + 3 * scale) if scale < scales else range(1)
-        block = 2 << min(scale, scales - 1) if scales else 1  # cells that a position covers
+        numbers = range(1 + 3 * scale, 4 + 3 * scale) if scale < count else range(1)
+        block = 2 << min(scale, count - 1) if count else 1  # cells that a position covers
         for group in _GROUPS:
             for turn in range(2):
                 octaves = _octaves(latents)
@@ -195,6 +200,8 @@ def _octaves(latents: Sequence[Tensor]) -> list[Tensor]:
 def _on_cells(values: Tensor, task: MotionTask) -> Tensor:
     """Sums over cells of any map that covers the picture, shape (B, 1, h, w)."""
     height, width = task.layout.size
+    if not values.numel():  # a line has no details across
+        return values.new_zeros(len(values), 1, height, width)
     per = 1
     # The finest division of a cell that the map's samples still resolve.
     while values.shape[-2] > height * per or values.shape[-1] > width * per:

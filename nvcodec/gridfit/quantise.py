@@ -12,16 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from nvcodec.entropy.contexts import FloatArray
+from nvcodec.entropy.grids import LARGEST_BOUND
 from nvcodec.entropy.tables import SCALES, scale_value
 from nvcodec.entropy.walk import Int16Array, Stop
 
-_LARGEST = 511
-
 
 def _code_lengths() -> FloatArray:
-    """Bits of magnitudes 0 to 511 under every scale, shape (64, 512); that of the sign included."""
+    """Bits of magnitudes 0 to 2047 under every scale, shape (64, 2048); that of the sign included."""
     scales = np.array([scale_value(index) for index in range(SCALES)])[:, None]
-    magnitude = np.arange(1, _LARGEST + 1)
+    magnitude = np.arange(1, LARGEST_BOUND + 1)
     tail = np.exp(-(magnitude - 0.5) / scales) / 2
     mass = tail * (1 - np.exp(-1 / scales))
     zero = 1 - np.exp(-0.5 / scales)
@@ -58,7 +57,7 @@ class Chooser:
         frame, *rest = stop.place
         wanted = self._coefficients[stop.band][(self._local[frame], *rest)]
         magnitude = np.abs(wanted)
-        lower = np.minimum(np.floor(magnitude).astype(np.int64), _LARGEST - 1)
+        lower = np.minimum(np.floor(magnitude).astype(np.int64), LARGEST_BOUND - 1)
         best = np.zeros(len(wanted), np.int64)
         bits = BITS[stop.scales, 0]
         least = magnitude**2 + self._weight * bits

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
-from nvcodec.entropy.grids import LARGEST_BASE, STEP_OCTAVE
+from nvcodec.entropy.grids import LARGEST_BASE, LARGEST_BOUND, OFFSET_OCTAVE, STEP_OCTAVE
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import Outcome
 
+# What a band's coefficient can be per doubling: 128 levels from grey, and what filters overshoot.
+_LARGEST_SAMPLE = 160
+_OFFSET = STEP_OCTAVE // OFFSET_OCTAVE
 _LARGEST_LEAP = 2.0  # octaves of the step
 # How much a guess may be off, for what is then called reached: 3 % of the size, 0.15 dB, and for
 # lmbda about 3 % of the size again.
@@ -30,6 +33,7 @@ class StepSearch:
         tolerance: Near enough not to complain.
         slope: Expected change of the measure for an octave of the step.
         base: To try next.
+        least: Of the bases that can be used.
         words: The target, for people.
         best: The nearest outcome so far.
     """
@@ -40,6 +44,7 @@ class StepSearch:
     tolerance: float
     slope: float
     base: int
+    least: int
     words: str
     best: Outcome | None = None
     _distance: float = float("inf")
@@ -63,8 +68,8 @@ class StepSearch:
         # Where the target would lie from here, if the slope were as expected.
         leap = (self.target - self.measure(outcome)) / self.slope
         self._tried[self.base] = min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
-        base = min(max(round(self._next()), 0), LARGEST_BASE)
-        while base in self._tried and 0 < base < LARGEST_BASE:
+        base = min(max(round(self._next()), self.least), LARGEST_BASE)
+        while base in self._tried and self.least < base < LARGEST_BASE:
             base += 1 if leap > 0 else -1
         self.base = base
         return distance <= self.aim or base in self._tried
@@ -87,7 +92,7 @@ class StepSearch:
 
 
 def search_for(
-    config: EncoderConfig, bits: float | None, pixels: int, effort: Effort
+    config: EncoderConfig, bits: float | None, pixels: int, effort: Effort, scales: int
 ) -> StepSearch:
     """The search for what an encode wants of a segment.
 
@@ -96,7 +101,9 @@ def search_for(
         bits: Wanted size of the payload, if a size is wanted.
         pixels: Pixels of the segment, over all frames.
         effort: Says what a bit costs.
+        scales: How often luma is halved, which doubles the largest coefficient.
     """
+    least = _base(_LARGEST_SAMPLE * 2**scales / LARGEST_BOUND) - min(effort.offsets) * _OFFSET
     if config.psnr is not None:
         # The error of a rather coarse quantiser is about a sixth of its squared step.
         step = 255 * 10 ** (-config.psnr / 20) * 6**0.5
@@ -106,7 +113,8 @@ def search_for(
             aim=_PSNR_AIM,
             tolerance=_PSNR_TOLERANCE,
             slope=-4.0,
-            base=_base(step),
+            base=max(_base(step), least),
+            least=least,
             words=f"{config.psnr:g} dB",
         )
     if config.lmbda is not None:
@@ -124,7 +132,8 @@ def search_for(
             aim=_LMBDA_AIM,
             tolerance=_LMBDA_TOLERANCE,
             slope=0.8,
-            base=_base(4.0 * config.lmbda**0.8),
+            base=max(_base(4.0 * config.lmbda**0.8), least),
+            least=least,
             words=f"a lmbda of {config.lmbda:g}",
         )
     wanted = bits if bits is not None else DEFAULT_BPP * pixels
@@ -134,7 +143,8 @@ def search_for(
         aim=_SIZE_AIM,
         tolerance=_SIZE_TOLERANCE,
         slope=-1.3,
-        base=_base(24 * (0.1 * pixels / wanted) ** 0.7),
+        base=max(_base(24 * (0.1 * pixels / wanted) ** 0.7), least),
+        least=least,
         words=f"{wanted / 8:.0f} bytes",
     )
 

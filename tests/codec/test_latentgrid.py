@@ -1,0 +1,96 @@
+"""`latentgrid` from a video to a file and back: whole, resumed, laddered, at random, damaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nvcodec
+from nvcodec.codec import ladder_paths
+from nvcodec.errors import BitstreamError, ConfigError
+
+
+class InterruptedEncodeError(Exception):
+    pass
+
+
+@pytest.fixture
+def config(settings) -> nvcodec.EncoderConfig:
+    return settings(model="latentgrid", parameters=None, bpp=1.0, epochs=3)
+
+
+@pytest.fixture
+def whole(shelf, clip, config):
+    """Three segments with sound."""
+    path = shelf / "latentgrid.nvc"
+    if not path.exists():
+        nvcodec.encode(clip, path, config, measure=False)
+    return path
+
+
+def test_report_and_header(clip, config, tmp_path):
+    report = nvcodec.encode(clip, tmp_path / "a.nvc", config)
+    info = nvcodec.inspect(tmp_path / "a.nvc")
+    assert (report.model, info.model, report.segments) == ("latentgrid", "latentgrid", 3)
+    assert report.bpp == pytest.approx(1.0, rel=0.06)
+    assert report.psnr_y > 25 and report.psnr_yuv > 25
+    assert 200 < info.macs_per_pixel < 300
+    assert report.epochs > 1 and report.parameters == info.parameters * 3
+
+
+def test_any_frame_is_what_playing_shows(whole):
+    with nvcodec.open(whole, device="cpu") as video:
+        played = np.stack(list(video))
+    for order in ([11, 0, 5], [3, 3, 2], list(range(11, -1, -1))):
+        with nvcodec.open(whole, device="cpu") as video:
+            assert np.array_equal(video[order], played[order])
+
+
+def test_an_interrupted_encode_goes_on_to_the_same_file(clip, config, whole, tmp_path):
+    def stop(progress):
+        if progress.segment == 1:
+            raise InterruptedEncodeError
+
+    path = tmp_path / "a.nvc"
+    with pytest.raises(InterruptedEncodeError):
+        nvcodec.encode(clip, path, config, measure=False, on_progress=stop)
+    assert not path.exists()
+    nvcodec.encode(clip, path, config, measure=False, resume=True)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_a_ladder(clip, settings, tmp_path):
+    sizes = (1000, 1800)
+    config = settings(model="latentgrid", parameters=None, ladder=sizes, epochs=3, segment=6)
+    nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config, measure=False)
+    for path, size in zip(ladder_paths(tmp_path / "a.nvc", sizes), sizes, strict=True):
+        # What the container takes was guessed a little high.
+        assert 0.9 * size < nvcodec.inspect(path).video_bytes < 1.02 * size
+
+
+def test_a_damaged_segment_costs_only_itself(whole, tmp_path):
+    data = bytearray(whole.read_bytes())
+    with nvcodec.open(bytes(data), device="cpu") as video:
+        played = np.stack(list(video))
+        size = len(video.reader.segment(1).payload)
+        place = bytes(data).index(video.reader.segment(1).payload)
+    data[place + size // 2] ^= 0x55
+    with nvcodec.open(bytes(data), device="cpu") as video:
+        with pytest.raises(BitstreamError):
+            video[5]
+        assert np.array_equal(video[[0, 11]], played[[0, 11]])
+
+
+def test_a_number_of_parameters_is_refused(clip, settings, tmp_path):
+    with pytest.raises(ConfigError, match="parameters"):
+        nvcodec.encode(clip, tmp_path / "a.nvc", settings(model="latentgrid", parameters=900))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [(2, 2), (200, 3), (5, 64)])
+def test_tiny_pictures(make_clip, settings, tmp_path, size):
+    clip = make_clip("tiny.mkv", frames=3, size=size, codec="ffv1", pix_fmt="yuv444p")
+    config = settings(model="latentgrid", parameters=None, psnr=36.0, epochs=1)
+    report = nvcodec.encode(clip, tmp_path / "a.nvc", config)
+    assert (report.width, report.height, report.frames) == (*size, 3)
+    assert report.psnr_y > 30
