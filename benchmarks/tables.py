@@ -22,7 +22,11 @@ from benchmarks.record import RESULTS, ROOT
 
 _BLOCK = re.compile(r"<!-- (table|value): ([^>]+?) -->(.*?)<!-- end -->", re.DOTALL)
 _MISSING = "not measured yet"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "benchmarks.md",
+    ROOT / "docs" / "experiments.md",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
