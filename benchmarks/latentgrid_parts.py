@@ -22,7 +22,6 @@ from nvcodec.entropy import walk
 from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.defaults import default_network
 from nvcodec.grid_pictures import picture_planes, source_picture
-from nvcodec.gridfit import motion_search
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
 from nvcodec.media import ColourMode, Frames, VideoInfo
@@ -82,8 +81,9 @@ VARIANTS = (
     Variant(what="motion: no gradient descent", effort={"motion_steps": 0}),
     Variant(
         what="motion: nothing is left out on trial",
-        patch=lambda: mock.patch.object(motion_search, "_pruned", lambda task, latents: latents),
+        effort={"trials": 0},
     ),
+    Variant(what="motion: all channels are left out together or none", effort={"trials": 1}),
     Variant(what="motion: bits cost a tenth", effort={"motion_weight": 0.02}),
     Variant(what="motion: cells of 16 samples", layout={"cell": 16}),
     Variant(what="latents: the nearest integers", effort={"weight": 0.0}),

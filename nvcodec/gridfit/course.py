@@ -55,7 +55,10 @@ class FitCourse:
                 FitProgress(
                     stage="motion" if motion_steps is not None else "steps",
                     epoch=self.passes + (done == frames),
-                    epochs=self.passes + 1 + len(self._ahead) + (self._files_left - 1) * len(USUAL),
+                    epochs=self.passes
+                    + 1
+                    + len(self._ahead)
+                    + (self._files_left - 1) * len(self._usual_passes()),
                     psnr=psnr,
                     bits=self._bits,
                     seconds=seconds,
@@ -100,6 +103,8 @@ class FitCourse:
 
     def _usual_passes(self) -> list[int | None]:
         steps = self._effort.motion_steps
+        if not self._effort.refine:
+            return [steps, None, None]
         return [None if share is None else int(share * steps) for share in USUAL]
 
 

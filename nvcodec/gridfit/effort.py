@@ -15,6 +15,8 @@ class Effort:
 
     Attributes:
         motion_steps: Of gradient descent on the motion of a level.
+        refine: Whether motion is searched a second time, at the step that the first pass leads to.
+        trials: Groups of motion channels that are left out on trial, 0 to 2.
         context_steps: Of Adam on the context networks.
         motion_rate: Of gradient descent, in motion latents.
         dead: Motion latents of the first guess below this are nearly left out.
@@ -29,6 +31,8 @@ class Effort:
     """
 
     motion_steps: int = 40
+    refine: bool = True
+    trials: int = 2
     context_steps: int = 300
     motion_rate: float = 0.7
     dead: float = 1.0
@@ -62,9 +66,15 @@ class Effort:
         )
 
 
+# Epochs from which on a fit is thorough: `fast` and `medium`.
+_REFINED_FROM, _ALL_TRIALS_FROM = 30, 100
+
+
 def effort_of(config: FitConfig) -> Effort:
     """The effort that a number of epochs stands for: a motion step is worth about three."""
     return Effort(
         motion_steps=config.epochs // 3,
+        refine=config.epochs >= _REFINED_FROM,
+        trials=2 if config.epochs >= _ALL_TRIALS_FROM else 1,
         context_steps=min(100 + 2 * config.epochs, 1000),
     )

@@ -76,7 +76,7 @@ class GridFitter:
     ) -> Outcome:
         """Passes until a segment is as wanted."""
         motion_base = search.base
-        for turn in range(_SEARCHING):
+        for turn in range(_SEARCHING if effort.refine else 1):
             motion_base = search.base
             motion_steps = effort.motion_steps // (1 if turn == 0 else 2)
             motion_steps = course.affordable(motion_steps)

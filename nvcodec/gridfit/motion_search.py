@@ -27,13 +27,25 @@ _CHROMA_WEIGHT = 0.5
 _LEAST_SPREAD = 0.01
 
 
+def shrunk(picture: Picture, times: int) -> Picture:
+    """Frames at less than full size, by averaging."""
+    if times == 1:
+        return picture
+    luma, chroma = (
+        F.avg_pool2d(planes, times, ceil_mode=True, count_include_pad=False)
+        for planes in (picture.luma, picture.chroma)
+    )
+    return Picture(luma, chroma)
+
+
 @dataclass(frozen=True, slots=True)
 class MotionTask:
     """What the motion of some frames is fitted to.
 
     Attributes:
-        target: B source frames.
-        sources: One or two decoded references of each.
+        target: B source frames, shrunk.
+        sources: One or two decoded references of each, shrunk.
+        shrink: How many times; large pictures are searched at less than full size.
         expected: Fields that cost nothing, shape (B, 5, h, w).
         step: Quantisation step of luma, levels of 255.
         steps: Of the field's channels, shape (1, 5, 1, 1).
@@ -44,6 +56,7 @@ class MotionTask:
 
     target: Picture
     sources: Sequence[Picture]
+    shrink: int
     expected: Tensor
     step: float
     steps: Tensor
@@ -85,15 +98,15 @@ class MotionTask:
         return scales((height, width), _RESIDUAL_SCALES)
 
     def _residual(self, fields: Tensor) -> tuple[Tensor, Tensor]:
-        made = predict(fields, self.sources, self.cell)
-        return (
-            (self.target.luma - made.luma) / self.step,
-            (self.target.chroma - made.chroma) / self.step,
-        )
+        scale = fields.new_tensor([1 / self.shrink] * 4 + [1.0]).view(1, -1, 1, 1)
+        made = predict(fields * scale, self.sources, self.cell // self.shrink)
+        # A mean over n x n samples is a coefficient of an orthonormal transform divided by n.
+        unit = self.step / self.shrink
+        return (self.target.luma - made.luma) / unit, (self.target.chroma - made.chroma) / unit
 
 
 def search(
-    task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float
+    task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float, trials: int
 ) -> list[Tensor]:
     """Motion latents for some frames.
 
@@ -103,6 +116,7 @@ def search(
         steps: Of Adam.
         rate: Of Adam, in latents.
         dead: Detail latents of the first guess below this are nearly left out.
+        trials: How many groups of channels are left out on trial, 0 to 2.
 
     Returns:
         Integer latents: the coarsest band, then details from the finest scale on.
@@ -115,7 +129,7 @@ def search(
     if steps:
         _descend(task, latents, steps, rate)
     with torch.no_grad():
-        return _pruned(task, [x.round() for x in latents])
+        return _pruned(task, [x.round() for x in latents], _GROUPS[:trials])
 
 
 def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -> None:
@@ -136,7 +150,9 @@ def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -
 _GROUPS = ((0, 1, 2, 3, 4), (2, 3, 4))
 
 
-def _pruned(task: MotionTask, latents: list[Tensor]) -> list[Tensor]:
+def _pruned(
+    task: MotionTask, latents: list[Tensor], groups: Sequence[Sequence[int]]
+) -> list[Tensor]:
     """Leave out the latents of a scale, block by block, where that costs less."""
     count = task.layout.scales
     base = task.cost_map(task.fields(latents))
@@ -144,7 +160,7 @@ def _pruned(task: MotionTask, latents: list[Tensor]) -> list[Tensor]:
         # The bands of a scale; the coarsest one comes last.
         numbers = range(1 + 3 * scale, 4 + 3 * scale) if scale < count else range(1)
         block = 2 << min(scale, count - 1) if count else 1  # cells that a position covers
-        for group in _GROUPS:
+        for group in groups:
             for turn in range(2):
                 octaves = _octaves(latents)
                 trial = list(latents)

@@ -67,7 +67,7 @@ class StepSearch:
             self._tried.clear()
         # Where the target would lie from here, if the slope were as expected.
         leap = (self.target - self.measure(outcome)) / self.slope
-        self._tried[self.base] = min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
+        self._tried[self.base] = leap
         base = min(max(round(self._next()), self.least), LARGEST_BASE)
         while base in self._tried and self.least < base < LARGEST_BASE:
             base += 1 if leap > 0 else -1
@@ -83,7 +83,8 @@ class StepSearch:
             (left, low), (right, high) = min(above), min(below)
             return low + (high - low) * left / max(left + right, 1e-9)
         _, base = min(((abs(leap), base) for base, leap in self._tried.items()))
-        return base + STEP_OCTAVE * self._tried[base]
+        leap = min(max(self._tried[base], -_LARGEST_LEAP), _LARGEST_LEAP)
+        return base + STEP_OCTAVE * leap
 
     @property
     def reached(self) -> bool:

@@ -5,7 +5,7 @@ Everything a later level is predicted from is what a decoder will have, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
 
@@ -20,7 +20,7 @@ from nvcodec.entropy.walk import Grids, Int16Array, Stop
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.flow import FlowField
-from nvcodec.gridfit.motion_search import MotionTask, search
+from nvcodec.gridfit.motion_search import MotionTask, search, shrunk
 from nvcodec.gridfit.quantise import Chooser
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level
@@ -28,6 +28,10 @@ from nvcodec.models.latentgrid import GREY, bands_of, pyramid_of, rounded
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
 from nvcodec.models.wavelets import synthesis
+
+# Motion is searched with cells of so many samples at most, on so many samples at a time.
+_SEARCHED_CELL = 8
+_SEARCHED_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,29 +200,7 @@ class _Pass:
         ]
         base = expected(frames, level.references, self._origins, self._known, config.cell)
         if self._motion_steps is not None:
-            task = MotionTask(
-                target=target,
-                sources=sources,
-                expected=base,
-                step=self._steps.luma_step(level),
-                steps=self._channel_steps,
-                weight=effort.motion_weight,
-                cell=config.cell,
-                layout=layout,
-            )
-            before = self._fit._fields
-            latents = search(
-                task,
-                self._fit._flow.fields(frames, level.references)
-                if before is None
-                else before[frames],
-                steps=self._motion_steps,
-                rate=effort.motion_rate if before is None else effort.motion_rate / 2,
-                dead=effort.dead if before is None else 0.0,
-            )
-            rooms = _rooms(layout, latents)
-            for place, frame in enumerate(frames):
-                self._fit._latents[frame] = [room[place] for room in rooms]
+            self._search(level, target, sources, base)
         rooms = [
             np.stack([self._fit._latents[frame][band] for frame in frames])
             for band in range(len(layout.bands))
@@ -228,6 +210,42 @@ class _Pass:
         self.fields[frames] = fields
         self._known[frames] = flows(fields)
         return predict(fields, sources, config.cell)
+
+    def _search(
+        self, level: Level, target: Picture, sources: Sequence[Picture], base: Tensor
+    ) -> None:
+        """Find the motion latents of a level, a few frames at a time."""
+        fit, effort, config = self._fit, self._effort, self._fit.config
+        layout = self._layouts[Kind.MOTION]
+        shrink = max(config.cell // _SEARCHED_CELL, 1)
+        samples = config.size[0] * config.size[1] // shrink**2
+        together = max(1, _SEARCHED_SAMPLES // samples)
+        for first in range(0, len(level.frames), together):
+            part = slice(first, first + together)
+            frames, references = list(level.frames[part]), level.references[part]
+            task = MotionTask(
+                target=shrunk(target[part], shrink),
+                sources=[shrunk(source[part], shrink) for source in sources],
+                shrink=shrink,
+                expected=base[part],
+                step=self._steps.luma_step(level),
+                steps=self._channel_steps,
+                weight=effort.motion_weight,
+                cell=config.cell,
+                layout=layout,
+            )
+            known = fit._fields
+            latents = search(
+                task,
+                fit._flow.fields(frames, references) if known is None else known[frames],
+                steps=self._motion_steps or 0,
+                rate=effort.motion_rate if known is None else effort.motion_rate / 2,
+                dead=effort.dead if known is None else 0.0,
+                trials=effort.trials,
+            )
+            rooms = _rooms(layout, latents)
+            for place, frame in enumerate(frames):
+                fit._latents[frame] = [room[place] for room in rooms]
 
     def _code(self, level: Level, kind: Kind, residual: Tensor) -> Tensor:
         """Quantise residuals in steps; what a decoder makes of them."""
