@@ -126,9 +126,9 @@ def test_psnr_is_met():
 
 def test_lmbda_balances_rate_and_distortion():
     sizes = []
-    for lmbda in (0.3, 1.0):
+    for lmbda in (1.5, 2.5):
         fitter = GridFitter(EncoderConfig(lmbda=lmbda, epochs=3, model="latentgrid"))
-        (coded,) = fitter.fit(task(moving(), bits=(None,)))
+        (coded,) = fitter.fit(task(moving(6, (48, 64)), bits=(None,)))
         assert not fitter.warnings
         sizes.append(len(coded.body))
     assert sizes[0] > 1.3 * sizes[1]
