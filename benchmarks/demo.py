@@ -1,8 +1,8 @@
 """A first look: Big Buck Bunny to an `.nvc` file and back, by the command line, beside x264.
 
 Encodes two seconds at a small size, decodes the file in a fresh process, encodes the same pictures
-with x264 to the same bytes, and measures both with the same command. x264 wins; it is in the table
-so that the distance is known.
+with x264 to the same bytes, and measures both with the same command. x264 is in the table
+so that the numbers can be compared with something known.
 """
 
 from __future__ import annotations
