@@ -14,7 +14,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from math import log2
 from pathlib import Path
 
 import torch
@@ -22,7 +21,7 @@ import torch
 from benchmarks.clips import read
 from nvcodec.entropy.contexts import ContextNetwork, numbers_of
 from nvcodec.entropy.default_weights import SCALES
-from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.grids import base_of
 from nvcodec.grid_pictures import source_picture
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
@@ -100,11 +99,9 @@ def _fits(
     )
     # All networks have the bands of the widest grids, so that their biases can be shared.
     config = replace(config, scales=SCALES["LUMA"], field_scales=SCALES["MOTION"])
-    defaults = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
     picture = source_picture(frames, config, info.colour)
     for step in STEPS:
-        base = round(256 * (log2(step) + 4))
-        yield name, base, SegmentFit(picture, config, defaults, seed=0)
+        yield name, base_of(step), SegmentFit(picture, config, seed=0)
 
 
 def _write(networks: dict[Kind, ContextNetwork]) -> None:

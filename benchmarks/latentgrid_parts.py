@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from math import log2
 from typing import Any
 from unittest import mock
 
@@ -20,7 +19,7 @@ from benchmarks import record
 from benchmarks.clips import clip, read
 from nvcodec.entropy import walk
 from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.grids import base_of
 from nvcodec.grid_pictures import picture_planes, source_picture
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
@@ -151,9 +150,8 @@ def _point(
         size=(height, width), frames=len(frames), colour=ColourMode.YUV420
     )
     config = replace(config, **variant.layout)
-    networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
-    segment = SegmentFit(source_picture(frames, config, info.colour), config, networks, seed=0)
-    steps = effort.steps(round(256 * (log2(step) + 4)), round(256 * (log2(step) + 4)))
+    segment = SegmentFit(source_picture(frames, config, info.colour), config, seed=0)
+    steps = effort.steps(base_of(step), base_of(step))
     with variant.patch():
         outcome = segment.run(steps, effort, motion_steps=effort.motion_steps)
         if variant.learning:

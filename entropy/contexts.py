@@ -9,6 +9,7 @@ the same tables come out on every machine, at the speed of a matrix product.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -56,10 +57,13 @@ class ContextNetwork:
     output: Int8Array
     biases: Int8Array
 
-    def __post_init__(self) -> None:
-        first = np.concatenate([self.hidden.T, self.linear[None]])
-        object.__setattr__(self, "_first", first.astype(np.float32))
-        object.__setattr__(self, "_second", self.output.astype(np.float32))
+    @cached_property
+    def _first(self) -> FloatArray:
+        return np.concatenate([self.hidden.T, self.linear[None]], dtype=np.float32)
+
+    @cached_property
+    def _second(self) -> FloatArray:
+        return self.output.astype(np.float32)
 
     def scales(self, inputs: FloatArray, biases: Int8Array) -> npt.NDArray[np.int64]:
         """Scale indices of some symbols.
@@ -74,12 +78,12 @@ class ContextNetwork:
         # |inputs| <= 160 and |weights| <= 127: sums stay below 20 * 160 * 127 + 16 * 255 * 127
         # + 16 * 127 < 2**20.
         # Transposed, so that what belongs to one unit is contiguous.
-        first = self._first @ inputs.T  # type: ignore[attr-defined]
+        first = self._first @ inputs.T
         hidden, total = first[:HIDDEN], first[HIDDEN]
         hidden *= 1 / _HIDDEN_DIVISOR
         np.floor(hidden, out=hidden)
         np.clip(hidden, 0, _HIDDEN_LIMIT, out=hidden)
-        total += self._second @ hidden  # type: ignore[attr-defined]
+        total += self._second @ hidden
         total += biases.astype(np.float32) * _BIAS_UNIT
         total *= 1 / _OUTPUT_DIVISOR
         np.floor(total, out=total)

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ class StepIndices:
     mix: int
     offsets: tuple[int, ...]
 
+    @property
+    def base_step(self) -> float:
+        """Step of luma that the base stands for, levels of 255."""
+        return float(2.0 ** (self.base / STEP_OCTAVE - 4))
+
     def luma_step(self, level: Level) -> float:
         """Step of luma in the frames of a level, levels of 255."""
         category = min(level.depth + 1, OFFSETS - 1) if level.references[0] else 0
@@ -81,6 +87,11 @@ class StepIndices:
     def mix_step(self) -> float:
         """Step of k."""
         return float(2.0 ** (self.mix / OFFSET_OCTAVE - 6))
+
+
+def base_of(step: float) -> int:
+    """The base that stands for a step of luma, or the nearest to it; see `StepIndices`."""
+    return min(max(round(STEP_OCTAVE * (log2(step) + 4)), 0), LARGEST_BASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +123,18 @@ def encode_grids(coded: CodedGrids, levels: Sequence[Level]) -> bytes:
     for offset in steps.offsets:
         header += pack_varint(zigzag(offset))
     side = NumberArray()
-    networks, ranges = [], {}
+    networks, ranges, extents = [], {}, {}
     for kind, layout in grids.layouts.items():
         coarse = _bound(grids.symbols[kind][:1])
         ranges[kind] = coarse, _bound(grids.symbols[kind][1:])
         header += pack_varint(ranges[kind][0]) + pack_varint(ranges[kind][1])
-        extents = [extent for level in levels for extent in grids.extents(level, kind)]
-        header += side.append(np.array(extents, np.int32))
+        extents[kind] = [grids.extents(level, kind) for level in levels]
+        header += side.append(np.array(list(chain(*extents[kind])), np.int32))
         networks.append(_difference(grids.networks[kind], kind, layout))
     weights = _weights_message(networks, header)
     coded_side = side.encode()
-    messages = [
-        _message(grids, list(some), ranges) for _, some in groupby(levels, lambda one: one.depth)
-    ]
+    numbered = groupby(enumerate(levels), lambda one: one[1].depth)
+    messages = [_message(grids, list(some), ranges, extents) for _, some in numbered]
     least = -(
         -sum(len(level.frames) for level in levels)
         * _coefficients(grids.layouts)
@@ -201,9 +211,12 @@ def decode_grids(
 
 
 def _message(
-    grids: Grids, levels: Sequence[Level], ranges: Mapping[Kind, tuple[int, int]]
+    grids: Grids,
+    levels: Sequence[tuple[int, Level]],
+    ranges: Mapping[Kind, tuple[int, int]],
+    extents: Mapping[Kind, Sequence[Sequence[int]]],
 ) -> bytes:
-    """The symbols of some levels."""
+    """The symbols of some levels, which come with their numbers."""
     symbols: list[Int32Array] = []
     numbers: list[Int32Array] = []
     tables = TableSet()
@@ -214,9 +227,9 @@ def _message(
         numbers.append(_numbers(stop, ranges, tables))
         return known
 
-    for level in levels:
+    for number, level in levels:
         for kind in grids.layouts:
-            grids.walk(level, kind, grids.extents(level, kind), visit)
+            grids.walk(level, kind, extents[kind][number], visit)
     coded = rans.encode(_joined(symbols), _joined(numbers), tables)
     return coded + bytes(max(0, -(-sum(map(len, symbols)) // SYMBOLS_PER_BYTE) - len(coded)))
 

@@ -44,6 +44,11 @@ def band_sizes(size: Size, count: int) -> list[tuple[Size, ...]]:
     return [*sizes, ((height, width),)]
 
 
+def cells(size: Size, cell: int) -> Size:
+    """Height and width of the grid of cells of side `cell` that covers a picture."""
+    return -(-size[0] // cell), -(-size[1] // cell)
+
+
 @dataclass(frozen=True, slots=True)
 class Band:
     """One band of a grid.

@@ -199,11 +199,24 @@ def bands_of(layout: GridLayout, planes: Tensor) -> list[FloatArray]:
         layout: The bands.
         planes: Shape (B, channels, H, W).
     """
-    pyramid = analysis(planes, layout.scales)
-    flat = [pyramid.coarse, *(band for bands in reversed(pyramid.details) for band in bands)]
+    return in_rooms(layout, flattened(analysis(planes, layout.scales)))
+
+
+def flattened(pyramid: Pyramid) -> list[Tensor]:
+    """The bands of a pyramid from coarse to fine, as a `GridLayout` has them."""
+    return [pyramid.coarse, *(band for bands in reversed(pyramid.details) for band in bands)]
+
+
+def in_rooms(layout: GridLayout, bands: Sequence[Tensor]) -> list[FloatArray]:
+    """Bands in the shape of the arrays of `Grids`, float32.
+
+    Args:
+        layout: The bands.
+        bands: Shape (B, channels, h, w) each.
+    """
     found = []
-    for band, values in zip(layout.bands, flat, strict=True):
-        room = np.zeros((*planes.shape[:2], *band.room), np.float32)
+    for band, values in zip(layout.bands, bands, strict=True):
+        room = np.zeros((*values.shape[:2], *band.room), np.float32)
         room[..., : band.size[0], : band.size[1]] = values.cpu().numpy()
         found.append(room)
     return found

@@ -9,7 +9,7 @@ from math import prod
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import GridLayout, Kind, scales
+from nvcodec.models.bands import GridLayout, Kind, cells, scales
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.hierarchy import Hierarchy, Level
 
@@ -49,9 +49,9 @@ class LatentGridConfig(ModelConfig):
             ConfigError: If a field is out of range.
         """
         super().__post_init__()
-        cells = [1 << exponent for exponent in range(1, LARGEST_CELL_LOG + 1)]
-        if self.cell not in cells:
-            raise ConfigError(f"expected a cell among {cells}, got {self.cell}")
+        sides = [1 << exponent for exponent in range(1, LARGEST_CELL_LOG + 1)]
+        if self.cell not in sides:
+            raise ConfigError(f"expected a cell among {sides}, got {self.cell}")
         if not all(0 <= count <= MOST_SCALES for count in (self.scales, self.field_scales)):
             raise ConfigError(
                 f"expected up to {MOST_SCALES} scales, got {self.scales = }, {self.field_scales = }"
@@ -74,7 +74,6 @@ class LatentGridConfig(ModelConfig):
         cell = 8
         while prod(size) > _SMALL_PICTURE * (cell // 8) ** 2 and cell < 32:
             cell *= 2
-        field = -(-size[0] // cell), -(-size[1] // cell)
         return cls(
             size=size,
             frames=frames,
@@ -82,7 +81,7 @@ class LatentGridConfig(ModelConfig):
             group=_GROUP,
             cell=cell,
             scales=scales(size, _LUMA_SCALES),
-            field_scales=scales(field, _FIELD_SCALES),
+            field_scales=scales(cells(size, cell), _FIELD_SCALES),
         )
 
     def pack(self) -> bytes:
@@ -140,7 +139,7 @@ class LatentGridConfig(ModelConfig):
     @property
     def field_size(self) -> tuple[int, int]:
         """Height and width of the motion grid, in cells."""
-        return -(-self.size[0] // self.cell), -(-self.size[1] // self.cell)
+        return cells(self.size, self.cell)
 
     @property
     def chroma_size(self) -> tuple[int, int]:

@@ -40,11 +40,6 @@ class Picture:
         return Picture(self.luma.float(), self.chroma.float())
 
 
-def field_size(size: tuple[int, int], cell: int) -> tuple[int, int]:
-    """Height and width of the grid of cells that covers a picture."""
-    return -(-size[0] // cell), -(-size[1] // cell)
-
-
 def flows(fields: Tensor) -> Tensor:
     """Where a position is found in each reference.
 

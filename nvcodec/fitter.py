@@ -6,6 +6,7 @@ it, and how it meets a size or a quality, is its own affair.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,8 @@ from nvcodec.models import config_class
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.stack_config import StackConfig
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,24 @@ class Fitter(Protocol):
             ConfigError: If the settings cannot work for such pictures.
         """
         ...
+
+
+class FitterNotes:
+    """What fitters note of their fits: how many passes, and every warning once.
+
+    Attributes:
+        epochs: As `Fitter`.
+        warnings: As `Fitter`.
+    """
+
+    def __init__(self) -> None:
+        self.epochs = 0
+        self.warnings: list[str] = []
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+            logger.warning("%s", line)
 
 
 def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:

@@ -5,14 +5,13 @@ The fit itself is in `nvcodec.fitting`.
 
 from __future__ import annotations
 
-import logging
 import time
 
 import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import Coded, Task
+from nvcodec.fitter import Coded, FitterNotes, Task
 from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.models import build
 from nvcodec.models.base import VideoModel
@@ -22,28 +21,21 @@ from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
 from nvcodec.samples import model_samples
 
-logger = logging.getLogger(__name__)
 
-
-class NetworkFitter:
+class NetworkFitter(FitterNotes):
     """Fits networks; see `nvcodec.fitter.Fitter`.
 
     Args:
         config: Settings of the encode.
         kind: The family's configuration class.
         device: Where to compute.
-
-    Attributes:
-        epochs: As `Fitter`.
-        warnings: As `Fitter`.
     """
 
     def __init__(
         self, config: EncoderConfig, kind: type[StackConfig], device: torch.device
     ) -> None:
+        super().__init__()
         self.config, self.kind, self.device = config, kind, device
-        self.epochs = 0
-        self.warnings: list[str] = []
         self._smallest_used = False
 
     def fit(self, task: Task) -> list[Coded]:
@@ -142,8 +134,3 @@ class NetworkFitter:
                 "went on from its best state; another --seed may do better"
             )
         return Coded(config=network, body=encode_network(outcome.tensors, network))
-
-    def _warn(self, line: str) -> None:
-        if line not in self.warnings:
-            self.warnings.append(line)
-            logger.warning("%s", line)

@@ -33,9 +33,10 @@ class Gathering:
         self._cells: list[npt.NDArray[np.int16]] = []
         self._symbols: list[Int16Array] = []
 
-    def add(self, stop: Stop, symbols: Int16Array, channels: int) -> None:
+    def add(self, stop: Stop, symbols: Int16Array) -> None:
         """Remember a stop, and the symbols that were chosen there."""
         self._inputs.append(stop.inputs.astype(np.uint8))
+        channels = stop.shape[1]
         self._cells.append((stop.band * channels + stop.channels).astype(np.int16))
         self._symbols.append(symbols)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log2
 
 from nvcodec.config import FitConfig
-from nvcodec.entropy.grids import StepIndices
+from nvcodec.entropy.grids import OFFSET_OCTAVE, STEP_OCTAVE, StepIndices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +52,10 @@ class Effort:
             motion_base: The base that the steps of motion are for.
         """
         # Coarser frames need coarser motion, but slower.
-        octaves = max(motion_base / 256 - 8, 0.0) / 2
+        octaves = max(motion_base / STEP_OCTAVE - 8, 0.0) / 2
 
         def index(step: float) -> int:
-            return min(max(round(16 * (log2(step) + octaves + 6)), 0), 255)
+            return min(max(round(OFFSET_OCTAVE * (log2(step) + octaves + 6)), 0), 255)
 
         return StepIndices(
             base=base,

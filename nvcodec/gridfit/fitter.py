@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from nvcodec.config import EncoderConfig
-from nvcodec.entropy.defaults import default_network
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import Coded, Task
+from nvcodec.fitter import Coded, FitterNotes, Task
 from nvcodec.grid_pictures import source_picture
 from nvcodec.gridfit.course import FitCourse
 from nvcodec.gridfit.effort import Effort, effort_of
@@ -15,22 +12,16 @@ from nvcodec.gridfit.search import StepSearch, search_for
 from nvcodec.gridfit.segment import Outcome, SegmentFit
 from nvcodec.models.latentgrid_config import LatentGridConfig
 
-logger = logging.getLogger(__name__)
-
 # Passes with a search for motion, then at most so many that only change the step.
 _SEARCHING = 2
 _TRIMMING = 8
 
 
-class GridFitter:
+class GridFitter(FitterNotes):
     """Fits segments; see `nvcodec.fitter.Fitter`.
 
     Args:
         config: Settings of the encode.
-
-    Attributes:
-        epochs: As `Fitter`.
-        warnings: As `Fitter`.
 
     Raises:
         ConfigError: If a number of parameters is asked for.
@@ -42,9 +33,8 @@ class GridFitter:
                 "latentgrid has as many values as the video has samples; ask for a size, bpp, "
                 "PSNR or lmbda instead of a number of parameters"
             )
+        super().__init__()
         self.config = config
-        self.epochs = 0
-        self.warnings: list[str] = []
 
     def fit(self, task: Task) -> list[Coded]:
         """See `Fitter`."""
@@ -52,9 +42,8 @@ class GridFitter:
         config = LatentGridConfig.suited(
             size=task.size, frames=len(task.frames), colour=self.config.colour
         )
-        networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
         picture = source_picture(task.frames, config, task.colour)
-        segment = SegmentFit(picture, config, networks, task.seed)
+        segment = SegmentFit(picture, config, task.seed)
         course = FitCourse(task, effort)
         # From the largest on: what is found for a larger file serves a smaller one.
         order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
@@ -106,8 +95,3 @@ class GridFitter:
         course.file_finished()
         assert search.best is not None
         return search.best
-
-    def _warn(self, line: str) -> None:
-        if line not in self.warnings:
-            self.warnings.append(line)
-            logger.warning("%s", line)

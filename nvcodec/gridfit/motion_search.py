@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nvcodec.gridfit.context_fit import code_length
 from nvcodec.models.bands import GridLayout, scales
+from nvcodec.models.latentgrid import flattened
 from nvcodec.models.motion import Picture, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
@@ -119,7 +120,7 @@ def search(
         trials: How many groups of channels are left out on trial, 0 to 2.
 
     Returns:
-        Integer latents: the coarsest band, then details from the finest scale on.
+        Integer latents, the bands from coarse to fine.
     """
     coarse, *details = task.latents(start)
     details = [
@@ -129,7 +130,7 @@ def search(
     if steps:
         _descend(task, latents, steps, rate)
     with torch.no_grad():
-        return _pruned(task, [x.round() for x in latents], _GROUPS[:trials])
+        return flattened(_pyramid(_pruned(task, [x.round() for x in latents], _GROUPS[:trials])))
 
 
 def _descend(task: MotionTask, latents: list[Tensor], steps: int, rate: float) -> None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
-from nvcodec.entropy.grids import LARGEST_BASE, LARGEST_BOUND, OFFSET_OCTAVE, STEP_OCTAVE
+from nvcodec.entropy.grids import (
+    LARGEST_BASE,
+    LARGEST_BOUND,
+    OFFSET_OCTAVE,
+    STEP_OCTAVE,
+    base_of,
+)
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import Outcome
 
@@ -50,6 +56,9 @@ class StepSearch:
     _distance: float = float("inf")
     _tried: dict[int, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.base = max(self.base, self.least)
+
     def tell(self, outcome: Outcome, *, comparable: bool) -> bool:
         """Take account of a pass, and move `base`.
 
@@ -60,13 +69,14 @@ class StepSearch:
         Returns:
             True if it is near enough, or no other base is left to try.
         """
-        distance = abs(self.measure(outcome) - self.target)
+        missing = self.target - self.measure(outcome)
+        distance = abs(missing)
         if distance <= self._distance:
             self.best, self._distance = outcome, distance
         if not comparable:
             self._tried.clear()
         # Where the target would lie from here, if the slope were as expected.
-        leap = (self.target - self.measure(outcome)) / self.slope
+        leap = missing / self.slope
         self._tried[self.base] = leap
         base = min(max(round(self._next()), self.least), LARGEST_BASE)
         while base in self._tried and self.least < base < LARGEST_BASE:
@@ -104,7 +114,7 @@ def search_for(
         effort: Says what a bit costs.
         scales: How often luma is halved, which doubles the largest coefficient.
     """
-    least = _base(_LARGEST_SAMPLE * 2**scales / LARGEST_BOUND) - min(effort.offsets) * _OFFSET
+    least = base_of(_LARGEST_SAMPLE * 2**scales / LARGEST_BOUND) - min(effort.offsets) * _OFFSET
     if config.psnr is not None:
         # The error of a rather coarse quantiser is about a sixth of its squared step.
         step = 255 * 10 ** (-config.psnr / 20) * 6**0.5
@@ -114,7 +124,7 @@ def search_for(
             aim=_PSNR_AIM,
             tolerance=_PSNR_TOLERANCE,
             slope=-4.0,
-            base=max(_base(step), least),
+            base=base_of(step),
             least=least,
             words=f"{config.psnr:g} dB",
         )
@@ -123,9 +133,8 @@ def search_for(
 
         def balance(outcome: Outcome) -> float:
             # A bit was spent wherever it took more than `weight` squared steps off the error.
-            step = 2.0 ** (outcome.coded.steps.base / STEP_OCTAVE - 4)
-            samples_per_pixel = outcome.samples / pixels
-            return log2(weight * step**2 / max(outcome.error * samples_per_pixel, 1e-6))
+            error = outcome.error * outcome.samples / pixels
+            return log2(weight * outcome.coded.steps.base_step**2 / max(error, 1e-6))
 
         return StepSearch(
             measure=balance,
@@ -133,7 +142,7 @@ def search_for(
             aim=_LMBDA_AIM,
             tolerance=_LMBDA_TOLERANCE,
             slope=0.8,
-            base=max(_base(4.0 * config.lmbda**0.8), least),
+            base=base_of(4.0 * config.lmbda**0.8),
             least=least,
             words=f"a lmbda of {config.lmbda:g}",
         )
@@ -144,11 +153,7 @@ def search_for(
         aim=_SIZE_AIM,
         tolerance=_SIZE_TOLERANCE,
         slope=-1.3,
-        base=max(_base(24 * (0.1 * pixels / wanted) ** 0.7), least),
+        base=base_of(24 * (0.1 * pixels / wanted) ** 0.7),
         least=least,
         words=f"{wanted / 8:.0f} bytes",
     )
-
-
-def _base(step: float) -> int:
-    return min(max(round(STEP_OCTAVE * (log2(step) + 4)), 0), LARGEST_BASE)

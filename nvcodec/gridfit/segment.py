@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.contexts import ContextNetwork, FloatArray
+from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.grids import CodedGrids, StepIndices, encode_grids
 from nvcodec.entropy.walk import Grids, Int16Array, Stop
@@ -22,9 +22,9 @@ from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.flow import FlowField
 from nvcodec.gridfit.motion_search import MotionTask, search, shrunk
 from nvcodec.gridfit.quantise import Chooser
-from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.bands import Kind
 from nvcodec.models.hierarchy import Level
-from nvcodec.models.latentgrid import GREY, bands_of, pyramid_of, rounded
+from nvcodec.models.latentgrid import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
 from nvcodec.models.wavelets import synthesis
@@ -45,7 +45,8 @@ class Outcome:
         error: Mean squared error over all samples of all planes.
         samples: How many those are.
         bits: Of each kind, as the choices were made.
-        gathered: Inputs and symbols of each kind's context network.
+        gathered: Inputs and symbols of each kind's context network, where motion was searched:
+            other passes are too many to learn from all.
         decoded: The frames, uint8.
     """
 
@@ -69,18 +70,14 @@ class SegmentFit:
 
     Attributes:
         config: As given.
-        networks: The context networks that the next pass uses.
+        networks: The context networks that the next pass uses; the default ones at first.
     """
 
-    def __init__(
-        self,
-        source: Picture,
-        config: LatentGridConfig,
-        networks: Mapping[Kind, ContextNetwork],
-        seed: int,
-    ) -> None:
+    def __init__(self, source: Picture, config: LatentGridConfig, seed: int) -> None:
         self.config = config
-        self.networks = dict(networks)
+        self.networks = {
+            kind: default_network(kind, layout) for kind, layout in config.layouts.items()
+        }
         self._source = source
         self._flow = FlowField(source.luma[:, 0].numpy(), config.cell)
         self._random = torch.Generator().manual_seed(seed)
@@ -163,8 +160,7 @@ class _Pass:
         self.fields = torch.zeros(config.frames, CHANNELS, *config.field_size)
         self._known = torch.zeros(config.frames, 2, 2, *config.field_size)
         self._origins = [config.hierarchy.references(frame) for frame in range(config.frames)]
-        channel_steps = [steps.motion_step] * 4 + [steps.mix_step]
-        self._channel_steps = torch.tensor(channel_steps).view(1, CHANNELS, 1, 1)
+        self._channel_steps = Steps.of(steps, config).field()
         source = fit._source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 
@@ -243,7 +239,7 @@ class _Pass:
                 dead=effort.dead if known is None else 0.0,
                 trials=effort.trials,
             )
-            rooms = _rooms(layout, latents)
+            rooms = in_rooms(layout, latents)
             for place, frame in enumerate(frames):
                 fit._latents[frame] = [room[place] for room in rooms]
 
@@ -260,23 +256,11 @@ class _Pass:
 
         def visit(stop: Stop) -> Int16Array:
             symbols = chooser(stop)
-            self.gathered[kind].add(stop, symbols, layout.channels)
+            if self._motion_steps is not None:
+                self.gathered[kind].add(stop, symbols)
             return symbols
 
         self.grids.walk(level, kind, [layout.scales + 1] * len(level.frames), visit)
         self.bits[kind] += chooser.bits
         symbols = [band[list(level.frames)] for band in self.grids.symbols[kind]]
         return synthesis(pyramid_of(layout, symbols))
-
-
-def _rooms(layout: GridLayout, latents: list[Tensor]) -> list[FloatArray]:
-    """Motion latents in the shape of the arrays of `Grids`, from coarse to fine."""
-    ordered = [latents[0]]
-    for scale in reversed(range(layout.scales)):
-        ordered += latents[1 + 3 * scale : 4 + 3 * scale]
-    rooms = []
-    for band, values in zip(layout.bands, ordered, strict=True):
-        room = np.zeros((*values.shape[:2], *band.room), np.float32)
-        room[..., : band.size[0], : band.size[1]] = values.numpy()
-        rooms.append(room)
-    return rooms

@@ -53,8 +53,7 @@ def moving(frames: int = 5, size: tuple[int, int] = (32, 40), shift: int = 2) ->
 
 def segment_fit(frames: Frames, colour: ColourMode = ColourMode.YUV420) -> SegmentFit:
     config = LatentGridConfig.suited(size=frames.y.shape[1:], frames=len(frames), colour=colour)
-    networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
-    return SegmentFit(source_picture(frames, config, COLOUR), config, networks, seed=0)
+    return SegmentFit(source_picture(frames, config, COLOUR), config, seed=0)
 
 
 def task(frames: Frames, **options) -> Task:
@@ -209,7 +208,7 @@ def test_context_networks_learn_and_count_their_weights():
         memory = Gathering()
         none = zeros[chosen]
         stop = Stop(Kind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
-        memory.add(stop, symbols[chosen], 1)
+        memory.add(stop, symbols[chosen])
         return memory
 
     def cost(network) -> float:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from nvcodec.models.bands import cells
 from nvcodec.models.hierarchy import Hierarchy
-from nvcodec.models.motion import CHANNELS, Picture, expected, field_size, flows, predict
+from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
 
 CELL = 8
 
@@ -23,7 +24,7 @@ def picture(seed: int, size: tuple[int, int] = (40, 56), rgb: bool = False) -> P
 
 def constant(m: tuple[float, float], s: tuple[float, float], k: float, size=(40, 56)):
     values = torch.tensor([*m, *s, k]).view(1, CHANNELS, 1, 1)
-    return values.expand(1, CHANNELS, *field_size(size, CELL)).clone()
+    return values.expand(1, CHANNELS, *cells(size, CELL)).clone()
 
 
 def moved(planes: torch.Tensor, dx: int, dy: int) -> torch.Tensor:
