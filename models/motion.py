@@ -93,7 +93,7 @@ def expected(
 
     speed = known[later, sides] / column(spans)
     moved = speed * _unit(speed) * (column(leads) / cell)
-    where = _centres(height, width, known.device) + moved.permute(0, 2, 3, 1)
+    where = _centres(height, width, known.device) + moved
     speed = _sampled(speed, where, "bilinear")
     to_a, to_b = (speed * column([time[side] for time in times]) for side in range(2))
     none = known.new_zeros(len(frames), 1, height, width)
@@ -125,18 +125,17 @@ def _blend(fields: Tensor, planes: Sequence[Tensor], cell: int, ratio: int, kern
     """Warp the planes of one or two references, and mix them."""
     height, width = planes[0].shape[-2:]
     # What is linear is done on cells, before there are as many values as samples.
-    moves = flows(fields)[:, : len(planes)] * _unit(planes[0]) / ratio
-    parts = [moves.flatten(1, 2), fields[:, 4:5]] if len(planes) == 2 else [moves[:, 0]]
-    fine = F.interpolate(torch.cat(parts, 1), scale_factor=cell, mode="bilinear")
-    fine = fine[..., :height, :width]
-    grid = _centres(height, width, fine.device)
+    moves = flows(fields) * _unit(planes[0]) / ratio
+    down = _between(height, cell, fields.device)
+    across = _between(width, cell, fields.device).mT
+    grid = _centres(height, width, fields.device)
     warped = [
-        _sampled(plane, grid + fine[:, 2 * side : 2 * side + 2].permute(0, 2, 3, 1), kernel)
+        _sampled(plane, grid + down @ (moves[:, side] @ across), kernel)
         for side, plane in enumerate(planes)
     ]
     if len(planes) == 1:
         return warped[0]
-    return torch.lerp(warped[1], warped[0], torch.sigmoid(fine[:, 4:5]))
+    return torch.lerp(warped[1], warped[0], torch.sigmoid(down @ (fields[:, 4:5] @ across)))
 
 
 def _unit(planes: Tensor) -> Tensor:
@@ -146,13 +145,26 @@ def _unit(planes: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+def _between(length: int, cell: int, device: torch.device) -> Tensor:
+    """Weights of cells at the samples of a line, linear between their centres: (samples, cells).
+
+    Two small products with these are faster than interpolation of planes, forth and back.
+    """
+    # What is kept must serve fits too, whoever asked first.
+    with torch.inference_mode(False):
+        cells = torch.eye(-(-length // cell), device=device)[None]
+        weights = F.interpolate(cells, scale_factor=cell, mode="linear")[0, :, :length]
+        return weights.mT.contiguous()
+
+
+@lru_cache(maxsize=32)
 def _centres(height: int, width: int, device: torch.device) -> Tensor:
-    """Where samples are if the plane spans -1 to 1, x first: shape (height, width, 2)."""
+    """Where samples are if the plane spans -1 to 1, x first: shape (2, height, width)."""
     # What is kept must serve fits too, whoever asked first.
     with torch.inference_mode(False):
         rows = (2 * torch.arange(height, device=device) + 1) / height - 1
         columns = (2 * torch.arange(width, device=device) + 1) / width - 1
-        return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)], dim=-1)
+        return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)])
 
 
 def _sampled(planes: Tensor, where: Tensor, kernel: str) -> Tensor:
@@ -160,7 +172,9 @@ def _sampled(planes: Tensor, where: Tensor, kernel: str) -> Tensor:
 
     Args:
         planes: Shape (B, C, h, w).
-        where: Shape (B, H, W, 2), x first, on planes that span -1 to 1.
+        where: Shape (B, 2, H, W), x first, on planes that span -1 to 1.
         kernel: `"bilinear"` or `"bicubic"` (Keys, a = -0.75).
     """
-    return F.grid_sample(planes, where, mode=kernel, padding_mode="border", align_corners=False)
+    return F.grid_sample(
+        planes, where.permute(0, 2, 3, 1), mode=kernel, padding_mode="border", align_corners=False
+    )

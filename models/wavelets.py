@@ -11,8 +11,10 @@ one convolution per scale: four bands in, the four phases of the finer scale out
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,7 @@ _STEPS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852
 _SCALE = 1.149604398860241
 # The longest filter has nine taps: an output depends on five neighbours in a band.
 _REACH = 2
+_ROWS = torch.contiguous_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,8 @@ def analysis(planes: Tensor, count: int) -> Pyramid:
     """
     details = []
     for _ in range(count):
-        low, high = _split(planes)
-        (planes, low_high), (high_low, high_high) = (
-            (part.mT for part in _split(half.mT)) for half in (low, high)
-        )
+        low, high = _split(planes, -1)
+        (planes, low_high), (high_low, high_high) = _split(low, -2), _split(high, -2)
         details.append((high_low, low_high, high_high))
     return Pyramid(planes, tuple(details))
 
@@ -84,26 +85,69 @@ def synthesis(pyramid: Pyramid) -> Tensor:
     return planes.reshape(*lead, *planes.shape[-2:])
 
 
-def _split(x: Tensor) -> tuple[Tensor, Tensor]:
-    """One scale along the last axis: low and high band."""
-    even, odd = x[..., 0::2], x[..., 1::2]
-    # Mirroring about the end samples, seen from one phase, repeats the other one's end.
-    after = even[..., 1:] if x.shape[-1] % 2 else torch.cat([even[..., 1:], even[..., -1:]], -1)
-    odd = odd + _STEPS[0] * (even[..., : odd.shape[-1]] + after)
-    even = even + _STEPS[1] * _around(odd, even)
-    after = even[..., 1:] if x.shape[-1] % 2 else torch.cat([even[..., 1:], even[..., -1:]], -1)
-    odd = odd + _STEPS[2] * (even[..., : odd.shape[-1]] + after)
-    even = even + _STEPS[3] * _around(odd, even)
-    return even * _SCALE, odd / _SCALE
+def _split(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """One scale along an axis, -1 or -2: low and high band."""
+    low, high = _Split.apply(x, axis)  # type: ignore[no-untyped-call]
+    return low, high
 
 
-def _around(odd: Tensor, even: Tensor) -> Tensor:
-    """Sum of the odd samples on both sides of every even one."""
-    before = torch.cat([odd[..., :1], odd], -1)[..., : even.shape[-1]]
-    behind = odd
-    if even.shape[-1] > odd.shape[-1]:
-        behind = torch.cat([odd, odd[..., -1:]], -1)
-    return before + behind
+class _Split(torch.autograd.Function):
+    """Lifting in place, and its transpose: several times as fast as recording every step."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        ctx.axis = axis
+        even, odd = (phase.clone(memory_format=_ROWS) for phase in _phases(x, axis))
+        for number, factor in enumerate(_STEPS):
+            for even_part, odd_part in _linked(even, odd, axis, to_odd=number % 2 == 0):
+                into, of = (odd_part, even_part) if number % 2 == 0 else (even_part, odd_part)
+                into.add_(of, alpha=factor)
+        return even.mul_(_SCALE), odd.mul_(1 / _SCALE)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        axis = ctx.axis
+        even, odd = slopes[0] * _SCALE, slopes[1] / _SCALE
+        for number, factor in reversed(list(enumerate(_STEPS))):
+            for even_part, odd_part in _linked(even, odd, axis, to_odd=number % 2 == 0):
+                into, of = (even_part, odd_part) if number % 2 == 0 else (odd_part, even_part)
+                into.add_(of, alpha=factor)
+        shape = list(even.shape)
+        shape[axis] += odd.shape[axis]
+        slope = even.new_empty(shape)
+        for phase, values in zip(_phases(slope, axis), (even, odd), strict=True):
+            phase.copy_(values)
+        return slope, None
+
+
+def _phases(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Samples of even and of odd number along an axis."""
+    return (x[..., ::2], x[..., 1::2]) if axis == -1 else (x[..., ::2, :], x[..., 1::2, :])
+
+
+def _linked(
+    even: Tensor, odd: Tensor, axis: int, *, to_odd: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Even samples beside odd ones, as views of equal shape.
+
+    Args:
+        even: The even samples of lines.
+        odd: The odd ones.
+        axis: Of the lines.
+        to_odd: Every odd sample is to meet two even ones, instead of the other way round. Mirroring
+            about the end samples, seen from one phase, repeats the other one's end.
+    """
+    evens, odds = even.shape[axis], odd.shape[axis]
+    # Starts among the even and the odd samples, and how many.
+    parts = [(0, 0, odds), (1, 0, evens - 1)]
+    if to_odd and evens == odds:
+        parts.append((evens - 1, odds - 1, 1))
+    if not to_odd:
+        parts.append((0, 0, 1))
+        if evens > odds:
+            parts.append((evens - 1, odds - 1, 1))
+    for first_even, first_odd, count in parts:
+        yield even.narrow(axis, first_even, count), odd.narrow(axis, first_odd, count)
 
 
 def _continued(band: Tensor, length: int, phase: int) -> Tensor:
@@ -135,7 +179,7 @@ def _kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():
         # The columns of the inverse of a short line, around its middle, are the filters.
         length = 32
-        low, high = _split(torch.eye(length, dtype=torch.float64))
+        low, high = _split(torch.eye(length, dtype=torch.float64), -1)
         inverse = torch.linalg.inv(torch.cat([low, high], -1).T)
         middle = length // 4
         taps = torch.empty(2, 2, 2 * _REACH + 1, dtype=torch.float64)

@@ -20,8 +20,8 @@ from nvcodec.entropy.contexts import (
 from nvcodec.entropy.walk import Int16Array, Stop
 
 # Symbols that stand for all.
-_MOST_ROWS = 400_000
-_BATCH = 16384
+_MOST_ROWS = 200_000
+_BATCH = 8192
 _RATE = 0.6  # of Adam, in units of weights
 
 

@@ -23,7 +23,7 @@ def picture(seed: int, size: tuple[int, int] = (40, 56), rgb: bool = False) -> P
 
 
 def constant(m: tuple[float, float], s: tuple[float, float], k: float, size=(40, 56)):
-    values = torch.tensor([*m, *s, k]).view(1, CHANNELS, 1, 1)
+    values = torch.tensor([*m, *s, k], dtype=torch.float32).view(1, CHANNELS, 1, 1)
     return values.expand(1, CHANNELS, *cells(size, CELL)).clone()
 
 
