@@ -204,7 +204,7 @@ def file_model(file: Path) -> VideoModel:
     """The network of a one-segment file, on the CPU."""
     with Reader(file) as reader:
         stored = reader.segment(0)
-        config, body = split_payload(stored.payload, reader.header, stored.frames)
+        config, body = split_payload(stored, reader.header)
         return decode_network(body, config, name_of(reader.header.model))
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from nvcodec.entropy.contexts import INPUTS, LOGARITHMS, ONE, ContextNetwork, FloatArray
 from nvcodec.models.bands import GridLayout, Kind
-from nvcodec.models.hierarchy import Level
+from nvcodec.models.hierarchy import BEFORE, Level
 
 Int16Array = npt.NDArray[np.int16]
 UInt8Array = npt.NDArray[np.uint8]
@@ -193,7 +193,8 @@ class Grids:
             around = _total(_around(near[other], there.where) for other in siblings)
             _logarithms(np.minimum(around, _LARGEST_NEAR), inputs[3])
         known = level.references[0]
-        if known:
+        # Of the segment before, the pictures are known but not the symbols.
+        if known and BEFORE not in known:
             others = np.array(level.references)[chosen]
             wheres = [there.moved(others[:, side]) for side in range(len(known))]
             _logarithms(_total(_magnitudes(symbols[number], where) for where in wheres), inputs[6])

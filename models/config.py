@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
@@ -24,11 +25,16 @@ class ModelConfig(ABC):
         size: Height and width of the decoded picture, from the stream header.
         frames: Number of frames the model represents, from the segment.
         colour: What its samples are, from the stream header.
+        predicted: Whether the segment is coded on top of the one before it, from the segment.
+        PREDICTS: Whether the family has such segments.
     """
+
+    PREDICTS: ClassVar[bool] = False
 
     size: tuple[int, int]
     frames: int
     colour: ColourMode
+    predicted: bool = False
 
     def __post_init__(self) -> None:
         """Check what any family relies on.
@@ -40,6 +46,8 @@ class ModelConfig(ABC):
             raise ConfigError(
                 f"expected a picture and frames, got {self.size = }, {self.frames = }"
             )
+        if self.predicted and not self.PREDICTS:
+            raise ConfigError("the model has no segments that are predicted from the one before")
 
     @abstractmethod
     def pack(self) -> bytes:

@@ -1,7 +1,7 @@
 """Which decoded frames a frame is predicted from, and the order that follows. No torch.
 
-    anchors        every `group`-th frame and the last; the first stands alone, each other is
-                   predicted from the anchor before it
+    anchors        every `group`-th frame and the last; each is predicted from the anchor before
+                   it, the first stands alone or is predicted from the segment before it
     in between     bisection: the middle frame of two known ones is predicted from both
 
 With groups of 16, for example, the levels of frames 0 to 16 are {0}, {16}, {8}, {4, 12},
@@ -19,6 +19,8 @@ from nvcodec.errors import ConfigError
 
 # Part of the bitstream.
 LARGEST_GROUP = 64
+# Stands for the last frame of the segment before, which is always known.
+BEFORE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Prediction:
 
     Attributes:
         frame: Its number in the segment.
-        references: None, the anchor before it, or the nearest known frame before it and after it.
+        references: None, the anchor before it (`BEFORE` for the first frame of a predicted
+            segment), or the nearest known frame before it and after it.
     """
 
     frame: int
@@ -41,7 +44,7 @@ class Level:
     Attributes:
         frames: Their numbers.
         references: Of each the one or two frames it is predicted from, all the same number; none
-            for the first frame.
+            for the first frame, unless the segment is predicted.
         depth: 0 for anchors, 1 and more between them.
     """
 
@@ -57,10 +60,12 @@ class Hierarchy:
     Attributes:
         frames: Frames in the segment, at least 1.
         group: Distance of the anchors, a power of two up to 64.
+        predicted: The first frame is predicted from the last one of the segment before.
     """
 
     frames: int
     group: int
+    predicted: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -82,7 +87,7 @@ class Hierarchy:
         Every anchor is a level by itself, as it needs the one before it.
         """
         anchors = [*range(0, self.frames - 1, self.group), self.frames - 1]
-        chain = [(Prediction(anchors[0], ()),)]
+        chain = [(Prediction(0, (BEFORE,) if self.predicted else ()),)]
         chain += [(Prediction(b, (a,)),) for a, b in pairwise(anchors)]
         between = []
         gaps = list(pairwise(anchors))
@@ -116,7 +121,7 @@ class Hierarchy:
         open_ = list(frames)
         while open_:
             frame = open_.pop()
-            if frame not in found and frame not in known:
+            if frame != BEFORE and frame not in found and frame not in known:
                 found.add(frame)
                 open_ += self._references[frame]
         return frozenset(found)

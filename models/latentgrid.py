@@ -4,10 +4,11 @@
     prediction         = its references, moved by the fields and blended
     frame              = prediction + synthesis of its luma and chroma latents, rounded to 8 bits
 
-Every frame but the first of a segment is predicted from decoded ones (`Hierarchy`): the model is
-implicit in time, explicit in space. The latents are integers on the bands of a wavelet pyramid, so
-that a fit can find the best ones directly instead of by gradients; what is learned per video is the
-motion and the network that says how likely each latent is (`nvcodec.entropy.contexts`).
+Every frame but the first of a segment is predicted from decoded ones (`Hierarchy`), and that one
+may be from the last of the segment before: the model is implicit in time, explicit in space. The
+latents are integers on the bands of a wavelet pyramid, so that a fit can find the best ones
+directly instead of by gradients; what is learned per video is the motion and the network that says
+how likely each latent is (`nvcodec.entropy.contexts`).
 
 The references are 8-bit frames, as shown: what rounding differs between devices does not add up.
 """
@@ -26,8 +27,9 @@ from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grids import StepIndices
 from nvcodec.entropy.walk import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.hierarchy import BEFORE
 from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
+from nvcodec.models.motion import CHANNELS, Picture, expected, flows, joined, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
 GREY = 128.0
@@ -73,6 +75,7 @@ class LatentGrid:
         steps: Quantisation steps.
         symbols: Of each kind and band, shape (frames, channels, *room); see `Grids.symbols`.
         device: Where to compute.
+        before: The last frame of the segment before, if this one is predicted from it; uint8.
     """
 
     def __init__(
@@ -81,9 +84,10 @@ class LatentGrid:
         steps: Steps,
         symbols: Mapping[Kind, Sequence[Int16Array]],
         device: torch.device,
+        before: Picture | None = None,
     ) -> None:
         self.config, self._steps, self._symbols = config, steps, symbols
-        self._device = device
+        self._device, self._before = device, before
         self._decoded: OrderedDict[int, Picture] = OrderedDict()
         # The frames of two groups, so that playing on never decodes an anchor twice.
         self._kept = 2 * config.group + 2
@@ -112,15 +116,20 @@ class LatentGrid:
                     uses.subtract(one.references)
                     for other in one.references:
                         if not uses[other] and len(self._decoded) > self._kept:
-                            del self._decoded[other]
+                            self._decoded.pop(other, None)
         for frame in frames:
             self._decoded.move_to_end(frame)
         parts = [self._decoded[frame] for frame in frames]
         while len(self._decoded) > max(self._kept, len(set(frames))):
             self._decoded.popitem(last=False)
-        return Picture(
-            torch.cat([part.luma for part in parts]), torch.cat([part.chroma for part in parts])
-        )
+        return joined(parts)
+
+    def _picture(self, frame: int) -> Picture:
+        """A decoded frame, or the one before the segment."""
+        if frame != BEFORE:
+            return self._decoded[frame]
+        assert self._before is not None
+        return self._before
 
     def _decode(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Picture:
         """Frames of a level whose references are decoded."""
@@ -128,10 +137,7 @@ class LatentGrid:
         predicted = None
         if references[0]:
             sources = [
-                Picture(
-                    torch.cat([self._decoded[both[side]].luma for both in references]),
-                    torch.cat([self._decoded[both[side]].chroma for both in references]),
-                ).float()
+                joined([self._picture(both[side]) for both in references]).float()
                 for side in range(len(references[0]))
             ]
             predicted = predict(self._fields[list(frames)], sources, config.cell)

@@ -37,6 +37,8 @@ class LatentGridConfig(ModelConfig):
         field_scales: How often a motion field is halved.
     """
 
+    PREDICTS = True
+
     group: int
     cell: int
     scales: int
@@ -121,7 +123,7 @@ class LatentGridConfig(ModelConfig):
     @cached_property
     def hierarchy(self) -> Hierarchy:
         """What every frame is predicted from."""
-        return Hierarchy(self.frames, self.group)
+        return Hierarchy(self.frames, self.group, self.predicted)
 
     @cached_property
     def levels(self) -> tuple[Level, ...]:

@@ -40,6 +40,13 @@ class Picture:
         return Picture(self.luma.float(), self.chroma.float())
 
 
+def joined(parts: Sequence[Picture]) -> Picture:
+    """The frames of all parts, one after the other."""
+    return Picture(
+        torch.cat([part.luma for part in parts]), torch.cat([part.chroma for part in parts])
+    )
+
+
 def flows(fields: Tensor) -> Tensor:
     """Where a position is found in each reference.
 

@@ -10,7 +10,7 @@ import struct
 from abc import abstractmethod
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
@@ -225,7 +225,15 @@ def pack_stages(config: StackConfig) -> bytes:
     return first + b"".join(_STAGE.pack(*stage) for stage in stages)
 
 
-def unpack_stages(data: bytes, rest: int) -> tuple[dict[str, tuple[int, ...]], bytes]:
+class Stages(TypedDict):
+    """The fields of `StackConfig` that tell its stages."""
+
+    strides: tuple[int, ...]
+    kernels: tuple[int, ...]
+    widths: tuple[int, ...]
+
+
+def unpack_stages(data: bytes, rest: int) -> tuple[Stages, bytes]:
     """Inverse of `pack_stages`.
 
     Args:
@@ -244,7 +252,7 @@ def unpack_stages(data: bytes, rest: int) -> tuple[dict[str, tuple[int, ...]], b
     _, first = struct.unpack_from("<BH", data)
     end = wanted - rest
     stages = list(_STAGE.iter_unpack(data[3:end]))
-    fields = {
+    fields: Stages = {
         "strides": tuple(stage[0] for stage in stages),
         "kernels": tuple(stage[1] for stage in stages),
         "widths": (first, *(stage[2] for stage in stages)),

@@ -136,6 +136,13 @@ def _add_encode(commands: Any) -> None:
         metavar="N",
         help="frames per network at most, a quarter more where a shot ends soon after",
     )
+    video.add_argument(
+        "--refresh",
+        type=int,
+        metavar="N",
+        default=4,
+        help="every N segments at least, one does not need the segment before it",
+    )
     video.add_argument("--no-audio", action="store_true", help="leave out audio and subtitles")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted encode")
     _add_common(command, output=True)
@@ -204,6 +211,7 @@ def _encode(options: argparse.Namespace) -> int:
         resize=options.resize,
         frames=options.frames,
         segment=options.segment,
+        refresh=options.refresh,
         audio=not options.no_audio,
         device=options.device,
         seed=options.seed,

@@ -105,6 +105,9 @@ class EncoderConfig:
         segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
             more; None to decide by picture size, and to let still shots be longer. Segments also
             end at cuts.
+        refresh: At least every so many segments one is not predicted from the one before it, for a
+            decoder to begin at; 1 for none predicted. More save bytes where shots go on, and make
+            jumping into the video slower.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
         seed: Everything random follows from it.
@@ -125,6 +128,7 @@ class EncoderConfig:
     resize: tuple[int, int] | None = None
     frames: slice | None = None
     segment: int | None = None
+    refresh: int = 4
     audio: bool = True
     device: str = "auto"
     seed: int = 0
@@ -148,7 +152,7 @@ class EncoderConfig:
             raise ConfigError(f"expected a ladder of different sizes, got {self.ladder}")
         given |= {f"size of {size}": size for size in given.pop("ladder", ())}
         limits = {**given, "epochs": self.epochs, "time limit": self.time_limit,
-                  "segment": self.segment}  # fmt: skip
+                  "segment": self.segment, "refresh": self.refresh}  # fmt: skip
         for name, value in limits.items():
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"expected a positive, finite {name}, got {value}")

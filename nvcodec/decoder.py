@@ -197,13 +197,15 @@ class Decoder:
         if segment in self._open:
             self._open.move_to_end(segment)
             return self._open[segment]
-        stored = self.reader.segment(segment)
-        if stored.predicted:
-            raise BitstreamError(
-                f"segment {segment} is predicted from the one before it, which this release does "
-                "not support; decode it with a later one"
+        needed = self.reader.needed(segment)
+        first = next((n for n in reversed(needed) if n in self._open), needed.start)
+        pictures = self._open.get(first)
+        for number in range(first + (pictures is not None), needed.stop):
+            stored = self.reader.segment(number)
+            pictures = open_segment(
+                stored, self.reader.header, self.device, number=number, previous=pictures
             )
-        pictures = open_segment(stored, self.reader.header, self.device, number=segment)
+        assert pictures is not None
         self._open[segment] = pictures
         if len(self._open) > _KEPT:
             self._open.popitem(last=False)

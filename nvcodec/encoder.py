@@ -21,13 +21,14 @@ import torch
 
 from nvcodec import __version__
 from nvcodec.bitstream import Header
+from nvcodec.chain import Chain
 from nvcodec.config import EncoderConfig
 from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitter import Coded, Task, fitter_for
 from nvcodec.media import Frames, Packet
-from nvcodec.models import family
+from nvcodec.models import config_class, family
 from nvcodec.models.config import ModelConfig
 from nvcodec.outfile import OutFile
 from nvcodec.partial import Partial, claim, publish
@@ -154,6 +155,8 @@ class _Encode:
         self.course = Course(config.time_limit, on_progress)
         self.fitter = fitter_for(config, self.device)
         self.length = self.longest = 0
+        # Segments of other families are not predicted: none needs to be decoded for the next.
+        self.chain_length = config.refresh if config_class(config.model).PREDICTS else 1
 
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
         """Everything from opening the source to renaming the targets."""
@@ -170,7 +173,11 @@ class _Encode:
         self.length = config.segment or default_length(*size)
         self.longest = config.segment or longest_still(*size)
         files = [
-            OutFile(partial, Budget(rung, source.estimated_frames, self.length))
+            OutFile(
+                partial,
+                Budget(rung, source.estimated_frames, self.length),
+                Chain(self.chain_length, self.device),
+            )
             for partial, rung in zip(self.partials, config.rungs, strict=True)
         ]
         for file in files:
@@ -268,6 +275,7 @@ class _Encode:
             number=self.course.segments,
             # Also the sizes of files that have the segment decide what the others hold.
             bits=tuple(file.budget.bits(len(frames), frames.y.size) for file in files),
+            previous=tuple(file.previous() for file in files),
             seconds=self.course.share(len(frames)),
             seed=self._seed(),
             on_progress=self.course.reporter(len(frames), frames.y.size),
@@ -276,7 +284,7 @@ class _Encode:
         return [one for one, file in coded if file in lacking]
 
     def _seed(self) -> int:
-        """Every segment has a seed of its own, so that it does not depend on those before it."""
+        """Every segment has a seed of its own, whatever was fitted before it in the same run."""
         digest = hashlib.sha256(f"{self.config.seed} {self.course.segments}".encode()).digest()
         return int.from_bytes(digest[:7], "little")
 

@@ -20,6 +20,7 @@ from nvcodec.models import config_class
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.stack_config import StackConfig
+from nvcodec.pictures import SegmentPictures
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Task:
         number: Of the segment in the video, from 0; for messages.
         bits: Wanted size of the payload of each file, one without a ladder: None where `lmbda` or
             the number of parameters is given instead, a first guess where a PSNR is.
+        previous: Of each file the segment before, which this one may be predicted from; all None
+            if it must stand alone.
         seconds: Time allowed for all of it, None for no limit.
         seed: Of everything random; not that of any other segment.
         on_progress: To be called after every epoch. An exception it raises ends the fit.
@@ -67,6 +70,7 @@ class Task:
     colour: Colour
     number: int
     bits: tuple[float | None, ...]
+    previous: tuple[SegmentPictures | None, ...]
     seconds: float | None
     seed: int
     on_progress: Callable[[FitProgress], None] | None
@@ -88,7 +92,7 @@ class Coded:
     """A fitted segment as one file will hold it.
 
     Attributes:
-        config: The model's configuration.
+        config: The model's configuration; says whether the segment is predicted.
         body: The payload without it; see `nvcodec.payload`.
     """
 
@@ -112,8 +116,8 @@ class Fitter(Protocol):
     def fit(self, task: Task) -> list[Coded]:
         """Fit a segment.
 
-        What comes out must follow from the task and the encode's settings alone, not from the
-        segments before it: that is what lets an interrupted encode go on.
+        What comes out must follow from the task and the encode's settings alone, of the segments
+        before it only from those in the task: that is what lets an interrupted encode go on.
 
         Args:
             task: The segment, and what is wanted.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nvcodec.entropy.grids import decode_grids
+from nvcodec.errors import BitstreamError
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid import LatentGrid, Steps
 from nvcodec.models.latentgrid_config import LatentGridConfig
@@ -27,18 +28,25 @@ class GridPictures:
         body: Of the segment's payload.
         colour: How the pictures' samples are to map to light.
         device: Where to decode.
+        previous: The segment before, if this one is predicted from it.
 
     Raises:
         BitstreamError: If the body is malformed.
     """
 
     def __init__(
-        self, config: LatentGridConfig, body: bytes, colour: Colour, device: torch.device
+        self,
+        config: LatentGridConfig,
+        body: bytes,
+        colour: Colour,
+        device: torch.device,
+        previous: object = None,
     ) -> None:
         self._config, self._colour = config, colour
         coded = decode_grids(body, config.layouts, config.frames, config.levels)
         steps = Steps.of(coded.steps, config)
-        self._model = LatentGrid(config, steps, coded.grids.symbols, device)
+        before = last_picture(previous) if config.predicted else None
+        self._model = LatentGrid(config, steps, coded.grids.symbols, device, before)
 
     @property
     def batch(self) -> int:
@@ -49,6 +57,25 @@ class GridPictures:
     def planes(self, frames: Sequence[int]) -> Planes:
         """See `SegmentPictures`."""
         return picture_planes(self._model.planes(frames), self._config, self._colour)
+
+    @property
+    def last(self) -> Picture:
+        """The last frame, as the model has it."""
+        return self._model.planes([self._config.frames - 1])
+
+
+def last_picture(previous: object) -> Picture:
+    """What the first frame of a predicted segment is predicted from.
+
+    Args:
+        previous: The pictures of the segment before.
+
+    Raises:
+        BitstreamError: If they are none of this model.
+    """
+    if not isinstance(previous, GridPictures):
+        raise BitstreamError("a segment is predicted from one before it, which is not known")
+    return previous.last
 
 
 def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> Picture:

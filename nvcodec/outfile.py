@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.chain import Chain
 from nvcodec.errors import ConfigError
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.config import ModelConfig
 from nvcodec.partial import Partial
 from nvcodec.payload import split_payload
+from nvcodec.pictures import SegmentPictures
 from nvcodec.rate import Budget
 
 
@@ -24,6 +26,7 @@ class OutFile:
     Args:
         partial: The unfinished file.
         budget: Shares out its size.
+        chain: Empty; keeps what the next segment may be predicted from.
 
     Attributes:
         partial: As given.
@@ -35,8 +38,9 @@ class OutFile:
         macs_per_pixel: Multiply-accumulates of a decoded frame per pixel; of the first segment.
     """
 
-    def __init__(self, partial: Partial, budget: Budget) -> None:
+    def __init__(self, partial: Partial, budget: Budget, chain: Chain) -> None:
         self.partial, self.budget = partial, budget
+        self._chain = chain
         self.header: Header | None = None
         self.segments = self.frames = self.parameters = 0
         self.macs_per_pixel = 0.0
@@ -66,6 +70,10 @@ class OutFile:
             return None
         return self._writer.resumed.packets if self._writer.resumed else ()
 
+    def previous(self) -> SegmentPictures | None:
+        """The segment that the next one may be predicted from; None if it must stand alone."""
+        return self._chain.last(self.header) if self.header else None
+
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
         """Write the header and the tracks, unless that is done; the header that is there then."""
         if self._writer is None or self.header is not None:
@@ -91,15 +99,15 @@ class OutFile:
             raise ConfigError(f"{self.partial.target} is finished; nothing can be added")
         for number, some in enumerate(packets):
             self._writer.packets(number, some)
-        self._writer.segment(
-            Segment(
-                first_frame=self.frames,
-                pts=frames.pts.tolist(),
-                durations=frames.durations.tolist(),
-                payload=payload,
-            )
+        segment = Segment(
+            first_frame=self.frames,
+            pts=frames.pts.tolist(),
+            durations=frames.durations.tolist(),
+            payload=payload,
+            predicted=config.predicted,
         )
-        self._count(frames, config, payload)
+        self._writer.segment(segment)
+        self._count(frames, config, segment)
 
     def count_stored(self, frames: Frames) -> None:
         """Take account of a segment that an earlier run has written.
@@ -118,8 +126,8 @@ class OutFile:
                 f"{self.partial.path} cannot be resumed: its segment {self.segments} does not "
                 "hold the frames it would now; pass -y (overwrite) to start anew"
             )
-        config, _ = split_payload(known.payload, self.header, len(frames))
-        self._count(frames, config, known.payload)
+        config, _ = split_payload(known, self.header)
+        self._count(frames, config, known)
 
     def finish(self, packets: Sequence[list[Packet]]) -> None:
         """Write the packets that are left, per track, and what ends a file."""
@@ -130,10 +138,11 @@ class OutFile:
         self._writer.finish()
         self._writer.close()
 
-    def _count(self, frames: Frames, config: ModelConfig, payload: bytes) -> None:
+    def _count(self, frames: Frames, config: ModelConfig, segment: Segment) -> None:
         if not self.segments:
             self.macs_per_pixel = config.macs_per_pixel
         self.parameters += config.parameters
         self.segments += 1
         self.frames += len(frames)
-        self.budget.spend(len(frames), frames.y.size, len(payload))
+        self.budget.spend(len(frames), frames.y.size, len(segment.payload))
+        self._chain.add(segment)

@@ -7,9 +7,11 @@ The body is the family's own affair, as opaque here as the whole payload is to t
 
 from __future__ import annotations
 
-from nvcodec.bitstream import Header
+from dataclasses import replace
+
+from nvcodec.bitstream import Header, Segment
 from nvcodec.entropy.numbers import ByteCursor, pack_varint
-from nvcodec.errors import TruncatedStreamError
+from nvcodec.errors import TruncatedStreamError, UnsupportedVersionError
 from nvcodec.models import config_class, name_of
 from nvcodec.models.config import ModelConfig
 
@@ -27,18 +29,18 @@ def pack_payload(body: bytes, config: ModelConfig, header: Header) -> bytes:
     return pack_varint(len(repeated)) + repeated + body
 
 
-def split_payload(payload: bytes, header: Header, frames: int) -> tuple[ModelConfig, bytes]:
+def split_payload(stored: Segment, header: Header) -> tuple[ModelConfig, bytes]:
     """A segment's configuration, and the body: the inverse of `pack_payload`.
 
     Args:
-        payload: What `pack_payload` made.
+        stored: The segment; its payload is what `pack_payload` made.
         header: The stream's header.
-        frames: Frames in the segment.
 
     Raises:
-        UnsupportedVersionError: If the model is unknown.
+        UnsupportedVersionError: If the model is unknown, or has no predicted segments.
         BitstreamError: If the configuration is malformed.
     """
+    payload = stored.payload
     cursor = ByteCursor(payload)
     size = cursor.varint()
     start = cursor.position
@@ -48,10 +50,16 @@ def split_payload(payload: bytes, header: Header, frames: int) -> tuple[ModelCon
             f"{len(payload)}"
         )
     own = payload[start : start + size] or header.configuration
-    return _config(header, own, frames), payload[start + size :]
-
-
-def _config(header: Header, packed: bytes, frames: int) -> ModelConfig:
-    size = (header.video.height, header.video.width)
-    family = config_class(name_of(header.model))
-    return family.unpack(packed, size=size, frames=frames, colour=header.colour_mode)
+    name = name_of(header.model)
+    family = config_class(name)
+    if stored.predicted and not family.PREDICTS:
+        raise UnsupportedVersionError(
+            f"a segment is predicted from the one before it, which {name} is not in this release"
+        )
+    config = family.unpack(
+        own,
+        size=(header.video.height, header.video.width),
+        frames=stored.frames,
+        colour=header.colour_mode,
+    )
+    return replace(config, predicted=stored.predicted), payload[start + size :]

@@ -50,31 +50,43 @@ class SegmentPictures(Protocol):
 
 
 def open_segment(
-    stored: Segment, header: Header, device: torch.device, *, number: int
+    stored: Segment,
+    header: Header,
+    device: torch.device,
+    *,
+    number: int,
+    previous: SegmentPictures | None = None,
 ) -> SegmentPictures:
     """The pictures of a segment.
 
     Args:
-        stored: The segment, not predicted from another.
+        stored: The segment.
         header: The stream's header.
         device: Where to decode.
         number: Of the segment, for messages.
+        previous: The segment before, if this one is predicted from it; not needed afterwards.
 
     Raises:
         UnsupportedVersionError: If the model is unknown.
         BitstreamError: If the payload is malformed, or would take too much memory to decode.
     """
-    config, body = split_payload(stored.payload, header, stored.frames)
+    config, body = split_payload(stored, header)
     if config.largest_tensor > _LARGEST_TENSOR:
         raise BitstreamError(
             f"segment {number}: its network needs a tensor of {config.largest_tensor} values "
             f"for one frame; at most {_LARGEST_TENSOR} are allowed"
         )
-    return open_body(name_of(header.model), config, body, header.video.colour, device)
+    name, colour = name_of(header.model), header.video.colour
+    return open_body(name, config, body, colour, device, previous)
 
 
 def open_body(
-    name: str, config: ModelConfig, body: bytes, colour: Colour, device: torch.device
+    name: str,
+    config: ModelConfig,
+    body: bytes,
+    colour: Colour,
+    device: torch.device,
+    previous: SegmentPictures | None = None,
 ) -> SegmentPictures:
     """The pictures of a segment that may not be in a file yet.
 
@@ -84,6 +96,7 @@ def open_body(
         body: The payload without it.
         colour: How the pictures' samples are to map to light.
         device: Where to decode.
+        previous: The segment before, if this one is predicted from it; not needed afterwards.
 
     Raises:
         BitstreamError: If the body is malformed.
@@ -95,7 +108,7 @@ def open_body(
     if isinstance(config, LatentGridConfig):
         from nvcodec.grid_pictures import GridPictures
 
-        return GridPictures(config, body, colour, device)
+        return GridPictures(config, body, colour, device, previous)
     raise UnsupportedVersionError(f"this release cannot decode the model {name}")
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded, FitterNotes, Task
-from nvcodec.grid_pictures import source_picture
+from nvcodec.grid_pictures import last_picture, source_picture
 from nvcodec.gridfit.course import FitCourse
 from nvcodec.gridfit.effort import Effort, effort_of
 from nvcodec.gridfit.search import StepSearch, search_for
 from nvcodec.gridfit.segment import Outcome, SegmentFit
 from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.motion import Picture
 
 # Passes with a search for motion, then at most so many that only change the step.
 _SEARCHING = 2
@@ -43,13 +46,22 @@ class GridFitter(FitterNotes):
             size=task.size, frames=len(task.frames), colour=self.config.colour
         )
         picture = source_picture(task.frames, config, task.colour)
-        segment = SegmentFit(picture, config, task.seed)
         course = FitCourse(task, effort)
+        searches = [
+            search_for(self.config, bits, task.pixels, effort, config.scales) for bits in task.bits
+        ]
         # From the largest on: what is found for a larger file serves a smaller one.
         order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
+        known = [last_picture(one) for one in task.previous if one is not None]
+        before = known[order[0]] if len(known) == len(order) else None
+        if before and _leans(picture, config, before, effort, searches[order[0]].base):
+            config = replace(config, predicted=True)
+        segment = SegmentFit(picture, config, task.seed, before)
         found: dict[int, Coded] = {}
         for place in order:
-            search = search_for(self.config, task.bits[place], task.pixels, effort, config.scales)
+            search = searches[place]
+            if config.predicted:
+                segment.before = known[place]
             outcome = self._searched(segment, search, effort, course)
             if not search.reached:
                 self._warn(
@@ -95,3 +107,26 @@ class GridFitter(FitterNotes):
         course.file_finished()
         assert search.best is not None
         return search.best
+
+
+def _leans(
+    picture: Picture, config: LatentGridConfig, before: Picture, effort: Effort, base: int
+) -> bool:
+    """Whether the first frame of a segment costs less if it is predicted from the one before.
+
+    Args:
+        picture: The segment's frames.
+        config: Of the segment.
+        before: The last frame of the segment before.
+        effort: How motion is searched, and what a bit costs.
+        base: Of the steps.
+    """
+    costs = []
+    for predicted in (False, True):
+        one = replace(config, frames=1, predicted=predicted)
+        steps = effort.steps(base, base)
+        trial = SegmentFit(picture[:1], one, seed=0, before=before)
+        outcome = trial.run(steps, effort, motion_steps=effort.motion_steps)
+        bits = sum(outcome.bits.values())
+        costs.append(outcome.error * outcome.samples + effort.weight * steps.base_step**2 * bits)
+    return costs[1] < costs[0]

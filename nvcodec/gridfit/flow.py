@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.media import UInt8Array
+from nvcodec.models.hierarchy import BEFORE
 
 # OpenCV refuses smaller pictures.
 _LEAST_SIDE = 16
@@ -22,10 +23,14 @@ class FlowField:
     Args:
         luma: uint8, shape (T, H, W).
         cell: Side of a cell, samples.
+        before: Stands for `BEFORE`, shape (H, W).
     """
 
-    def __init__(self, luma: UInt8Array, cell: int) -> None:
-        self._luma, self._cell = luma, cell
+    def __init__(self, luma: UInt8Array, cell: int, before: UInt8Array | None = None) -> None:
+        self._luma = dict(enumerate(luma))
+        if before is not None:
+            self._luma[BEFORE] = before
+        self._size, self._cell = luma.shape[1:], cell
         self._known: dict[tuple[int, int], Tensor] = {}
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         # The preset stops at half resolution, where small things that move are lost.
@@ -34,7 +39,7 @@ class FlowField:
     def between(self, frame: int, other: int) -> Tensor:
         """Where the cells of a frame are found in another, shape (2, h, w), samples, x first."""
         if (frame, other) not in self._known:
-            flow = np.zeros((*self._luma.shape[1:], 2), np.float32)
+            flow = np.zeros((*self._size, 2), np.float32)
             if min(flow.shape[:2]) >= _LEAST_SIDE:
                 # Where the search begins, and what it returns.
                 flow = np.asarray(self._search.calc(self._luma[frame], self._luma[other], flow))

@@ -93,8 +93,9 @@ class StepSearch:
             (left, low), (right, high) = min(above), min(below)
             return low + (high - low) * left / max(left + right, 1e-9)
         _, base = min(((abs(leap), base) for base, leap in self._tried.items()))
-        leap = min(max(self._tried[base], -_LARGEST_LEAP), _LARGEST_LEAP)
-        return base + STEP_OCTAVE * leap
+        # Where the expected slope fell short before, it is trusted less.
+        leap = self._tried[base] * 2 ** (len(self._tried) - 1)
+        return base + STEP_OCTAVE * min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
 
     @property
     def reached(self) -> bool:

@@ -23,7 +23,7 @@ from nvcodec.gridfit.flow import FlowField
 from nvcodec.gridfit.motion_search import MotionTask, search, shrunk
 from nvcodec.gridfit.quantise import Chooser
 from nvcodec.models.bands import Kind
-from nvcodec.models.hierarchy import Level
+from nvcodec.models.hierarchy import BEFORE, Level
 from nvcodec.models.latentgrid import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
@@ -67,19 +67,27 @@ class SegmentFit:
         source: Its frames, uint8.
         config: Sizes and order.
         seed: Of everything random.
+        before: The last frame of the segment before, uint8, if this one is predicted from it.
 
     Attributes:
         config: As given.
+        before: As given. For another file of the same segment, its own may take its place.
         networks: The context networks that the next pass uses; the default ones at first.
     """
 
-    def __init__(self, source: Picture, config: LatentGridConfig, seed: int) -> None:
-        self.config = config
+    def __init__(
+        self, source: Picture, config: LatentGridConfig, seed: int, before: Picture | None = None
+    ) -> None:
+        self.config, self.before = config, before
         self.networks = {
             kind: default_network(kind, layout) for kind, layout in config.layouts.items()
         }
         self._source = source
-        self._flow = FlowField(source.luma[:, 0].numpy(), config.cell)
+        self._flow = FlowField(
+            source.luma[:, 0].numpy(),
+            config.cell,
+            None if before is None else before.luma[0, 0].numpy(),
+        )
         self._random = torch.Generator().manual_seed(seed)
         # Of every frame, once there are any: the fields, and the latents they came from.
         self._fields: Tensor | None = None
@@ -191,7 +199,7 @@ class _Pass:
         config, effort, layout = self._fit.config, self._effort, self._layouts[Kind.MOTION]
         frames = list(level.frames)
         sources = [
-            self.decoded[[both[side] for both in level.references]].float()
+            self._reference([both[side] for both in level.references]).float()
             for side in range(len(level.references[0]))
         ]
         base = expected(frames, level.references, self._origins, self._known, config.cell)
@@ -206,6 +214,13 @@ class _Pass:
         self.fields[frames] = fields
         self._known[frames] = flows(fields)
         return predict(fields, sources, config.cell)
+
+    def _reference(self, frames: list[int]) -> Picture:
+        """Decoded frames, or the one before the segment."""
+        if frames != [BEFORE]:
+            return self.decoded[frames]
+        assert self._fit.before is not None
+        return self._fit.before
 
     def _search(
         self, level: Level, target: Picture, sources: Sequence[Picture], base: Tensor
@@ -252,7 +267,7 @@ class _Pass:
         self, level: Level, kind: Kind, coefficients: list[FloatArray], weight: float
     ) -> Tensor:
         layout = self._layouts[kind]
-        chooser = Chooser(level.frames, coefficients, weight)
+        chooser = Chooser(layout, level.frames, coefficients, weight)
 
         def visit(stop: Stop) -> Int16Array:
             symbols = chooser(stop)

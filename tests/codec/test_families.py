@@ -103,8 +103,9 @@ def made(monkeypatch) -> dict[str, list]:
         made["fitters"].append(GreyFitter(config))
         return made["fitters"][-1]
 
-    def opened(stored, header, device, *, number) -> SegmentPictures:
-        made["pictures"].append(GreyPictures(*split_payload(stored.payload, header, stored.frames)))
+    def opened(stored, header, device, *, number, previous) -> SegmentPictures:
+        assert previous is None
+        made["pictures"].append(GreyPictures(*split_payload(stored, header)))
         return made["pictures"][-1]
 
     module = ModuleType("grey_config")
@@ -196,7 +197,7 @@ def test_what_needs_too_much_memory_is_not_opened(stream, monkeypatch):
 def test_the_pictures_of_a_network(stream):
     with nvcodec.open(stream, device="cpu") as video:
         stored, header = video.reader.segment(1), video.reader.header
-        config, body = split_payload(stored.payload, header, stored.frames)
+        config, body = split_payload(stored, header)
         assert pack_payload(body, config, header) == stored.payload
         opened = open_body("hnerv", config, body, video.info.colour, CPU)
         assert isinstance(opened, NetworkPictures) and opened.batch >= 1

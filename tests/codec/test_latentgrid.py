@@ -16,7 +16,7 @@ class InterruptedEncodeError(Exception):
 
 @pytest.fixture
 def config(settings) -> nvcodec.EncoderConfig:
-    return settings(model="latentgrid", parameters=None, bpp=1.0, epochs=3)
+    return settings(model="latentgrid", parameters=None, bpp=1.0, epochs=3, refresh=1)
 
 
 @pytest.fixture

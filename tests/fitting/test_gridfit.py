@@ -12,7 +12,7 @@ from nvcodec.config import EncoderConfig
 from nvcodec.entropy.contexts import INPUTS, numbers_of
 from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.tables import TOTAL, Family, cumulative
-from nvcodec.entropy.walk import Stop
+from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Task
 from nvcodec.grid_pictures import GridPictures, picture_planes, source_picture
@@ -57,7 +57,13 @@ def segment_fit(frames: Frames, colour: ColourMode = ColourMode.YUV420) -> Segme
 
 
 def task(frames: Frames, **options) -> Task:
-    given = {"bits": (8 * 900.0,), "seconds": None, "on_progress": None, **options}
+    given = {
+        "bits": (8 * 900.0,),
+        "previous": (None,),
+        "seconds": None,
+        "on_progress": None,
+        **options,
+    }
     return Task(frames=frames, colour=COLOUR, number=0, seed=0, **given)
 
 
@@ -184,13 +190,33 @@ def test_choices_are_the_cheapest():
     wanted = rng.laplace(size=(1, 1, 20, 20), scale=1.5).astype(np.float32)
     scales = rng.integers(0, 40, 400)
     inputs, channels = np.zeros((400, INPUTS), np.float32), np.zeros(400, np.int64)
-    chooser = Chooser((0,), [wanted], 0.134)
+    chooser = Chooser(GridLayout((20, 20), 0, 1), (0,), [wanted], 0.134)
     got = chooser(Stop(Kind.LUMA, 0, wanted.shape, np.arange(400), channels, inputs, scales))
     values = np.arange(-40, 41)
     costs = (wanted.ravel()[:, None] - values) ** 2 + 0.134 * BITS[scales][:, np.abs(values)]
     taken = costs[np.arange(400), got + 40]
     assert np.allclose(taken, costs.min(axis=1), atol=1e-5)
     assert chooser.bits == pytest.approx(BITS[scales, np.abs(got)].sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("height", [1.0, 8.0])
+def test_a_symbol_opens_the_way_to_what_is_below_it(height):
+    layout = GridLayout((32, 32), 2, 1)
+    config = LatentGridConfig.suited(size=(32, 32), frames=1, colour=ColourMode.YUV420)
+    networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
+    networks[Kind.LUMA] = default_network(Kind.LUMA, layout)
+    grids = Grids({**config.layouts, Kind.LUMA: layout}, 1, networks)
+    wanted = [np.zeros((1, 1, *band.room), np.float32) for band in layout.bands]
+    above, below = wanted[1], wanted[4]
+    assert layout.bands[4].parent == 1
+    above[0, 0, 3, 5], below[0, 0, 7, 10] = -0.3, height
+    chooser = Chooser(layout, (0,), wanted, 0.134)
+    grids.walk(config.levels[0], Kind.LUMA, [3], chooser)
+    *_, first, _, _, second, _, _ = grids.symbols[Kind.LUMA]
+    # A coefficient that costs more than it saves is no reason.
+    assert first[0, 0, 3, 5] == (-1 if height > 1 else 0)
+    assert second[0, 0, 7, 10] == (height if height > 1 else 0)
+    assert np.abs(first).sum() + np.abs(second).sum() == (1 + height if height > 1 else 0)
 
 
 def test_context_networks_learn_and_count_their_weights():

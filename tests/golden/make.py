@@ -1,4 +1,4 @@
-"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR`.
+"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP]`.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
 tests hold every later release to decoding it. This script refuses to replace one.
@@ -68,7 +68,7 @@ def digest(stream: bytes) -> list[str]:
     with nvcodec.open(stream, device="cpu") as video:
         for entry in video.reader.segments:
             stored = video.reader.segment(entry.index)
-            config, body = split_payload(stored.payload, video.reader.header, stored.frames)
+            config, body = split_payload(stored, video.reader.header)
             digest = hashlib.sha256()
             for array in integers(config, body):
                 digest.update(array.astype("<i4").tobytes())
@@ -94,12 +94,14 @@ def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
 def reference(video: nvcodec.Decoder) -> list[Planes]:
     """Every segment's pictures, computed in float32 throughout."""
     found = []
+    pictures = None
     for entry in video.reader.segments:
         stored = video.reader.segment(entry.index)
         header = video.reader.header
-        config, body = split_payload(stored.payload, header, stored.frames)
+        config, body = split_payload(stored, header)
         if isinstance(config, LatentGridConfig):
-            pictures = GridPictures(config, body, video.info.colour, torch.device("cpu"))
+            device = torch.device("cpu")
+            pictures = GridPictures(config, body, video.info.colour, device, pictures)
             found.append(pictures.planes(range(stored.frames)))
             continue
         model = decode_network(body, config, name_of(header.model))
@@ -108,7 +110,7 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
     return found
 
 
-def main(name: str, model: str, colour: str) -> None:
+def main(name: str, model: str, colour: str, bpp: str = "10") -> None:
     """Encode the clip and write the stream and what it decodes to."""
     folder = FOLDER / name
     folder.mkdir(parents=True)
@@ -121,7 +123,7 @@ def main(name: str, model: str, colour: str) -> None:
             nvcodec.EncoderConfig(
                 model=model,
                 colour=nvcodec.ColourMode[colour],
-                bpp=10.0,
+                bpp=float(bpp),
                 epochs=60,
                 segment=3,
                 device="cpu",

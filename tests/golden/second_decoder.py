@@ -124,10 +124,10 @@ def read_pack(payload):
 
 
 def read_segm(payload):
-    """Number of the first frame, pts, durations and network state (section 3.5)."""
+    """Whether predicted, number of the first frame, pts, durations, network state (section 3.5)."""
     b = Bytes(payload)
     flags, first, frames, start = b.fixed("B"), b.uvar(), b.uvar() + 1, b.svar()
-    check(flags in (0, 2), "flags of SEGM")  # predicted: part 2 does not say how
+    check(flags in range(4), "flags of SEGM")
     if flags & 2:
         timing = Bytes(zlib.decompress(b.bytes()))
         gaps = [timing.uvar() for _ in range(frames - 1)]
@@ -136,7 +136,7 @@ def read_segm(payload):
         step = b.uvar()
         gaps, durations = [step] * (frames - 1), [step + b.svar()] * frames
     pts = [start + sum(gaps[:k]) for k in range(frames)]
-    return first, pts, durations, b.rest()
+    return bool(flags & 1), first, pts, durations, b.rest()
 
 
 # Part 2: the payload of a segment.
@@ -349,30 +349,34 @@ def from_rgb(head, x):
     return [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes]
 
 
-def decode_networks(head, config, frames, body):
-    """Models 1 and 2: symbols and steps of the tensors, and the planes of each frame."""
+def decode_networks(head, config, frames, body, before):
+    """Models 1 and 2: symbols and steps of the tensors, the planes of each frame, and None."""
+    check(before is None, "a predicted segment of a network")
     net, values, coded = read_tensors(head, config, frames, body)
     pictures = [run_network(head, net, values, t, frames) for t in range(frames)]
-    return coded, [to_planes(head, x) for x in pictures]
+    return coded, [to_planes(head, x) for x in pictures], None
 
 
-def decode_grids(head, config, frames, body):
-    """Model 3: symbols of each kind and band, steps, and the planes of each frame."""
+def decode_grids(head, config, frames, body, before=None):
+    """Model 3: symbols of each kind and band, steps, the planes of each frame, the last's state.
+
+    `before` is the state of the last frame of the segment before, for a predicted segment.
+    """
     place = Path(__file__).with_name("second_grids.py")
     spec = importlib.util.spec_from_file_location("second_grids", place)
     grids = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(grids)
     tools = types.SimpleNamespace(**globals())
-    coded, pictures = grids.decode(tools, head, config, frames, body)
+    coded, pictures, last = grids.decode(tools, head, config, frames, body, before)
     if not head["yuv"]:
         pictures = [from_rgb(head, np.array(picture, np.float64)) for picture in pictures]
-    return coded, pictures
+    return coded, pictures, last
 
 
 def decode(data):
     """Everything of a file: see the keys of the result."""
     out = {"pts": [], "durations": [], "symbols": [], "packets": {}}
-    pictures, head = [], None
+    pictures, head, last = [], None, None
     for kind, payload in sections(data):
         if kind == b"HEAD":
             head = out["head"] = read_head(payload)
@@ -380,12 +384,14 @@ def decode(data):
             track, packets = read_pack(payload)
             out["packets"].setdefault(track, []).extend(packets)
         elif kind == b"SEGM":
-            first, pts, durations, state = read_segm(payload)
+            predicted, first, pts, durations, state = read_segm(payload)
+            check(not predicted or len(pictures), "the first segment is predicted")
             check(first == len(out["pts"]), "frames are missing")
             payload = Bytes(state)
             config = payload.bytes() or head["config"]
             read = decode_grids if head["model"] == 3 else decode_networks
-            coded, frames = read(head, config, len(pts), payload.rest())
+            before = last if predicted else None
+            coded, frames, last = read(head, config, len(pts), payload.rest(), before)
             out["pts"] += pts
             out["durations"] += durations
             out["symbols"].append(coded)

@@ -20,10 +20,11 @@ def halve(size):
     return tuple((side + 1) // 2 for side in size)
 
 
-def find_levels(frames, group):
+def find_levels(frames, group, predicted):
     """Of every level its frames, the references of each, and the depth."""
     anchors = [*range(0, frames - 1, group), frames - 1]
-    levels = [([t], [r], 0) for t, r in zip(anchors, [()] + [(a,) for a in anchors], strict=False)]
+    chain = [(-1,) if predicted else ()] + [(a,) for a in anchors]
+    levels = [([t], [r], 0) for t, r in zip(anchors, chain, strict=False)]
     known, depth = anchors, 0
     while made := [((a + b) // 2, (a, b)) for a, b in itertools.pairwise(known) if b - a > 1]:
         depth += 1
@@ -235,7 +236,8 @@ class Body:
                     q = np.abs(own[names[rank, sibling]][t, c])
                     total[: q.shape[0], : q.shape[1]] += q
                 found["siblings"].append(Magnitudes(total))
-        found["references"] = [[Magnitudes(own[band][r, c]) for r in references] for c in channels]
+        inside = [r for r in references if r >= 0]
+        found["references"] = [[Magnitudes(own[band][r, c]) for r in inside] for c in channels]
         found["luma"] = None
         if kind == CHROMA and bands[band] in self.kinds[LUMA]["bands"]:
             luma = self.kinds[LUMA]["bands"].index(bands[band])
@@ -278,8 +280,8 @@ class Body:
 
     # Section 21.
 
-    def luma_step(self, t, depth):
-        j = 0 if t == 0 else min(depth + 1, 7)
+    def luma_step(self, references, depth):
+        j = min(depth + 1, 7) if references else 0
         return 2.0 ** (self.base / 256 + self.offsets[j] / 16 - 4)
 
     def planes(self, kind, t):
@@ -382,20 +384,23 @@ def predict(field, planes, cell, half):
     return g * moved[0] + (1 - g) * moved[1]
 
 
-def decode(tools, head, config, frames, body):
-    """Symbols of every kind and band, then the steps; per frame the three planes, or R, G and B."""
+def decode(tools, head, config, frames, body, before):
+    """Symbols of every kind and band, then the steps; per frame the three planes, or R, G and B.
+
+    Then the last frame's planes before that, which `before` has of the segment before.
+    """
     group, cell, kinds = read_config(tools, head, config)
-    levels = find_levels(frames, group)
+    levels = find_levels(frames, group, before is not None)
     coded = Body(tools, kinds, levels, frames, body)
     references = {t: r for some, around, _ in levels for t, r in zip(some, around, strict=True)}
     motion_steps = np.array([2.0 ** (coded.motion / 16 - 6)] * 4 + [2.0 ** (coded.mix / 16 - 6)])
-    fields, made = {}, {}
+    fields, made = {}, {-1: before}
     for t, depth in ((t, depth) for some, _, depth in levels for t in some):
-        step = coded.luma_step(t, depth)
+        step = coded.luma_step(references[t], depth)
         luma = coded.planes(LUMA, t) * step
         chroma = coded.planes(CHROMA, t) * step * 2.0 ** (coded.chroma / 16)
         rest = [luma[0], *chroma]
-        if t == 0:
+        if not references[t]:
             predicted = [128.0] * 3
         else:
             fields[t] = coded.planes(MOTION, t) * motion_steps[:, None, None]
@@ -414,7 +419,8 @@ def decode(tools, head, config, frames, body):
         pictures = [to_rgb(*picture) for picture in pictures]
     numbers = [coded.base, coded.chroma, coded.motion, coded.mix, *coded.offsets]
     symbols = [band for bands in coded.symbols for band in bands]
-    return [part.astype("<i4") for part in (*symbols, np.array(numbers))], pictures
+    coded = [part.astype("<i4") for part in (*symbols, np.array(numbers))]
+    return coded, pictures, made[frames - 1]
 
 
 def to_rgb(y, co, cg):

@@ -20,6 +20,8 @@ RELEASED = [
     "hnerv-yuv420",
     "latentgrid-rgb",
     "latentgrid-yuv420",
+    "latentgrid-predicted-rgb",
+    "latentgrid-predicted-yuv420",
 ]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Colour, ColourMode
 from nvcodec.models.latentgrid_config import LatentGridConfig
 
+CPU = torch.device("cpu")
 CASES = [
     # height, width, frames, RGB, group, cell, scales, field scales
     (17, 35, 5, False, 4, 8, 3, 1),
@@ -36,8 +38,9 @@ def second():
     return module
 
 
+@pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
-def test_symbols_and_pictures(second, make_grids, case):
+def test_symbols_and_pictures(second, make_grids, case, predicted):
     height, width, frames, rgb, group, cell, scales, field_scales = case
     colour = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
     config = LatentGridConfig(
@@ -49,9 +52,16 @@ def test_symbols_and_pictures(second, make_grids, case):
         scales=scales,
         field_scales=field_scales,
     )
-    body = encode_grids(make_grids(config, seed=height, busy=0.5), config.levels)
     head = {"height": height, "width": width, "yuv": int(not rgb), "matrix": 1, "full_range": 0}
-    symbols, pictures = second.decode_grids(head, config.pack(), frames, body)
+    previous = before = None
+    if predicted:
+        first = replace(config, frames=2)
+        body = encode_grids(make_grids(first, seed=width, busy=0.5), first.levels)
+        previous = GridPictures(first, body, colour, CPU)
+        _, _, before = second.decode_grids(head, first.pack(), 2, body)
+        config = replace(config, predicted=True)
+    body = encode_grids(make_grids(config, seed=height, busy=0.5), config.levels)
+    symbols, pictures, _ = second.decode_grids(head, config.pack(), frames, body, before)
 
     coded = decode_grids(body, config.layouts, frames, config.levels)
     wanted = [
@@ -71,7 +81,7 @@ def test_symbols_and_pictures(second, make_grids, case):
         *fields.offsets,
     ]
 
-    planes = GridPictures(config, body, colour, torch.device("cpu")).planes(range(frames))
+    planes = GridPictures(config, body, colour, CPU, previous).planes(range(frames))
     errors = [
         np.abs(ours.astype(int) - theirs).ravel()
         for ours, theirs in zip(planes, map(np.stack, zip(*pictures, strict=True)), strict=True)

@@ -7,7 +7,7 @@ from math import ceil, log2
 import pytest
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.hierarchy import Hierarchy, Prediction
+from nvcodec.models.hierarchy import BEFORE, Hierarchy, Prediction
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 16, 17, 18, 33, 100, 132])
@@ -57,6 +57,13 @@ def test_needed_of_several_frames_is_the_union() -> None:
     hierarchy = Hierarchy(20, 8)
     assert hierarchy.needed([3, 11]) == hierarchy.needed([3]) | hierarchy.needed([11])
     assert hierarchy.needed([]) == frozenset()
+
+
+def test_a_predicted_segment_leans_on_the_frame_before() -> None:
+    alone, predicted = Hierarchy(20, 8), Hierarchy(20, 8, predicted=True)
+    assert alone.references(0) == () and predicted.references(0) == (BEFORE,)
+    assert alone.levels[1:] == predicted.levels[1:] and alone.depths == predicted.depths
+    assert predicted.needed([2]) == alone.needed([2]) == {0, 8, 4, 2}
 
 
 @pytest.mark.parametrize(("frames", "group"), [(0, 8), (4, 0), (4, 3), (4, 128), (4, -8)])
