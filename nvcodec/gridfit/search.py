@@ -94,7 +94,7 @@ class StepSearch:
             return low + (high - low) * left / max(left + right, 1e-9)
         _, base = min(((abs(leap), base) for base, leap in self._tried.items()))
         # Where the expected slope fell short before, it is trusted less.
-        leap = self._tried[base] * 2 ** (len(self._tried) - 1)
+        leap = self._tried[base] * 2.0 ** (len(self._tried) - 1)
         return base + STEP_OCTAVE * min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
 
     @property
