@@ -35,6 +35,10 @@ class Picture:
         """Some of the frames."""
         return Picture(self.luma[frames], self.chroma[frames])
 
+    def to(self, device: torch.device) -> Picture:
+        """The same frames on a device."""
+        return Picture(self.luma.to(device), self.chroma.to(device))
+
     def float(self) -> Picture:
         """The same samples as floats."""
         return Picture(self.luma.float(), self.chroma.float())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nvcodec.bitstream import Header, Segment
-from nvcodec.pictures import SegmentPictures, open_segment
+from nvcodec.pictures import open_segment
 
 
 class Chain:
@@ -22,19 +22,19 @@ class Chain:
     def __init__(self, longest: int, device: torch.device) -> None:
         self._longest, self._device = longest, device
         self._segments: list[Segment] = []
-        # Of the segments so far decoded: how many, and the last of them.
+        # Of the segments so far decoded: how many, and the state of the last.
         self._opened = 0
-        self._pictures: SegmentPictures | None = None
+        self._state: object = None
 
     def add(self, segment: Segment) -> None:
         """Take note of the next segment of the file."""
         if not segment.predicted:
             self._segments.clear()
-            self._opened, self._pictures = 0, None
+            self._opened, self._state = 0, None
         self._segments.append(segment)
 
-    def last(self, header: Header) -> SegmentPictures | None:
-        """The segment that the next one may be predicted from; None if it must stand alone.
+    def state(self, header: Header) -> object:
+        """What the next segment may be predicted from; None if it must stand alone.
 
         Args:
             header: The stream's header.
@@ -42,8 +42,8 @@ class Chain:
         if not 0 < len(self._segments) < self._longest:
             return None
         for segment in self._segments[self._opened :]:
-            self._pictures = open_segment(
-                segment, header, self._device, number=self._opened, previous=self._pictures
-            )
+            self._state = open_segment(
+                segment, header, self._device, number=self._opened, previous=self._state
+            ).state()
             self._opened += 1
-        return self._pictures
+        return self._state

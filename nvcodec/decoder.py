@@ -202,8 +202,9 @@ class Decoder:
         pictures = self._open.get(first)
         for number in range(first + (pictures is not None), needed.stop):
             stored = self.reader.segment(number)
+            previous = pictures.state() if stored.predicted and pictures else None
             pictures = open_segment(
-                stored, self.reader.header, self.device, number=number, previous=pictures
+                stored, self.reader.header, self.device, number=number, previous=previous
             )
         assert pictures is not None
         self._open[segment] = pictures

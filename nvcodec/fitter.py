@@ -20,7 +20,6 @@ from nvcodec.models import config_class
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.stack_config import StackConfig
-from nvcodec.pictures import SegmentPictures
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +58,8 @@ class Task:
         number: Of the segment in the video, from 0; for messages.
         bits: Wanted size of the payload of each file, one without a ladder: None where `lmbda` or
             the number of parameters is given instead, a first guess where a PSNR is.
-        previous: Of each file the segment before, which this one may be predicted from; all None
-            if it must stand alone.
+        previous: Of each file the state of the segment before, which this one may be predicted
+            from (`SegmentPictures.state`); all None if it must stand alone.
         seconds: Time allowed for all of it, None for no limit.
         seed: Of everything random; not that of any other segment.
         on_progress: To be called after every epoch. An exception it raises ends the fit.
@@ -70,7 +69,7 @@ class Task:
     colour: Colour
     number: int
     bits: tuple[float | None, ...]
-    previous: tuple[SegmentPictures | None, ...]
+    previous: tuple[object, ...]
     seconds: float | None
     seed: int
     on_progress: Callable[[FitProgress], None] | None

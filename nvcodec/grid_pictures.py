@@ -28,7 +28,7 @@ class GridPictures:
         body: Of the segment's payload.
         colour: How the pictures' samples are to map to light.
         device: Where to decode.
-        previous: The segment before, if this one is predicted from it.
+        previous: The state of the segment before, if this one is predicted from it.
 
     Raises:
         BitstreamError: If the body is malformed.
@@ -45,7 +45,7 @@ class GridPictures:
         self._config, self._colour = config, colour
         coded = decode_grids(body, config.layouts, config.frames, config.levels)
         steps = Steps.of(coded.steps, config)
-        before = last_picture(previous) if config.predicted else None
+        before = last_picture(previous, device) if config.predicted else None
         self._model = LatentGrid(config, steps, coded.grids.symbols, device, before)
 
     @property
@@ -58,24 +58,24 @@ class GridPictures:
         """See `SegmentPictures`."""
         return picture_planes(self._model.planes(frames), self._config, self._colour)
 
-    @property
-    def last(self) -> Picture:
-        """The last frame, as the model has it."""
+    def state(self) -> Picture:
+        """See `SegmentPictures`: the last frame, as the model has it."""
         return self._model.planes([self._config.frames - 1])
 
 
-def last_picture(previous: object) -> Picture:
+def last_picture(previous: object, device: torch.device) -> Picture:
     """What the first frame of a predicted segment is predicted from.
 
     Args:
-        previous: The pictures of the segment before.
+        previous: The state of the segment before.
+        device: Where it is needed.
 
     Raises:
-        BitstreamError: If they are none of this model.
+        BitstreamError: If it is none of this model.
     """
-    if not isinstance(previous, GridPictures):
-        raise BitstreamError("a segment is predicted from one before it, which is not known")
-    return previous.last
+    if not isinstance(previous, Picture):
+        raise BitstreamError("a segment is predicted from the one before it, which is not known")
+    return previous.to(device)
 
 
 def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> Picture:

@@ -49,3 +49,6 @@ class NetworkPictures:
         """See `SegmentPictures`."""
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
         return picture_planes(levels, self._config, self._colour)
+
+    def state(self) -> None:
+        """See `SegmentPictures`: nothing is predicted from a network."""

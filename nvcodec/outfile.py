@@ -16,7 +16,6 @@ from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.config import ModelConfig
 from nvcodec.partial import Partial
 from nvcodec.payload import split_payload
-from nvcodec.pictures import SegmentPictures
 from nvcodec.rate import Budget
 
 
@@ -70,9 +69,9 @@ class OutFile:
             return None
         return self._writer.resumed.packets if self._writer.resumed else ()
 
-    def previous(self) -> SegmentPictures | None:
-        """The segment that the next one may be predicted from; None if it must stand alone."""
-        return self._chain.last(self.header) if self.header else None
+    def previous(self) -> object:
+        """What the next segment may be predicted from; None if it must stand alone."""
+        return self._chain.state(self.header) if self.header else None
 
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
         """Write the header and the tracks, unless that is done; the header that is there then."""

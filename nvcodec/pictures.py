@@ -48,6 +48,10 @@ class SegmentPictures(Protocol):
         """
         ...
 
+    def state(self) -> object:
+        """What the next segment may be predicted from, and nothing else; its family knows it."""
+        ...
+
 
 def open_segment(
     stored: Segment,
@@ -55,7 +59,7 @@ def open_segment(
     device: torch.device,
     *,
     number: int,
-    previous: SegmentPictures | None = None,
+    previous: object = None,
 ) -> SegmentPictures:
     """The pictures of a segment.
 
@@ -64,7 +68,7 @@ def open_segment(
         header: The stream's header.
         device: Where to decode.
         number: Of the segment, for messages.
-        previous: The segment before, if this one is predicted from it; not needed afterwards.
+        previous: The state of the segment before, if this one is predicted from it.
 
     Raises:
         UnsupportedVersionError: If the model is unknown.
@@ -86,7 +90,7 @@ def open_body(
     body: bytes,
     colour: Colour,
     device: torch.device,
-    previous: SegmentPictures | None = None,
+    previous: object = None,
 ) -> SegmentPictures:
     """The pictures of a segment that may not be in a file yet.
 
@@ -96,7 +100,7 @@ def open_body(
         body: The payload without it.
         colour: How the pictures' samples are to map to light.
         device: Where to decode.
-        previous: The segment before, if this one is predicted from it; not needed afterwards.
+        previous: The state of the segment before, if this one is predicted from it.
 
     Raises:
         BitstreamError: If the body is malformed.

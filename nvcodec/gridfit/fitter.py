@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded, FitterNotes, Task
@@ -18,6 +20,7 @@ from nvcodec.models.motion import Picture
 # Passes with a search for motion, then at most so many that only change the step.
 _SEARCHING = 2
 _TRIMMING = 8
+_CPU = torch.device("cpu")
 
 
 class GridFitter(FitterNotes):
@@ -52,7 +55,7 @@ class GridFitter(FitterNotes):
         ]
         # From the largest on: what is found for a larger file serves a smaller one.
         order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
-        known = [last_picture(one) for one in task.previous if one is not None]
+        known = [last_picture(one, _CPU) for one in task.previous if one is not None]
         before = known[order[0]] if len(known) == len(order) else None
         if before and _leans(picture, config, before, effort, searches[order[0]].base):
             config = replace(config, predicted=True)

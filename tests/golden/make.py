@@ -94,14 +94,15 @@ def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
 def reference(video: nvcodec.Decoder) -> list[Planes]:
     """Every segment's pictures, computed in float32 throughout."""
     found = []
-    pictures = None
+    state = None
     for entry in video.reader.segments:
         stored = video.reader.segment(entry.index)
         header = video.reader.header
         config, body = split_payload(stored, header)
         if isinstance(config, LatentGridConfig):
             device = torch.device("cpu")
-            pictures = GridPictures(config, body, video.info.colour, device, pictures)
+            pictures = GridPictures(config, body, video.info.colour, device, state)
+            state = pictures.state()
             found.append(pictures.planes(range(stored.frames)))
             continue
         model = decode_network(body, config, name_of(header.model))

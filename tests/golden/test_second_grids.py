@@ -57,7 +57,7 @@ def test_symbols_and_pictures(second, make_grids, case, predicted):
     if predicted:
         first = replace(config, frames=2)
         body = encode_grids(make_grids(first, seed=width, busy=0.5), first.levels)
-        previous = GridPictures(first, body, colour, CPU)
+        previous = GridPictures(first, body, colour, CPU).state()
         _, _, before = second.decode_grids(head, first.pack(), 2, body)
         config = replace(config, predicted=True)
     body = encode_grids(make_grids(config, seed=height, busy=0.5), config.levels)
