@@ -21,7 +21,7 @@ import torch
 from benchmarks.clips import read
 from nvcodec.entropy.contexts import ContextNetwork, numbers_of
 from nvcodec.entropy.default_weights import SCALES
-from nvcodec.entropy.grids import base_of
+from nvcodec.entropy.grid_steps import base_of
 from nvcodec.grid_pictures import source_picture
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort

@@ -19,7 +19,7 @@ from benchmarks import record
 from benchmarks.clips import clip, read
 from nvcodec.entropy import walk
 from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.grids import base_of
+from nvcodec.entropy.grid_steps import base_of
 from nvcodec.grid_pictures import picture_planes, source_picture
 from nvcodec.gridfit import quantise
 from nvcodec.gridfit.effort import Effort

@@ -16,7 +16,7 @@ The references are 8-bit frames, as shown: what rounding differs between devices
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.grids import StepIndices
+from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.walk import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import BEFORE
@@ -76,6 +76,8 @@ class LatentGrid:
         symbols: Of each kind and band, shape (frames, channels, *room); see `Grids.symbols`.
         device: Where to compute.
         before: The last frame of the segment before, if this one is predicted from it; uint8.
+        read: To be called with a depth before the symbols of its frames are looked at; without,
+            all are known.
     """
 
     def __init__(
@@ -85,13 +87,18 @@ class LatentGrid:
         symbols: Mapping[Kind, Sequence[Int16Array]],
         device: torch.device,
         before: Picture | None = None,
+        read: Callable[[int], None] | None = None,
     ) -> None:
         self.config, self._steps, self._symbols = config, steps, symbols
-        self._device, self._before = device, before
+        self._device, self._before, self._read = device, before, read
         self._decoded: OrderedDict[int, Picture] = OrderedDict()
         # The frames of two groups, so that playing on never decodes an anchor twice.
         self._kept = 2 * config.group + 2
-        self._fields = self._all_fields()
+        # Motion fields of every frame and their flows, as far as there are levels counted.
+        size = config.field_size
+        self._fields = torch.zeros(config.frames, CHANNELS, *size, device=device)
+        self._known = torch.zeros(config.frames, 2, 2, *size, device=device)
+        self._levels = 0
 
     @torch.inference_mode()
     def planes(self, frames: Sequence[int]) -> Picture:
@@ -105,8 +112,10 @@ class LatentGrid:
         # What long chains of anchors leave behind is let go of on the way.
         uses = Counter(other for frame in missing for other in hierarchy.references(frame))
         uses.update(frames)
-        for level in hierarchy.levels:
+        for number, level in enumerate(hierarchy.levels):
             due = [made for made in level if made.frame in missing]
+            if due:
+                self._find_fields(number)
             batch = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
             for start in range(0, len(due), batch):
                 some = due[start : start + batch]
@@ -156,25 +165,23 @@ class LatentGrid:
         scale = torch.tensor([steps[frame] for frame in frames], device=self._device)
         return synthesis(pyramid) * scale.view(-1, 1, 1, 1)
 
-    @torch.inference_mode()
-    def _all_fields(self) -> Tensor:
-        """The motion fields of every frame."""
-        config = self.config
-        layout = config.field_layout
-        fields = torch.zeros(config.frames, CHANNELS, *layout.size, device=self._device)
-        known = torch.zeros(config.frames, 2, 2, *layout.size, device=self._device)
-        origins = [config.hierarchy.references(frame) for frame in range(config.frames)]
+    def _find_fields(self, last: int) -> None:
+        """Make the motion fields known up to a level, counted in `Hierarchy.levels`."""
+        hierarchy, layout = self.config.hierarchy, self.config.field_layout
+        origins = [hierarchy.references(frame) for frame in range(self.config.frames)]
         steps = self._steps.field().to(self._device)
-        for level in config.hierarchy.levels:
-            frames = [made.frame for made in level]
-            references = [made.references for made in level]
-            if not references[0]:
-                continue
-            pyramid = pyramid_of(layout, [band[frames] for band in self._symbols[Kind.MOTION]])
-            coded = synthesis(on_device(pyramid, self._device)) * steps
-            fields[frames] = coded + expected(frames, references, origins, known, config.cell)
-            known[frames] = flows(fields[frames])
-        return fields
+        for number in range(self._levels, last + 1):
+            if self._read is not None:
+                self._read(hierarchy.depths[number])
+            frames = [made.frame for made in hierarchy.levels[number]]
+            references = [made.references for made in hierarchy.levels[number]]
+            if references[0]:
+                pyramid = pyramid_of(layout, [band[frames] for band in self._symbols[Kind.MOTION]])
+                coded = synthesis(on_device(pyramid, self._device)) * steps
+                likely = expected(frames, references, origins, self._known, self.config.cell)
+                self._fields[frames] = coded + likely
+                self._known[frames] = flows(self._fields[frames])
+            self._levels = number + 1
 
 
 def rounded(planes: Tensor) -> Tensor:

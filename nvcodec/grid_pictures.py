@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from nvcodec.entropy.grids import decode_grids
+from nvcodec.entropy.grid_reader import GridReader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid import LatentGrid, Steps
@@ -43,10 +43,11 @@ class GridPictures:
         previous: object = None,
     ) -> None:
         self._config, self._colour = config, colour
-        coded = decode_grids(body, config.layouts, config.frames, config.levels)
-        steps = Steps.of(coded.steps, config)
+        reader = GridReader(body, config.layouts, config.frames, config.levels)
+        steps = Steps.of(reader.coded.steps, config)
+        symbols = reader.coded.grids.symbols
         before = last_picture(previous, device) if config.predicted else None
-        self._model = LatentGrid(config, steps, coded.grids.symbols, device, before)
+        self._model = LatentGrid(config, steps, symbols, device, before, reader.read)
 
     @property
     def batch(self) -> int:

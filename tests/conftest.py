@@ -15,7 +15,8 @@ import torch
 
 from nvcodec.entropy.contexts import WEIGHT_LIMIT, network_of, numbers_of
 from nvcodec.entropy.defaults import default_network
-from nvcodec.entropy.grids import CodedGrids, StepIndices
+from nvcodec.entropy.grid_steps import StepIndices
+from nvcodec.entropy.grids import CodedGrids
 from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.models.latentgrid_config import LatentGridConfig
 

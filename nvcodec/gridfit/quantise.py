@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 
 from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.grids import LARGEST_BOUND
+from nvcodec.entropy.grid_symbols import LARGEST_BOUND
 from nvcodec.entropy.tables import SCALES, scale_value
 from nvcodec.entropy.walk import Int16Array, Stop
 from nvcodec.models.bands import GridLayout

@@ -7,13 +7,8 @@ from dataclasses import dataclass, field
 from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
-from nvcodec.entropy.grids import (
-    LARGEST_BASE,
-    LARGEST_BOUND,
-    OFFSET_OCTAVE,
-    STEP_OCTAVE,
-    base_of,
-)
+from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSET_OCTAVE, STEP_OCTAVE, base_of
+from nvcodec.entropy.grid_symbols import LARGEST_BOUND
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import Outcome
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.defaults import default_network
-from nvcodec.entropy.grids import CodedGrids, StepIndices, encode_grids
+from nvcodec.entropy.grid_steps import StepIndices
+from nvcodec.entropy.grids import CodedGrids, encode_grids
 from nvcodec.entropy.walk import Grids, Int16Array, Stop
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort

@@ -7,10 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from nvcodec.entropy import grid_reader as reading
 from nvcodec.entropy import grids as module
 from nvcodec.entropy.contexts import numbers_of
 from nvcodec.entropy.defaults import default_network
-from nvcodec.entropy.grids import CodedGrids, StepIndices, decode_grids, encode_grids
+from nvcodec.entropy.grid_reader import GridReader, decode_grids
+from nvcodec.entropy.grid_steps import StepIndices
+from nvcodec.entropy.grids import CodedGrids, encode_grids
 from nvcodec.entropy.walk import Grids
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode
@@ -107,14 +110,16 @@ def test_zeros_are_filled_up_to_the_limits(monkeypatch):
     coded.grids.symbols[1][0][:, 0, 5, 5] = 1
     body = encode_grids(coded, config.levels)
     assert_same(decoded(body, config), coded)
-    monkeypatch.setattr(module, "SYMBOLS_PER_BYTE", 1)
+    for place in (module, reading):
+        monkeypatch.setattr(place, "SYMBOLS_PER_BYTE", 1)
     with pytest.raises(BitstreamError, match="more than 1 symbols a byte"):
         decoded(body, config)
     longer = encode_grids(coded, config.levels)
     assert len(longer) > 2 * 64 * 64 > len(body)
     assert_same(decoded(longer, config), coded)
     monkeypatch.undo()
-    monkeypatch.setattr(module, "COEFFICIENTS_PER_BYTE", 20)
+    for place in (module, reading):
+        monkeypatch.setattr(place, "COEFFICIENTS_PER_BYTE", 20)
     larger = encode_grids(coded, config.levels)
     assert 20 * len(larger) >= 2 * (64 * 64 + 2 * 32 * 32 + 5 * 16 * 16)
     assert_same(decoded(larger, config), coded)
@@ -173,6 +178,24 @@ def test_garbage_for_messages(make_grids, monkeypatch):
                 outcomes.add(str(error).split(" bytes ")[-1])
     assert {"decoded", "begins with an invalid state"} <= outcomes
     assert "segment payload: a message holds more than 64 symbols a byte" in outcomes
+
+
+def test_what_is_not_asked_for_is_not_read(make_grids):
+    config = make_config((32, 48), 9)
+    coded = make_grids(config, seed=8, busy=0.3)
+    reader = GridReader(
+        encode_grids(coded, config.levels), config.layouts, config.frames, config.levels
+    )
+    deepest = config.levels[-1].depth
+    for depth in range(-1, deepest + 1):
+        reader.read(depth)
+        known = [f for level in config.levels if level.depth <= depth for f in level.frames]
+        others = sorted({*range(config.frames)} - {*known})
+        for kind, bands in reader.coded.grids.symbols.items():
+            for symbols, wanted in zip(bands, coded.grids.symbols[kind], strict=True):
+                assert np.array_equal(symbols[known], wanted[known])
+                assert not symbols[others].any()
+    assert_same(reader.coded, coded)
 
 
 def test_a_message_that_ends_early_is_noticed(make_grids, monkeypatch):

@@ -20,7 +20,7 @@ import torch
 
 import nvcodec
 from nvcodec.encoder import encode_file
-from nvcodec.entropy.grids import decode_grids
+from nvcodec.entropy.grid_reader import decode_grids
 from nvcodec.entropy.tensors import decode_tensors
 from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Planes

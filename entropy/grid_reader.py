@@ -1,0 +1,205 @@
+"""Reading the payload of a segment of grids, as far as it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from nvcodec.entropy import rans
+from nvcodec.entropy.contexts import ContextNetwork, network_of, numbers_of
+from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSETS, StepIndices
+from nvcodec.entropy.grid_symbols import (
+    COEFFICIENTS_PER_BYTE,
+    LARGEST_BOUND,
+    MOST_COEFFICIENTS,
+    SYMBOLS_PER_BYTE,
+    coefficients,
+    joined,
+    symbols_of,
+    tables_of,
+)
+from nvcodec.entropy.grids import CodedGrids
+from nvcodec.entropy.numbers import ByteCursor, NumberArray, read_array
+from nvcodec.entropy.rans import TableSet
+from nvcodec.entropy.tables import SCALES, Family, cumulative
+from nvcodec.entropy.walk import Grids, Int16Array, Stop
+from nvcodec.errors import BitstreamError
+from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.hierarchy import Level
+
+
+class GridReader:
+    """The grids of a segment, read level by level as they are asked for.
+
+    Args:
+        data: A payload without configuration.
+        layouts: The grids of a frame.
+        frames: Frames of the segment.
+        levels: All frames, in coding order.
+
+    Attributes:
+        coded: What `encode_grids` was given; symbols are zero as far as they are not read.
+
+    Raises:
+        BitstreamError: If the payload is malformed, or too short for so many symbols.
+    """
+
+    def __init__(
+        self, data: bytes, layouts: Mapping[Kind, GridLayout], frames: int, levels: Sequence[Level]
+    ) -> None:
+        wanted = frames * coefficients(layouts)
+        if wanted > min(COEFFICIENTS_PER_BYTE * len(data), MOST_COEFFICIENTS):
+            raise BitstreamError(
+                f"segment payload: {wanted} coefficients in {len(data)} bytes; at most "
+                f"{COEFFICIENTS_PER_BYTE} a byte, and {MOST_COEFFICIENTS} in all, are allowed"
+            )
+        cursor = ByteCursor(data)
+        size = cursor.varint()
+        end = cursor.position + size
+        if end > len(data):
+            raise BitstreamError(
+                f"segment payload: its header ends at {end}, beyond {len(data)} bytes"
+            )
+        steps = _read_steps(cursor)
+        side = NumberArray()
+        self._ranges, scales = {}, []
+        for kind in layouts:
+            self._ranges[kind] = _read_bound(cursor), _read_bound(cursor)
+            read_array(cursor, frames, side)
+        for _ in layouts:
+            scales.append((cursor.byte(), cursor.byte()))
+        # The levels of every depth; each has a message.
+        self._depths = [list(some) for _, some in groupby(levels, lambda one: one.depth)]
+        sizes = [cursor.varint() for _ in range(2 + len(self._depths))]
+        if cursor.position != end or end + sum(sizes) != len(data):
+            raise BitstreamError(
+                f"segment payload: its header ends at {cursor.position}, not {end}; its parts at "
+                f"{end + sum(sizes)}, not {len(data)}"
+            )
+        parts = []
+        for size in sizes:
+            parts.append(data[end : end + size])
+            end += size
+        self._messages = parts[2:]
+        self._extents = dict(zip(layouts, side.decode(parts[0]), strict=True))
+        for kind, layout in layouts.items():
+            extents = self._extents[kind]
+            if extents.min() < 0 or extents.max() > layout.scales + 1:
+                raise BitstreamError(
+                    f"segment payload: extents of {kind.name.lower()} out of range"
+                )
+        networks = _read_networks(parts[1], layouts, scales)
+        try:
+            grids = Grids(layouts, frames, networks)
+        except MemoryError as error:
+            raise BitstreamError(f"segment payload: no memory for {wanted} coefficients") from error
+        self.coded = CodedGrids(steps, grids)
+        self._read = self._position = 0
+
+    def read(self, depth: int) -> None:
+        """Make the symbols of all frames up to a depth known.
+
+        Args:
+            depth: As of `Level`; those already read cost nothing.
+
+        Raises:
+            BitstreamError: If their messages are malformed.
+        """
+        grids = self.coded.grids
+        for number in range(self._read, min(depth + 1, len(self._depths))):
+            levels, message = self._depths[number], self._messages[number]
+            visit = _Reading(message, self._ranges, _largest_stop(levels, grids.layouts))
+            for level in levels:
+                place = slice(self._position, self._position + len(level.frames))
+                for kind in grids.layouts:
+                    grids.walk(level, kind, self._extents[kind][place].tolist(), visit)
+                self._position = place.stop
+            self._read = number + 1
+
+
+def decode_grids(
+    data: bytes, layouts: Mapping[Kind, GridLayout], frames: int, levels: Sequence[Level]
+) -> CodedGrids:
+    """Inverse of `encode_grids`: everything; see `GridReader`."""
+    reader = GridReader(data, layouts, frames, levels)
+    reader.read(levels[-1].depth)
+    return reader.coded
+
+
+class _Reading:
+    """A visitor that decodes a message."""
+
+    def __init__(
+        self, message: bytes, ranges: Mapping[Kind, tuple[int, int]], largest: int
+    ) -> None:
+        self._left = SYMBOLS_PER_BYTE * len(message)
+        self._stream = rans.Stream(message, min(self._left, largest))
+        self._ranges = ranges
+
+    def __call__(self, stop: Stop) -> Int16Array:
+        self._left -= len(stop.scales)
+        if self._left < 0:
+            raise BitstreamError(
+                f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
+            )
+        if not stop.scales.size:
+            return np.empty(0, np.int16)
+        # Rounded, so that there are few sets of tables, and these are at hand.
+        low, high = int(stop.scales.min()) & ~3, int(stop.scales.max()) | 3
+        tables = tables_of(self._ranges[stop.kind][stop.band > 0], low, high)
+        numbers = (stop.scales - low).astype(np.int32)
+        return symbols_of(self._stream.decode(numbers, tables)).astype(np.int16)
+
+
+def _largest_stop(levels: Sequence[Level], layouts: Mapping[Kind, GridLayout]) -> int:
+    """No stop of some levels has more symbols."""
+    frames = max(len(level.frames) for level in levels)
+    return frames * max(
+        layout.channels * band.size[0] * band.size[1]
+        for layout in layouts.values()
+        for band in layout.bands
+    )
+
+
+def _read_bound(cursor: ByteCursor) -> int:
+    bound = cursor.varint()
+    if not 1 <= bound <= LARGEST_BOUND:
+        raise BitstreamError(
+            f"segment payload: a range of +-{bound}, at most {LARGEST_BOUND} is allowed"
+        )
+    return bound
+
+
+def _read_steps(cursor: ByteCursor) -> StepIndices:
+    base, chroma = cursor.varint(), cursor.zigzag()
+    motion, mix = cursor.byte(), cursor.byte()
+    offsets = tuple(cursor.zigzag() for _ in range(OFFSETS))
+    if base > LARGEST_BASE or not all(-64 <= number < 64 for number in (chroma, *offsets)):
+        raise BitstreamError(f"segment payload: steps out of range: {base}, {chroma}, {offsets}")
+    return StepIndices(base=base, chroma=chroma, motion=motion, mix=mix, offsets=offsets)
+
+
+def _read_networks(
+    message: bytes, layouts: Mapping[Kind, GridLayout], scales: Sequence[tuple[int, int]]
+) -> dict[Kind, ContextNetwork]:
+    """Inverse of `_weights_message`."""
+    tables = TableSet()
+    numbers, defaults = [], {}
+    for (kind, layout), (scale, bound) in zip(layouts.items(), scales, strict=True):
+        defaults[kind] = numbers_of(default_network(kind, layout))
+        if scale >= SCALES:
+            raise BitstreamError(f"segment payload: a scale index of {scale}")
+        if bound:
+            table = tables.number(-bound, cumulative(Family.LAPLACE, scale, -bound, bound))
+            numbers.append(np.full(len(defaults[kind]), table, np.int32))
+    values = rans.decode(message, joined(numbers), tables)
+    networks = {}
+    for (kind, layout), (_, bound) in zip(layouts.items(), scales, strict=True):
+        known = defaults[kind]
+        if bound:
+            known, values = known + values[: len(known)], values[len(known) :]
+        networks[kind] = network_of(known, len(layout.bands), layout.channels)
+    return networks
