@@ -204,7 +204,7 @@ class _Encode:
                 seconds=self.course.seconds,
                 segments=file.segments,
                 frames=file.frames,
-                device=str(self.device),
+                device=str(self.fitter.device),
                 warnings=(
                     *source.warnings,
                     *(tracks.warnings if tracks else ()),

@@ -103,6 +103,11 @@ class Fitter(Protocol):
     """Fits the segments of an encode, one after the other."""
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes, which need not be where it was asked to."""
+        ...
+
+    @property
     def epochs(self) -> int:
         """Largest number of passes over the frames that any fit took so far."""
         ...

@@ -40,7 +40,7 @@ class GridFitter(FitterNotes):
                 "PSNR or lmbda instead of a number of parameters"
             )
         super().__init__()
-        self.config = config
+        self.config, self.device = config, _CPU
 
     def fit(self, task: Task) -> list[Coded]:
         """See `Fitter`."""

@@ -68,10 +68,13 @@ class GreyPictures:
         half = np.full((len(frames), (height + 1) // 2, (width + 1) // 2), 128, np.uint8)
         return y, half, half
 
+    def state(self) -> object:
+        raise AssertionError("nothing is predicted from grey")
+
 
 class GreyFitter:
     def __init__(self, config: nvcodec.EncoderConfig) -> None:
-        self._colour = config.colour
+        self._colour, self.device = config.colour, CPU
         self.epochs = 0
         self.warnings: list[str] = []
         self.tasks: list[Task] = []
