@@ -22,6 +22,7 @@ class Chain:
     def __init__(self, longest: int, device: torch.device) -> None:
         self._longest, self._device = longest, device
         self._segments: list[Segment] = []
+        self._first = 0  # number of the first of them
         # Of the segments so far decoded: how many, and the state of the last.
         self._opened = 0
         self._state: object = None
@@ -29,6 +30,7 @@ class Chain:
     def add(self, segment: Segment) -> None:
         """Take note of the next segment of the file."""
         if not segment.predicted:
+            self._first += len(self._segments)
             self._segments.clear()
             self._opened, self._state = 0, None
         self._segments.append(segment)
@@ -43,7 +45,11 @@ class Chain:
             return None
         for segment in self._segments[self._opened :]:
             self._state = open_segment(
-                segment, header, self._device, number=self._opened, previous=self._state
+                segment,
+                header,
+                self._device,
+                number=self._first + self._opened,
+                previous=self._state,
             ).state()
             self._opened += 1
         return self._state

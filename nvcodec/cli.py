@@ -286,6 +286,7 @@ def _info(options: argparse.Namespace) -> int:
         "parameters": info.parameters,
         "macs_per_pixel": info.macs_per_pixel,
         "segments": [list(segment) for segment in info.segments],
+        "predicted": list(info.predicted),
         "tracks": [
             {"kind": track.kind, "codec": track.codec, "language": track.language}
             for track in info.tracks.values()

@@ -27,6 +27,7 @@ class StreamInfo:
         frames: Number of frames.
         duration: Seconds.
         segments: First frame and number of frames of each.
+        predicted: Numbers of those segments that need the one before them.
         model: Name of the model family.
         parameters: Stored values of the first segment's network, by the stream header.
         macs_per_pixel: Multiply-accumulates of a decoded frame per pixel.
@@ -45,6 +46,7 @@ class StreamInfo:
     frames: int
     duration: Fraction
     segments: tuple[tuple[int, int], ...]
+    predicted: tuple[int, ...]
     model: str
     parameters: int
     macs_per_pixel: float
@@ -87,6 +89,7 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
             frames=frames,
             duration=reader.duration,
             segments=tuple((entry.first_frame, entry.frames) for entry in reader.segments),
+            predicted=tuple(entry.index for entry in reader.segments if entry.predicted),
             model=model,
             parameters=config.parameters,
             macs_per_pixel=config.macs_per_pixel,

@@ -73,6 +73,7 @@ def test_what_goes_on_is_smaller_at_equal_quality(shot, chain, config, tmp_path)
     alone = nvcodec.encode(shot, tmp_path / "a.nvc", replace(config, refresh=1))
     assert flags(tmp_path / "a.nvc") == [False] * 4
     assert flags(chain) == [False, True, True, True]
+    assert nvcodec.inspect(chain).predicted == (1, 2, 3)
     assert chain.stat().st_size < 0.8 * alone.video_bytes
     found = nvcodec.compare(shot, chain).quality
     assert found.psnr_y == pytest.approx(alone.psnr_y, abs=0.2)
