@@ -14,6 +14,12 @@ from nvcodec.video import open_source, rgb
 
 # HNeRV takes this part of Big Buck Bunny's 720 rows: width and height.
 BUNNY_CROP = (1280, 640)
+# For measurements with many fits: file, and width and height or None for its own.
+SMALL = {
+    "carphone": ("carphone_pristine.mp4", None),
+    "bunny": ("bigbuckbunny.mp4", (208, 112)),
+    "bikes": ("bikes.mp4", (208, 88)),
+}
 
 
 def clip(name: str) -> Path:

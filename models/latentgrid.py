@@ -99,6 +99,7 @@ class LatentGrid:
         self._fields = torch.zeros(config.frames, CHANNELS, *size, device=device)
         self._known = torch.zeros(config.frames, 2, 2, *size, device=device)
         self._levels = 0
+        self._field_steps = steps.field().to(device)
 
     @torch.inference_mode()
     def planes(self, frames: Sequence[int]) -> Picture:
@@ -168,8 +169,6 @@ class LatentGrid:
     def _find_fields(self, last: int) -> None:
         """Make the motion fields known up to a level, counted in `Hierarchy.levels`."""
         hierarchy, layout = self.config.hierarchy, self.config.field_layout
-        origins = [hierarchy.references(frame) for frame in range(self.config.frames)]
-        steps = self._steps.field().to(self._device)
         for number in range(self._levels, last + 1):
             if self._read is not None:
                 self._read(hierarchy.depths[number])
@@ -177,8 +176,10 @@ class LatentGrid:
             references = [made.references for made in hierarchy.levels[number]]
             if references[0]:
                 pyramid = pyramid_of(layout, [band[frames] for band in self._symbols[Kind.MOTION]])
-                coded = synthesis(on_device(pyramid, self._device)) * steps
-                likely = expected(frames, references, origins, self._known, self.config.cell)
+                coded = synthesis(on_device(pyramid, self._device)) * self._field_steps
+                likely = expected(
+                    frames, references, hierarchy.origins, self._known, self.config.cell
+                )
                 self._fields[frames] = coded + likely
                 self._known[frames] = flows(self._fields[frames])
             self._levels = number + 1

@@ -8,7 +8,7 @@ the centres of cells fields are linear.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,7 +67,7 @@ def flows(fields: Tensor) -> Tensor:
 def expected(
     frames: Sequence[int],
     references: Sequence[tuple[int, ...]],
-    origins: Sequence[tuple[int, ...]],
+    origins: Mapping[int, tuple[int, ...]],
     known: Tensor,
     cell: int,
 ) -> Tensor:

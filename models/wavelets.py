@@ -98,26 +98,30 @@ class _Split(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         ctx.axis = axis
         even, odd = (phase.clone(memory_format=_ROWS) for phase in _phases(x, axis))
-        for number, factor in enumerate(_STEPS):
-            for even_part, odd_part in _linked(even, odd, axis, to_odd=number % 2 == 0):
-                into, of = (odd_part, even_part) if number % 2 == 0 else (even_part, odd_part)
-                into.add_(of, alpha=factor)
+        for number in range(len(_STEPS)):
+            _lift(even, odd, axis, number, transposed=False)
         return even.mul_(_SCALE), odd.mul_(1 / _SCALE)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         axis = ctx.axis
         even, odd = slopes[0] * _SCALE, slopes[1] / _SCALE
-        for number, factor in reversed(list(enumerate(_STEPS))):
-            for even_part, odd_part in _linked(even, odd, axis, to_odd=number % 2 == 0):
-                into, of = (even_part, odd_part) if number % 2 == 0 else (odd_part, even_part)
-                into.add_(of, alpha=factor)
+        for number in reversed(range(len(_STEPS))):
+            _lift(even, odd, axis, number, transposed=True)
         shape = list(even.shape)
         shape[axis] += odd.shape[axis]
         slope = even.new_empty(shape)
         for phase, values in zip(_phases(slope, axis), (even, odd), strict=True):
             phase.copy_(values)
         return slope, None
+
+
+def _lift(even: Tensor, odd: Tensor, axis: int, number: int, *, transposed: bool) -> None:
+    """One lifting step in place, or its transpose; every other one goes from even to odd."""
+    to_odd = number % 2 == 0
+    for even_part, odd_part in _linked(even, odd, axis, to_odd=to_odd):
+        into, of = (odd_part, even_part) if to_odd != transposed else (even_part, odd_part)
+        into.add_(of, alpha=_STEPS[number])
 
 
 def _phases(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:

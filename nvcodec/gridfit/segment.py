@@ -168,7 +168,6 @@ class _Pass:
         self.squared = 0.0
         self.fields = torch.zeros(config.frames, CHANNELS, *config.field_size)
         self._known = torch.zeros(config.frames, 2, 2, *config.field_size)
-        self._origins = [config.hierarchy.references(frame) for frame in range(config.frames)]
         self._channel_steps = Steps.of(steps, config).field()
         source = fit._source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
@@ -203,7 +202,9 @@ class _Pass:
             self._reference([both[side] for both in level.references]).float()
             for side in range(len(level.references[0]))
         ]
-        base = expected(frames, level.references, self._origins, self._known, config.cell)
+        base = expected(
+            frames, level.references, config.hierarchy.origins, self._known, config.cell
+        )
         if self._motion_steps is not None:
             self._search(level, target, sources, base)
         rooms = [

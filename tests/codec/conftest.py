@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Callable
@@ -63,19 +62,46 @@ def settings() -> Callable[..., nvcodec.EncoderConfig]:
 
 
 @pytest.fixture
-def stream(shelf: Path, clip: Path) -> Path:
-    """The clip as three segments with sound."""
-    path = shelf / "clip.nvc"
-    if not path.exists():
-        nvcodec.encode(clip, path, quick(), measure=False)
-    return path
+def kept(shelf: Path) -> Callable[[str, Path, nvcodec.EncoderConfig], Path]:
+    """Makes an encode once for all tests: `kept("a.nvc", source, config)`."""
+
+    def make(name: str, source: Path, config: nvcodec.EncoderConfig) -> Path:
+        path = shelf / name
+        if not path.exists():
+            nvcodec.encode(source, path, config, measure=False)
+        return path
+
+    return make
 
 
 @pytest.fixture
-def small(shelf: Path, silent: Path) -> Path:
+def stream(kept, clip: Path) -> Path:
+    """The clip as three segments with sound."""
+    return kept("clip.nvc", clip, quick())
+
+
+@pytest.fixture
+def small(kept, silent: Path) -> Path:
     """The silent clip as two segments, as small as it gets."""
-    path = shelf / "silent.nvc"
-    if not path.exists():
-        config = dataclasses.replace(quick(model="nerv"), parameters=2400, segment=3)
-        nvcodec.encode(silent, path, config, measure=False)
-    return path
+    return kept("silent.nvc", silent, quick(model="nerv", parameters=2400, segment=3))
+
+
+class InterruptedEncodeError(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupt() -> Callable[..., None]:
+    """Encodes until the first progress of a segment, and stops there as a user would."""
+
+    def encode(
+        source: Path, target: Path, config: nvcodec.EncoderConfig, segment: int, **options: bool
+    ) -> None:
+        def stop(progress: nvcodec.Progress) -> None:
+            if progress.segment == segment:
+                raise InterruptedEncodeError
+
+        with pytest.raises(InterruptedEncodeError):
+            nvcodec.encode(source, target, config, on_progress=stop, **options)
+
+    return encode

@@ -10,22 +10,15 @@ from nvcodec.codec import ladder_paths
 from nvcodec.errors import BitstreamError, ConfigError
 
 
-class InterruptedEncodeError(Exception):
-    pass
-
-
 @pytest.fixture
 def config(settings) -> nvcodec.EncoderConfig:
     return settings(model="latentgrid", parameters=None, bpp=1.0, epochs=3, refresh=1)
 
 
 @pytest.fixture
-def whole(shelf, clip, config):
+def whole(kept, clip, config):
     """Three segments with sound."""
-    path = shelf / "latentgrid.nvc"
-    if not path.exists():
-        nvcodec.encode(clip, path, config, measure=False)
-    return path
+    return kept("latentgrid.nvc", clip, config)
 
 
 def test_report_and_header(clip, config, tmp_path):
@@ -46,14 +39,9 @@ def test_any_frame_is_what_playing_shows(whole):
             assert np.array_equal(video[order], played[order])
 
 
-def test_an_interrupted_encode_goes_on_to_the_same_file(clip, config, whole, tmp_path):
-    def stop(progress):
-        if progress.segment == 1:
-            raise InterruptedEncodeError
-
+def test_an_interrupted_encode_goes_on_to_the_same_file(clip, config, whole, tmp_path, interrupt):
     path = tmp_path / "a.nvc"
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, path, config, measure=False, on_progress=stop)
+    interrupt(clip, path, config, 1)
     assert not path.exists()
     nvcodec.encode(clip, path, config, measure=False, resume=True)
     assert path.read_bytes() == whole.read_bytes()

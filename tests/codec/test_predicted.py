@@ -18,10 +18,6 @@ from nvcodec.pictures import open_body, open_segment
 CPU = torch.device("cpu")
 
 
-class InterruptedEncodeError(Exception):
-    pass
-
-
 def texture(shot: int) -> np.ndarray:
     """Clouds with all scales of detail, 48 x 96 x 3."""
     chance = np.random.default_rng(shot)
@@ -56,12 +52,9 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def chain(shelf, shot, config):
+def chain(kept, shot, config):
     """Four segments, all but the first predicted."""
-    path = shelf / "chain.nvc"
-    if not path.exists():
-        nvcodec.encode(shot, path, config, measure=False)
-    return path
+    return kept("chain.nvc", shot, config)
 
 
 def flags(source) -> list[bool]:
@@ -102,14 +95,11 @@ def test_any_frame_is_what_playing_shows(shot, config, tmp_path, colour):
 
 
 @pytest.mark.parametrize("segment", [1, 3])
-def test_an_interrupted_encode_goes_on_to_the_same_file(shot, chain, config, tmp_path, segment):
-    def stop(progress):
-        if progress.segment == segment:
-            raise InterruptedEncodeError
-
+def test_an_interrupted_encode_goes_on_to_the_same_file(
+    shot, chain, config, tmp_path, interrupt, segment
+):
     path = tmp_path / "a.nvc"
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(shot, path, config, measure=False, on_progress=stop)
+    interrupt(shot, path, config, segment)
     nvcodec.encode(shot, path, config, measure=False, resume=True)
     assert path.read_bytes() == chain.read_bytes()
 

@@ -19,27 +19,16 @@ from nvcodec.bitstream import Reader
 from nvcodec.errors import ConfigError, NvcodecError, OutputExistsError, VideoError
 
 
-class InterruptedEncodeError(Exception):
-    pass
-
-
-def _stop_in(segment: int):
-    def stop(progress: nvcodec.Progress) -> None:
-        if progress.segment == segment:
-            raise InterruptedEncodeError
-
-    return stop
-
-
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("segment", [1, 2])
-def test_a_resumed_encode_is_an_uninterrupted_one(clip, stream, tmp_path, settings, segment):
+def test_a_resumed_encode_is_an_uninterrupted_one(
+    clip, stream, tmp_path, settings, segment, interrupt
+):
     target = tmp_path / "a.nvc"
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(segment))
+    interrupt(clip, target, settings(), segment)
     assert _names(tmp_path) == ["a.nvc.partial", "a.nvc.partial.json"]
     # What is there can be watched already.
     with nvcodec.open(tmp_path / "a.nvc.partial") as video:
@@ -63,13 +52,14 @@ def _two_shots(t: int, width: int, height: int) -> np.ndarray:
     return cells.repeat(8, 0).repeat(8, 1)
 
 
-def test_a_resumed_encode_finds_the_same_cuts(make_clip, tmp_path, settings, monkeypatch):
+def test_a_resumed_encode_finds_the_same_cuts(
+    make_clip, tmp_path, settings, monkeypatch, interrupt
+):
     clip = make_clip("shots.mp4", frames=18, size=(48, 32), picture=_two_shots)
     config = settings(segment=None)
     report = nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
     assert nvcodec.inspect(tmp_path / "a.nvc").segments == ((0, 9), (9, 9))
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, tmp_path / "b.nvc", config, on_progress=_stop_in(1))
+    interrupt(clip, tmp_path / "b.nvc", config, 1)
     with monkeypatch.context() as patch:
         patch.setattr("nvcodec.segments.is_cut", lambda *_: False)
         with pytest.raises(ConfigError, match="does not hold the frames"):
@@ -80,19 +70,17 @@ def test_a_resumed_encode_finds_the_same_cuts(make_clip, tmp_path, settings, mon
 
 
 @pytest.mark.parametrize("target", [{"size": 2500}, {"bpp": 1.2}, {"lmbda": 0.2}])
-def test_a_resumed_encode_aims_at_the_same_size(clip, tmp_path, settings, target):
+def test_a_resumed_encode_aims_at_the_same_size(clip, tmp_path, settings, target, interrupt):
     config = settings(parameters=None, **target)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, tmp_path / "b.nvc", config, on_progress=_stop_in(1))
+    interrupt(clip, tmp_path / "b.nvc", config, 1)
     nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True, measure=False)
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
 
 
-def test_a_torn_partial_file_is_resumed(clip, stream, tmp_path, settings):
+def test_a_torn_partial_file_is_resumed(clip, stream, tmp_path, settings, interrupt):
     target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(2))
+    interrupt(clip, target, settings(), 2)
     data = stream.read_bytes()
     with Reader(stream) as reader:
         first = reader.segments[0].offset + reader.segments[0].size
@@ -105,12 +93,11 @@ def test_a_torn_partial_file_is_resumed(clip, stream, tmp_path, settings):
         (tmp_path / "a.nvc.partial.json").write_bytes(note)
 
 
-def test_resume_refuses_anything_else(clip, tmp_path, settings):
+def test_resume_refuses_anything_else(clip, tmp_path, settings, interrupt):
     target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
     with pytest.raises(ConfigError, match="nothing to resume"):
         nvcodec.encode(clip, target, settings(), resume=True)
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(1))
+    interrupt(clip, target, settings(), 1)
     content = partial.read_bytes()
     others = [
         settings(seed=1),
@@ -140,24 +127,24 @@ def test_resume_refuses_anything_else(clip, tmp_path, settings):
     assert partial.read_bytes() == content
 
 
-def test_what_exists_is_not_touched(clip, tmp_path, settings):
+def test_what_exists_is_not_touched(clip, tmp_path, settings, interrupt):
     target = tmp_path / "a.nvc"
     target.write_bytes(b"precious")
     with pytest.raises(OutputExistsError):
         nvcodec.encode(clip, target, settings())
     assert _names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
     # Not even by an encode that may replace it, until that one is done.
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, target, settings(), overwrite=True, on_progress=_stop_in(0))
+    interrupt(clip, target, settings(), 0, overwrite=True)
     assert _names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
     nvcodec.encode(clip, target, settings(), overwrite=True, measure=False)
     assert nvcodec.inspect(target).complete
 
 
-def test_an_interrupted_encode_is_not_thrown_away_silently(clip, tmp_path, settings, stream):
+def test_an_interrupted_encode_is_not_thrown_away_silently(
+    clip, tmp_path, settings, stream, interrupt
+):
     target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
-    with pytest.raises(InterruptedEncodeError):
-        nvcodec.encode(clip, target, settings(), on_progress=_stop_in(1))
+    interrupt(clip, target, settings(), 1)
     content = partial.read_bytes()
     with pytest.raises(OutputExistsError, match="--resume"):
         nvcodec.encode(clip, target, settings())

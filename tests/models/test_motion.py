@@ -83,11 +83,10 @@ def test_steady_motion_is_expected() -> None:
     speed = torch.tensor([0.75, -0.5])
     size = (6, 9)
     known = torch.zeros(17, 2, 2, *size)
-    origins = [hierarchy.references(frame) for frame in range(17)]
     for level in hierarchy.levels:
         for made in level:
             frame, references = made.frame, made.references
-            found = expected([frame], [references], origins, known, CELL)
+            found = expected([frame], [references], hierarchy.origins, known, CELL)
             assert found.shape == (1, CHANNELS, *size)
             if len(references) < 2:
                 assert not found.any()
