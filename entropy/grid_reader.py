@@ -13,13 +13,14 @@ from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSETS, StepIndices
 from nvcodec.entropy.grid_symbols import (
     COEFFICIENTS_PER_BYTE,
-    LARGEST_BOUND,
+    LONGEST,
     MOST_COEFFICIENTS,
     SYMBOLS_PER_BYTE,
     coefficients,
     joined,
+    split_ranges,
     symbols_of,
-    tables_of,
+    table_numbers,
 )
 from nvcodec.entropy.grids import CodedGrids
 from nvcodec.entropy.numbers import ByteCursor, NumberArray, read_array
@@ -65,14 +66,13 @@ class GridReader:
             )
         steps = _read_steps(cursor)
         side = NumberArray()
-        self._ranges, scales = {}, []
-        for kind in layouts:
-            self._ranges[kind] = _read_bound(cursor), _read_bound(cursor)
-            read_array(cursor, frames, side)
         for _ in layouts:
-            scales.append((cursor.byte(), cursor.byte()))
+            read_array(cursor, frames, side)
         # The levels of every depth; each has a message.
         self._depths = [list(some) for _, some in groupby(levels, lambda one: one.depth)]
+        ranks = sum(layout.scales + 1 for layout in layouts.values())
+        read_array(cursor, ranks * len(self._depths), side)
+        scales = [(cursor.byte(), cursor.byte()) for _ in layouts]
         sizes = [cursor.varint() for _ in range(2 + len(self._depths))]
         if cursor.position != end or end + sum(sizes) != len(data):
             raise BitstreamError(
@@ -84,7 +84,11 @@ class GridReader:
             parts.append(data[end : end + size])
             end += size
         self._messages = parts[2:]
-        self._extents = dict(zip(layouts, side.decode(parts[0]), strict=True))
+        *arrays, lengths = side.decode(parts[0])
+        if lengths.min() < 1 or lengths.max() > LONGEST:
+            raise BitstreamError("segment payload: ranges of symbols out of range")
+        self._ranges = split_ranges(lengths, layouts, len(self._depths))
+        self._extents = dict(zip(layouts, arrays, strict=True))
         for kind, layout in layouts.items():
             extents = self._extents[kind]
             if extents.min() < 0 or extents.max() > layout.scales + 1:
@@ -97,6 +101,7 @@ class GridReader:
         except MemoryError as error:
             raise BitstreamError(f"segment payload: no memory for {wanted} coefficients") from error
         self.coded = CodedGrids(steps, grids)
+        self._tables = TableSet()
         self._read = self._position = 0
 
     def read(self, depth: int) -> None:
@@ -111,13 +116,21 @@ class GridReader:
         grids = self.coded.grids
         for number in range(self._read, min(depth + 1, len(self._depths))):
             levels, message = self._depths[number], self._messages[number]
-            visit = _Reading(message, self._ranges, _largest_stop(levels, grids.layouts))
+            largest = _largest_stop(levels, grids.layouts)
+            visit = _Reading(message, self._bounds(number), self._tables, largest)
             for level in levels:
                 place = slice(self._position, self._position + len(level.frames))
                 for kind in grids.layouts:
                     grids.walk(level, kind, self._extents[kind][place].tolist(), visit)
                 self._position = place.stop
             self._read = number + 1
+
+    def _bounds(self, depth: int) -> dict[Kind, list[int]]:
+        """The largest magnitude in every band of a depth that tables allow for."""
+        return {
+            kind: [int(self._ranges[kind][band.rank, depth]) for band in layout.bands]
+            for kind, layout in self.coded.grids.layouts.items()
+        }
 
 
 def decode_grids(
@@ -130,14 +143,25 @@ def decode_grids(
 
 
 class _Reading:
-    """A visitor that decodes a message."""
+    """A visitor that decodes a message.
+
+    Args:
+        message: Of a depth.
+        bounds: The largest magnitude in every band.
+        tables: Those in use so far; more are added.
+        largest: No stop has more symbols.
+    """
 
     def __init__(
-        self, message: bytes, ranges: Mapping[Kind, tuple[int, int]], largest: int
+        self,
+        message: bytes,
+        bounds: Mapping[Kind, Sequence[int]],
+        tables: TableSet,
+        largest: int,
     ) -> None:
         self._left = SYMBOLS_PER_BYTE * len(message)
         self._stream = rans.Stream(message, min(self._left, largest))
-        self._ranges = ranges
+        self._bounds, self._tables = bounds, tables
 
     def __call__(self, stop: Stop) -> Int16Array:
         self._left -= len(stop.scales)
@@ -147,11 +171,9 @@ class _Reading:
             )
         if not stop.scales.size:
             return np.empty(0, np.int16)
-        # Rounded, so that there are few sets of tables, and these are at hand.
-        low, high = int(stop.scales.min()) & ~3, int(stop.scales.max()) | 3
-        tables = tables_of(self._ranges[stop.kind][stop.band > 0], low, high)
-        numbers = (stop.scales - low).astype(np.int32)
-        return symbols_of(self._stream.decode(numbers, tables)).astype(np.int16)
+        bound = self._bounds[stop.kind][stop.band]
+        numbers = table_numbers(stop.scales, bound, self._tables)
+        return symbols_of(self._stream.decode(numbers, self._tables)).astype(np.int16)
 
 
 def _largest_stop(levels: Sequence[Level], layouts: Mapping[Kind, GridLayout]) -> int:
@@ -162,15 +184,6 @@ def _largest_stop(levels: Sequence[Level], layouts: Mapping[Kind, GridLayout]) -
         for layout in layouts.values()
         for band in layout.bands
     )
-
-
-def _read_bound(cursor: ByteCursor) -> int:
-    bound = cursor.varint()
-    if not 1 <= bound <= LARGEST_BOUND:
-        raise BitstreamError(
-            f"segment payload: a range of +-{bound}, at most {LARGEST_BOUND} is allowed"
-        )
-    return bound
 
 
 def _read_steps(cursor: ByteCursor) -> StepIndices:

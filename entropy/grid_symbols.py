@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,10 @@ SYMBOLS_PER_BYTE = 64
 # Nor may a body ask for more coefficients in all, most of which are zero without being coded.
 COEFFICIENTS_PER_BYTE = 1 << 16
 MOST_COEFFICIENTS = 1 << 33
-LARGEST_BOUND = 2047
+LONGEST = 11  # bits of a magnitude
 
 
-@lru_cache(maxsize=64)
-def tables_of(bound: int, low: int, high: int) -> TableSet:
-    """Tables of some scales, from `low` to `high`."""
-    return TableSet([table_of(scale, bound) for scale in range(low, high + 1)])
-
-
-@lru_cache(maxsize=6 * SCALES)
+@lru_cache(maxsize=LONGEST * SCALES)
 def table_of(scale: int, bound: int) -> Table:
     """The table of the symbols of some stops, in the order 0, -1, 1, -2, 2, ...
 
@@ -38,6 +33,35 @@ def table_of(scale: int, bound: int) -> Table:
     ascending = cumulative(Family.LAPLACE, scale, -bound, bound)
     frequencies = np.diff(ascending)[symbols_of(np.arange(2 * bound + 1)) + bound]
     return Table(0, (0, *np.cumsum(frequencies).tolist()))
+
+
+def table_numbers(scales: npt.NDArray[np.integer[Any]], bound: int, tables: TableSet) -> Int32Array:
+    """Of the symbols of a stop, the numbers of their tables, which are added if they are new."""
+    numbers = np.zeros(SCALES, np.int32)
+    for scale in np.flatnonzero(np.bincount(scales, minlength=SCALES)).tolist():
+        numbers[scale] = tables.add(table_of(scale, bound))
+    return numbers.take(scales)
+
+
+def split_ranges(
+    lengths: Int32Array, layouts: Mapping[Kind, GridLayout], depths: int
+) -> dict[Kind, Int32Array]:
+    """The largest magnitudes that tables allow for.
+
+    Args:
+        lengths: Bits of them, kind by kind, rank by rank, depth by depth.
+        layouts: The grids of a frame.
+        depths: How many there are.
+
+    Returns:
+        Of each kind, shape (ranks, depths).
+    """
+    found, position = {}, 0
+    for kind, layout in layouts.items():
+        shape = layout.scales + 1, depths
+        found[kind] = (1 << lengths[position : position + prod(shape)].reshape(shape)) - 1
+        position += prod(shape)
+    return found
 
 
 def places_of(symbols: Int16Array) -> Int32Array:

@@ -1,7 +1,7 @@
 """The payload of a segment of grids, as bytes.
 
-    header      plain bytes: steps, ranges of symbols, sizes of what follows
-    side        rANS: extents
+    header      plain bytes: steps, sizes of what follows
+    side        rANS: extents, ranges of symbols
     networks    rANS: context networks, as differences to the default ones
     messages    rANS: the symbols, one message for each depth of the hierarchy
 
@@ -26,7 +26,8 @@ from nvcodec.entropy.grid_symbols import (
     coefficients,
     joined,
     places_of,
-    table_of,
+    split_ranges,
+    table_numbers,
 )
 from nvcodec.entropy.numbers import NumberArray, pack_varint, zigzag
 from nvcodec.entropy.rans import Int32Array, TableSet
@@ -65,18 +66,21 @@ def encode_grids(coded: CodedGrids, levels: Sequence[Level]) -> bytes:
     for offset in steps.offsets:
         header += pack_varint(zigzag(offset))
     side = NumberArray()
-    networks, ranges, extents = [], {}, {}
+    networks, extents = [], {}
     for kind, layout in grids.layouts.items():
-        coarse = _bound(grids.symbols[kind][:1])
-        ranges[kind] = coarse, _bound(grids.symbols[kind][1:])
-        header += pack_varint(ranges[kind][0]) + pack_varint(ranges[kind][1])
         extents[kind] = [grids.extents(level, kind) for level in levels]
         header += side.append(np.array(list(chain(*extents[kind])), np.int32))
         networks.append(_difference(grids.networks[kind], kind, layout))
+    depths = [list(some) for _, some in groupby(enumerate(levels), lambda one: one[1].depth)]
+    lengths = _lengths(grids, [[level for _, level in some] for some in depths])
+    header += side.append(lengths)
+    ranges = split_ranges(lengths, grids.layouts, len(depths))
     weights = _weights_message(networks, header)
     coded_side = side.encode()
-    numbered = groupby(enumerate(levels), lambda one: one[1].depth)
-    messages = [_message(grids, list(some), ranges, extents) for _, some in numbered]
+    messages = [
+        _message(grids, some, {kind: known[:, depth] for kind, known in ranges.items()}, extents)
+        for depth, some in enumerate(depths)
+    ]
     least = -(
         -sum(len(level.frames) for level in levels)
         * coefficients(grids.layouts)
@@ -91,10 +95,10 @@ def encode_grids(coded: CodedGrids, levels: Sequence[Level]) -> bytes:
 def _message(
     grids: Grids,
     levels: Sequence[tuple[int, Level]],
-    ranges: Mapping[Kind, tuple[int, int]],
+    ranges: Mapping[Kind, Int32Array],
     extents: Mapping[Kind, Sequence[Sequence[int]]],
 ) -> bytes:
-    """The symbols of some levels, which come with their numbers."""
+    """The symbols of some levels, which come with their numbers; ranges are by rank."""
     symbols: list[Int32Array] = []
     numbers: list[Int32Array] = []
     tables = TableSet()
@@ -102,7 +106,8 @@ def _message(
     def visit(stop: Stop) -> Int16Array:
         known = grids.symbols[stop.kind][stop.band].reshape(-1).take(stop.where)
         symbols.append(places_of(known))
-        numbers.append(_numbers(stop, ranges, tables))
+        rank = grids.layouts[stop.kind].bands[stop.band].rank
+        numbers.append(table_numbers(stop.scales, int(ranges[stop.kind][rank]), tables))
         return known
 
     for number, level in levels:
@@ -112,19 +117,22 @@ def _message(
     return coded + bytes(max(0, -(-sum(map(len, symbols)) // SYMBOLS_PER_BYTE) - len(coded)))
 
 
-def _numbers(stop: Stop, ranges: Mapping[Kind, tuple[int, int]], tables: TableSet) -> Int32Array:
-    """The table number of each symbol of a stop."""
-    bound = ranges[stop.kind][stop.band > 0]
-    made = np.zeros(SCALES, np.int32)
-    for scale in np.flatnonzero(np.bincount(stop.scales, minlength=SCALES)):
-        made[scale] = tables.add(table_of(int(scale), bound))
-    return made.take(stop.scales)
+def _lengths(grids: Grids, depths: Sequence[Sequence[Level]]) -> Int32Array:
+    """Bits of the largest magnitude, kind by kind, rank by rank, depth by depth.
 
-
-def _bound(bands: Sequence[Int16Array]) -> int:
-    """A power of two, less one, that no magnitude exceeds; 1 at least."""
-    largest = max((int(np.abs(symbols).max()) for symbols in bands), default=0)
-    return int((1 << max(largest, 1).bit_length()) - 1)
+    Where there is no symbol but zeros, any will do: the one before costs least.
+    """
+    frames = [[frame for level in some for frame in level.frames] for some in depths]
+    found = [1]
+    for kind, layout in grids.layouts.items():
+        largest = np.zeros((layout.scales + 1, len(depths)), np.int64)
+        for band, symbols in zip(layout.bands, grids.symbols[kind], strict=True):
+            for depth, some in enumerate(frames):
+                magnitude = np.abs(symbols[some]).max(initial=0)
+                largest[band.rank, depth] = max(largest[band.rank, depth], magnitude)
+        for number in largest.ravel().tolist():
+            found.append(number.bit_length() or found[-1])
+    return np.array(found[1:], np.int32)
 
 
 def _difference(network: ContextNetwork, kind: Kind, layout: GridLayout) -> Int32Array:

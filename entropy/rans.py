@@ -189,8 +189,16 @@ class Stream:
             raise BitstreamError(f"segment payload: a message of {self._size} bytes {fault}")
         if numbers.size > self._most:
             raise AssertionError(f"at most {self._most} symbols were announced, got {numbers.size}")
+        # The coder copies all tables it is handed.
+        used = np.flatnonzero(np.bincount(numbers, minlength=len(tables.sizes)))
+        places = np.zeros(len(tables.sizes), np.int32)
+        places[used] = np.arange(len(used))
         symbols: Sequence[int] = self._decoder.decode_stream(
-            numbers.tolist(), tables.cumulatives, tables.sizes, tables.offsets
+            places.take(numbers).tolist(),
+            *(
+                [of[number] for number in used]
+                for of in (tables.cumulatives, tables.sizes, tables.offsets)
+            ),
         )
         found = np.asarray(symbols, np.int32)
         self._left -= tables.information(found, numbers)

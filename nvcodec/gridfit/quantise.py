@@ -17,8 +17,7 @@ from itertools import product
 import numpy as np
 
 from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.grid_symbols import LARGEST_BOUND
-from nvcodec.entropy.tables import SCALES, scale_value
+from nvcodec.entropy.tables import LARGEST_SYMBOL, SCALES, scale_value
 from nvcodec.entropy.walk import Int16Array, Stop
 from nvcodec.models.bands import GridLayout
 
@@ -26,7 +25,7 @@ from nvcodec.models.bands import GridLayout
 def _code_lengths() -> FloatArray:
     """Bits of magnitudes 0 to 2047 under every scale, shape (64, 2048); that of the sign included."""
     scales = np.array([scale_value(index) for index in range(SCALES)])[:, None]
-    magnitude = np.arange(1, LARGEST_BOUND + 1)
+    magnitude = np.arange(1, LARGEST_SYMBOL + 1)
     tail = np.exp(-(magnitude - 0.5) / scales) / 2
     mass = tail * (1 - np.exp(-1 / scales))
     zero = 1 - np.exp(-0.5 / scales)
@@ -73,7 +72,7 @@ class Chooser:
         place = (self._local[frame], *rest)
         wanted = self._coefficients[stop.band][place]
         magnitude = np.abs(wanted)
-        lower = np.minimum(np.floor(magnitude).astype(np.int64), LARGEST_BOUND - 1)
+        lower = np.minimum(np.floor(magnitude).astype(np.int64), LARGEST_SYMBOL - 1)
         best = np.zeros(len(wanted), np.int64)
         bits = BITS[stop.scales, 0]
         least = magnitude**2 + self._weight * bits

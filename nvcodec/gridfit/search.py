@@ -8,7 +8,7 @@ from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSET_OCTAVE, STEP_OCTAVE, base_of
-from nvcodec.entropy.grid_symbols import LARGEST_BOUND
+from nvcodec.entropy.tables import LARGEST_SYMBOL
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import Outcome
 
@@ -110,7 +110,7 @@ def search_for(
         effort: Says what a bit costs.
         scales: How often luma is halved, which doubles the largest coefficient.
     """
-    least = base_of(_LARGEST_SAMPLE * 2**scales / LARGEST_BOUND) - min(effort.offsets) * _OFFSET
+    least = base_of(_LARGEST_SAMPLE * 2**scales / LARGEST_SYMBOL) - min(effort.offsets) * _OFFSET
     if config.psnr is not None:
         # The error of a rather coarse quantiser is about a sixth of its squared step.
         step = 255 * 10 ** (-config.psnr / 20) * 6**0.5

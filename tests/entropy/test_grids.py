@@ -17,7 +17,7 @@ from nvcodec.entropy.grids import CodedGrids, encode_grids
 from nvcodec.entropy.walk import Grids
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import scales
+from nvcodec.models.bands import Kind, scales
 from nvcodec.models.hierarchy import Level
 from nvcodec.models.latentgrid_config import LatentGridConfig
 
@@ -250,6 +250,33 @@ def test_extents_out_of_range_are_refused(make_grids, monkeypatch):
         monkeypatch.setattr(module, "_message", lambda *_: b"")
         with pytest.raises(BitstreamError, match="extents of motion out of range"):
             decoded(encode_grids(coded, config.levels), config)
+
+
+@pytest.mark.parametrize("wrong", [0, 12])
+def test_ranges_out_of_range_are_refused(make_grids, monkeypatch, wrong):
+    config = make_config(frames=3)
+    body = encode_grids(make_grids(config, seed=1), config.levels)
+    count = len(module._lengths(decoded(body, config).grids, [config.levels]))
+    monkeypatch.setattr(module, "_lengths", lambda *_: np.full(2 * count, wrong, np.int32))
+    monkeypatch.setattr(module, "_message", lambda *_: b"")
+    with pytest.raises(BitstreamError, match="ranges of symbols out of range"):
+        decoded(encode_grids(still(config), config.levels), config)
+
+
+def test_every_rank_of_every_depth_has_its_own_range():
+    config = make_config(size=(48, 64), frames=9)
+    coded = still(config)
+    # Large values in the coarsest band of an anchor must not widen the tables of all others.
+    chance = np.random.default_rng(0)
+    for band, symbols in zip(config.luma_layout.bands, coded.grids.symbols[Kind.LUMA], strict=True):
+        height, width = band.size
+        shape = (*symbols.shape[:2], height, width)
+        symbols[..., :height, :width] = chance.integers(-1, 2, shape)
+    plain = len(encode_grids(coded, config.levels))
+    coded.grids.symbols[Kind.LUMA][0][0, 0, 0, 0] = 1500
+    body = encode_grids(coded, config.levels)
+    assert len(body) < plain + 64
+    assert decoded(body, config).grids.symbols[Kind.LUMA][0][0, 0, 0, 0] == 1500
 
 
 @pytest.mark.parametrize(

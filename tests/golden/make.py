@@ -1,4 +1,4 @@
-"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP]`.
+"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH]]`.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
 tests hold every later release to decoding it. This script refuses to replace one.
@@ -111,7 +111,7 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
     return found
 
 
-def main(name: str, model: str, colour: str, bpp: str = "10") -> None:
+def main(name: str, model: str, colour: str, bpp: str = "10", refresh: str = "1") -> None:
     """Encode the clip and write the stream and what it decodes to."""
     folder = FOLDER / name
     folder.mkdir(parents=True)
@@ -127,6 +127,7 @@ def main(name: str, model: str, colour: str, bpp: str = "10") -> None:
                 bpp=float(bpp),
                 epochs=60,
                 segment=3,
+                refresh=int(refresh),
                 device="cpu",
             ),
         )

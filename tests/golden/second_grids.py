@@ -139,12 +139,10 @@ class Body:
         self.base, self.chroma = header.uvar(), header.svar()
         self.motion, self.mix = header.fixed("B"), header.fixed("B")
         self.offsets = [header.svar() for _ in range(8)]
-        self.ranges, arrays = [], []
-        for _ in kinds:
-            self.ranges.append((header.uvar(), header.uvar()))
-            arrays.append(tools.read_array(header, frames))
-        weight_headers = [(header.fixed("B"), header.fixed("B")) for _ in kinds]
         depths = max(depth for _, _, depth in levels) + 1
+        arrays = [tools.read_array(header, frames) for _ in kinds]
+        lengths = tools.read_array(header, depths * sum(kind["scales"] + 1 for kind in kinds))
+        weight_headers = [(header.fixed("B"), header.fixed("B")) for _ in kinds]
         sizes = [header.uvar() for _ in range(2 + depths)]
         tools.check(not header.rest(), "bytes behind the header")
         side, weights, *messages = [b.raw(size) for size in sizes]
@@ -159,6 +157,13 @@ class Body:
             values = tools.finish_array(array, side)
             tools.check(min(values) >= 0 and max(values) <= kind["scales"] + 1, "extents")
             self.extents.append(dict(zip(order, values, strict=True)))
+        lengths = iter(tools.finish_array(lengths, side))
+        self.ranges = [
+            [[(1 << next(lengths)) - 1 for _ in range(depths)] for _ in range(kind["scales"] + 1)]
+            for kind in kinds
+        ]
+        for limit in itertools.chain(*itertools.chain(*self.ranges)):
+            tools.check(1 <= limit <= 2047, "ranges")
 
         weights = tools.Rans(weights)
         self.networks, self.biases = [], []
@@ -207,7 +212,7 @@ class Body:
                     if turn:
                         self.add_second(inputs, first[t], c, y, x)
                     index = scale_index(self.networks[kind], inputs, self.biases[kind][band, c])
-                    limit = self.ranges[kind][band > 0]
+                    limit = self.ranges[kind][rank][depth]
                     if (index, limit) not in self.tables:
                         table = self.tools.scale_table(False, index, -limit, 2 * limit)
                         widths = [table[v + limit + 1] - table[v + limit] for v in order(limit)]
