@@ -57,6 +57,12 @@ MODELS: dict[str, Family] = {
         "LatentGrid",
         "motion fields and multi-scale latents, found in closed form",
     ),
+    "nervpp": Family(
+        4,
+        "nvcodec.models.nervpp",
+        "NeRVPP",
+        "NeRV with separable residual blocks and bilinear skips",
+    ),
 }
 
 # What wins the rate-distortion benchmark.

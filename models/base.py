@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
+from nvcodec.models.blocks import BlockStack
+from nvcodec.models.boost import TimeBranch
 from nvcodec.models.layers import UpsamplingStack, depth_to_space
 from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.windows import Window
 
 
 class VideoModel(nn.Module):
@@ -22,15 +25,17 @@ class VideoModel(nn.Module):
 
     Attributes:
         config: What it was built from.
+        time: What a boosted stack knows of a frame besides its embedding; None if it is not.
         stack: The layers from the embedding grid to the output samples.
         latents: Per-frame latents by name, each of shape (T, ...).
     """
 
-    stack: UpsamplingStack
+    stack: UpsamplingStack | BlockStack
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
         self.config = config
+        self.time = TimeBranch(config.frames, config.time_width) if config.boosted else None
         self.latents = nn.ParameterDict()
 
     def embed(self, index: Tensor) -> Tensor:
@@ -51,6 +56,23 @@ class VideoModel(nn.Module):
         """
         return None
 
+    def decode(self, embedding: Tensor, index: Tensor, window: Window | None = None) -> Tensor:
+        """Frames on the padded grid, from their embeddings.
+
+        Args:
+            embedding: What `embed` gives of them, or an encoder.
+            index: Frame numbers in the segment, shape (B,), int64.
+            window: The part of the picture that is wanted; all of it by default.
+
+        Returns:
+            Shape (B, channels, H, W), in [0, 1].
+        """
+        if self.time is None:
+            made: Tensor = self.stack(embedding, window)
+        else:
+            made = self.stack(embedding, window, self.time(index))
+        return made
+
     def planes(self, index: Tensor) -> Tensor:
         """Frames in the model's native layout, cropped to the picture.
 
@@ -62,8 +84,7 @@ class VideoModel(nn.Module):
             four luma phases (top left, top right, bottom left, bottom right), then U and V.
         """
         height, width = self.config.native_size
-        planes: Tensor = self.stack(self.embed(index))
-        return planes[:, :, :height, :width]
+        return self.decode(self.embed(index), index)[:, :, :height, :width]
 
     def forward(self, index: Tensor) -> Tensor:
         """Frames in the colour the model works in.

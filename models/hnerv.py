@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base import VideoModel
+from nvcodec.models.blocks import plain_stack
 from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.layers import ChannelsFirstNorm, ConvNeXtBlock, UpsamplingStack
+from nvcodec.models.layers import ChannelsFirstNorm, ConvNeXtBlock
 
 
 class HNeRV(VideoModel):
@@ -31,7 +32,7 @@ class HNeRV(VideoModel):
 
     def __init__(self, config: HNeRVConfig) -> None:
         super().__init__(config)
-        self.stack = UpsamplingStack(config.layers(), "gelu")
+        self.stack = plain_stack(config, "gelu")
         self.latents["embedding"] = nn.Parameter(torch.zeros(config.latents()[0].shape))
 
     def embed(self, index: Tensor) -> Tensor:
@@ -53,8 +54,10 @@ class HNeRVEncoder(nn.Sequential):
     def __init__(self, config: HNeRVConfig, width: int = 64) -> None:
         blocks: list[nn.Module] = []
         inputs = config.colour.channels
-        for stage, stride in enumerate(config.strides):
-            last = stage == len(config.strides) - 1
+        # Boosted stacks have blocks that leave the size as it is.
+        strides = [stride for stride in config.strides if stride > 1] or [1]
+        for stage, stride in enumerate(strides):
+            last = stage == len(strides) - 1
             outputs = config.channels if last else width
             if stage == 0:
                 blocks += [

@@ -7,11 +7,10 @@ from math import prod, sqrt
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.geometry import derive
+from nvcodec.models.geometry import Geometry, derive
+from nvcodec.models.layer_config import Layer, Recipe, suited_time_width
 from nvcodec.models.stack_config import (
     LARGEST_WIDTH,
-    Layer,
-    Recipe,
     StackConfig,
     TensorSpec,
     pack_stages,
@@ -26,6 +25,12 @@ _NARROWEST = 12
 # The quadratic leaves out biases and head, so its answer may be a little above the budget.
 _SLACK = 1.01
 _KERNELS = (1, 3, 5, 5, 5, 5, 5, 5)
+# Boosted: larger grids of embeddings, as long as these take less than half of all values; kernels
+# of 3 at most, and further blocks from the third stage on.
+_BOOSTED_AREAS = (144, 72, 36, 18, _GRID_AREA)
+_BOOSTED_SHARE = 0.45
+_BOOSTED_KERNEL = 3
+_BOOSTED_BLOCKS = (1, 1, 2, 2, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class HNeRVConfig(StackConfig):
         channels: Channels of a frame's embedding, 1 to 255.
     """
 
-    recipe = Recipe(learning_rate=1e-3, batch=2, warmup=0.1, warmup_start=0.1, loss="l2")
+    RECIPE = Recipe(learning_rate=1e-3, batch=2, warmup=0.1, warmup_start=0.1, loss="l2")
 
     channels: int = _CHANNELS
 
@@ -46,10 +51,14 @@ class HNeRVConfig(StackConfig):
         if not 1 <= self.channels <= 255:
             raise ConfigError(f"expected 1..255 embedding channels, got {self.channels}")
 
-    def layers(self) -> tuple[Layer, ...]:
-        """The 1x1 stem, one convolution per stage, the 3x3 head; see `StackConfig`."""
+    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
+        """The 1x1 stem, then one convolution per stage; see `StackConfig`."""
         stem = Layer(self.channels, self.widths[0], 1, 1, self.grid)
-        return (stem, *stage_layers(self, head_kernel=3))
+        return ((stem,), *((layer,) for layer in stage_layers(self)))
+
+    def head(self) -> Layer:
+        """A 3x3 convolution; see `StackConfig`."""
+        return Layer(self.widths[-1], self.colour.channels, 3, 1, self.padded)
 
     def latents(self) -> tuple[TensorSpec, ...]:
         """One embedding per frame, shape (T, channels, h, w)."""
@@ -73,50 +82,87 @@ class HNeRVConfig(StackConfig):
 
     @classmethod
     def from_budget(
-        cls, parameters: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
     ) -> HNeRVConfig:
         """Solve for the width as the authors do; see `StackConfig` and `published_width`.
 
-        Their answer does not count everything: for small budgets the width is then lowered until
-        the true number of values fits.
+        Their answer does not count everything: for small budgets, and where more is added to the
+        stack, the width is then lowered until the true number of values fits.
         """
-        geometry = derive(colour.native_size(size), _GRID_AREA)
+        geometry = _geometry(colour.native_size(size), frames, parameters if boosted else None)
         embeddings = frames * _CHANNELS * prod(geometry.grid)
         solved = max(published_width(parameters - embeddings, geometry.strides), 1)
         solved = min(solved, LARGEST_WIDTH)
+        blocks = 1 + sum(_BOOSTED_BLOCKS[: len(geometry.strides)])
+        time_width = suited_time_width(parameters, blocks) if boosted else 0
         for width in range(solved, 0, -1):
-            config = cls._with_width(width, size=size, frames=frames, colour=colour)
+            config = cls._with_width(
+                width, geometry, size=size, frames=frames, colour=colour, time_width=time_width
+            )
             if config.parameters <= _SLACK * parameters:
                 return config
-        least = cls.smallest(size=size, frames=frames, colour=colour).parameters
+        least = cls.smallest(size=size, frames=frames, colour=colour, boosted=boosted).parameters
         raise ConfigError(
             f"a budget of {parameters} parameters is too small for {frames} frames of "
             f"{size[1]}x{size[0]}: expected at least {least}"
         )
 
     @classmethod
-    def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> HNeRVConfig:
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> HNeRVConfig:
         """One channel in every stage; see `StackConfig`."""
-        return cls._with_width(1, size=size, frames=frames, colour=colour)
+        geometry = _geometry(colour.native_size(size), frames, None)
+        time_width = suited_time_width(0, 0) if boosted else 0
+        return cls._with_width(
+            1, geometry, size=size, frames=frames, colour=colour, time_width=time_width
+        )
 
     @classmethod
     def _with_width(
         cls,
         width: int,
+        geometry: Geometry,
         *,
         size: tuple[int, int],
         frames: int,
         colour: ColourMode,
+        time_width: int,
     ) -> HNeRVConfig:
-        strides = derive(colour.native_size(size), _GRID_AREA).strides
+        strides = geometry.strides
+        kernels, widths = _KERNELS[: len(strides)], published_widths(width, len(strides))
+        if time_width:
+            counts = _BOOSTED_BLOCKS[: len(strides)]
+            numbers = [n for n, count in enumerate(counts) for _ in range(count)]
+            first = [n != before for n, before in zip(numbers, [-1, *numbers], strict=False)]
+            strides = tuple(strides[n] if new else 1 for n, new in zip(numbers, first, strict=True))
+            kernels = tuple(min(_KERNELS[n], _BOOSTED_KERNEL) for n in numbers)
+            widths = (widths[0], *(widths[n + 1] for n in numbers))
         return cls(
             size=size,
             frames=frames,
             colour=colour,
             strides=strides,
-            kernels=_KERNELS[: len(strides)],
-            widths=published_widths(width, len(strides)),
+            kernels=kernels,
+            widths=widths,
+            time_width=time_width,
         )
+
+
+def _geometry(size: tuple[int, int], frames: int, budget: int | None) -> Geometry:
+    """Grid and strides; with a budget, those of a boosted network."""
+    if budget is not None:
+        for area in _BOOSTED_AREAS:
+            geometry = derive(size, area)
+            if frames * _CHANNELS * prod(geometry.grid) <= _BOOSTED_SHARE * budget:
+                return geometry
+    return derive(size, _GRID_AREA)
 
 
 def published_width(parameters: int, strides: tuple[int, ...]) -> int:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.depthwise import depthwise
-from nvcodec.models.stack_config import Layer
+from nvcodec.models.layer_config import Layer
 from nvcodec.models.windows import Window, window_parts
 
 

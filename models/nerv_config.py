@@ -5,24 +5,18 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.geometry import derive
-from nvcodec.models.stack_config import (
-    Layer,
-    Recipe,
-    StackConfig,
-    pack_stages,
-    stage_layers,
-    unpack_stages,
-)
+from nvcodec.models.layer_config import Layer, Recipe, suited_time_width
+from nvcodec.models.stack_config import StackConfig, pack_stages, stage_layers, unpack_stages
 
 _GRID_AREA = 144  # 9x16
 _BASE = 125  # hundredths
 _LEVELS = 40
 _HIDDEN = 512
-_NARROWEST = 96
 _SMALLEST_PUBLISHED = 26  # grid channels of NeRV-S
 _FIELDS = struct.Struct("<HBB")
 
@@ -35,9 +29,11 @@ class NeRVConfig(StackConfig):
         hidden: Width of the hidden linear layer.
         levels: Frequencies of the positional encoding, a sine and a cosine each.
         base: Ratio of neighbouring frequencies, in hundredths (125 = 1.25).
+        NARROWEST: Channels of the last stages as published.
     """
 
-    recipe = Recipe(
+    NARROWEST: ClassVar[int] = 96
+    RECIPE = Recipe(
         learning_rate=5e-4,
         betas=(0.5, 0.999),
         batch=1,
@@ -58,11 +54,19 @@ class NeRVConfig(StackConfig):
                 f"got {self.hidden = }, {self.levels = }, {self.base = } out of range"
             )
 
-    def layers(self) -> tuple[Layer, ...]:
-        """Two linear layers, one 3x3 convolution per stage, the 1x1 head; see `StackConfig`."""
+    def front(self) -> tuple[Layer, ...]:
+        """Two linear layers; see `StackConfig`."""
         hidden = Layer(2 * self.levels, self.hidden, 0, 1, (1, 1))
         spread = Layer(self.hidden, self.widths[0] * prod(self.grid), 0, 1, (1, 1))
-        return (hidden, spread, *stage_layers(self, head_kernel=1))
+        return hidden, spread
+
+    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
+        """One 3x3 convolution per stage; see `StackConfig`."""
+        return tuple((layer,) for layer in stage_layers(self))
+
+    def head(self) -> Layer:
+        """A 1x1 convolution; see `StackConfig`."""
+        return Layer(self.widths[-1], self.colour.channels, 1, 1, self.padded)
 
     def pack(self) -> bytes:
         """The stages, then hidden width, levels and base."""
@@ -97,16 +101,18 @@ class NeRVConfig(StackConfig):
         frames: int,
         colour: ColourMode = ColourMode.RGB,
         hidden: int = _HIDDEN,
-        narrowest: int = _NARROWEST,
+        narrowest: int | None = None,
+        time_width: int = 0,
     ) -> NeRVConfig:
         """The paper's layer list: NeRV-S, M and L have 26, 58 and 112 grid channels.
 
         The first stage keeps the width, each later one halves it, never below `narrowest`.
         """
+        least = cls.NARROWEST if narrowest is None else narrowest
         geometry = derive(colour.native_size(size), _GRID_AREA)
         widths = [channels, channels]
         for _ in geometry.strides[1:]:
-            widths.append(max(widths[-1] // 2, narrowest))
+            widths.append(max(widths[-1] // 2, least))
         return cls(
             size=size,
             frames=frames,
@@ -115,19 +121,32 @@ class NeRVConfig(StackConfig):
             kernels=(3,) * len(geometry.strides),
             widths=tuple(widths),
             hidden=hidden,
+            time_width=time_width,
         )
 
     @classmethod
     def from_budget(
-        cls, parameters: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
     ) -> NeRVConfig:
         """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
 
         See `StackConfig`.
         """
+        time_width = 0
+        if boosted:
+            stages = derive(colour.native_size(size), _GRID_AREA).strides
+            time_width = suited_time_width(parameters, len(stages))
 
         def scaled(sixteenths: int) -> NeRVConfig:
-            return cls._scaled(sixteenths, size=size, frames=frames, colour=colour)
+            return cls._scaled(
+                sixteenths, size=size, frames=frames, colour=colour, time_width=time_width
+            )
 
         low, high = 1, 16 * 2048
         if scaled(low).parameters > parameters:
@@ -144,13 +163,22 @@ class NeRVConfig(StackConfig):
         return scaled(low)
 
     @classmethod
-    def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> NeRVConfig:
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> NeRVConfig:
         """One channel on the grid; see `StackConfig`."""
-        return cls._scaled(1, size=size, frames=frames, colour=colour)
+        width = suited_time_width(0, 0) if boosted else 0
+        return cls._scaled(1, size=size, frames=frames, colour=colour, time_width=width)
 
     @classmethod
     def _scaled(
-        cls, sixteenths: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+        cls,
+        sixteenths: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        time_width: int,
     ) -> NeRVConfig:
         """NeRV-S at a multiple of its width, in sixteenths of a grid channel."""
         shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
@@ -160,5 +188,6 @@ class NeRVConfig(StackConfig):
             frames=frames,
             colour=colour,
             hidden=max(8, round(_HIDDEN * shrink)),
-            narrowest=max(2, round(_NARROWEST * shrink)),
+            narrowest=max(2, round(cls.NARROWEST * shrink)),
+            time_width=time_width,
         )

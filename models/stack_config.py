@@ -1,6 +1,6 @@
 """Configurations of the families that are stacks of convolutions. No torch.
 
-Such a configuration lists its layers; parameters, multiply-accumulates and the tensors of the
+Such a configuration lists its layers (see `layer_config`); parameters, multiply-accumulates and the tensors of the
 bitstream all follow from that one list, so `nvcodec info` can report them without loading torch.
 """
 
@@ -16,45 +16,14 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.geometry import Geometry, grid_for
+from nvcodec.models.layer_config import BOOSTED_RECIPE, Layer, Recipe, affine_layers, time_layers
 
 # Limits of the bitstream, far above any sensible network.
 LARGEST_WIDTH = 4096
 MOST_STAGES = 8
 LARGEST_STRIDE = 8
 LARGEST_KERNEL = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A convolution (or, with `kernel` 0, a linear layer) and where it runs.
-
-    Attributes:
-        inputs: Input channels.
-        outputs: Output channels, before any pixel shuffle.
-        kernel: Side of the square kernel; 0 for a linear layer.
-        upscale: Pixel-shuffle factor applied to the output, 1 for none.
-        grid: Height and width at which the layer runs.
-        bias: Whether it has a bias.
-    """
-
-    inputs: int
-    outputs: int
-    kernel: int
-    upscale: int
-    grid: tuple[int, int]
-    bias: bool = True
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weight, as torch stores it."""
-        if self.kernel == 0:
-            return self.outputs, self.inputs
-        return self.outputs, self.inputs, self.kernel, self.kernel
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates for one frame."""
-        return prod(self.weight_shape) * prod(self.grid)
+LARGEST_TIME_WIDTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +52,6 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How the authors of a family fit it; presets scale the number of epochs.
-
-    Attributes:
-        learning_rate: Peak learning rate of Adam.
-        betas: Moment decay rates of Adam.
-        batch: Frames per step.
-        warmup: Share of the steps spent warming up, in [0, 1).
-        warmup_start: Learning rate at the first step, as a share of the peak.
-        loss: `"l2"`, or `"fusion6"` = 0.7 L1 + 0.3 (1 - SSIM).
-    """
-
-    learning_rate: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    batch: int
-    warmup: float
-    warmup_start: float
-    loss: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig(ModelConfig):
     """What a stack of upsampling convolutions needs; each family adds its own fields.
 
@@ -111,13 +59,16 @@ class StackConfig(ModelConfig):
         strides: Upsampling factor of each stage.
         kernels: Side of the square kernel of each stage, odd.
         widths: Channels that enter the first stage, then those that leave each stage.
+        time_width: Width of the vector by which time conditions every block; 0: it does not.
+        RECIPE: How the family's authors fit it when it is not boosted.
     """
 
-    recipe: ClassVar[Recipe]
+    RECIPE: ClassVar[Recipe]
 
     strides: tuple[int, ...]
     kernels: tuple[int, ...]
     widths: tuple[int, ...]
+    time_width: int = 0
 
     def __post_init__(self) -> None:
         """Check what any stack relies on; see `ModelConfig`.
@@ -139,17 +90,53 @@ class StackConfig(ModelConfig):
             raise ConfigError(f"expected strides in 1..{LARGEST_STRIDE}, got {self.strides}")
         if not all(kernel % 2 and 1 <= kernel <= LARGEST_KERNEL for kernel in self.kernels):
             raise ConfigError(f"expected odd kernels up to {LARGEST_KERNEL}, got {self.kernels}")
+        if not 0 <= self.time_width <= LARGEST_TIME_WIDTH:
+            raise ConfigError(f"expected up to {LARGEST_TIME_WIDTH}, got {self.time_width = }")
         if not all(1 <= width <= LARGEST_WIDTH for width in self.widths):
             raise ConfigError(f"expected widths in 1..{LARGEST_WIDTH}, got {self.widths}")
 
+    def front(self) -> tuple[Layer, ...]:
+        """Layers from time to the embedding grid; none where embeddings are stored."""
+        return ()
+
     @abstractmethod
+    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
+        """Layers of every block of the decoder: a stem if there is one, and the stages."""
+
+    @abstractmethod
+    def head(self) -> Layer:
+        """The layer that makes samples."""
+
     def layers(self) -> tuple[Layer, ...]:
         """Every layer of the decoder, in the order of its state dict."""
+        width = self.time_width
+        layers = [*(time_layers(width) if width else ()), *self.front()]
+        for block in self.blocks():
+            layers += block
+            if width:
+                layers += affine_layers(width, *block[-1].made)
+        return (*layers, self.head())
+
+    @property
+    def boosted(self) -> bool:
+        """Whether every block is conditioned on time."""
+        return self.time_width > 0
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the authors fit it; presets scale the number of epochs."""
+        return BOOSTED_RECIPE if self.boosted else self.RECIPE
 
     @classmethod
     @abstractmethod
     def from_budget(
-        cls, parameters: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
     ) -> StackConfig:
         """A configuration of about `parameters` stored values, latents included.
 
@@ -159,7 +146,9 @@ class StackConfig(ModelConfig):
 
     @classmethod
     @abstractmethod
-    def smallest(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> StackConfig:
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> StackConfig:
         """The configuration with the fewest stored values."""
 
     def latents(self) -> tuple[TensorSpec, ...]:
@@ -172,8 +161,7 @@ class StackConfig(ModelConfig):
         for position, layer in enumerate(self.layers()):
             group = layer.upscale**2
             specs.append(TensorSpec(f"layer {position} weight", layer.weight_shape, group=group))
-            if layer.bias:
-                specs.append(TensorSpec(f"layer {position} bias", (layer.outputs,), group=group))
+            specs.append(TensorSpec(f"layer {position} bias", (layer.outputs,), group=group))
         return (*specs, *self.latents())
 
     @property
@@ -203,26 +191,31 @@ class StackConfig(ModelConfig):
 
 
 _STAGE = struct.Struct("<BBH")
+_BOOSTED = 0x80
 
 
-def stage_layers(config: StackConfig, head_kernel: int) -> tuple[Layer, ...]:
-    """The layers from the embedding grid upwards: one convolution per stage, then the head."""
-    height, width = config.grid
-    layers = []
+def stage_layers(config: StackConfig) -> tuple[Layer, ...]:
+    """One upsampling convolution per stage, from the embedding grid upwards."""
+    layers: list[Layer] = []
+    grid = config.grid
     for stage, stride in enumerate(config.strides):
         inputs, outputs = config.widths[stage : stage + 2]
-        grid = (height, width)
         layers.append(Layer(inputs, outputs * stride**2, config.kernels[stage], stride, grid))
-        height, width = height * stride, width * stride
-    layers.append(Layer(config.widths[-1], config.colour.channels, head_kernel, 1, (height, width)))
+        _, grid = layers[-1].made
     return tuple(layers)
 
 
 def pack_stages(config: StackConfig) -> bytes:
-    """A count byte, the first width, then stride, kernel and width of each stage."""
+    """A count byte, the first width, then stride, kernel and width of each stage.
+
+    If the stack is boosted, the count's highest bit is set and the width of the vector of time
+    follows.
+    """
     stages = zip(config.strides, config.kernels, config.widths[1:], strict=True)
-    first = struct.pack("<BH", len(config.strides), config.widths[0])
-    return first + b"".join(_STAGE.pack(*stage) for stage in stages)
+    count = len(config.strides) | _BOOSTED * config.boosted
+    first = struct.pack("<BH", count, config.widths[0])
+    packed = first + b"".join(_STAGE.pack(*stage) for stage in stages)
+    return packed + bytes((config.time_width,)) if config.boosted else packed
 
 
 class Stages(TypedDict):
@@ -231,6 +224,7 @@ class Stages(TypedDict):
     strides: tuple[int, ...]
     kernels: tuple[int, ...]
     widths: tuple[int, ...]
+    time_width: int
 
 
 def unpack_stages(data: bytes, rest: int) -> tuple[Stages, bytes]:
@@ -241,20 +235,25 @@ def unpack_stages(data: bytes, rest: int) -> tuple[Stages, bytes]:
         rest: Bytes that must follow the stages, exactly.
 
     Returns:
-        The fields `strides`, `kernels` and `widths`, and the bytes behind them.
+        The fields of `Stages`, and the bytes behind them.
 
     Raises:
         BitstreamError: If the lengths do not agree.
     """
-    wanted = 3 + _STAGE.size * (data[0] if data else 0) + rest
+    count = data[0] if data else 0
+    boosted = bool(count & _BOOSTED)
+    wanted = 3 + _STAGE.size * (count & ~_BOOSTED) + boosted + rest
     if len(data) != wanted:
         raise BitstreamError(f"model configuration: expected {wanted} bytes, found {len(data)}")
     _, first = struct.unpack_from("<BH", data)
     end = wanted - rest
-    stages = list(_STAGE.iter_unpack(data[3:end]))
+    stages = list(_STAGE.iter_unpack(data[3 : end - boosted]))
+    if boosted and not data[end - 1]:
+        raise BitstreamError("model configuration: a boosted network without a vector of time")
     fields: Stages = {
         "strides": tuple(stage[0] for stage in stages),
         "kernels": tuple(stage[1] for stage in stages),
         "widths": (first, *(stage[2] for stage in stages)),
+        "time_width": data[end - 1] if boosted else 0,
     }
     return fields, data[end:]

@@ -97,6 +97,12 @@ def _add_encode(commands: Any) -> None:
     command.add_argument("-o", "--output", required=True, metavar="OUT.nvc", help="file to write")
     network = command.add_argument_group("model and size")
     network.add_argument("--model", choices=list(MODELS), default=DEFAULT_MODEL, help="family")
+    network.add_argument(
+        "--boost",
+        action="store_true",
+        help="condition every block of the network on time: better, and several times slower; for "
+        "nerv, hnerv and nervpp",
+    )
     target = network.add_mutually_exclusive_group()
     target.add_argument("--size", type=_size, help="bytes of the file without audio, e.g. 250kB")
     target.add_argument("--bpp", type=float, help="bits per pixel without audio (default: 0.1)")
@@ -200,6 +206,7 @@ def _encode(options: argparse.Namespace) -> int:
 
     config = nvcodec.EncoderConfig(
         model=options.model,
+        boost=options.boost,
         preset=options.preset,
         epochs=options.epochs,
         size=options.size,
@@ -282,6 +289,7 @@ def _info(options: argparse.Namespace) -> int:
         "sample_aspect_ratio": _ratio(video.sample_aspect_ratio),
         "colour": asdict(video.colour),
         "model": info.model,
+        "boosted": info.boosted,
         "colour_mode": info.colour_mode.name.lower(),
         "parameters": info.parameters,
         "macs_per_pixel": info.macs_per_pixel,

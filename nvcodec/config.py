@@ -82,6 +82,8 @@ class EncoderConfig:
 
     Attributes:
         model: Name in the model table.
+        boost: Condition every block of the network on time, for families that are stacks of
+            convolutions: better at equal size, and several times the work.
         preset: Name in `PRESETS`.
         epochs: Passes over the frames, instead of the preset's.
         fit: Every detail of fitting, instead of the preset's.
@@ -114,6 +116,7 @@ class EncoderConfig:
     """
 
     model: str = DEFAULT_MODEL
+    boost: bool = False
     preset: str = "medium"
     epochs: int | None = None
     fit: FitConfig | None = None

@@ -165,6 +165,10 @@ def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
         from nvcodec.network_fit import NetworkFitter
 
         return NetworkFitter(config, kind, device)
+    if config.boost:
+        raise ConfigError(
+            f"expected a stack of convolutions to boost, got the model {config.model}"
+        )
     if issubclass(kind, LatentGridConfig):
         from nvcodec.gridfit.fitter import GridFitter
 

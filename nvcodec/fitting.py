@@ -19,6 +19,7 @@ from math import ceil, isfinite, log10, prod
 import torch
 from torch import Tensor, nn
 
+from nvcodec.adan import Adan
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
 from nvcodec.device import working_type
@@ -343,6 +344,8 @@ class _Loop:
 
     def _optimiser(self, groups: list[Group]) -> torch.optim.Optimizer:
         fresh = [{"params": group.parameters} for group in groups]
+        if self.recipe.optimiser == "adan":
+            return Adan(fresh, lr=0.0)
         return torch.optim.Adam(fresh, lr=0.0, betas=self.recipe.betas, fused=True)
 
     def _autocast(self) -> AbstractContextManager[object]:

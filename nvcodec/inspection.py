@@ -11,6 +11,7 @@ from nvcodec.bitstream import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
+from nvcodec.models.stack_config import StackConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class StreamInfo:
         segments: First frame and number of frames of each.
         predicted: Numbers of those segments that need the one before them.
         model: Name of the model family.
+        boosted: Whether time conditions every block of the first segment's network.
         parameters: Stored values of the first segment's network, by the stream header.
         macs_per_pixel: Multiply-accumulates of a decoded frame per pixel.
         tracks: Audio and subtitle tracks, by number.
@@ -48,6 +50,7 @@ class StreamInfo:
     segments: tuple[tuple[int, int], ...]
     predicted: tuple[int, ...]
     model: str
+    boosted: bool
     parameters: int
     macs_per_pixel: float
     tracks: dict[int, Track]
@@ -91,6 +94,7 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
             segments=tuple((entry.first_frame, entry.frames) for entry in reader.segments),
             predicted=tuple(entry.index for entry in reader.segments if entry.predicted),
             model=model,
+            boosted=isinstance(config, StackConfig) and config.boosted,
             parameters=config.parameters,
             macs_per_pixel=config.macs_per_pixel,
             tracks=dict(reader.tracks),

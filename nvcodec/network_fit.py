@@ -108,10 +108,13 @@ class NetworkFitter(FitterNotes):
     def _network_config(self, task: Task, bits: float | None) -> StackConfig:
         """The largest network a size has room for."""
         size, frames, colour = task.size, len(task.frames), self.config.colour
-        smallest = self.kind.smallest(size=size, frames=frames, colour=colour)
+        boosted = self.config.boost
+        smallest = self.kind.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
         try:
-            return self.kind.from_budget(budget, size=size, frames=frames, colour=colour)
+            return self.kind.from_budget(
+                budget, size=size, frames=frames, colour=colour, boosted=boosted
+            )
         except ConfigError as error:
             if self.config.parameters is not None:
                 raise

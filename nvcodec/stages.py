@@ -64,14 +64,16 @@ class FloatStage:
         if self._encoder is None:
             return [Group(list(self._model.parameters()))]
         # Latents are the encoder's outputs here, not parameters.
-        return [Group([*self._model.stack.parameters(), *self._encoder.parameters()])]
+        latents = {id(latent) for latent in self._model.latents.values()}
+        weights = [one for one in self._model.parameters() if id(one) not in latents]
+        return [Group([*weights, *self._encoder.parameters()])]
 
     def predict(
         self, index: Tensor, samples: Tensor, window: Window | None
     ) -> tuple[Tensor, Tensor | None]:
         """See `Stage`."""
         embedding = self._model.embed(index) if self._encoder is None else self._encoder(samples)
-        return self._model.stack(embedding, window), None
+        return self._model.decode(embedding, index, window), None
 
     def between_epochs(self) -> None:
         """Nothing is due."""
@@ -162,5 +164,4 @@ class _Network(nn.Module):
         self.model = model
 
     def forward(self, index: Tensor, window: Window | None) -> Tensor:
-        output: Tensor = self.model.stack(self.model.embed(index), window)
-        return output
+        return self.model.decode(self.model.embed(index), index, window)

@@ -30,14 +30,21 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
-@pytest.mark.parametrize("model", ["nerv", "hnerv"])
-def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, colour):
+@pytest.mark.parametrize("boost", [False, True])
+@pytest.mark.parametrize("model", ["nerv", "hnerv", "nervpp"])
+def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, colour, boost):
     target = tmp_path / "a.nvc"
     seen = []
-    nvcodec.encode(
-        clip, target, settings(model=model, colour=colour, epochs=12), measure=False,
+    chosen = {"epochs": 12, "parameters": 3000}
+    if boost:
+        chosen = {"boost": True, "epochs": 6, "parameters": 12_000}
+    report = nvcodec.encode(
+        clip, target, settings(model=model, colour=colour, **chosen), measure=False,
         on_progress=seen.append,
     )  # fmt: skip
+    info = nvcodec.inspect(target)
+    assert (info.model, info.boosted) == (model, boost)
+    assert report.parameters == 3 * info.parameters
     original = _source_frames(clip)
     with nvcodec.open(target, device="cpu") as video:
         assert video.warnings == []
@@ -54,6 +61,12 @@ def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, col
         + _psnr(original.v, decoded.v)
     ) / 8
     assert found > fitted - 2.5
+
+
+def test_only_networks_are_boosted(clip, tmp_path, settings):
+    with pytest.raises(ConfigError, match=r"boost.*latentgrid"):
+        nvcodec.encode(clip, tmp_path / "a.nvc", settings(model="latentgrid", boost=True))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [(47, 33), (49, 32), (16, 16)])

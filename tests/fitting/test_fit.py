@@ -36,8 +36,12 @@ def _samples(config) -> torch.Tensor:
     )
 
 
-def _start(name="hnerv", colour=ColourMode.YUV420, seed=0, budget=3000):
-    config = config_class(name).from_budget(budget, size=(32, 48), frames=4, colour=colour)
+def _start(name="hnerv", colour=ColourMode.YUV420, seed=0, budget=None):
+    name, _, boosted = name.partition(", ")
+    budget = budget or (20_000 if boosted else 3000)
+    config = config_class(name).from_budget(
+        budget, size=(32, 48), frames=4, colour=colour, boosted=bool(boosted)
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = build(name, config)
@@ -58,20 +62,24 @@ def _same(one: Fit, other: Fit) -> bool:
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
-@pytest.mark.parametrize("name", ["nerv", "hnerv"])
+@pytest.mark.parametrize(
+    "name", ["nerv", "hnerv", "nervpp", "nerv, boosted", "hnerv, boosted", "nervpp, boosted"]
+)
 def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     seen: list[FitProgress] = []
     model, samples = _start(name, colour)
     # The recipes are for networks and clips a hundred times as large.
-    recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
-    monkeypatch.setattr(type(model.config), "recipe", recipe)
-    outcome = fit(model, samples, FitConfig(epochs=25), seed=0, on_progress=seen.append)
+    if not model.config.boosted:
+        recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
+        monkeypatch.setattr(type(model.config), "RECIPE", recipe)
+    epochs = 60 if name == "nerv, boosted" else 25
+    outcome = fit(model, samples, FitConfig(epochs=epochs), seed=0, on_progress=seen.append)
     floats = [progress.psnr for progress in seen if progress.stage == "float"]
     assert floats[-1] > floats[0] + 2
     assert outcome.psnr > floats[0] + 2
     assert outcome.recoveries == 0
     # A fresh network with what the stream holds makes the pictures.
-    fresh = build(name, model.config)
+    fresh = build(name.partition(", ")[0], model.config)
     specs = model.config.tensors()
     fresh.load([dequantise(t, s) for t, s in zip(outcome.tensors, specs, strict=True)])
     with torch.no_grad():
@@ -84,7 +92,7 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     assert outcome.bits == pytest.approx(size, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["nerv", "hnerv"])
+@pytest.mark.parametrize("name", ["nerv", "hnerv", "nervpp", "hnerv, boosted"])
 def test_the_seed_decides_everything(name):
     state = torch.random.get_rng_state()
     one = _run(name, seed=3)
@@ -202,8 +210,8 @@ def test_any_share_of_the_encoder(share):
 
 @pytest.mark.parametrize("rate", [1e3, 1e30])
 def test_an_absurd_learning_rate_ends_in_a_sane_picture(monkeypatch, rate):
-    recipe = dataclasses.replace(HNeRVConfig.recipe, learning_rate=rate, warmup_start=1.0)
-    monkeypatch.setattr(HNeRVConfig, "recipe", recipe)
+    recipe = dataclasses.replace(HNeRVConfig.RECIPE, learning_rate=rate, warmup_start=1.0)
+    monkeypatch.setattr(HNeRVConfig, "RECIPE", recipe)
     outcome = _run(epochs=12)
     # A grey picture scores about 12 dB.
     assert outcome.psnr > 5

@@ -7,15 +7,18 @@ import math
 
 import numpy as np
 import pytest
+import pytorch_msssim
 import torch
+import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 
 from nvcodec import pace as pacing
+from nvcodec.adan import Adan
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
 from nvcodec.guard import Guard
 from nvcodec.media import ColourMode
-from nvcodec.objective import distortion, squared_error, ssim
+from nvcodec.objective import distortion, ms_ssim, squared_error, ssim
 from nvcodec.pace import Pace, Schedule
 
 
@@ -229,3 +232,50 @@ def test_distortions():
     assert not error.requires_grad
     loss.backward()
     assert one.grad.isfinite().all() and one.grad.abs().sum() > 0
+    loss, error = distortion(one, other, ColourMode.RGB, "frequency")
+    difference = (one - other).detach()
+    spectrum = np.fft.rfft2(difference.numpy(), norm="ortho")
+    expected = 42 * difference.abs().mean() + 18 * (1 - ms_ssim(one, other).detach())
+    # As large as an unnormalised spectrum of 720 x 1280 samples would be.
+    expected += 960 * (np.abs(spectrum.real).mean() + np.abs(spectrum.imag).mean()) / 2
+    assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
+    assert not error.requires_grad
+
+
+def test_ms_ssim_is_that_of_the_metric():
+    chance = torch.Generator().manual_seed(0)
+    one = F.avg_pool2d(torch.rand(1, 3, 416, 384, generator=chance), 2)
+    other = (one + 0.05 * torch.randn(one.shape, generator=chance)).clamp(0, 1)
+    expected = pytorch_msssim.ms_ssim(one, other, data_range=1.0)
+    assert float(ms_ssim(one, other)) == pytest.approx(float(expected), abs=1e-4)
+    # Pictures too small for five scales have fewer.
+    assert float(ms_ssim(one[..., :40, :30], one[..., :40, :30])) == pytest.approx(1.0, abs=1e-5)
+    assert 0 < float(ms_ssim(one[..., :40, :30], other[..., :40, :30])) < 1
+    # Structures that contradict each other still have a gradient.
+    against = (1 - one).requires_grad_()
+    (1 - ms_ssim(against, one)).backward()
+    assert against.grad.isfinite().all()
+
+
+def test_adan_takes_the_steps_of_its_paper():
+    first, second, third, rate, eps = 0.98, 0.92, 0.99, 0.03, 1e-8
+    chance = np.random.default_rng(0)
+    x = chance.standard_normal(5)
+    tensor = torch.tensor(x, requires_grad=True)
+    optimiser = Adan([tensor], lr=rate)
+    mean = change = square = np.zeros(5)
+    before = None
+    for step in range(1, 8):
+        gradient = 2 * x + np.sin(5 * x)
+        optimiser.zero_grad()
+        (tensor**2 - torch.cos(5 * tensor) / 5).sum().backward()
+        np.testing.assert_allclose(tensor.grad.numpy(), gradient, rtol=1e-9)
+        optimiser.step()
+        difference = np.zeros(5) if before is None else gradient - before
+        mean = first * mean + (1 - first) * gradient
+        change = second * change + (1 - second) * difference
+        square = third * square + (1 - third) * (gradient + second * difference) ** 2
+        root = np.sqrt(square / (1 - third**step)) + eps
+        move = mean / (1 - first**step) + second * change / (1 - second**step)
+        x, before = x - rate * move / root, gradient
+        np.testing.assert_allclose(tensor.detach().numpy(), x, rtol=1e-9)

@@ -1,5 +1,7 @@
 """Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH]]`.
 
+MODEL may end in `+boost`.
+
 A golden stream is made once, by the release that introduces what it shows, and never again: the
 tests hold every later release to decoding it. This script refuses to replace one.
 """
@@ -122,7 +124,8 @@ def main(name: str, model: str, colour: str, bpp: str = "10", refresh: str = "1"
             source,
             folder / "stream.nvc",
             nvcodec.EncoderConfig(
-                model=model,
+                model=model.removesuffix("+boost"),
+                boost=model.endswith("+boost"),
                 colour=nvcodec.ColourMode[colour],
                 bpp=float(bpp),
                 epochs=60,

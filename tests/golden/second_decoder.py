@@ -97,7 +97,7 @@ def read_head(payload):
     head["aspect"] = b.ratio()
     for name in ("primaries", "transfer", "matrix", "full_range", "model", "yuv"):
         head[name] = b.fixed("B")
-    check(head["model"] in (1, 2, 3), f"unknown model {head['model']}")
+    check(head["model"] in (1, 2, 3, 4), f"unknown model {head['model']}")
     check(head["yuv"] in (0, 1), f"unknown colour mode {head['yuv']}")
     head["config"] = b.bytes()
     return head
@@ -181,23 +181,43 @@ def layers_and_latent(head, config, frames):
     """The stages, the layers as (weight shape, group) and the shape of the latents (section 13)."""
     c = Bytes(config)
     n, width = c.fixed("B"), c.fixed("H")
+    boosted, n = n >> 7, n & 127
     stages = [(c.fixed("B"), c.fixed("B"), c.fixed("H")) for _ in range(n)]
     product = math.prod(s for s, _, _ in stages)
     half = 2 if head["yuv"] else 1
     native = -(-head["height"] // half), -(-head["width"] // half)
     h, w = -(-native[0] // product), -(-native[1] // product)
     net = {"native": native, "stages": stages, "first": (width, h, w), "latent": None}
-    if head["model"] == 1:
+    z = net["boosted"] = c.fixed("B") if boosted else 0
+    check(z or not boosted, "a boosted network without z")
+    layers = [((2 * z, 160), 1), ((z, 2 * z), 1)] if boosted else []
+
+    def follow(width):
+        if boosted:
+            half = [((z, z), 1), ((width, z), 1)] * 2 + [((width, width, 3, 3), 1)]
+            layers.extend(half * 2)
+
+    head_kernel = 1
+    if head["model"] in (1, 4):
         hidden, net["levels"], net["base"] = c.fixed("H"), c.fixed("B"), c.fixed("B")
-        layers = [((hidden, 2 * net["levels"]), 1), ((width * h * w, hidden), 1)]
-        head_kernel = 1
+        wide = 2 * hidden if head["model"] == 4 else hidden
+        layers += [((wide, 2 * net["levels"]), 1), ((width * h * w, hidden), 1)]
     else:
         d = c.fixed("B")
         net["latent"] = (frames, d, h, w)
-        layers, head_kernel = [((width, d, 1, 1), 1)], 3
+        layers.append(((width, d, 1, 1), 1))
+        head_kernel = 3
+        follow(width)
     for s, k, out in stages:
-        layers.append(((out * s * s, width, k, k), s * s))
+        if head["model"] == 4:
+            e = 8 * out // 3
+            layers += [((out, width, 1, 1), 1), ((2 * e, out, 1, 1), 1), ((out, 1, 5, 5), 1)]
+            layers += [((out, e, 1, 1), 1), ((out * s * s, out, k, k), s * s)]
+            layers += [((out, 1, 3, 3), 1), ((out, out, 1, 1), 1), ((out, out, 1, 1), 1)]
+        else:
+            layers.append(((out * s * s, width, k, k), s * s))
         width = out
+        follow(width)
     layers.append(((6 if head["yuv"] else 3, width, head_kernel, head_kernel), 1))
     check(not c.rest(), "bytes behind the configuration")
     return net, layers
@@ -304,20 +324,77 @@ def shuffle(x, s):
     return x.transpose(0, 3, 1, 4, 2).reshape(c // (s * s), h * s, w * s)
 
 
+def depthwise(x, weight, bias):
+    return np.concatenate([convolution(x[[c]], weight[[c]], bias[[c]]) for c in range(len(x))])
+
+
+def bilinear(x, s):
+    for axis in (1, 2):
+        n = x.shape[axis]
+        at = np.clip((np.arange(n * s) + 0.5) / s - 0.5, 0, n - 1)
+        low = np.floor(at).astype(int)
+        part = (at - low).reshape([-1 if i == axis else 1 for i in range(3)])
+        above = np.take(x, np.minimum(low + 1, n - 1), axis)
+        x = np.take(x, low, axis) * (1 - part) + above * part
+    return x
+
+
+def code(levels, base, t, frames):
+    angles = [math.pi * (base / 100) ** i * t / frames for i in range(levels)]
+    return np.array([f(a) for a in angles for f in (math.sin, math.cos)])
+
+
+def linear(x, weight, bias):
+    return weight @ x + bias
+
+
+def correct(x, z, pairs):
+    """What follows a boosted block."""
+    y = x
+    for turn in range(2):
+        scale, shift = (
+            linear(np.maximum(linear(z, *next(pairs)), 0), *next(pairs))[:, None, None]
+            for _ in range(2)
+        )
+        y = convolution(y * (1 + scale) + shift, *next(pairs))
+        y = gelu(y) if not turn else y
+    return x + y
+
+
+def nervpp_stage(x, s, activation, pairs):
+    x = convolution(x, *next(pairs))
+    (gate, value), width = np.split(convolution(x, *next(pairs)), 2), len(x)
+    value = np.concatenate([depthwise(value[:width], *next(pairs)), value[width:]])
+    y = x + convolution(silu(gate) * value, *next(pairs))
+    y = activation(shuffle(convolution(y, *next(pairs)), s))
+    z = gelu(convolution(depthwise(y, *next(pairs)), *next(pairs)))
+    return bilinear(x, s) + y + convolution(z, *next(pairs))
+
+
 def run_network(head, net, values, t, frames):
     values = [v.astype(np.float64) for v in values]
-    pairs = iter(zip(values[0:-1:2], values[1::2], strict=True))  # without the latents
-    if head["model"] == 1:
-        angles = [math.pi * (net["base"] / 100) ** i * t / frames for i in range(net["levels"])]
-        x = np.array([f(a) for a in angles for f in (math.sin, math.cos)])
-        for _ in range(2):
-            weight, bias = next(pairs)
-            x = silu(weight @ x + bias)
-        x, activation = x.reshape(net["first"]), silu
+    pairs = iter(zip(values[0::2], values[1::2], strict=False))  # without the latents
+    activation = {1: silu, 2: gelu, 4: silu}[head["model"]]
+    if net["boosted"]:
+        activation, z = np.sin, code(80, 125, t, frames)
+        z = np.sin(linear(np.sin(linear(z, *next(pairs))), *next(pairs)))
+    if head["model"] == 2:
+        x = activation(convolution(values[-1][t], *next(pairs)))
+        x = correct(x, z, pairs) if net["boosted"] else x
     else:
-        x, activation = gelu(convolution(values[-1][t], *next(pairs))), gelu
+        x = linear(code(net["levels"], net["base"], t, frames), *next(pairs))
+        if head["model"] == 4:
+            gate, x = np.split(x, 2)
+            x = linear(silu(gate) * x, *next(pairs))
+        else:
+            x = silu(linear(silu(x), *next(pairs)))
+        x = x.reshape(net["first"])
     for s, _, _ in net["stages"]:
-        x = activation(shuffle(convolution(x, *next(pairs)), s))
+        if head["model"] == 4:
+            x = nervpp_stage(x, s, activation, pairs)
+        else:
+            x = activation(shuffle(convolution(x, *next(pairs)), s))
+        x = correct(x, z, pairs) if net["boosted"] else x
     x = np.tanh(convolution(x, *next(pairs))) / 2 + 0.5
     return x[:, : net["native"][0], : net["native"][1]]
 
@@ -350,7 +427,7 @@ def from_rgb(head, x):
 
 
 def decode_networks(head, config, frames, body, before):
-    """Models 1 and 2: symbols and steps of the tensors, the planes of each frame, and None."""
+    """Models 1, 2 and 4: symbols and steps of the tensors, the planes of each frame, and None."""
     check(before is None, "a predicted segment of a network")
     net, values, coded = read_tensors(head, config, frames, body)
     pictures = [run_network(head, net, values, t, frames) for t in range(frames)]

@@ -22,6 +22,11 @@ RELEASED = [
     "latentgrid-yuv420",
     "latentgrid-predicted-rgb",
     "latentgrid-predicted-yuv420",
+    "nervpp-rgb",
+    "nervpp-yuv420",
+    "nerv-boosted-yuv420",
+    "hnerv-boosted-rgb",
+    "nervpp-boosted-yuv420",
 ]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")

@@ -62,6 +62,52 @@ def test_hnerv_has_the_published_state():
     assert shapes[-3:] == [(3, 12, 3, 3), (3,), (132, 16, 2, 4)]
 
 
+@pytest.mark.parametrize(
+    ("width", "parameters", "macs"),
+    [(50, 758_921, 34.5), (86, 1_507_946, 104.6), (134, 3_080_653, 249.3)],
+)
+def test_boosted_hnerv_is_as_large_as_its_authors(width, parameters, macs):
+    # The three sizes of their Bunny script, 0.75M, 1.5M and 3M.
+    config = HNeRVConfig.from_budget(
+        parameters, size=(720, 1280), frames=132, colour=ColourMode.RGB, boosted=True
+    )
+    assert config.grid == (9, 16)
+    assert [stride for stride in config.strides if stride > 1] == [5, 2, 2, 2, 2]
+    assert config.strides == (5, 2, 2, 1, 2, 1, 2, 1)
+    assert config.kernels == (1, 3, 3, 3, 3, 3, 3, 3)
+    assert config.latents()[0].shape == (132, 16, 9, 16)
+    exact = HNeRVConfig._with_width(
+        width,
+        derive((720, 1280), 144),
+        size=(720, 1280),
+        frames=132,
+        colour=ColourMode.RGB,
+        time_width=32,
+    )
+    assert exact.parameters == parameters
+    assert round(exact.macs_per_pixel / 1000, 1) == macs
+    # Where the budget is met within a per cent, the width is theirs or the next.
+    assert 0 <= config.widths[0] - width <= 1
+
+
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("boosted", [False, True])
+def test_a_network_has_the_layers_of_its_configuration(name, boosted):
+    config = config_class(name).from_budget(
+        90_000, size=(90, 160), frames=5, colour=ColourMode.YUV420, boosted=boosted
+    )
+    assert 0.6 * 90_000 < config.parameters <= 1.01 * 90_000
+    shapes = [tuple(tensor.shape) for tensor in build(name, config).transmitted()]
+    assert shapes == [spec.shape for spec in config.tensors()]
+    assert any("layer" in spec.name and spec.group > 1 for spec in config.tensors())
+    packed = config.pack()
+    assert packed[0] >> 7 == boosted
+    again = config_class(name).unpack(
+        packed, size=config.size, frames=config.frames, colour=config.colour
+    )
+    assert again == config
+
+
 def test_the_width_solver_of_a_hopeless_budget_is_zero():
     assert published_width(0, (5, 4, 4, 2, 2)) == 0
     assert published_width(-5, (5, 4, 4, 2, 2)) == 0
@@ -201,6 +247,8 @@ def test_hostile_configurations_raise_nothing_else(name):
         {"widths": (8, 5000, 8, 8)},
         {"channels": 0},
         {"channels": 256},
+        {"time_width": -1},
+        {"time_width": 256},
     ],
 )
 def test_impossible_configurations_are_refused(changes):
@@ -222,6 +270,7 @@ def test_the_model_table():
         "nerv": 1,
         "hnerv": 2,
         "latentgrid": 3,
+        "nervpp": 4,
     }
     assert [name_of(row.number) for row in MODELS.values()] == list(MODELS)
     with pytest.raises(ConfigError, match="nerv, hnerv"):

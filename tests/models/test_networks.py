@@ -17,14 +17,21 @@ from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.layers import UpsamplingStack, depth_to_space, fold_shuffle, phase_first
 from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.time_code import encoding
 from nvcodec.models.windows import Window
 
-# Families that are stacks of convolutions.
+# Families that are stacks of convolutions, and those of one convolution a block.
 STACKS = [name for name in MODELS if issubclass(config_class(name), StackConfig)]
+STACKS += [f"{name}, boosted" for name in STACKS]
+PLAIN = ["nerv", "hnerv"]
 
 
-def _model(name: str, colour: ColourMode, size=(34, 50), budget=7000, frames=4):
-    config = config_class(name).from_budget(budget, size=size, frames=frames, colour=colour)
+def _model(name: str, colour: ColourMode, size=(34, 50), budget=None, frames=4):
+    name, _, boosted = name.partition(", ")
+    budget = budget or (60_000 if boosted or name == "nervpp" else 7000)
+    config = config_class(name).from_budget(
+        budget, size=size, frames=frames, colour=colour, boosted=bool(boosted)
+    )
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = build(name, config)
@@ -47,7 +54,7 @@ def _plain_stack(stack: UpsamplingStack, x: torch.Tensor) -> torch.Tensor:
     return 0.5 * torch.tanh(x) + 0.5
 
 
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("colour", list(ColourMode))
 def test_the_stack_is_the_plain_one(name, colour):
     model = _model(name, colour)
@@ -111,7 +118,8 @@ def test_a_folded_shuffle_convolves_alike(kernel):
 def test_a_patch_is_the_crop_of_the_whole(name, colour):
     model = _model(name, colour, size=(45, 66))
     height, width = model.config.padded
-    embedded = model.embed(torch.tensor([1, 2]))
+    index = torch.tensor([1, 2])
+    embedded = model.embed(index)
     windows = [
         Window(0, 0, height, width),
         Window(0, 0, 5, 7),
@@ -121,9 +129,9 @@ def test_a_patch_is_the_crop_of_the_whole(name, colour):
         Window(5, 3, height - 4, 20),
     ]
     with torch.no_grad():
-        whole = model.stack(embedded)
+        whole = model.decode(embedded, index)
         for window in windows:
-            part = model.stack(embedded, window)
+            part = model.decode(embedded, index, window)
             crop = whole[:, :, window.top : window.bottom, window.left : window.right]
             torch.testing.assert_close(part, crop, msg=lambda text, w=window: f"{w}: {text}")
 
@@ -166,9 +174,8 @@ def test_depthwise_weight_gradient_in_bfloat16_is_near():
 
 
 def test_nerv_encodes_time_as_in_its_paper():
-    model = _model("nerv", ColourMode.RGB, frames=10)
     index = torch.tensor([0, 3, 9])
-    code = model.encoding(index)
+    code = encoding(index, frames=10, levels=40, base=125)
     assert code.shape == (3, 80)
     for row, t in zip(code.tolist(), index.tolist(), strict=True):
         for level in (0, 1, 20, 39):
