@@ -194,7 +194,7 @@ class StateQuantiser(nn.Module):
         self.quantisers = nn.ModuleList()
         for spec, tensor in zip(specs, tensors, strict=True):
             weight = not spec.latent and len(spec.shape) > 1
-            finer = fineness if weight else 4 * fineness
+            finer = spec.fineness * fineness if weight else 4 * fineness
             self.quantisers.append(TensorQuantiser(spec, tensor, finer, 1 if weight else 0))
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:

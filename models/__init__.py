@@ -63,6 +63,12 @@ MODELS: dict[str, Family] = {
         "NeRVPP",
         "NeRV with separable residual blocks and bilinear skips",
     ),
+    "nirvana": Family(
+        5,
+        "nvcodec.models.nirvana",
+        "Nirvana",
+        "coordinates to a group of frames; the next group is stored as differences",
+    ),
 }
 
 # What wins the rate-distortion benchmark.

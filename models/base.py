@@ -71,6 +71,15 @@ class VideoModel(nn.Module):
             made: Tensor = self.stack(embedding, window)
         else:
             made = self.stack(embedding, window, self.time(index))
+        return self.pick(made, index)
+
+    def pick(self, made: Tensor, index: Tensor) -> Tensor:
+        """Of what the stack makes, the frames that were asked for; all of it for most families.
+
+        Args:
+            made: Shape (B, channels, H, W), or that of all frames with them among the channels.
+            index: Frame numbers in the segment, shape (B,), int64.
+        """
         return made
 
     def planes(self, index: Tensor) -> Tensor:

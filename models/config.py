@@ -27,9 +27,13 @@ class ModelConfig(ABC):
         colour: What its samples are, from the stream header.
         predicted: Whether the segment is coded on top of the one before it, from the segment.
         PREDICTS: Whether the family has such segments.
+        REFRESH: Every so many segments at least, one should not be predicted.
+        GROUP: Frames of a segment that suit the family; None if they depend on the size only.
     """
 
     PREDICTS: ClassVar[bool] = False
+    REFRESH: ClassVar[int] = 4
+    GROUP: ClassVar[int | None] = None
 
     size: tuple[int, int]
     frames: int

@@ -56,7 +56,7 @@ class Synthesis:
         Returns:
             As `VideoModel.planes`, float32.
         """
-        return self._shuffled(self._head(index).float().tanh_().mul_(0.5).add_(0.5))
+        return self._shuffled(self._head(index).float().tanh_().mul_(0.5).add_(0.5), index)
 
     @torch.inference_mode()
     def levels(self, index: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Synthesis:
         """
         # The range ends at 0.5 and 255.5, so cutting off the fraction rounds and needs no clamp.
         levels = self._head(index).float().tanh_().mul_(127.5).add_(128.0)
-        return self._shuffled(levels.to(torch.uint8))
+        return self._shuffled(levels.to(torch.uint8), index)
 
     def _head(self, index: Tensor) -> Tensor:
         """What the head makes, before the range and the last shuffle."""
@@ -78,10 +78,11 @@ class Synthesis:
         x = model.embed(index).to(self._dtype).contiguous(memory_format=torch.channels_last)
         return self._stack(x, None if model.time is None else model.time(index))
 
-    def _shuffled(self, x: Tensor) -> Tensor:
-        """The last shuffle, and the crop to the picture."""
+    def _shuffled(self, x: Tensor, index: Tensor) -> Tensor:
+        """The last shuffle, the frames asked for, and the crop to the picture."""
         height, width = self.model.config.native_size
-        return self._stack.shuffled(x)[:, :, :height, :width]
+        frames = self.model.pick(self._stack.shuffled(x), index.to(self._device))
+        return frames[:, :, :height, :width]
 
 
 class _Blocks:

@@ -21,6 +21,7 @@ class Layer:
         upscale: Pixel-shuffle factor applied to the output, 1 for none.
         grid: Height and width at which the layer runs.
         groups: Into how many parts its channels fall that do not see each other.
+        fineness: How many times finer than others its weights begin to be quantised.
     """
 
     inputs: int
@@ -29,6 +30,7 @@ class Layer:
     upscale: int
     grid: tuple[int, int]
     groups: int = 1
+    fineness: float = 1.0
 
     @property
     def made(self) -> tuple[int, tuple[int, int]]:
@@ -62,6 +64,8 @@ class Recipe:
         warmup: Share of the steps spent warming up, in [0, 1).
         warmup_start: Learning rate at the first step, as a share of the peak.
         loss: Name of a loss of `nvcodec.objective`: `"l2"`, `"fusion6"` or `"frequency"`.
+        quantised: Times the usual share of epochs in the quantised stage.
+        resumed: Share of the float stage's epochs that is left where a network continues another.
     """
 
     optimiser: str = "adam"
@@ -71,6 +75,8 @@ class Recipe:
     warmup: float
     warmup_start: float
     loss: str
+    quantised: float = 1.0
+    resumed: float = 1.0
 
 
 # Time, as boosted blocks see it: sines and cosines of pi * 1.25**i * t.

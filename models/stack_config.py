@@ -37,6 +37,7 @@ class TensorSpec:
         latent: True for per-frame latents, False for weights.
         group: Number of consecutive channels that resemble each other (the phases of a
             pixel shuffle); the encoder may let them share side information.
+        fineness: See `Layer`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TensorSpec:
     channel_axis: int = 0
     latent: bool = False
     group: int = 1
+    fineness: float = 1.0
 
     @property
     def size(self) -> int:
@@ -160,7 +162,14 @@ class StackConfig(ModelConfig):
         specs: list[TensorSpec] = []
         for position, layer in enumerate(self.layers()):
             group = layer.upscale**2
-            specs.append(TensorSpec(f"layer {position} weight", layer.weight_shape, group=group))
+            specs.append(
+                TensorSpec(
+                    f"layer {position} weight",
+                    layer.weight_shape,
+                    group=group,
+                    fineness=layer.fineness,
+                )
+            )
             specs.append(TensorSpec(f"layer {position} bias", (layer.outputs,), group=group))
         return (*specs, *self.latents())
 

@@ -146,8 +146,8 @@ def _add_encode(commands: Any) -> None:
         "--refresh",
         type=int,
         metavar="N",
-        default=4,
-        help="every N segments at least, one does not need the segment before it",
+        help="every N segments at least, one does not need the segment before it (default: 16 for "
+        "nirvana, else 4)",
     )
     video.add_argument("--no-audio", action="store_true", help="leave out audio and subtitles")
     command.add_argument("--resume", action="store_true", help="go on with an interrupted encode")

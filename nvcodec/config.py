@@ -105,10 +105,10 @@ class EncoderConfig:
         resize: Wanted (width, height).
         frames: Which frames, by display order; start and stop, step 1.
         segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
-            more; None to decide by picture size, and to let still shots be longer. Segments also
+            more; None to decide by family and picture size, and to let still shots be longer. Segments also
             end at cuts.
         refresh: At least every so many segments one is not predicted from the one before it, for a
-            decoder to begin at; 1 for none predicted. More save bytes where shots go on, and make
+            decoder to begin at; 1 for none predicted, None for what suits the family. More save bytes where shots go on, and make
             jumping into the video slower.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
@@ -131,7 +131,7 @@ class EncoderConfig:
     resize: tuple[int, int] | None = None
     frames: slice | None = None
     segment: int | None = None
-    refresh: int = 4
+    refresh: int | None = None
     audio: bool = True
     device: str = "auto"
     seed: int = 0

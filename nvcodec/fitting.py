@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 # The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
 _QUANTISED_RATE = 0.5
 _QUANTISED_WARMUP = 0.05
+# Where a step takes all frames at once, so many passes make a round: what is due once per epoch is
+# then due once per round, as one step is neither worth it nor tells much.
+_PASSES = 8
 # Nepers of the loss for being once the wanted size too large, when states are compared.
 _EXCESS_PENALTY = 3.0
 
@@ -71,6 +74,7 @@ def fit(
     seed: int,
     target_bits: float | None = None,
     lmbda: float | None = None,
+    base: Sequence[Tensor] | None = None,
     seconds: float | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
 ) -> Fit:
@@ -85,6 +89,8 @@ def fit(
             configuration's rate weight.
         lmbda: What a bit per pixel is worth, in nepers of the loss; see `EncoderConfig`. Not
             together with a wanted size.
+        base: Tensors of the segment before, in the order of `config.tensors()`: the fit begins
+            with them, and the stream is to hold the differences.
         seconds: Time allowed, None for no limit; at least one step per stage is taken.
         on_progress: Called after every epoch. An exception it raises ends the fit.
 
@@ -101,7 +107,14 @@ def fit(
         config = replace(config, rate_weight=lmbda * model.config.parameters / pixels)
     sizes = [target_bits]
     loop = _Loop(
-        model, samples, config, seed=seed, sizes=sizes, seconds=seconds, on_progress=on_progress
+        model,
+        samples,
+        config,
+        seed=seed,
+        sizes=sizes,
+        base=base,
+        seconds=seconds,
+        on_progress=on_progress,
     )
     return loop.run()[0]
 
@@ -161,15 +174,23 @@ class _Loop:
         sizes: Sequence[float | None],
         seconds: float | None,
         on_progress: Callable[[FitProgress], None] | None,
+        base: Sequence[Tensor] | None = None,
     ) -> None:
-        self.model, self.config, self.sizes = model, config, sizes
+        self.model, self.sizes = model, sizes
+        self.recipe = model.config.recipe
+        self.base = base
+        share = config.quantised_share * self.recipe.quantised
+        quantised_epochs = max(1, ceil(config.epochs * share))
+        if base is not None:
+            model.load(base)
+            config = replace(config, epochs=ceil(config.epochs * self.recipe.resumed))
+        self.config = config
         self.device = next(model.parameters()).device
         self.samples = samples.to(self.device)
         self.control: SizeControl | None = None
         self.last = False  # of the stages
         self.seconds = seconds
         self.on_progress = on_progress
-        self.recipe = model.config.recipe
         self.batch = config.batch or self.recipe.batch
         self.order = torch.Generator().manual_seed(seed)
         self.began = time.monotonic()
@@ -179,9 +200,13 @@ class _Loop:
         # A few frames tell how far from them a fit begins: its first outputs are about grey.
         some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
         self.grey_error = float((some - 0.5).square().mean())
-        self.quantised_epochs = max(1, ceil(config.epochs * config.quantised_share))
+        self.quantised_epochs = quantised_epochs
         self.epochs = config.epochs + len(sizes) * self.quantised_epochs
         self.steps_per_epoch = -(-len(samples) // self.batch)
+        self.passes = _PASSES if self.steps_per_epoch == 1 else 1
+        if self.passes > 1:
+            # Not gathered frame by frame, which would undo this.
+            self.samples = self.samples.contiguous()
 
     def run(self) -> list[Fit]:
         """All stages."""
@@ -199,10 +224,11 @@ class _Loop:
         fits = []
         for left, size in zip(range(len(self.sizes), 0, -1), self.sizes, strict=True):
             self.last = left == 1
-            stage = QuantisedStage(self.model, self.config)
+            stage = QuantisedStage(self.model, self.config, self.base)
             if size is not None:
                 values = self.model.config.parameters
-                self.control = SizeControl(stage, self.config, size, values, self.steps_per_epoch)
+                steps = self.steps_per_epoch * self.passes
+                self.control = SizeControl(stage, self.config, size, values, steps)
             schedule = Schedule(_QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0)
             pace = self._pace(self.quantised_epochs, 1 / left)
             psnr, bits = self._stage(stage, pace, schedule)
@@ -257,7 +283,7 @@ class _Loop:
                 guard.begin_anew()
             totals = torch.zeros(3, device=self.device)
             batches = 0
-            for index in self._batches():
+            for index in self._round():
                 shape = schedule.at(pace.fraction) * guard.rate_scale
                 for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                     group["lr"] = shape * peak
@@ -267,7 +293,7 @@ class _Loop:
                 pace.step += 1
                 if pace.finished():
                     break
-            self.epoch += 1
+            self.epoch += ceil(batches / self.steps_per_epoch)
             objective, error, size = (totals / batches).tolist()
             reached = -10 * log10(max(error, 1e-12)) if isfinite(error) else float("nan")
             if guard.judge(objective, error, float(latest[1])):
@@ -336,11 +362,16 @@ class _Loop:
         top, left = corner
         return Window(top, left, min(top + side, height), min(left + side, width))
 
-    def _batches(self) -> Iterator[Tensor]:
-        """Frame numbers of an epoch's batches, in random order."""
-        order = torch.randperm(len(self.samples), generator=self.order)
-        for index in order.split(self.batch):  # type: ignore[no-untyped-call]
-            yield index.to(self.device)
+    def _round(self) -> Iterator[Tensor]:
+        """Frame numbers of the batches of an epoch, or of several, each in random order."""
+        for _ in range(self.passes):
+            count = len(self.samples)
+            if self.batch >= count:
+                yield torch.arange(count, device=self.device)
+                continue
+            order = torch.randperm(count, generator=self.order)
+            for index in order.split(self.batch):  # type: ignore[no-untyped-call]
+                yield index.to(self.device)
 
     def _optimiser(self, groups: list[Group]) -> torch.optim.Optimizer:
         fresh = [{"params": group.parameters} for group in groups]

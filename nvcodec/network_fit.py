@@ -6,8 +6,12 @@ The fit itself is in `nvcodec.fitting`.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf, log
 
 import torch
+from torch import Tensor
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
@@ -16,10 +20,15 @@ from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.models import build
 from nvcodec.models.base import VideoModel
 from nvcodec.models.stack_config import StackConfig
-from nvcodec.network_payload import encode_network
+from nvcodec.network_payload import NetworkState, encode_network
+from nvcodec.objective import squared_error
 from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
 from nvcodec.samples import model_samples
+
+# Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
+_SAME_SHOT = 0.5
+_LEAST_ERROR = 1e-9
 
 
 class NetworkFitter(FitterNotes):
@@ -59,7 +68,12 @@ class NetworkFitter(FitterNotes):
             coded = self._once(task, search.bits, seconds)
             tried.append(coded)
             pictures = open_body(
-                self.config.model, coded.config, coded.body, task.colour, self.device
+                self.config.model,
+                coded.config,
+                coded.body,
+                task.colour,
+                self.device,
+                task.previous[0],
             )
             if search.tell(8 * len(coded.body), luma_psnr(pictures, task.frames)):
                 break
@@ -71,8 +85,17 @@ class NetworkFitter(FitterNotes):
         return tried[search.best]
 
     def _once(self, task: Task, bits: float | None, seconds: float | None) -> Coded:
-        """Fit a segment once."""
-        network = self._network_config(task, bits)
+        """Fit a segment once, on top of the one before it if that shows the same shot."""
+        (before,) = task.previous
+        network, base, left = None, None, inf
+        if isinstance(before, NetworkState):
+            network = replace(before.config, frames=len(task.frames), predicted=True)
+            base = [tensor.to(self.device) for tensor in before.carried(len(task.frames))]
+            first, left = self._errors(network, base, task)
+            if first >= _SAME_SHOT:
+                network, base = None, None
+        if network is None:
+            network = self._network_config(task, bits)
         outcome = fit(
             self._fresh_model(network, task.seed),
             model_samples(task.frames, network, task.colour),
@@ -80,10 +103,45 @@ class NetworkFitter(FitterNotes):
             seed=task.seed,
             target_bits=bits,
             lmbda=self.config.lmbda,
+            base=base,
             seconds=seconds,
             on_progress=task.on_progress,
         )
-        return self._coded(network, outcome, task)
+        coded = self._coded(network, outcome, task)
+        if base is not None and self.config.lmbda is not None:
+            # Whether what the differences gain is worth their bits.
+            bpp = 8 * len(coded.body) / task.pixels
+            if log(left) <= -log(10) * outcome.psnr / 10 + self.config.lmbda * bpp:
+                return Coded(config=network, body=b"")
+        return coded
+
+    @torch.no_grad()
+    def _errors(
+        self, network: StackConfig, tensors: Sequence[Tensor], task: Task
+    ) -> tuple[float, float]:
+        """How well a network shows a segment that it was not fitted to.
+
+        Args:
+            network: Its configuration.
+            tensors: Of the network.
+            task: The segment.
+
+        Returns:
+            Squared error in the first picture, as a share of what a plain colour leaves there; and
+            that in all of them, in [0, 1].
+        """
+        model = self._fresh_model(network, task.seed)
+        model.load(tensors)
+        height, width = network.native_size
+        samples = model_samples(task.frames, network, task.colour)[:, :, :height, :width]
+        pictures = samples.to(self.device) / 255
+        shown = model.planes(torch.arange(len(pictures), device=self.device))
+        first = pictures[:1]
+        plain = first.mean((2, 3), keepdim=True).expand_as(first)
+        most = squared_error(plain, first, network.colour).clamp_min(_LEAST_ERROR)
+        share = squared_error(shown[:1], first, network.colour) / most
+        error = squared_error(shown, pictures, network.colour).clamp_min(_LEAST_ERROR)
+        return float(share), float(error)
 
     def _ladder(self, task: Task, sizes: list[float]) -> list[Coded]:
         """Fit a segment once, and quantise it for each size of a ladder."""
@@ -111,6 +169,9 @@ class NetworkFitter(FitterNotes):
         boosted = self.config.boost
         smallest = self.kind.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
+        if self.kind.GROUP and self.config.segment is None:
+            # A longer group stands still: what suits a usual one will do.
+            budget = budget * min(self.kind.GROUP, frames) // frames
         try:
             return self.kind.from_budget(
                 budget, size=size, frames=frames, colour=colour, boosted=boosted

@@ -10,7 +10,7 @@ from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.stack_config import StackConfig
-from nvcodec.network_payload import decode_network
+from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.samples import picture_planes
 
 # Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
@@ -27,16 +27,26 @@ class NetworkPictures:
         body: Of the segment's payload.
         colour: How the pictures' samples are to map to light.
         device: Where to run it.
+        previous: The state of the segment before, if this one is coded on top of it.
 
     Raises:
         BitstreamError: If the body is malformed.
     """
 
     def __init__(
-        self, name: str, config: StackConfig, body: bytes, colour: Colour, device: torch.device
+        self,
+        name: str,
+        config: StackConfig,
+        body: bytes,
+        colour: Colour,
+        device: torch.device,
+        previous: object = None,
     ) -> None:
         self._config, self._colour = config, colour
-        model = decode_network(body, config, name)
+        model = decode_network(body, config, name, previous)
+        self._state = None
+        if config.PREDICTS:
+            self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         self._synthesis = Synthesis(model.to(device), working_type(device))
 
     @property
@@ -50,5 +60,6 @@ class NetworkPictures:
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
         return picture_planes(levels, self._config, self._colour)
 
-    def state(self) -> None:
-        """See `SegmentPictures`: nothing is predicted from a network."""
+    def state(self) -> NetworkState | None:
+        """See `SegmentPictures`: the network, for families that hand it on."""
+        return self._state

@@ -108,7 +108,7 @@ def open_body(
     if isinstance(config, StackConfig):
         from nvcodec.network_pictures import NetworkPictures
 
-        return NetworkPictures(name, config, body, colour, device)
+        return NetworkPictures(name, config, body, colour, device, previous)
     if isinstance(config, LatentGridConfig):
         from nvcodec.grid_pictures import GridPictures
 

@@ -36,14 +36,16 @@ def default_length(width: int, height: int) -> int:
     return max(_LEAST_USUAL, min(_USUAL, _fitting(width, height)))
 
 
-def longest_still(width: int, height: int) -> int:
-    """Frames that a segment may have while next to nothing moves: 576, if they fit in 256 MiB.
+def longest_still(width: int, height: int, usual: int) -> int:
+    """Frames that a segment may have while next to nothing moves: four times as many as others.
+
+    As long as they fit in 256 MiB.
 
     Args:
         width: Picture width, samples.
         height: Picture height, samples.
+        usual: Frames of other segments at most.
     """
-    usual = default_length(width, height)
     return max(usual, min(_STILL_TIMES * usual, _fitting(width, height)))
 
 

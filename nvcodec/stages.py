@@ -6,6 +6,7 @@ quantised stage works on what the stream will hold: everything on its grid, step
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -84,9 +85,19 @@ class QuantisedStage:
 
     name = "quantised"
 
-    def __init__(self, model: VideoModel, config: FitConfig) -> None:
+    def __init__(
+        self, model: VideoModel, config: FitConfig, base: Sequence[Tensor] | None = None
+    ) -> None:
+        """Begin to quantise.
+
+        Args:
+            model: In its fitted state.
+            config: Of the fit.
+            base: What the stream knows already; only differences to it are quantised.
+        """
         self._network = _Network(model)
         self._tensors = model.transmitted()
+        self._base = base
         names = {id(tensor): name for name, tensor in self._network.named_parameters()}
         self._names = [names[id(tensor)] for tensor in self._tensors]
         self.quantiser = StateQuantiser(model.config.tensors(), self._tensors, config.fineness).to(
@@ -104,28 +115,36 @@ class QuantisedStage:
     ) -> tuple[Tensor, Tensor | None]:
         """See `Stage`."""
         with torch.autocast(index.device.type, enabled=False):
-            values, bits = self.quantiser(self._tensors)
+            values, bits = self.quantiser(self._differences())
+            if self._base is not None:
+                values = [one + known for one, known in zip(values, self._base, strict=True)]
         state = dict(zip(self._names, values, strict=True))
         output: Tensor = torch.func.functional_call(self._network, state, (index, window))
         return output, bits
 
+    def _differences(self) -> list[Tensor]:
+        """What the stream will hold, before it is quantised."""
+        if self._base is None:
+            return self._tensors
+        return [one - known for one, known in zip(self._tensors, self._base, strict=True)]
+
     def between_epochs(self) -> None:
         """Let every tensor's size be estimated under its best model."""
-        self.quantiser.choose_rate_models(self._tensors)
+        self.quantiser.choose_rate_models(self._differences())
 
     @torch.no_grad()
     def estimated_bits(self) -> float:
         """The size of the present state, estimated as for the fit."""
-        return float(self.quantiser(self._tensors)[1])
+        return float(self.quantiser(self._differences())[1])
 
     def coded_bits(self) -> int:
         """The size of the present state, coded."""
-        tensors = self.quantiser.export(self._tensors)
+        tensors = self.quantiser.export(self._differences())
         return 8 * len(encode_tensors(tensors, self._network.model.config.tensors()))
 
     def export(self, target_bits: float | None) -> list[QuantisedTensor]:
         """What the stream will hold; with a target, quantised so that its coded size meets it."""
-        tensors = self.quantiser.export(self._tensors)
+        tensors = self.quantiser.export(self._differences())
         if target_bits is None:
             return tensors
         specs = self._network.model.config.tensors()
@@ -152,7 +171,7 @@ class QuantisedStage:
                 wanted = offset + excess / values
             self.quantiser.coarsen(wanted - offset)
             offset = wanted
-            tensors = self.quantiser.export(self._tensors)
+            tensors = self.quantiser.export(self._differences())
         return nearest
 
 

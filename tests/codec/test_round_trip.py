@@ -29,9 +29,17 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean(10 * np.log10(255**2 / error)))
 
 
-@pytest.mark.parametrize("colour", list(ColourMode))
-@pytest.mark.parametrize("boost", [False, True])
-@pytest.mark.parametrize("model", ["nerv", "hnerv", "nervpp"])
+@pytest.mark.parametrize(
+    ("model", "colour", "boost"),
+    [
+        *((model, colour, False) for model in ("nerv", "hnerv") for colour in ColourMode),
+        ("nervpp", ColourMode.RGB, False),
+        ("nirvana", ColourMode.RGB, False),
+        ("nerv", ColourMode.RGB, True),
+        ("hnerv", ColourMode.YUV420, True),
+        ("nervpp", ColourMode.YUV420, True),
+    ],
+)
 def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, colour, boost):
     target = tmp_path / "a.nvc"
     seen = []

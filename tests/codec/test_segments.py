@@ -120,6 +120,6 @@ def test_default_length():
     assert default_length(1280, 720) == 144
     assert 24 <= default_length(1920, 1080) < 144
     assert default_length(7680, 4320) == 24
-    assert longest_still(640, 360) == 4 * 144
-    assert longest_still(1920, 1080) == default_length(1920, 1080)
-    assert longest_still(7680, 4320) == 24
+    assert longest_still(640, 360, 144) == 4 * 144
+    assert longest_still(1920, 1080, 80) == default_length(1920, 1080) == 86
+    assert longest_still(7680, 4320, 24) == 24

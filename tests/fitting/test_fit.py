@@ -61,9 +61,15 @@ def _same(one: Fit, other: Fit) -> bool:
     )
 
 
-@pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize(
-    "name", ["nerv", "hnerv", "nervpp", "nerv, boosted", "hnerv, boosted", "nervpp, boosted"]
+    ("name", "colour"),
+    [
+        *((name, colour) for name in ("nerv", "hnerv", "nirvana") for colour in ColourMode),
+        ("nervpp", ColourMode.YUV420),
+        ("nerv, boosted", ColourMode.YUV420),
+        ("hnerv, boosted", ColourMode.RGB),
+        ("nervpp, boosted", ColourMode.RGB),
+    ],
 )
 def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     seen: list[FitProgress] = []

@@ -1,6 +1,6 @@
-"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH]]`.
+"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH [STEP]]]`.
 
-MODEL may end in `+boost`.
+MODEL may end in `+boost`; a square moves by STEP samples a frame.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
 tests hold every later release to decoding it. This script refuses to replace one.
@@ -31,7 +31,7 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.stack_config import StackConfig
-from nvcodec.network_payload import decode_network
+from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.payload import split_payload
 from nvcodec.samples import picture_planes
 
@@ -40,7 +40,7 @@ SIZE = (35, 17)
 TIMES = (0, 3, 4, 9, 11)  # irregular, in units of 1/25 s
 
 
-def clip(path: Path) -> None:
+def clip(path: Path, step: int = 4) -> None:
     """A bright square that moves over a gradient: five odd-sized, irregular frames, and a tone."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
@@ -51,7 +51,7 @@ def clip(path: Path) -> None:
             picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
             picture[..., 0] = np.linspace(0, 200, SIZE[0])
             picture[..., 2] = np.linspace(0, 200, SIZE[1])[:, None]
-            picture[4:12, 3 + 4 * t : 11 + 4 * t] = (240, 230, 60)
+            picture[4:12, 3 + step * t : 11 + step * t] = (240, 230, 60)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_color_range=2, dst_colorspace=1)
             frame.pts, frame.time_base = time, Fraction(1, 25)
@@ -87,7 +87,7 @@ def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
                 yield symbols[..., : band.size[0], : band.size[1]]
         steps = coded.steps
         yield np.array([steps.base, steps.chroma, steps.motion, steps.mix, *steps.offsets])
-    elif isinstance(config, StackConfig):
+    elif isinstance(config, StackConfig) and body:
         for tensor in decode_tensors(body, config.tensors()):
             yield tensor.symbols
             yield tensor.steps
@@ -107,19 +107,22 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
             state = pictures.state()
             found.append(pictures.planes(range(stored.frames)))
             continue
-        model = decode_network(body, config, name_of(header.model))
+        model = decode_network(body, config, name_of(header.model), state)
+        state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         levels = Synthesis(model, torch.float32).levels(torch.arange(stored.frames))
         found.append(picture_planes(levels, model.config, video.info.colour))
     return found
 
 
-def main(name: str, model: str, colour: str, bpp: str = "10", refresh: str = "1") -> None:
+def main(
+    name: str, model: str, colour: str, bpp: str = "10", refresh: str = "1", step: str = "4"
+) -> None:
     """Encode the clip and write the stream and what it decodes to."""
     folder = FOLDER / name
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as work:
         source = Path(work) / "clip.mkv"
-        clip(source)
+        clip(source, int(step))
         encode_file(
             source,
             folder / "stream.nvc",

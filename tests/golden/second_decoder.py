@@ -97,7 +97,7 @@ def read_head(payload):
     head["aspect"] = b.ratio()
     for name in ("primaries", "transfer", "matrix", "full_range", "model", "yuv"):
         head[name] = b.fixed("B")
-    check(head["model"] in (1, 2, 3, 4), f"unknown model {head['model']}")
+    check(head["model"] in (1, 2, 3, 4, 5), f"unknown model {head['model']}")
     check(head["yuv"] in (0, 1), f"unknown colour mode {head['yuv']}")
     head["config"] = b.bytes()
     return head
@@ -202,6 +202,11 @@ def layers_and_latent(head, config, frames):
         hidden, net["levels"], net["base"] = c.fixed("H"), c.fixed("B"), c.fixed("B")
         wide = 2 * hidden if head["model"] == 4 else hidden
         layers += [((wide, 2 * net["levels"]), 1), ((width * h * w, hidden), 1)]
+    elif head["model"] == 5:
+        head_kernel = 3
+        net["depth"] = c.fixed("B")
+        check(not boosted and 1 <= net["depth"] <= 16, "a nirvana configuration")
+        layers += [((width, n, 1, 1), 1) for n in (2, *[width] * (net["depth"] - 1))]
     else:
         d = c.fixed("B")
         net["latent"] = (frames, d, h, w)
@@ -218,7 +223,8 @@ def layers_and_latent(head, config, frames):
             layers.append(((out * s * s, width, k, k), s * s))
         width = out
         follow(width)
-    layers.append(((6 if head["yuv"] else 3, width, head_kernel, head_kernel), 1))
+    made = (6 if head["yuv"] else 3) * (frames if head["model"] == 5 else 1)
+    layers.append(((made, width, head_kernel, head_kernel), 1))
     check(not c.rest(), "bytes behind the configuration")
     return net, layers
 
@@ -374,13 +380,18 @@ def nervpp_stage(x, s, activation, pairs):
 def run_network(head, net, values, t, frames):
     values = [v.astype(np.float64) for v in values]
     pairs = iter(zip(values[0::2], values[1::2], strict=False))  # without the latents
-    activation = {1: silu, 2: gelu, 4: silu}[head["model"]]
+    activation = {1: silu, 2: gelu, 4: silu, 5: gelu}[head["model"]]
     if net["boosted"]:
         activation, z = np.sin, code(80, 125, t, frames)
         z = np.sin(linear(np.sin(linear(z, *next(pairs))), *next(pairs)))
     if head["model"] == 2:
         x = activation(convolution(values[-1][t], *next(pairs)))
         x = correct(x, z, pairs) if net["boosted"] else x
+    elif head["model"] == 5:
+        _, h, w = net["first"]
+        x = np.array(np.meshgrid((2 * np.arange(w) + 1) / w - 1, (2 * np.arange(h) + 1) / h - 1))
+        for _ in range(net["depth"]):
+            x = np.sin(convolution(x, *next(pairs)))
     else:
         x = linear(code(net["levels"], net["base"], t, frames), *next(pairs))
         if head["model"] == 4:
@@ -396,6 +407,8 @@ def run_network(head, net, values, t, frames):
             x = activation(shuffle(convolution(x, *next(pairs)), s))
         x = correct(x, z, pairs) if net["boosted"] else x
     x = np.tanh(convolution(x, *next(pairs))) / 2 + 0.5
+    if head["model"] == 5:
+        x = np.split(x, frames)[t]
     return x[:, : net["native"][0], : net["native"][1]]
 
 
@@ -427,11 +440,25 @@ def from_rgb(head, x):
 
 
 def decode_networks(head, config, frames, body, before):
-    """Models 1, 2 and 4: symbols and steps of the tensors, the planes of each frame, and None."""
-    check(before is None, "a predicted segment of a network")
-    net, values, coded = read_tensors(head, config, frames, body)
+    """Models 1, 2, 4 and 5: symbols and steps, the planes of each frame, and tensors to go on from.
+
+    `before` are such tensors, for a predicted segment, and how many frames they are for.
+    """
+    check(before is None or head["model"] == 5, "a predicted segment of another model")
+    if before and not body:
+        net, _ = layers_and_latent(head, config, frames)
+        values, coded = [np.float32(0)] * len(before[0]), []
+    else:
+        net, values, coded = read_tensors(head, config, frames, body)
+    if before:
+        known, then = before
+        known = [*known]
+        for place in (-2, -1):
+            known[place] = np.concatenate([np.split(known[place], then)[-1]] * frames)
+        values = [value + base for value, base in zip(values, known, strict=True)]
+        check(all(v.dtype == np.float32 for v in values), "sums in float32")
     pictures = [run_network(head, net, values, t, frames) for t in range(frames)]
-    return coded, [to_planes(head, x) for x in pictures], None
+    return coded, [to_planes(head, x) for x in pictures], (values, frames)
 
 
 def decode_grids(head, config, frames, body, before=None):

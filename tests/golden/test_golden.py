@@ -27,6 +27,8 @@ RELEASED = [
     "nerv-boosted-yuv420",
     "hnerv-boosted-rgb",
     "nervpp-boosted-yuv420",
+    "nirvana-rgb",
+    "nirvana-predicted-yuv420",
 ]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from nvcodec.models import MODELS, build, config_class, family, name_of
 from nvcodec.models.geometry import derive, grid_for
 from nvcodec.models.hnerv_config import HNeRVConfig, published_width
 from nvcodec.models.nerv_config import NeRVConfig
+from nvcodec.models.nirvana_config import NirvanaConfig
 from nvcodec.models.stack_config import StackConfig
 
 MILLION = 1_000_000
@@ -93,6 +95,8 @@ def test_boosted_hnerv_is_as_large_as_its_authors(width, parameters, macs):
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("boosted", [False, True])
 def test_a_network_has_the_layers_of_its_configuration(name, boosted):
+    if boosted and name == "nirvana":
+        pytest.skip("it has no blocks that time could condition")
     config = config_class(name).from_budget(
         90_000, size=(90, 160), frames=5, colour=ColourMode.YUV420, boosted=boosted
     )
@@ -106,6 +110,28 @@ def test_a_network_has_the_layers_of_its_configuration(name, boosted):
         packed, size=config.size, frames=config.frames, colour=config.colour
     )
     assert again == config
+
+
+def test_nirvana_is_not_boosted():
+    picture = {"size": (64, 64), "frames": 4, "colour": ColourMode.RGB}
+    with pytest.raises(ConfigError, match="boost"):
+        NirvanaConfig.from_budget(10_000, **picture, boosted=True)
+    with pytest.raises(ConfigError, match="boost"):
+        NirvanaConfig.smallest(**picture, boosted=True)
+    config = NirvanaConfig.from_budget(10_000, **picture)
+    with pytest.raises(ConfigError, match="boost"):
+        dataclasses.replace(config, time_width=4)
+    with pytest.raises(ConfigError, match="coordinate layers"):
+        dataclasses.replace(config, depth=0)
+
+
+def test_a_pass_of_nirvana_is_shared_by_its_frames():
+    picture = {"size": (64, 64), "colour": ColourMode.RGB}
+    one, eight = (
+        NirvanaConfig.from_budget(10_000 + 600 * frames, frames=frames, **picture)
+        for frames in (1, 8)
+    )
+    assert eight.macs_per_pixel < one.macs_per_pixel / 3
 
 
 def test_the_width_solver_of_a_hopeless_budget_is_zero():
@@ -271,6 +297,7 @@ def test_the_model_table():
         "hnerv": 2,
         "latentgrid": 3,
         "nervpp": 4,
+        "nirvana": 5,
     }
     assert [name_of(row.number) for row in MODELS.values()] == list(MODELS)
     with pytest.raises(ConfigError, match="nerv, hnerv"):

@@ -22,7 +22,7 @@ from nvcodec.models.windows import Window
 
 # Families that are stacks of convolutions, and those of one convolution a block.
 STACKS = [name for name in MODELS if issubclass(config_class(name), StackConfig)]
-STACKS += [f"{name}, boosted" for name in STACKS]
+STACKS += [f"{name}, boosted" for name in STACKS if name != "nirvana"]
 PLAIN = ["nerv", "hnerv"]
 
 

@@ -1,0 +1,137 @@
+"""NIRVANA against NeRV: the same clip, the same number of stored values, and how good after how long.
+
+Big Buck Bunny at 320x176 in native 4:2:0. NeRV has one network for all frames, NIRVANA one for
+every four, with as many values in all. Every point is an encode of its own, timed as a whole and
+measured on its file; frames per second are those of decoding all frames in order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nvcodec
+from benchmarks import record
+from benchmarks.clips import clip
+from nvcodec.models.nirvana_config import NirvanaConfig
+
+_SIZE = (320, 176)
+TARGET_TIME, TARGET_DECODE = 0.1, 6.0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = record.parser("nirvana_speed", __doc__)
+    parser.add_argument("--frames", type=int, default=66)
+    parser.add_argument("--parameters", type=int, default=175_000, help="over all frames")
+    parser.add_argument("--nerv-epochs", type=int, nargs="+", default=[10, 30, 100, 300])
+    parser.add_argument("--nirvana-epochs", type=int, nargs="+", default=[10, 20, 40, 80, 160])
+    parser.add_argument("--rounds", type=int, default=5, help="of decoding")
+    parser.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
+    options = parser.parse_args(argv)
+    curves: dict[str, list[dict[str, Any]]] = {"nerv": [], "nirvana": []}
+    for epochs in options.nerv_epochs:
+        curves["nerv"].append(_point("nerv", options.parameters, epochs, options))
+    group = NirvanaConfig.GROUP
+    assert group is not None
+    each = options.parameters * group // options.frames
+    for epochs in options.nirvana_epochs:
+        curves["nirvana"].append(_point("nirvana", each, epochs, options))
+    final = curves["nerv"][-1]
+    reached = next((p for p in curves["nirvana"] if p["psnr_yuv"] >= final["psnr_yuv"]), None)
+    share = reached and reached["encode_seconds"] / final["encode_seconds"]
+    # The network of NeRV is the same however long it was fitted, and so is the time to decode it.
+    rates = {
+        name: record.Spread.of(points[-1]["frames_per_second"]) for name, points in curves.items()
+    }
+    faster = rates["nirvana"].median / rates["nerv"].median
+    rows = [
+        (
+            f"{name}, {point['epochs']} epochs",
+            str(point["parameters"]),
+            f"{point['encode_seconds']:.1f}",
+            f"{point['psnr_yuv']:.2f}",
+            str(point["bytes"]),
+            f"{point['macs_per_pixel'] / 1000:.2f}",
+            f"{record.Spread.of(point['frames_per_second']):.0f}",
+        )
+        for name, points in curves.items()
+        for point in points
+    ]
+    said = f"in {share:.3f} of its time" if share else "not reached"
+    note = (
+        f"{options.frames} frames of {_SIZE[0]}x{_SIZE[1]}. NeRV's last PSNR: {said} (asked for: "
+        f"{TARGET_TIME:g}). Decoding: {faster:.1f} times as fast (asked for: {TARGET_DECODE:g})."
+    )
+    table = record.Table(
+        ("encode", "stored values", "s", "YUV PSNR, dB", "bytes", "kMAC/px", "decode, frames/s"),
+        tuple(rows),
+        note,
+    )
+    results = {"curves": curves, "time_share": share, "decode_ratio": faster}
+    record.write(options.out, results, {"main": table})
+    _draw(curves, options.figures / f"{options.out.stem}.png")
+
+
+def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, Any]:
+    """An encode, measured."""
+    file = record.FILES / f"nirvana_speed_{model}_{epochs}.nvc"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    frames = slice(0, options.frames)
+    config = nvcodec.EncoderConfig(
+        model=model,
+        parameters=parameters,
+        epochs=epochs,
+        resize=_SIZE,
+        frames=frames,
+        audio=False,
+        segment=None if model == "nerv" else NirvanaConfig.GROUP,
+    )
+    source = clip("bigbuckbunny.mp4")
+    report = nvcodec.encode(source, file, config, measure=False)
+    quality = nvcodec.compare(source, file, frames=frames).quality
+    rates = []
+    for _ in range(options.rounds):
+        began = time.perf_counter()
+        with nvcodec.open(file) as video:
+            count = sum(len(part) for part in video.frames())
+        rates.append(count / (time.perf_counter() - began))
+    point = {
+        "epochs": epochs,
+        "parameters": report.parameters,
+        "bytes": report.video_bytes,
+        "macs_per_pixel": report.macs_per_pixel,
+        "encode_seconds": report.encode_seconds,
+        "frames_per_second": rates,
+        **asdict(quality),
+    }
+    print(
+        f"{model} {epochs}: {point['psnr_yuv']:.2f} dB, {point['encode_seconds']:.1f} s", flush=True
+    )
+    return point
+
+
+def _draw(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Both curves."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    for name, points in curves.items():
+        seconds = [point["encode_seconds"] for point in points]
+        axes.plot(seconds, [point["psnr_yuv"] for point in points], "o-", label=name)
+    axes.set(xscale="log", xlabel="encode, seconds", ylabel="YUV PSNR, dB")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

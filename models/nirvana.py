@@ -1,0 +1,82 @@
+"""NIRVANA (Maiya et al., CVPR 2023): a small network for a group of frames, handed on and on.
+
+    centre of a patch (x, y) ─► sine layers ─► [3x3 conv ─► pixel shuffle ─► GELU] x stages
+                                               ─► 3x3 conv ─► tanh ─► the patch in all frames
+
+One pass makes all frames of the group, a segment of the stream. The next group begins with these
+weights, and only the quantised differences to them are stored: where nothing changes they are zero.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nvcodec.models.base import VideoModel
+from nvcodec.models.blocks import BlockStack, ShuffleBlock
+from nvcodec.models.nirvana_config import NirvanaConfig
+
+# How far angles turn across the picture at first, radians. SIREN (Sitzmann et al., NeurIPS 2020,
+# section 3.2) multiplies all angles by 30; here that is in the weights, which Adam and quantisation
+# then treat as those of any other layer.
+_FREQUENCY = 15.0
+
+
+class Nirvana(VideoModel):
+    """NIRVANA's network of one group."""
+
+    config: NirvanaConfig
+
+    def __init__(self, config: NirvanaConfig) -> None:
+        super().__init__(config)
+        self.coordinates = nn.ModuleList(
+            nn.Conv2d(layer.inputs, layer.outputs, 1) for layer in config.front()
+        )
+        with torch.no_grad():
+            for number, layer in enumerate(self.coordinates):
+                reach = _FREQUENCY if number == 0 else sqrt(6 / config.widths[0])
+                cast(Tensor, layer.weight).uniform_(-reach, reach)
+        self.stack = BlockStack(
+            [ShuffleBlock(layer, "gelu") for (layer,) in config.blocks()],
+            [layer.made[0] for (layer,) in config.blocks()],
+            config.head(),
+            config.time_width,
+        )
+        head = config.head()
+        self.stack.head = _Planar(head.inputs, head.outputs, head.kernel, padding=1)
+
+    def embed(self, index: Tensor) -> Tensor:
+        """What the coordinate network makes of every patch, whichever frames are asked for.
+
+        Returns:
+            Shape (1, C, h, w).
+        """
+        height, width = self.config.grid
+        device = index.device
+        rows, columns = (
+            (2 * torch.arange(count, device=device) + 1) / count - 1 for count in (height, width)
+        )
+        x = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]
+        for layer in self.coordinates:
+            weight, bias = (cast(Tensor, getattr(layer, name)) for name in ("weight", "bias"))
+            # In float32: angles are large, and what is rounded off them is noise.
+            with torch.autocast(device.type, enabled=False):
+                x = F.conv2d(x, weight, bias).sin()
+        return x
+
+    def pick(self, made: Tensor, index: Tensor) -> Tensor:
+        """Some frames of all that a pass makes; see `VideoModel`."""
+        frames = made.view(self.config.frames, -1, *made.shape[2:])
+        everything = torch.arange(len(frames), device=index.device)
+        return frames if torch.equal(index, everything) else frames[index]
+
+
+class _Planar(nn.Conv2d):
+    """A head that makes plane after plane: what follows works frame by frame."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).contiguous()

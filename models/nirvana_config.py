@@ -1,0 +1,153 @@
+"""Configuration of NIRVANA (Maiya et al., CVPR 2023); the network is in `nirvana.py`. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models.geometry import grid_for
+from nvcodec.models.layer_config import Layer, Recipe
+from nvcodec.models.stack_config import (
+    LARGEST_WIDTH,
+    StackConfig,
+    pack_stages,
+    stage_layers,
+    unpack_stages,
+)
+
+_COORDINATES = 2
+_DEPTH = 3
+# Rounding weights turns the sines of all that follows.
+_FINENESS = 2.0
+# A patch is what the stages make of one position: 4 samples of the model's grid, 8 or 16 of large
+# ones. The first stage sees its own patch only.
+_STRIDES = ((2, 2), (4, 2), (4, 4))
+_LARGEST_GRID = 1 << 14
+_KERNELS = (1, 3)
+_NARROWER = (3, 4)
+_NARROWEST = 6
+_MOST_LAYERS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NirvanaConfig(StackConfig):
+    """Configuration of NIRVANA; `widths[0]` is also the width of the coordinate network.
+
+    Attributes:
+        depth: Layers of the coordinate network.
+    """
+
+    PREDICTS: ClassVar[bool] = True
+    REFRESH: ClassVar[int] = 16
+    GROUP: ClassVar[int | None] = 4
+    RECIPE = Recipe(
+        learning_rate=3e-2,
+        batch=1 << 20,  # all frames
+        warmup=0.05,
+        warmup_start=0.1,
+        loss="l2",
+        quantised=2.0,
+        resumed=0.25,
+    )
+
+    depth: int = _DEPTH
+
+    def __post_init__(self) -> None:
+        """Check the fields of this family; see `StackConfig`."""
+        super(NirvanaConfig, self).__post_init__()
+        if not 1 <= self.depth <= _MOST_LAYERS:
+            raise ConfigError(f"expected 1..{_MOST_LAYERS} coordinate layers, got {self.depth}")
+        if self.boosted:
+            raise ConfigError("nirvana has no blocks that time could condition: not --boost")
+
+    def front(self) -> tuple[Layer, ...]:
+        """The coordinate network, applied to every position; see `StackConfig`."""
+        width, grid = self.widths[0], self.grid
+        inputs = (_COORDINATES, *(width,) * (self.depth - 1))
+        return tuple(Layer(count, width, 1, 1, grid, fineness=_FINENESS) for count in inputs)
+
+    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
+        """One convolution per stage; see `StackConfig`."""
+        return tuple((layer,) for layer in stage_layers(self))
+
+    def head(self) -> Layer:
+        """All frames at once; see `StackConfig`."""
+        return Layer(self.widths[-1], self.frames * self.colour.channels, 3, 1, self.padded)
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """See `ModelConfig`: one pass makes all frames."""
+        return sum(layer.macs for layer in self.layers()) / (self.frames * prod(self.size))
+
+    def pack(self) -> bytes:
+        """The stages, then one byte: the depth."""
+        return pack_stages(self) + bytes((self.depth,))
+
+    @classmethod
+    def unpack(
+        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NirvanaConfig:
+        """Inverse of `pack`; see `ModelConfig`."""
+        fields, rest = unpack_stages(data, 1)
+        try:
+            return cls(size=size, frames=frames, colour=colour, depth=rest[0], **fields)
+        except ConfigError as error:
+            raise BitstreamError(f"model configuration: {error}") from error
+
+    @classmethod
+    def from_budget(
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
+    ) -> NirvanaConfig:
+        """The widest coordinate network that fits; see `StackConfig`."""
+        if boosted:
+            raise ConfigError("nirvana has no blocks that time could condition: not --boost")
+        low, high = 1, LARGEST_WIDTH
+        least = cls._with_width(low, size=size, frames=frames, colour=colour)
+        if least.parameters > parameters:
+            raise ConfigError(
+                f"a budget of {parameters} parameters is too small for {frames} frames of "
+                f"{size[1]}x{size[0]}: expected at least {least.parameters}"
+            )
+        while low + 1 < high:
+            middle = (low + high) // 2
+            tried = cls._with_width(middle, size=size, frames=frames, colour=colour)
+            low, high = (middle, high) if tried.parameters <= parameters else (low, middle)
+        return cls._with_width(low, size=size, frames=frames, colour=colour)
+
+    @classmethod
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> NirvanaConfig:
+        """One channel everywhere; see `StackConfig`."""
+        if boosted:
+            raise ConfigError("nirvana has no blocks that time could condition: not --boost")
+        return cls._with_width(1, size=size, frames=frames, colour=colour)
+
+    @classmethod
+    def _with_width(
+        cls, width: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NirvanaConfig:
+        native = colour.native_size(size)
+        strides = next(
+            (some for some in _STRIDES if prod(grid_for(native, some)) <= _LARGEST_GRID),
+            _STRIDES[-1],
+        )
+        least = min(_NARROWEST, width)
+        widths = (width, *(max(width // part, least) for part in _NARROWER))
+        return cls(
+            size=size,
+            frames=frames,
+            colour=colour,
+            strides=strides,
+            kernels=_KERNELS,
+            widths=widths,
+        )

@@ -1,0 +1,146 @@
+"""Networks that are handed on from group to group: `nirvana`, whose groups are differences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import nvcodec
+from nvcodec.bitstream import Reader
+from nvcodec.errors import BitstreamError
+from nvcodec.network_payload import NetworkState
+from nvcodec.payload import split_payload
+from nvcodec.pictures import open_body, open_segment
+
+CPU = torch.device("cpu")
+
+
+def standing(t: int, width: int, height: int) -> np.ndarray:
+    """The same picture in every frame."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
+    return np.stack(levels, axis=-1).astype(np.uint8)
+
+
+def drifting(t: int, width: int, height: int) -> np.ndarray:
+    """A picture that moves by half a sample a frame."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
+    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
+    return np.stack(levels, axis=-1).astype(np.uint8)
+
+
+def cutting(t: int, width: int, height: int) -> np.ndarray:
+    """Another picture from frame 6 on."""
+    return drifting(t, width, height) if t < 6 else 255 - drifting(t, width, height)[::-1]
+
+
+@pytest.fixture
+def config(settings) -> nvcodec.EncoderConfig:
+    return settings(model="nirvana", parameters=1500, epochs=40, segment=3)
+
+
+@pytest.fixture
+def clip(shelf, make_clip):
+    path = shelf / "drifting.mkv"
+    if not path.exists():
+        # The last group is shorter than the others, and a quarter more is allowed for.
+        make_clip("drifting.mkv", frames=11, codec="ffv1", picture=drifting).rename(path)
+    return path
+
+
+@pytest.fixture
+def chain(kept, clip, config):
+    return kept("handed_on.nvc", clip, config)
+
+
+def flags(source) -> list[bool]:
+    with Reader(source) as reader:
+        return [entry.predicted for entry in reader.segments]
+
+
+def test_groups_are_differences_to_the_one_before(chain, clip, config, tmp_path):
+    assert flags(chain) == [False, True, True, True]
+    nvcodec.encode(clip, tmp_path / "a.nvc", replace(config, refresh=2), measure=False)
+    assert flags(tmp_path / "a.nvc") == [False, True, False, True]
+    with Reader(chain) as reader:
+        assert [entry.frames for entry in reader.segments] == [3, 3, 3, 2]
+
+
+def test_any_frame_is_what_playing_shows(chain):
+    with nvcodec.open(chain, device="cpu") as video:
+        played = np.stack(list(video))
+    for order in ([10], [5, 2, 10, 0], list(range(10, -1, -1))):
+        with nvcodec.open(chain, device="cpu") as video:
+            assert np.array_equal(video[order], played[order])
+
+
+@pytest.mark.parametrize("segment", [1, 3])
+def test_an_interrupted_encode_goes_on_to_the_same_file(
+    clip, chain, config, tmp_path, interrupt, segment
+):
+    path = tmp_path / "a.nvc"
+    interrupt(clip, path, config, segment)
+    nvcodec.encode(clip, path, config, measure=False, resume=True)
+    assert path.read_bytes() == chain.read_bytes()
+
+
+def test_another_shot_stands_alone(make_clip, config, tmp_path):
+    clip = make_clip("cut.mkv", frames=12, codec="ffv1", picture=cutting)
+    nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    assert flags(tmp_path / "a.nvc") == [False, True, False, True]
+
+
+def test_what_stands_still_costs_next_to_nothing(make_clip, config, tmp_path):
+    still = make_clip("still.mkv", frames=12, codec="ffv1", picture=standing)
+    wanted = replace(config, parameters=None, lmbda=3.0, audio=False)
+    nvcodec.encode(still, tmp_path / "a.nvc", wanted, measure=False)
+    with Reader(tmp_path / "a.nvc") as reader:
+        first, *others = (len(reader.payload(n)) for n in range(len(reader.segments)))
+    assert len(others) == 3
+    # The length of a configuration, 0, and nothing else.
+    assert first > 300 and others[-1] == 1
+    assert sum(others) < 0.5 * first
+    # Without a wish for a length, a group goes on as long as nothing moves, four times at most.
+    nvcodec.encode(still, tmp_path / "b.nvc", replace(wanted, segment=None), measure=False)
+    assert nvcodec.inspect(tmp_path / "b.nvc").segments == ((0, 12),)
+
+
+def test_a_network_that_does_not_fit_is_refused(chain):
+    with Reader(chain) as reader:
+        header, stored = reader.header, [reader.segment(n) for n in range(2)]
+        first, _ = split_payload(stored[0], header)
+        state = open_segment(stored[0], header, CPU, number=0).state()
+        assert isinstance(state, NetworkState)
+        open_segment(stored[1], header, CPU, number=1, previous=state)
+        wider = replace(first, widths=(first.widths[0] + 1, *first.widths[1:]))
+        for other in (None, "a picture", NetworkState(wider, state.tensors)):
+            with pytest.raises(BitstreamError, match="differences to the network"):
+                open_segment(stored[1], header, CPU, number=1, previous=other)
+
+
+def test_every_frame_begins_as_the_last_one_before(chain):
+    with Reader(chain) as reader:
+        pictures = open_segment(reader.segment(0), reader.header, CPU, number=0)
+    state = pictures.state()
+    *front, weight, bias = state.tensors
+    *same, longer_weight, longer_bias = state.carried(5)
+    assert all(one is other for one, other in zip(front, same, strict=True))
+    channels = state.config.colour.channels
+    assert longer_weight.shape == (5 * channels, *weight.shape[1:])
+    assert torch.equal(longer_weight, weight[-channels:].repeat(5, 1, 1, 1))
+    assert torch.equal(longer_bias, bias[-channels:].repeat(5))
+    # A segment without differences is the last picture again.
+    config = replace(state.config, frames=2, predicted=True)
+    again = open_body("nirvana", config, b"", nvcodec.media.Colour(), CPU, state)
+    for made, last in zip(again.planes([0, 1]), pictures.planes([2]), strict=True):
+        assert np.abs(made.astype(int) - last).max() <= 1
+
+
+def test_files_of_a_ladder_lean_on_nothing(clip, config, tmp_path):
+    wanted = replace(config, parameters=None, ladder=(3000, 6000), epochs=4)
+    nvcodec.encode_ladder(clip, tmp_path / "a.nvc", wanted, measure=False)
+    for path in sorted(tmp_path.glob("*.nvc")):
+        assert flags(path) == [False] * 4
