@@ -13,6 +13,7 @@ from nvcodec.models.stack_config import (
     LARGEST_WIDTH,
     StackConfig,
     TensorSpec,
+    budget_too_small,
     pack_stages,
     stage_layers,
     unpack_stages,
@@ -107,11 +108,8 @@ class HNeRVConfig(StackConfig):
             )
             if config.parameters <= _SLACK * parameters:
                 return config
-        least = cls.smallest(size=size, frames=frames, colour=colour, boosted=boosted).parameters
-        raise ConfigError(
-            f"a budget of {parameters} parameters is too small for {frames} frames of "
-            f"{size[1]}x{size[0]}: expected at least {least}"
-        )
+        least = cls.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
+        raise budget_too_small(parameters, least)
 
     @classmethod
     def smallest(
@@ -138,12 +136,15 @@ class HNeRVConfig(StackConfig):
         strides = geometry.strides
         kernels, widths = _KERNELS[: len(strides)], published_widths(width, len(strides))
         if time_width:
-            counts = _BOOSTED_BLOCKS[: len(strides)]
-            numbers = [n for n, count in enumerate(counts) for _ in range(count)]
-            first = [n != before for n, before in zip(numbers, [-1, *numbers], strict=False)]
-            strides = tuple(strides[n] if new else 1 for n, new in zip(numbers, first, strict=True))
-            kernels = tuple(min(_KERNELS[n], _BOOSTED_KERNEL) for n in numbers)
-            widths = (widths[0], *(widths[n + 1] for n in numbers))
+            # Of every stage's blocks the first upsamples.
+            blocks = [
+                (stage, stride if block == 0 else 1)
+                for stage, stride in enumerate(strides)
+                for block in range(_BOOSTED_BLOCKS[stage])
+            ]
+            strides = tuple(stride for _, stride in blocks)
+            kernels = tuple(min(_KERNELS[stage], _BOOSTED_KERNEL) for stage, _ in blocks)
+            widths = (widths[0], *(widths[stage + 1] for stage, _ in blocks))
         return cls(
             size=size,
             frames=frames,

@@ -11,7 +11,13 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.geometry import derive
 from nvcodec.models.layer_config import Layer, Recipe, suited_time_width
-from nvcodec.models.stack_config import StackConfig, pack_stages, stage_layers, unpack_stages
+from nvcodec.models.stack_config import (
+    StackConfig,
+    largest_within,
+    pack_stages,
+    stage_layers,
+    unpack_stages,
+)
 
 _GRID_AREA = 144  # 9x16
 _BASE = 125  # hundredths
@@ -148,19 +154,7 @@ class NeRVConfig(StackConfig):
                 sixteenths, size=size, frames=frames, colour=colour, time_width=time_width
             )
 
-        low, high = 1, 16 * 2048
-        if scaled(low).parameters > parameters:
-            raise ConfigError(
-                f"a budget of {parameters} parameters is too small for a picture of "
-                f"{size[1]}x{size[0]}: expected at least {scaled(low).parameters}"
-            )
-        while low + 1 < high:
-            middle = (low + high) // 2
-            if scaled(middle).parameters <= parameters:
-                low = middle
-            else:
-                high = middle
-        return scaled(low)
+        return largest_within(scaled, parameters, 16 * 2048)
 
     @classmethod
     def smallest(

@@ -13,6 +13,7 @@ from nvcodec.models.layer_config import Layer, Recipe
 from nvcodec.models.stack_config import (
     LARGEST_WIDTH,
     StackConfig,
+    largest_within,
     pack_stages,
     stage_layers,
     unpack_stages,
@@ -60,8 +61,7 @@ class NirvanaConfig(StackConfig):
         super(NirvanaConfig, self).__post_init__()
         if not 1 <= self.depth <= _MOST_LAYERS:
             raise ConfigError(f"expected 1..{_MOST_LAYERS} coordinate layers, got {self.depth}")
-        if self.boosted:
-            raise ConfigError("nirvana has no blocks that time could condition: not --boost")
+        _check_plain(self.boosted)
 
     def front(self) -> tuple[Layer, ...]:
         """The coordinate network, applied to every position; see `StackConfig`."""
@@ -108,28 +108,19 @@ class NirvanaConfig(StackConfig):
         boosted: bool = False,
     ) -> NirvanaConfig:
         """The widest coordinate network that fits; see `StackConfig`."""
-        if boosted:
-            raise ConfigError("nirvana has no blocks that time could condition: not --boost")
-        low, high = 1, LARGEST_WIDTH
-        least = cls._with_width(low, size=size, frames=frames, colour=colour)
-        if least.parameters > parameters:
-            raise ConfigError(
-                f"a budget of {parameters} parameters is too small for {frames} frames of "
-                f"{size[1]}x{size[0]}: expected at least {least.parameters}"
-            )
-        while low + 1 < high:
-            middle = (low + high) // 2
-            tried = cls._with_width(middle, size=size, frames=frames, colour=colour)
-            low, high = (middle, high) if tried.parameters <= parameters else (low, middle)
-        return cls._with_width(low, size=size, frames=frames, colour=colour)
+        _check_plain(boosted)
+        return largest_within(
+            lambda width: cls._with_width(width, size=size, frames=frames, colour=colour),
+            parameters,
+            LARGEST_WIDTH,
+        )
 
     @classmethod
     def smallest(
         cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
     ) -> NirvanaConfig:
         """One channel everywhere; see `StackConfig`."""
-        if boosted:
-            raise ConfigError("nirvana has no blocks that time could condition: not --boost")
+        _check_plain(boosted)
         return cls._with_width(1, size=size, frames=frames, colour=colour)
 
     @classmethod
@@ -151,3 +142,8 @@ class NirvanaConfig(StackConfig):
             kernels=_KERNELS,
             widths=widths,
         )
+
+
+def _check_plain(boosted: bool) -> None:
+    if boosted:
+        raise ConfigError("nirvana has no blocks that time could condition: not --boost")

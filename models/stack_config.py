@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, TypedDict
+from typing import ClassVar, TypedDict, TypeVar
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
@@ -24,6 +25,8 @@ MOST_STAGES = 8
 LARGEST_STRIDE = 8
 LARGEST_KERNEL = 15
 LARGEST_TIME_WIDTH = 255
+
+_Config = TypeVar("_Config", bound="StackConfig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,40 @@ class StackConfig(ModelConfig):
     def padded(self) -> tuple[int, int]:
         """Height and width of the model's output on its own grid, before cropping."""
         return Geometry(self.grid, self.strides).padded
+
+
+def largest_within(made: Callable[[int], _Config], parameters: int, beyond: int) -> _Config:
+    """The configuration with the largest number of a row that still meets a budget.
+
+    Args:
+        made: From a number, from 1 on, to a configuration; larger ones have more values.
+        parameters: The budget, stored values.
+        beyond: A number that no configuration needs.
+
+    Raises:
+        ConfigError: If not even the first one meets it.
+    """
+    low, high = 1, beyond
+    found = made(low)
+    if found.parameters > parameters:
+        raise budget_too_small(parameters, found)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        tried = made(middle)
+        if tried.parameters <= parameters:
+            low, found = middle, tried
+        else:
+            high = middle
+    return found
+
+
+def budget_too_small(parameters: int, least: StackConfig) -> ConfigError:
+    """What to raise if not even the smallest network meets a budget."""
+    height, width = least.size
+    return ConfigError(
+        f"a budget of {parameters} parameters is too small for {least.frames} frames of "
+        f"{width}x{height}: expected at least {least.parameters}"
+    )
 
 
 _STAGE = struct.Struct("<BBH")

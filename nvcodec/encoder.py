@@ -158,7 +158,6 @@ class _Encode:
         kind = config_class(config.model)
         # Segments of other families are not predicted: none needs to be decoded for the next.
         self.chain_length = (config.refresh or kind.REFRESH) if kind.PREDICTS else 1
-        self.group = config.segment or kind.GROUP
 
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
         """Everything from opening the source to renaming the targets."""
@@ -172,7 +171,8 @@ class _Encode:
             tracks = stack.enter_context(open_tracks(self.source_path, start=start))
         self.course.total_frames = source.estimated_frames
         size = (source.info.width, source.info.height)
-        self.length = self.group or default_length(*size)
+        group = config_class(config.model).GROUP
+        self.length = config.segment or group or default_length(*size)
         self.longest = config.segment or longest_still(*size, self.length)
         files = [
             OutFile(
