@@ -38,7 +38,11 @@ class HNeRV(VideoModel):
     def embed(self, index: Tensor) -> Tensor:
         """Stored embeddings of frames; see `VideoModel`."""
         embedding: Tensor = self.latents["embedding"]
-        return embedding[index]
+        if not index.is_floating_point():
+            return embedding[index]
+        before = index.floor().long()
+        after = (before + 1).clamp_max(len(embedding) - 1)
+        return torch.lerp(embedding[before], embedding[after], (index - before).view(-1, 1, 1, 1))
 
     def fit_encoder(self) -> nn.Module:
         """The encoder that finds the embeddings while fitting; never stored (section 3.1)."""

@@ -11,6 +11,7 @@ from nvcodec.media import Colour, Planes
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.stack_config import StackConfig
 from nvcodec.network_payload import NetworkState, decode_network
+from nvcodec.resampling import CrossFade, resampled
 from nvcodec.samples import picture_planes
 
 # Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
@@ -42,12 +43,13 @@ class NetworkPictures:
         device: torch.device,
         previous: object = None,
     ) -> None:
-        self._config, self._colour = config, colour
+        self._config, self._colour, self._device = config, colour, device
         model = decode_network(body, config, name, previous)
         self._state = None
         if config.PREDICTS:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         self._synthesis = Synthesis(model.to(device), working_type(device))
+        self._fade = CrossFade(self.planes, self.batch)
 
     @property
     def batch(self) -> int:
@@ -59,6 +61,13 @@ class NetworkPictures:
         """See `SegmentPictures`."""
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
         return picture_planes(levels, self._config, self._colour)
+
+    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """See `SegmentPictures`: between frames, these are cross-faded.
+
+        A network evaluated there makes nothing better, or far worse; see `benchmarks/continuous.py`.
+        """
+        return resampled(self._fade(times), size, self._device)
 
     def state(self) -> NetworkState | None:
         """See `SegmentPictures`: the network, for families that hand it on."""
