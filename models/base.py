@@ -7,6 +7,7 @@ weights and latents its configuration lists. It never sees a file, a colour matr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,9 @@ class VideoModel(nn.Module):
 
     stack: UpsamplingStack | BlockStack
 
+    # Whether `conditions` between frames make a picture between them.
+    CONTINUOUS: ClassVar[bool] = True
+
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
         self.config = config
@@ -48,6 +52,26 @@ class VideoModel(nn.Module):
             Shape (B, C, h, w) on the embedding grid, float.
         """
         raise NotImplementedError
+
+    def conditions(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the stack decodes: embeddings, and for boosted stacks the vectors of time.
+
+        Between frames both are interpolated linearly. Time itself is not: most frequencies of
+        its code turn more than once from frame to frame, so that what a network makes of a time
+        in between is noise (`benchmarks/continuous.py`).
+
+        Args:
+            index: Frame numbers in the segment, shape (B,), int64; or floating, where fractions
+                lie between frames.
+        """
+        if not index.is_floating_point():
+            return self.embed(index), None if self.time is None else self.time(index)
+        (first, early), (second, late) = map(
+            self.conditions, (index.floor().long(), index.ceil().long())
+        )
+        share = (index - index.floor()).to(first.dtype)[:, None]
+        z = None if early is None or late is None else torch.lerp(early, late, share)
+        return torch.lerp(first, second, share[:, :, None, None]), z
 
     def fit_encoder(self) -> nn.Module | None:
         """A network from frames to embeddings used only while fitting; None for most families.

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import plain_stack
 from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.layers import ChannelsFirstNorm, ConvNeXtBlock
+from nvcodec.models.stack_model import StackModel
 
 
-class HNeRV(VideoModel):
+class HNeRV(StackModel):
     """HNeRV's decoder and its embeddings."""
 
     config: HNeRVConfig
@@ -36,13 +36,9 @@ class HNeRV(VideoModel):
         self.latents["embedding"] = nn.Parameter(torch.zeros(config.latents()[0].shape))
 
     def embed(self, index: Tensor) -> Tensor:
-        """Stored embeddings of frames; see `VideoModel`."""
+        """Stored embeddings of frames; see `StackModel`."""
         embedding: Tensor = self.latents["embedding"]
-        if not index.is_floating_point():
-            return embedding[index]
-        before = index.floor().long()
-        after = (before + 1).clamp_max(len(embedding) - 1)
-        return torch.lerp(embedding[before], embedding[after], (index - before).view(-1, 1, 1, 1))
+        return embedding[index]
 
     def fit_encoder(self) -> nn.Module:
         """The encoder that finds the embeddings while fitting; never stored (section 3.1)."""

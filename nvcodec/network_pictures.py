@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -11,7 +12,7 @@ from nvcodec.media import Colour, Planes
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.stack_config import StackConfig
 from nvcodec.network_payload import NetworkState, decode_network
-from nvcodec.resampling import CrossFade, resampled
+from nvcodec.resampling import CrossFade, joined, placed, resampled
 from nvcodec.samples import picture_planes
 
 # Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
@@ -49,7 +50,11 @@ class NetworkPictures:
         if config.PREDICTS:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         self._synthesis = Synthesis(model.to(device), working_type(device))
-        self._fade = CrossFade(self.planes, self.batch)
+        self._moments: Callable[[Sequence[float]], Planes]
+        if model.CONTINUOUS:
+            self._moments = partial(placed, whole=self.planes, between=self._between)
+        else:
+            self._moments = CrossFade(self.planes, self.batch)
 
     @property
     def batch(self) -> int:
@@ -63,11 +68,16 @@ class NetworkPictures:
         return picture_planes(levels, self._config, self._colour)
 
     def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentPictures`: between frames, these are cross-faded.
+        """See `SegmentPictures`: what the network decodes is interpolated, or else frames are."""
+        parts = [
+            self._moments(times[start : start + self.batch])
+            for start in range(0, len(times), self.batch)
+        ]
+        return resampled(joined(parts), size, self._device)
 
-        A network evaluated there makes nothing better, or far worse; see `benchmarks/continuous.py`.
-        """
-        return resampled(self._fade(times), size, self._device)
+    def _between(self, times: Sequence[float]) -> Planes:
+        levels = self._synthesis.levels(torch.tensor(times, dtype=torch.float64))
+        return picture_planes(levels, self._config, self._colour)
 
     def state(self) -> NetworkState | None:
         """See `SegmentPictures`: the network, for families that hand it on."""

@@ -151,8 +151,9 @@ class CrossFade:
             made = self._decode(numbers)
             for place, number in enumerate(numbers):
                 known[number] = some(made, slice(place, place + 1))
-        # Playing on begins with the frame this ends with.
-        self._kept = {frame: known[frame] for frame in needed[-2:]}
+        # Playing on begins with the last frames, and what comes from before them with the first.
+        known |= {0: self._kept[0]} if 0 in self._kept else {}
+        self._kept = {frame: known[frame] for frame in (0, *needed[-2:]) if frame in known}
         return joined(
             [blended(known[floor(time)], known[ceil(time)], time - floor(time)) for time in times]
         )
