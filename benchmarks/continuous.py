@@ -203,18 +203,19 @@ def _tables(found: dict[str, Any], options: Any) -> dict[str, record.Table]:
         "ways": "Luma PSNR of odd frames, dB.",
     }
     settings = f" --bpp {options.bpp:g} of what is fitted, {options.epochs} epochs."
-    return {
-        kind: record.Table(
-            ("clip", "model", *names.values()),
-            tuple(
-                (row["clip"], row["model"])
-                + tuple(f"{row[key]:.2f}" if key in row else "-" for key in names)
-                for row in found[kind]
-            ),
-            notes[kind] + settings,
-        )
-        for kind, names in columns.items()
-    }
+    made = {}
+    for kind, names in columns.items():
+        rows = [
+            (
+                row["clip"],
+                row["model"],
+                *(f"{row[key]:.2f}" if key in row else "-" for key in names),
+            )
+            for row in found[kind]
+        ]
+        head = ("clip", "model", *names.values())
+        made[kind] = record.Table(head, tuple(rows), notes[kind] + settings)
+    return made
 
 
 if __name__ == "__main__":

@@ -283,7 +283,7 @@ def test_a_part_at_another_rate(stream, tmp_path):
     out = tmp_path / "part.mkv"
     done = nvcodec.decode(stream, out, frames=slice(3, 9), fps=50, size=(24, 16))
     assert (done.frames, done.tracks) == (12, 1)
-    frames, info = frames_of(out)
+    frames, _ = frames_of(out)
     assert frames.pts[0] == 0
     with nvcodec.open(stream, device="cpu") as video:
         start = times_of(video)[3]

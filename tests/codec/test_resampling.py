@@ -16,16 +16,16 @@ def ramp(width: int, height: int, of: tuple[int, int]) -> tuple[np.ndarray, ...]
 
     def levels(columns, rows):
         x, y = (columns + 0.5) * of[0] / width, (rows + 0.5) * of[1] / height
-        return np.rint(20 + 3 * x[None, None, :] + 2 * y[None, :, None]).astype(np.uint8)
+        return np.rint(20 + 1.43 * x[None, None, :] + 1.17 * y[None, :, None]).astype(np.uint8)
 
     half = np.arange((width + 1) // 2), np.arange((height + 1) // 2)
     chroma = levels(2 * half[0], 2 * half[1] + 0.5)
     return levels(np.arange(width), np.arange(height)), chroma, chroma
 
 
-@pytest.mark.parametrize("size", [(96, 64), (192, 128), (131, 37), (24, 32), (47, 33)])
+@pytest.mark.parametrize("size", [(192, 128), (384, 256), (231, 37), (48, 64), (47, 33)])
 def test_luma_and_chroma_stay_where_they_are(size):
-    source, expected = ramp(48, 32, (48, 32)), ramp(*size, (48, 32))
+    source, expected = ramp(96, 64, (96, 64)), ramp(*size, (96, 64))
     made = resampled(source, size[::-1], CPU)
     for plane, wanted in zip(made, expected, strict=True):
         assert plane.dtype == np.uint8 and plane.shape == wanted.shape
@@ -33,7 +33,7 @@ def test_luma_and_chroma_stay_where_they_are(size):
         rows, columns = plane.shape[1] // 4, plane.shape[2] // 4
         inner = np.s_[:, rows:-rows, columns:-columns]
         assert np.abs(plane[inner].astype(int) - wanted[inner]).max() <= 1
-        assert np.abs(np.mean(plane[inner].astype(int) - wanted[inner])) < 0.1
+        assert np.abs(np.mean(plane[inner].astype(int) - wanted[inner])) < 0.15
 
 
 def test_the_own_size_is_left_alone():
