@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nvcodec.cuda import torch_grid
-from nvcodec.cuda.grid_layout import entries
+from nvcodec.cuda.grid_layout import table_shape
+from nvcodec.cuda.lattice import interpolate
 from nvcodec.errors import ConfigError
 
 # Entries at first, uniform to both sides (section 4, initialisation).
@@ -23,7 +24,8 @@ class HashGrid(nn.Module):
     (i ^ 2654435761 j ^ 805459861 k) mod 2**log2_entries (uint32; equation 4).
 
     Attributes:
-        tables: One parameter per level, shape (entries, features), in the order of `resolutions`.
+        tables: One parameter per level, in the order of `resolutions`: of shape (n_t, n_y, n_x,
+            features) if every vertex has an entry of its own, else (entries, features).
 
     Args:
         resolutions: One per level: vertices along each axis, (x, y) or (x, y, t).
@@ -48,7 +50,7 @@ class HashGrid(nn.Module):
         if not self.resolutions:
             raise ConfigError("expected at least one level, got none")
         self.tables = nn.ParameterList(
-            torch.empty(entries(resolution, log2_entries), features).uniform_(-_REACH, _REACH)
+            torch.empty(*table_shape(resolution, log2_entries), features).uniform_(-_REACH, _REACH)
             for resolution in self.resolutions
         )
 
@@ -61,5 +63,30 @@ class HashGrid(nn.Module):
         Returns:
             Shape (N, levels * features), float32: the features of the first level, then the next.
         """
-        x = x.float().clamp(0, 1)
-        return torch_grid.encode(x, list(self.tables), self.resolutions)
+        return self._encode(x, range(len(self.resolutions)))
+
+    def lattice(self, places: Sequence[Tensor]) -> Tensor:
+        """Look up all points of a lattice.
+
+        Args:
+            places: Along the axes, the last of them first: t, y, x; each of shape (count,), in
+                [0, 1].
+
+        Returns:
+            Shape (T, Y, X, levels * features), float32.
+        """
+        places = [place.float().clamp(0, 1) for place in places]
+        made = []
+        for number, table in enumerate(self.tables):
+            if table.dim() > 2:
+                made.append(interpolate(table, places))
+                continue
+            points = torch.stack(torch.meshgrid(*places, indexing="ij")[::-1], dim=-1)
+            found = self._encode(points.flatten(0, -2), [number])
+            made.append(found.view(*points.shape[:-1], -1))
+        return torch.cat(made, dim=-1)
+
+    def _encode(self, x: Tensor, levels: Sequence[int]) -> Tensor:
+        tables = [self.tables[number].flatten(0, -2) for number in levels]
+        resolutions = [self.resolutions[number] for number in levels]
+        return torch_grid.encode(x.float().clamp(0, 1), tables, resolutions)

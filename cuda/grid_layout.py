@@ -38,3 +38,14 @@ def is_dense(resolution: tuple[int, ...], log2_entries: int) -> bool:
 def entries(resolution: tuple[int, ...], log2_entries: int) -> int:
     """Entries of a level's table; arguments and errors as of `is_dense`."""
     return prod(resolution) if is_dense(resolution, log2_entries) else 1 << log2_entries
+
+
+def table_shape(resolution: tuple[int, ...], log2_entries: int) -> tuple[int, ...]:
+    """Shape of a level's table but for its features; arguments and errors as of `is_dense`.
+
+    Returns:
+        (n_t, n_y, n_x) or (n_y, n_x) if every vertex has an entry of its own, else (entries,).
+    """
+    if is_dense(resolution, log2_entries):
+        return tuple(reversed(resolution))
+    return (1 << log2_entries,)

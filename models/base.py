@@ -13,10 +13,8 @@ from torch import Tensor, nn
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.blocks import BlockStack
-from nvcodec.models.boost import TimeBranch
-from nvcodec.models.layers import UpsamplingStack, depth_to_space
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.layers import depth_to_space
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.models.windows import Window
 
 
@@ -25,27 +23,28 @@ class VideoModel(nn.Module):
 
     Attributes:
         config: What it was built from.
-        time: What a boosted stack knows of a frame besides its embedding; None if it is not.
-        stack: The layers from the embedding grid to the output samples.
         latents: Per-frame latents by name, each of shape (T, ...).
     """
 
-    stack: UpsamplingStack | BlockStack
+    config: NetworkConfig
 
-    def __init__(self, config: StackConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.time = TimeBranch(config.frames, config.time_width) if config.boosted else None
         self.latents = nn.ParameterDict()
 
-    def embed(self, index: Tensor) -> Tensor:
-        """What the stack decodes: stored latents, or a function of time.
+    def render(
+        self, index: Tensor, window: Window | None = None, found: Tensor | None = None
+    ) -> Tensor:
+        """Frames on the padded grid.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
+            window: The part of the picture that is wanted; all of it by default.
+            found: What the fit-time encoder makes of these frames, in place of stored latents.
 
         Returns:
-            Shape (B, C, h, w) on the embedding grid, float.
+            Shape (B, channels, H, W), in [0, 1].
         """
         raise NotImplementedError
 
@@ -56,31 +55,9 @@ class VideoModel(nn.Module):
         """
         return None
 
-    def decode(self, embedding: Tensor, index: Tensor, window: Window | None = None) -> Tensor:
-        """Frames on the padded grid, from their embeddings.
-
-        Args:
-            embedding: What `embed` gives of them, or an encoder.
-            index: Frame numbers in the segment, shape (B,), int64.
-            window: The part of the picture that is wanted; all of it by default.
-
-        Returns:
-            Shape (B, channels, H, W), in [0, 1].
-        """
-        if self.time is None:
-            made: Tensor = self.stack(embedding, window)
-        else:
-            made = self.stack(embedding, window, self.time(index))
-        return self.pick(made, index)
-
-    def pick(self, made: Tensor, index: Tensor) -> Tensor:
-        """Of what the stack makes, the frames that were asked for; all of it for most families.
-
-        Args:
-            made: Shape (B, channels, H, W), or that of all frames with them among the channels.
-            index: Frame numbers in the segment, shape (B,), int64.
-        """
-        return made
+    def compile_for_fitting(self) -> None:
+        """Let `torch.compile` have what a step spends its time in."""
+        raise NotImplementedError
 
     def planes(self, index: Tensor) -> Tensor:
         """Frames in the model's native layout, cropped to the picture.
@@ -93,7 +70,7 @@ class VideoModel(nn.Module):
             four luma phases (top left, top right, bottom left, bottom right), then U and V.
         """
         height, width = self.config.native_size
-        return self.decode(self.embed(index), index)[:, :, :height, :width]
+        return self.render(index)[:, :, :height, :width]
 
     def forward(self, index: Tensor) -> Tensor:
         """Frames in the colour the model works in.

@@ -8,8 +8,8 @@ import torch
 
 from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes
-from nvcodec.models.inference import Synthesis
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.inference import synthesis
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.samples import picture_planes
 
@@ -36,7 +36,7 @@ class NetworkPictures:
     def __init__(
         self,
         name: str,
-        config: StackConfig,
+        config: NetworkConfig,
         body: bytes,
         colour: Colour,
         device: torch.device,
@@ -47,7 +47,7 @@ class NetworkPictures:
         self._state = None
         if config.PREDICTS:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
-        self._synthesis = Synthesis(model.to(device), working_type(device))
+        self._synthesis = synthesis(model.to(device), working_type(device))
 
     @property
     def batch(self) -> int:
