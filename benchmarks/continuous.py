@@ -31,6 +31,7 @@ from nvcodec.metrics import psnr
 from nvcodec.models import MODELS
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.stack_model import StackModel
 from nvcodec.network_payload import decode_network
 from nvcodec.payload import split_payload
 from nvcodec.resampling import CrossFade, resampled
@@ -153,11 +154,12 @@ def _ways(file: Path) -> dict[str, UInt8Array]:
         if not isinstance(config, StackConfig) or len(video.reader.segments) > 1:
             return {}  # no network, or one that knows a group of frames only
         model = decode_network(body, config, name)
+    assert isinstance(model, StackModel)
     synthesis = Synthesis(model, working_type(CPU))
 
     def planes(times: Sequence[float]) -> Planes:
         whole = all(time == int(time) for time in times)
-        index = torch.tensor(times, dtype=torch.int64 if whole else torch.float64)
+        index = torch.tensor(times, dtype=torch.int64 if whole else torch.float32)
         return picture_planes(synthesis.levels(index), config, header.video.colour)
 
     middles = [frame + 0.5 for frame in range(config.frames - 1)]

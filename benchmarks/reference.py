@@ -33,7 +33,7 @@ from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.stack_config import TensorSpec
+from nvcodec.models.network_config import TensorSpec
 from nvcodec.samples import model_samples
 from nvcodec.video import open_source
 

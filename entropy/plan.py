@@ -23,7 +23,7 @@ from nvcodec.entropy.tables import (
     from_masses,
     histogram,
 )
-from nvcodec.models.stack_config import TensorSpec
+from nvcodec.models.network_config import TensorSpec
 
 # What one number of side information costs, roughly, in bits; measured on fitted networks.
 SIDE_BITS = 3.0

@@ -18,7 +18,7 @@ from nvcodec.entropy.plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_o
 from nvcodec.entropy.rans import Int32Array
 from nvcodec.entropy.tables import LARGEST_SYMBOL, Family
 from nvcodec.entropy.tensors import QuantisedTensor
-from nvcodec.models.stack_config import TensorSpec
+from nvcodec.models.network_config import TensorSpec
 
 STEPS = 256
 _PER_OCTAVE = 8
@@ -152,7 +152,11 @@ class TensorQuantiser(nn.Module):
 
     def _bits(self, symbols: Tensor, model: RateModel) -> Tensor:
         if model.differences:
-            symbols = torch.cat([symbols[:1] * 0, symbols[1:] - symbols[:-1]])
+            first = symbols[:1]
+            # Less what the encoder may take off each channel as its location.
+            rows = first.detach().movedim(self.spec.channel_axis, 0).flatten(1)
+            middle = rows.median(dim=1).values.view(self.shape)
+            symbols = torch.cat([first - middle, symbols[1:] - symbols[:-1]])
         tables = tables_of(self.spec, model.sharing)
         number = torch.from_numpy(table_numbers(self.spec, model.sharing)).to(symbols.device)
         magnitude = self._means(symbols.detach().abs(), number, tables)

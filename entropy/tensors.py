@@ -28,7 +28,7 @@ from nvcodec.entropy.plan import (
 from nvcodec.entropy.rans import Int32Array, TableSet
 from nvcodec.entropy.tables import LARGEST_SYMBOL, SCALES, Family
 from nvcodec.errors import BitstreamError
-from nvcodec.models.stack_config import TensorSpec
+from nvcodec.models.network_config import TensorSpec
 
 # A payload must hold at least one byte per this many symbols, so that a few hostile bytes cannot
 # ask for gigabytes. Fitted networks have a few; what has more is filled up with zeros.

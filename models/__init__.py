@@ -11,7 +11,7 @@ from nvcodec.models.config import ModelConfig
 
 if TYPE_CHECKING:
     from nvcodec.models.base import VideoModel
-    from nvcodec.models.stack_config import StackConfig
+    from nvcodec.models.network_config import NetworkConfig
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -69,6 +69,9 @@ MODELS: dict[str, Family] = {
         "Nirvana",
         "coordinates to a group of frames; the next group is stored as differences",
     ),
+    "ngp": Family(
+        6, "nvcodec.models.ngp", "NGP", "features of grids in space and time; any point, any moment"
+    ),
 }
 
 # What wins the rate-distortion benchmark.
@@ -108,7 +111,7 @@ def config_class(name: str) -> type[ModelConfig]:
     return found
 
 
-def build(name: str, config: StackConfig) -> VideoModel:
+def build(name: str, config: NetworkConfig) -> VideoModel:
     """The network of a configuration, with fresh weights; of families that are stacks only."""
     row = family(name)
     model: VideoModel = getattr(import_module(row.module), row.model)(config)

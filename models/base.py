@@ -14,10 +14,8 @@ from torch import Tensor, nn
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.blocks import BlockStack
-from nvcodec.models.boost import TimeBranch
-from nvcodec.models.layers import UpsamplingStack, depth_to_space
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.layers import depth_to_space
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.models.windows import Window
 
 
@@ -26,52 +24,33 @@ class VideoModel(nn.Module):
 
     Attributes:
         config: What it was built from.
-        time: What a boosted stack knows of a frame besides its embedding; None if it is not.
-        stack: The layers from the embedding grid to the output samples.
         latents: Per-frame latents by name, each of shape (T, ...).
     """
 
-    stack: UpsamplingStack | BlockStack
+    config: NetworkConfig
 
-    # Whether `conditions` between frames make a picture between them.
+    # Whether frame numbers between two mean a picture between them.
     CONTINUOUS: ClassVar[bool] = True
 
-    def __init__(self, config: StackConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.time = TimeBranch(config.frames, config.time_width) if config.boosted else None
         self.latents = nn.ParameterDict()
 
-    def embed(self, index: Tensor) -> Tensor:
-        """What the stack decodes: stored latents, or a function of time.
+    def render(
+        self, index: Tensor, window: Window | None = None, found: Tensor | None = None
+    ) -> Tensor:
+        """Frames on the padded grid.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
+            window: The part of the picture that is wanted; all of it by default.
+            found: What the fit-time encoder makes of these frames, in place of stored latents.
 
         Returns:
-            Shape (B, C, h, w) on the embedding grid, float.
+            Shape (B, channels, H, W), in [0, 1].
         """
         raise NotImplementedError
-
-    def conditions(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the stack decodes: embeddings, and for boosted stacks the vectors of time.
-
-        Between frames both are interpolated linearly. Time itself is not: most frequencies of
-        its code turn more than once from frame to frame, so that what a network makes of a time
-        in between is noise (`benchmarks/continuous.py`).
-
-        Args:
-            index: Frame numbers in the segment, shape (B,), int64; or floating, where fractions
-                lie between frames.
-        """
-        if not index.is_floating_point():
-            return self.embed(index), None if self.time is None else self.time(index)
-        (first, early), (second, late) = map(
-            self.conditions, (index.floor().long(), index.ceil().long())
-        )
-        share = (index - index.floor()).to(first.dtype)[:, None]
-        z = None if early is None or late is None else torch.lerp(early, late, share)
-        return torch.lerp(first, second, share[:, :, None, None]), z
 
     def fit_encoder(self) -> nn.Module | None:
         """A network from frames to embeddings used only while fitting; None for most families.
@@ -80,31 +59,9 @@ class VideoModel(nn.Module):
         """
         return None
 
-    def decode(self, embedding: Tensor, index: Tensor, window: Window | None = None) -> Tensor:
-        """Frames on the padded grid, from their embeddings.
-
-        Args:
-            embedding: What `embed` gives of them, or an encoder.
-            index: Frame numbers in the segment, shape (B,), int64.
-            window: The part of the picture that is wanted; all of it by default.
-
-        Returns:
-            Shape (B, channels, H, W), in [0, 1].
-        """
-        if self.time is None:
-            made: Tensor = self.stack(embedding, window)
-        else:
-            made = self.stack(embedding, window, self.time(index))
-        return self.pick(made, index)
-
-    def pick(self, made: Tensor, index: Tensor) -> Tensor:
-        """Of what the stack makes, the frames that were asked for; all of it for most families.
-
-        Args:
-            made: Shape (B, channels, H, W), or that of all frames with them among the channels.
-            index: Frame numbers in the segment, shape (B,), int64.
-        """
-        return made
+    def compile_for_fitting(self) -> None:
+        """Let `torch.compile` have what a step spends its time in."""
+        raise NotImplementedError
 
     def planes(self, index: Tensor) -> Tensor:
         """Frames in the model's native layout, cropped to the picture.
@@ -117,7 +74,7 @@ class VideoModel(nn.Module):
             four luma phases (top left, top right, bottom left, bottom right), then U and V.
         """
         height, width = self.config.native_size
-        return self.decode(self.embed(index), index)[:, :, :height, :width]
+        return self.render(index)[:, :, :height, :width]
 
     def forward(self, index: Tensor) -> Tensor:
         """Frames in the colour the model works in.

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import plain_stack
 from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.layers import ChannelsFirstNorm, ConvNeXtBlock
+from nvcodec.models.stack_model import StackModel
 
 
-class HNeRV(VideoModel):
+class HNeRV(StackModel):
     """HNeRV's decoder and its embeddings."""
 
     config: HNeRVConfig
@@ -36,7 +36,7 @@ class HNeRV(VideoModel):
         self.latents["embedding"] = nn.Parameter(torch.zeros(config.latents()[0].shape))
 
     def embed(self, index: Tensor) -> Tensor:
-        """Stored embeddings of frames; see `VideoModel`."""
+        """Stored embeddings of frames; see `StackModel`."""
         embedding: Tensor = self.latents["embedding"]
         return embedding[index]
 

@@ -8,12 +8,11 @@ from math import prod, sqrt
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.geometry import Geometry, derive
-from nvcodec.models.layer_config import Layer, Recipe, suited_time_width
+from nvcodec.models.layer_config import Layer, suited_time_width
+from nvcodec.models.network_config import Recipe, TensorSpec, budget_too_small
 from nvcodec.models.stack_config import (
     LARGEST_WIDTH,
     StackConfig,
-    TensorSpec,
-    budget_too_small,
     pack_stages,
     stage_layers,
     unpack_stages,
@@ -91,7 +90,7 @@ class HNeRVConfig(StackConfig):
         colour: ColourMode,
         boosted: bool = False,
     ) -> HNeRVConfig:
-        """Solve for the width as the authors do; see `StackConfig` and `published_width`.
+        """Solve for the width as the authors do; see `NetworkConfig` and `published_width`.
 
         Their answer does not count everything: for small budgets, and where more is added to the
         stack, the width is then lowered until the true number of values fits.
@@ -115,7 +114,7 @@ class HNeRVConfig(StackConfig):
     def smallest(
         cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
     ) -> HNeRVConfig:
-        """One channel in every stage; see `StackConfig`."""
+        """One channel in every stage; see `NetworkConfig`."""
         geometry = _geometry(colour.native_size(size), frames, None)
         time_width = suited_time_width(0, 0) if boosted else 0
         return cls._with_width(

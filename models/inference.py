@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import BlockStack, apply
 from nvcodec.models.layers import UpsamplingStack, depth_to_space
+from nvcodec.models.ngp import NGP, PointSynthesis
+from nvcodec.models.stack_model import StackModel
 
 logger = logging.getLogger(__name__)
 
@@ -27,15 +29,28 @@ _Convolve = Callable[[Tensor, Tensor, Tensor, str], Tensor]
 _FUSED = {"gelu": "gelu", "silu": "swish", "none": "none"}
 
 
+def synthesis(model: VideoModel, dtype: torch.dtype) -> Synthesis | PointSynthesis:
+    """What decodes the frames of a model.
+
+    Args:
+        model: A fitted model, on the device to decode on.
+        dtype: Type that what takes most of the time runs in.
+    """
+    if isinstance(model, NGP):
+        return PointSynthesis(model, dtype)
+    assert isinstance(model, StackModel)
+    return Synthesis(model, dtype)
+
+
 class Synthesis:
-    """Decodes frames of one model.
+    """Decodes frames of one stack of convolutions.
 
     Args:
         model: A fitted model, on the device to decode on.
         dtype: Type the convolutions run in.
     """
 
-    def __init__(self, model: VideoModel, dtype: torch.dtype) -> None:
+    def __init__(self, model: StackModel, dtype: torch.dtype) -> None:
         self.model = model
         self._dtype = dtype
         self._device = next(model.parameters()).device
@@ -64,7 +79,7 @@ class Synthesis:
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64; or floating, see
-                `VideoModel.conditions`.
+                `StackModel.conditions`.
 
         Returns:
             As `VideoModel.planes`, times 255 and rounded to nearest, uint8.

@@ -1,4 +1,4 @@
-"""What configurations of stacks are made of: layers, recipes, and what boosting adds. No torch.
+"""What configurations of stacks are made of: layers, and what boosting adds. No torch.
 
 Boosting (Zhang et al., "Boosting Neural Representations for Videos with a Conditional Decoder",
 CVPR 2024) is no family of its own: it conditions every block of any stack on time.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+
+from nvcodec.models.network_config import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +52,6 @@ class Layer:
     def macs(self) -> int:
         """Multiply-accumulates for one frame."""
         return prod(self.weight_shape) * prod(self.grid)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How the authors of a family fit it; presets scale the number of epochs.
-
-    Attributes:
-        optimiser: `"adam"` or `"adan"`.
-        learning_rate: Its peak learning rate.
-        betas: Adam's moment decay rates; Adan has its own.
-        batch: Frames per step.
-        warmup: Share of the steps spent warming up, in [0, 1).
-        warmup_start: Learning rate at the first step, as a share of the peak.
-        loss: Name of a loss of `nvcodec.objective`: `"l2"`, `"fusion6"` or `"frequency"`.
-        quantised: Times the usual share of epochs in the quantised stage.
-        resumed: Share of the float stage's epochs that is left where a network continues another.
-    """
-
-    optimiser: str = "adam"
-    learning_rate: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    batch: int
-    warmup: float
-    warmup_start: float
-    loss: str
-    quantised: float = 1.0
-    resumed: float = 1.0
 
 
 # Time, as boosted blocks see it: sines and cosines of pi * 1.25**i * t.

@@ -11,13 +11,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import plain_stack
 from nvcodec.models.nerv_config import NeRVConfig
+from nvcodec.models.stack_model import StackModel
 from nvcodec.models.time_code import encoding
 
 
-class NeRV(VideoModel):
+class NeRV(StackModel):
     """NeRV's network."""
 
     config: NeRVConfig
@@ -30,7 +30,7 @@ class NeRV(VideoModel):
         self.stack = plain_stack(config, "silu")
 
     def embed(self, index: Tensor) -> Tensor:
-        """The grid for a frame's normalised time; see `VideoModel`."""
+        """The grid for a frame's normalised time; see `StackModel`."""
         config = self.config
         code = encoding(index, config.frames, config.levels, config.base)
         hidden = F.silu(self.hidden(code.to(self.hidden.weight.dtype)))

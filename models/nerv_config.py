@@ -10,14 +10,9 @@ from typing import ClassVar
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.geometry import derive
-from nvcodec.models.layer_config import Layer, Recipe, suited_time_width
-from nvcodec.models.stack_config import (
-    StackConfig,
-    largest_within,
-    pack_stages,
-    stage_layers,
-    unpack_stages,
-)
+from nvcodec.models.layer_config import Layer, suited_time_width
+from nvcodec.models.network_config import Recipe, largest_within
+from nvcodec.models.stack_config import StackConfig, pack_stages, stage_layers, unpack_stages
 
 _GRID_AREA = 144  # 9x16
 _BASE = 125  # hundredths
@@ -142,7 +137,7 @@ class NeRVConfig(StackConfig):
     ) -> NeRVConfig:
         """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
 
-        See `StackConfig`.
+        See `NetworkConfig`.
         """
         time_width = 0
         if boosted:
@@ -160,7 +155,7 @@ class NeRVConfig(StackConfig):
     def smallest(
         cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
     ) -> NeRVConfig:
-        """One channel on the grid; see `StackConfig`."""
+        """One channel on the grid; see `NetworkConfig`."""
         width = suited_time_width(0, 0) if boosted else 0
         return cls._scaled(1, size=size, frames=frames, colour=colour, time_width=width)
 

@@ -16,15 +16,15 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import ACTIVATIONS, BlockStack, ShuffleConv
 from nvcodec.models.depthwise import depthwise
 from nvcodec.models.layer_config import Layer
 from nvcodec.models.nervpp_config import NeRVPPConfig
+from nvcodec.models.stack_model import StackModel
 from nvcodec.models.time_code import encoding
 
 
-class NeRVPP(VideoModel):
+class NeRVPP(StackModel):
     """NeRV++'s network."""
 
     config: NeRVPPConfig
@@ -43,7 +43,7 @@ class NeRVPP(VideoModel):
         )
 
     def embed(self, index: Tensor) -> Tensor:
-        """The grid for a frame's normalised time; see `VideoModel`."""
+        """The grid for a frame's normalised time; see `StackModel`."""
         config = self.config
         code = encoding(index, config.frames, config.levels, config.base)
         gate, value = self.hidden(code.to(self.hidden.weight.dtype)).chunk(2, dim=1)

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import BlockStack, ShuffleBlock
 from nvcodec.models.nirvana_config import NirvanaConfig
+from nvcodec.models.stack_model import StackModel
 
 # How far angles turn across the picture at first, radians. SIREN (Sitzmann et al., NeurIPS 2020,
 # section 3.2) multiplies all angles by 30; here that is in the weights, which Adam and quantisation
@@ -26,7 +26,7 @@ from nvcodec.models.nirvana_config import NirvanaConfig
 _FREQUENCY = 15.0
 
 
-class Nirvana(VideoModel):
+class Nirvana(StackModel):
     """NIRVANA's network of one group."""
 
     config: NirvanaConfig
@@ -72,7 +72,7 @@ class Nirvana(VideoModel):
         return x
 
     def pick(self, made: Tensor, index: Tensor) -> Tensor:
-        """Some frames of all that a pass makes; see `VideoModel`."""
+        """Some frames of all that a pass makes; see `StackModel`."""
         frames = made.view(self.config.frames, -1, *made.shape[2:])
         everything = torch.arange(len(frames), device=index.device)
         return frames if torch.equal(index, everything) else frames[index]

@@ -9,11 +9,11 @@ from typing import ClassVar
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.geometry import grid_for
-from nvcodec.models.layer_config import Layer, Recipe
+from nvcodec.models.layer_config import Layer
+from nvcodec.models.network_config import Recipe, largest_within
 from nvcodec.models.stack_config import (
     LARGEST_WIDTH,
     StackConfig,
-    largest_within,
     pack_stages,
     stage_layers,
     unpack_stages,
@@ -107,7 +107,7 @@ class NirvanaConfig(StackConfig):
         colour: ColourMode,
         boosted: bool = False,
     ) -> NirvanaConfig:
-        """The widest coordinate network that fits; see `StackConfig`."""
+        """The widest coordinate network that fits; see `NetworkConfig`."""
         _check_plain(boosted)
         return largest_within(
             lambda width: cls._with_width(width, size=size, frames=frames, colour=colour),
@@ -119,7 +119,7 @@ class NirvanaConfig(StackConfig):
     def smallest(
         cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
     ) -> NirvanaConfig:
-        """One channel everywhere; see `StackConfig`."""
+        """One channel everywhere; see `NetworkConfig`."""
         _check_plain(boosted)
         return cls._with_width(1, size=size, frames=frames, colour=colour)
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, TypedDict, TypeVar
+from typing import TypedDict
 
 from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.media import ColourMode
-from nvcodec.models.config import ModelConfig
 from nvcodec.models.geometry import Geometry, grid_for
-from nvcodec.models.layer_config import BOOSTED_RECIPE, Layer, Recipe, affine_layers, time_layers
+from nvcodec.models.layer_config import BOOSTED_RECIPE, Layer, affine_layers, time_layers
+from nvcodec.models.network_config import NetworkConfig, Recipe, TensorSpec
 
 # Limits of the bitstream, far above any sensible network.
 LARGEST_WIDTH = 4096
@@ -26,38 +24,9 @@ LARGEST_STRIDE = 8
 LARGEST_KERNEL = 15
 LARGEST_TIME_WIDTH = 255
 
-_Config = TypeVar("_Config", bound="StackConfig")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One tensor of the bitstream.
-
-    Attributes:
-        name: Name in the model's state; for messages, never stored.
-        shape: Shape; latents have the frame index first.
-        channel_axis: Axis along which quantisation steps may differ.
-        latent: True for per-frame latents, False for weights.
-        group: Number of consecutive channels that resemble each other (the phases of a
-            pixel shuffle); the encoder may let them share side information.
-        fineness: See `Layer`.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    channel_axis: int = 0
-    latent: bool = False
-    group: int = 1
-    fineness: float = 1.0
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return prod(self.shape)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackConfig(ModelConfig):
+class StackConfig(NetworkConfig):
     """What a stack of upsampling convolutions needs; each family adds its own fields.
 
     Attributes:
@@ -65,10 +34,7 @@ class StackConfig(ModelConfig):
         kernels: Side of the square kernel of each stage, odd.
         widths: Channels that enter the first stage, then those that leave each stage.
         time_width: Width of the vector by which time conditions every block; 0: it does not.
-        RECIPE: How the family's authors fit it when it is not boosted.
     """
-
-    RECIPE: ClassVar[Recipe]
 
     strides: tuple[int, ...]
     kernels: tuple[int, ...]
@@ -132,30 +98,6 @@ class StackConfig(ModelConfig):
         """How the authors fit it; presets scale the number of epochs."""
         return BOOSTED_RECIPE if self.boosted else self.RECIPE
 
-    @classmethod
-    @abstractmethod
-    def from_budget(
-        cls,
-        parameters: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        boosted: bool = False,
-    ) -> StackConfig:
-        """A configuration of about `parameters` stored values, latents included.
-
-        Raises:
-            ConfigError: If not even `smallest` fits.
-        """
-
-    @classmethod
-    @abstractmethod
-    def smallest(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
-    ) -> StackConfig:
-        """The configuration with the fewest stored values."""
-
     def latents(self) -> tuple[TensorSpec, ...]:
         """Per-frame latents of the stream; none by default."""
         return ()
@@ -177,11 +119,6 @@ class StackConfig(ModelConfig):
         return (*specs, *self.latents())
 
     @property
-    def parameters(self) -> int:
-        """See `ModelConfig`."""
-        return sum(spec.size for spec in self.tensors())
-
-    @property
     def macs_per_pixel(self) -> float:
         """See `ModelConfig`."""
         return sum(layer.macs for layer in self.layers()) / prod(self.size)
@@ -200,40 +137,6 @@ class StackConfig(ModelConfig):
     def padded(self) -> tuple[int, int]:
         """Height and width of the model's output on its own grid, before cropping."""
         return Geometry(self.grid, self.strides).padded
-
-
-def largest_within(made: Callable[[int], _Config], parameters: int, beyond: int) -> _Config:
-    """The configuration with the largest number of a row that still meets a budget.
-
-    Args:
-        made: From a number, from 1 on, to a configuration; larger ones have more values.
-        parameters: The budget, stored values.
-        beyond: A number that no configuration needs.
-
-    Raises:
-        ConfigError: If not even the first one meets it.
-    """
-    low, high = 1, beyond
-    found = made(low)
-    if found.parameters > parameters:
-        raise budget_too_small(parameters, found)
-    while low + 1 < high:
-        middle = (low + high) // 2
-        tried = made(middle)
-        if tried.parameters <= parameters:
-            low, found = middle, tried
-        else:
-            high = middle
-    return found
-
-
-def budget_too_small(parameters: int, least: StackConfig) -> ConfigError:
-    """What to raise if not even the smallest network meets a budget."""
-    height, width = least.size
-    return ConfigError(
-        f"a budget of {parameters} parameters is too small for {least.frames} frames of "
-        f"{width}x{height}: expected at least {least.parameters}"
-    )
 
 
 _STAGE = struct.Struct("<BBH")

@@ -15,12 +15,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of samples; `bottom` and `right` are exclusive."""
+    """A rectangle of samples; `bottom` and `right` are exclusive.
+
+    With a `step`, only every so many rows and columns count, from the first of each on.
+    """
 
     top: int
     left: int
     bottom: int
     right: int
+    step: int = 1
 
     def grown(self, reach: int) -> Window:
         """The rectangle with `reach` more samples on every side."""

@@ -19,6 +19,7 @@ from nvcodec.media import Colour, Frames
 from nvcodec.models import config_class
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.models.stack_config import StackConfig
 
 logger = logging.getLogger(__name__)
@@ -161,14 +162,14 @@ def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
         device: Where to compute.
     """
     kind = config_class(config.model)
-    if issubclass(kind, StackConfig):
-        from nvcodec.network_fit import NetworkFitter
-
-        return NetworkFitter(config, kind, device)
-    if config.boost:
+    if config.boost and not issubclass(kind, StackConfig):
         raise ConfigError(
             f"expected a stack of convolutions to boost, got the model {config.model}"
         )
+    if issubclass(kind, NetworkConfig):
+        from nvcodec.network_fit import NetworkFitter
+
+        return NetworkFitter(config, kind, device)
     if issubclass(kind, LatentGridConfig):
         from nvcodec.gridfit.fitter import GridFitter
 

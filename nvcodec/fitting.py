@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from math import ceil, isfinite, log10, prod
+from math import ceil, isfinite, isqrt, log10, prod
 
 import torch
 from torch import Tensor, nn
@@ -217,7 +217,7 @@ class _Loop:
         if encoder is not None:
             encoder.to(self.device)
         if self.config.compile_step:
-            self.model.stack.compile(dynamic=False)
+            self.model.compile_for_fitting()
             if encoder is not None:
                 encoder.compile(dynamic=False)
         float_psnr = self._float_stages(encoder)
@@ -318,16 +318,23 @@ class _Loop:
         pace: Pace,
     ) -> Tensor:
         """One step; by how much it is to be judged, its squared error, and bits."""
-        levels = self.samples[index]
-        window = self._window()
-        with self._autocast():
+        window = self._window(len(index))
+        if window is not None and window.step > 1:
+            # Only what is looked at is gathered; networks of points have no encoder to see frames.
+            levels = self.samples[:, :, window.top :: window.step, window.left :: window.step]
+            levels = inputs = levels[index]
+        else:
+            levels = self.samples[index]
             inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+        with self._autocast():
             output, bits = stage.predict(index, inputs, window)
         height, width = self.model.config.native_size
         if window is None:
             target, output = levels[:, :, :height, :width], output[:, :, :height, :width]
-        else:
+        elif window.step == 1:
             target = levels[:, :, window.top : window.bottom, window.left : window.right]
+        else:
+            target = levels
         target = target.float().mul_(1 / 255)
         loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss)
         objective = loss
@@ -349,9 +356,13 @@ class _Loop:
             self.control.steer(float(size), pace.fraction)
         return torch.stack([judged.detach(), error.detach(), size])
 
-    def _window(self) -> Window | None:
-        """A random square inside the picture, if the fit works on patches."""
+    def _window(self, frames: int) -> Window | None:
+        """What a step looks at, if not at whole frames: points, or a random square of a patch."""
         height, width = self.model.config.native_size
+        if self.recipe.points is not None:
+            step = max(1, isqrt(frames * height * width // self.recipe.points))
+            top, left = torch.randint(step, (2,), generator=self.order).tolist()
+            return Window(min(top, height - 1), min(left, width - 1), height, width, step)
         side = self.config.patch
         if side is None or (side >= height and side >= width):
             return None

@@ -11,7 +11,7 @@ from nvcodec.bitstream import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
             segments=tuple((entry.first_frame, entry.frames) for entry in reader.segments),
             predicted=tuple(entry.index for entry in reader.segments if entry.predicted),
             model=model,
-            boosted=isinstance(config, StackConfig) and config.boosted,
+            boosted=isinstance(config, NetworkConfig) and config.boosted,
             parameters=config.parameters,
             macs_per_pixel=config.macs_per_pixel,
             tracks=dict(reader.tracks),

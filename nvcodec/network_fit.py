@@ -19,7 +19,7 @@ from nvcodec.fitter import Coded, FitterNotes, Task
 from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.models import build
 from nvcodec.models.base import VideoModel
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, encode_network
 from nvcodec.objective import squared_error
 from nvcodec.pictures import luma_psnr, open_body
@@ -41,7 +41,7 @@ class NetworkFitter(FitterNotes):
     """
 
     def __init__(
-        self, config: EncoderConfig, kind: type[StackConfig], device: torch.device
+        self, config: EncoderConfig, kind: type[NetworkConfig], device: torch.device
     ) -> None:
         super().__init__()
         self.config, self.kind, self.device = config, kind, device
@@ -117,7 +117,7 @@ class NetworkFitter(FitterNotes):
 
     @torch.no_grad()
     def _errors(
-        self, network: StackConfig, tensors: Sequence[Tensor], task: Task
+        self, network: NetworkConfig, tensors: Sequence[Tensor], task: Task
     ) -> tuple[float, float]:
         """How well a network shows a segment that it was not fitted to.
 
@@ -163,7 +163,7 @@ class NetworkFitter(FitterNotes):
         )
         return [self._coded(network, outcome, task) for outcome in outcomes]
 
-    def _network_config(self, task: Task, bits: float | None) -> StackConfig:
+    def _network_config(self, task: Task, bits: float | None) -> NetworkConfig:
         """The largest network a size has room for."""
         size, frames, colour = task.size, len(task.frames), self.config.colour
         boosted = self.config.boost
@@ -184,12 +184,12 @@ class NetworkFitter(FitterNotes):
             self._smallest_used = True
             return smallest
 
-    def _fresh_model(self, network: StackConfig, seed: int) -> VideoModel:
+    def _fresh_model(self, network: NetworkConfig, seed: int) -> VideoModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return build(self.config.model, network).to(self.device)
 
-    def _coded(self, network: StackConfig, outcome: Fit, task: Task) -> Coded:
+    def _coded(self, network: NetworkConfig, outcome: Fit, task: Task) -> Coded:
         """Note what a fit took, and what went wrong."""
         self.epochs = max(self.epochs, outcome.epochs)
         if outcome.recoveries:

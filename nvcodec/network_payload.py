@@ -17,10 +17,10 @@ from nvcodec.entropy.tensors import QuantisedTensor, decode_tensors, encode_tens
 from nvcodec.errors import BitstreamError
 from nvcodec.models import build
 from nvcodec.models.base import VideoModel
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 
 
-def encode_network(tensors: Sequence[QuantisedTensor], config: StackConfig) -> bytes:
+def encode_network(tensors: Sequence[QuantisedTensor], config: NetworkConfig) -> bytes:
     """The body of a segment's payload; empty if it is the network of the segment before.
 
     Args:
@@ -41,7 +41,7 @@ class NetworkState:
         tensors: What it transmits, float32, on the CPU, in the order of `config.tensors()`.
     """
 
-    config: StackConfig
+    config: NetworkConfig
     tensors: Sequence[Tensor]
 
     def carried(self, frames: int) -> list[Tensor]:
@@ -60,12 +60,12 @@ class NetworkState:
         ]
 
 
-def _per_frame(tensor: Tensor, config: StackConfig) -> Tensor:
+def _per_frame(tensor: Tensor, config: NetworkConfig) -> Tensor:
     return tensor.view(config.frames, config.colour.channels, *tensor.shape[1:])
 
 
 def decode_network(
-    body: bytes, config: StackConfig, name: str, previous: object = None
+    body: bytes, config: NetworkConfig, name: str, previous: object = None
 ) -> VideoModel:
     """The network of a segment, on the CPU, in evaluation mode.
 
@@ -97,6 +97,6 @@ def decode_network(
     return model.eval().requires_grad_(False)
 
 
-def continues(config: StackConfig, before: StackConfig) -> bool:
+def continues(config: NetworkConfig, before: NetworkConfig) -> bool:
     """Whether two networks differ in their numbers of frames only."""
     return replace(config, frames=before.frames, predicted=before.predicted) == before

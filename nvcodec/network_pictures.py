@@ -9,8 +9,8 @@ import torch
 
 from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes
-from nvcodec.models.inference import Synthesis
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.inference import synthesis
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.resampling import CrossFade, joined, placed, resampled
 from nvcodec.samples import picture_planes
@@ -38,7 +38,7 @@ class NetworkPictures:
     def __init__(
         self,
         name: str,
-        config: StackConfig,
+        config: NetworkConfig,
         body: bytes,
         colour: Colour,
         device: torch.device,
@@ -49,7 +49,7 @@ class NetworkPictures:
         self._state = None
         if config.PREDICTS:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
-        self._synthesis = Synthesis(model.to(device), working_type(device))
+        self._synthesis = synthesis(model.to(device), working_type(device))
         self._moments: Callable[[Sequence[float]], Planes]
         if model.CONTINUOUS:
             self._moments = partial(placed, whole=self.planes, between=self._between)
@@ -68,7 +68,7 @@ class NetworkPictures:
         return picture_planes(levels, self._config, self._colour)
 
     def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentPictures`: what the network decodes is interpolated, or else frames are."""
+        """See `SegmentPictures`: between frames the network is asked, or else they are mixed."""
         parts = [
             self._moments(times[start : start + self.batch])
             for start in range(0, len(times), self.batch)
@@ -76,7 +76,7 @@ class NetworkPictures:
         return resampled(joined(parts), size, self._device)
 
     def _between(self, times: Sequence[float]) -> Planes:
-        levels = self._synthesis.levels(torch.tensor(times, dtype=torch.float64))
+        levels = self._synthesis.levels(torch.tensor(times, dtype=torch.float32))
         return picture_planes(levels, self._config, self._colour)
 
     def state(self) -> NetworkState | None:

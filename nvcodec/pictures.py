@@ -18,7 +18,7 @@ from nvcodec.metrics import psnr
 from nvcodec.models import name_of
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.payload import split_payload
 
 # Values of the largest intermediate tensor; more is refused rather than attempted.
@@ -122,7 +122,7 @@ def open_body(
     Raises:
         BitstreamError: If the body is malformed.
     """
-    if isinstance(config, StackConfig):
+    if isinstance(config, NetworkConfig):
         from nvcodec.network_pictures import NetworkPictures
 
         return NetworkPictures(name, config, body, colour, device, previous)

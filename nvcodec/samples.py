@@ -14,11 +14,11 @@ from torch import Tensor
 from nvcodec.media import Colour, ColourMode, Frames, Planes
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.layers import depth_to_space
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.video import colour as conversion
 
 
-def model_samples(frames: Frames, config: StackConfig, colour: Colour) -> Tensor:
+def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:
     """What a model is fitted to.
 
     Args:

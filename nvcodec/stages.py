@@ -73,8 +73,8 @@ class FloatStage:
         self, index: Tensor, samples: Tensor, window: Window | None
     ) -> tuple[Tensor, Tensor | None]:
         """See `Stage`."""
-        embedding = self._model.embed(index) if self._encoder is None else self._encoder(samples)
-        return self._model.decode(embedding, index, window), None
+        found = None if self._encoder is None else self._encoder(samples)
+        return self._model.render(index, window, found), None
 
     def between_epochs(self) -> None:
         """Nothing is due."""
@@ -183,4 +183,4 @@ class _Network(nn.Module):
         self.model = model
 
     def forward(self, index: Tensor, window: Window | None) -> Tensor:
-        return self.model.decode(self.model.embed(index), index, window)
+        return self.model.render(index, window)

@@ -40,9 +40,9 @@ def test_links_are_relative(name):
     assert link.resolve() == (ROOT / name).resolve() and link.is_dir()
 
 
-def test_cuda_holds_no_python():
+def test_cuda_is_no_regular_package():
     # An `__init__.py` there would make `import cuda` in a checkout hide NVIDIA's package.
-    assert list((ROOT / "cuda").rglob("*.py")) == []
+    assert list((ROOT / "cuda").rglob("__init__.py")) == []
 
 
 def test_py_typed_and_the_command_are_declared():
@@ -51,7 +51,7 @@ def test_py_typed_and_the_command_are_declared():
 
 
 def test_sources_import_each_other_by_their_installed_names():
-    for folder in ("models", "entropy", "nvcodec"):
+    for folder in ("models", "entropy", "cuda", "nvcodec"):
         for path in (ROOT / folder).rglob("*.py"):
             for line in path.read_text().splitlines():
                 words = line.split()

@@ -17,7 +17,7 @@ from nvcodec.entropy.quantisation import (
 )
 from nvcodec.entropy.tables import SCALES, TOTAL, Family, cumulative, scale_value
 from nvcodec.entropy.tensors import QuantisedTensor, decode_tensors, encode_tensors
-from nvcodec.models.stack_config import TensorSpec
+from nvcodec.models.network_config import TensorSpec
 
 FAMILIES = [Family.LAPLACE, Family.LOGISTIC]
 

@@ -30,7 +30,7 @@ from nvcodec.models import name_of
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.inference import Synthesis
 from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.payload import split_payload
 from nvcodec.samples import picture_planes
@@ -87,7 +87,7 @@ def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
                 yield symbols[..., : band.size[0], : band.size[1]]
         steps = coded.steps
         yield np.array([steps.base, steps.chroma, steps.motion, steps.mix, *steps.offsets])
-    elif isinstance(config, StackConfig) and body:
+    elif isinstance(config, NetworkConfig) and body:
         for tensor in decode_tensors(body, config.tensors()):
             yield tensor.symbols
             yield tensor.steps

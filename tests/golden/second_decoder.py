@@ -5,6 +5,7 @@ Section numbers in the comments are those of the document. Pictures must be smal
 """
 
 import bisect
+import functools
 import importlib.util
 import itertools
 import math
@@ -246,18 +247,25 @@ def finish_array(array, side):
     return np.cumsum([array["first"], *differences]).tolist()
 
 
+def network(head, config, frames):
+    """The network, and its tensors as (shape, channel axis, group)."""
+    if head["model"] == 6:
+        return part("second_points").layout(TOOLS, head, config)
+    net, layers = layers_and_latent(head, config, frames)
+    tensors = []
+    for shape, group in layers:
+        tensors += [(shape, 0, group), (shape[:1], 0, group)]
+    if net["latent"]:
+        tensors.append((net["latent"], 1, 1))
+    return net, tensors
+
+
 def read_tensors(head, config, frames, body):
     """The network, its tensors as float32, and their symbols and step indices."""
     b = Bytes(body)
     headers_length, side_length = b.uvar(), b.uvar()
     headers, side, symbols = Bytes(b.raw(headers_length)), Rans(b.raw(side_length)), Rans(b.rest())
-    net, layers = layers_and_latent(head, config, frames)
-    tensors = []  # shape, channel axis, group
-    for shape, group in layers:
-        tensors += [(shape, 0, group), (shape[:1], 0, group)]
-    if net["latent"]:
-        tensors.append((net["latent"], 1, 1))
-
+    net, tensors = network(head, config, frames)
     parsed = []
     for shape, axis, group in tensors:
         channels, flags = shape[axis], headers.fixed("B")
@@ -440,13 +448,13 @@ def from_rgb(head, x):
 
 
 def decode_networks(head, config, frames, body, before):
-    """Models 1, 2, 4 and 5: symbols and steps, the planes of each frame, and tensors to go on from.
+    """Models 1, 2 and 4 to 6: symbols and steps, the planes of each frame, and tensors to go on from.
 
     `before` are such tensors, for a predicted segment, and how many frames they are for.
     """
     check(before is None or head["model"] == 5, "a predicted segment of another model")
     if before and not body:
-        net, _ = layers_and_latent(head, config, frames)
+        net, _ = network(head, config, frames)
         values, coded = [np.float32(0)] * len(before[0]), []
     else:
         net, values, coded = read_tensors(head, config, frames, body)
@@ -457,7 +465,10 @@ def decode_networks(head, config, frames, body, before):
             known[place] = np.concatenate([np.split(known[place], then)[-1]] * frames)
         values = [value + base for value, base in zip(values, known, strict=True)]
         check(all(v.dtype == np.float32 for v in values), "sums in float32")
-    pictures = [run_network(head, net, values, t, frames) for t in range(frames)]
+    if head["model"] == 6:
+        pictures = [part("second_points").run(net, values, t, frames) for t in range(frames)]
+    else:
+        pictures = [run_network(head, net, values, t, frames) for t in range(frames)]
     return coded, [to_planes(head, x) for x in pictures], (values, frames)
 
 
@@ -466,15 +477,23 @@ def decode_grids(head, config, frames, body, before=None):
 
     `before` is the state of the last frame of the segment before, for a predicted segment.
     """
-    place = Path(__file__).with_name("second_grids.py")
-    spec = importlib.util.spec_from_file_location("second_grids", place)
-    grids = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(grids)
-    tools = types.SimpleNamespace(**globals())
-    coded, pictures, last = grids.decode(tools, head, config, frames, body, before)
+    coded, pictures, last = part("second_grids").decode(TOOLS, head, config, frames, body, before)
     if not head["yuv"]:
         pictures = [from_rgb(head, np.array(picture, np.float64)) for picture in pictures]
     return coded, pictures, last
+
+
+@functools.cache
+def part(name):
+    """A part of this decoder that has a file of its own."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# What such parts share.
+TOOLS = types.SimpleNamespace(**globals())
 
 
 def decode(data):

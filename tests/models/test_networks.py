@@ -119,7 +119,6 @@ def test_a_patch_is_the_crop_of_the_whole(name, colour):
     model = _model(name, colour, size=(45, 66))
     height, width = model.config.padded
     index = torch.tensor([1, 2])
-    embedded = model.embed(index)
     windows = [
         Window(0, 0, height, width),
         Window(0, 0, 5, 7),
@@ -129,9 +128,9 @@ def test_a_patch_is_the_crop_of_the_whole(name, colour):
         Window(5, 3, height - 4, 20),
     ]
     with torch.no_grad():
-        whole = model.decode(embedded, index)
+        whole = model.render(index)
         for window in windows:
-            part = model.decode(embedded, index, window)
+            part = model.render(index, window)
             crop = whole[:, :, window.top : window.bottom, window.left : window.right]
             torch.testing.assert_close(part, crop, msg=lambda text, w=window: f"{w}: {text}")
 

@@ -1,0 +1,131 @@
+"""The coordinate network: lattices against single points, and what its configuration chooses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nvcodec.errors import ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models import build
+from nvcodec.models.inference import synthesis
+from nvcodec.models.ngp import NGP
+from nvcodec.models.ngp_config import NGPConfig
+from nvcodec.models.windows import Window
+
+SIZE = (34, 50)
+
+
+def _config(**changes) -> NGPConfig:
+    made = NGPConfig.from_budget(9000, size=SIZE, frames=6, colour=ColourMode.YUV420)
+    return replace(made, **changes)
+
+
+def _model(config: NGPConfig) -> NGP:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = build("ngp", config)
+        for table in model.grid.tables:
+            torch.nn.init.normal_(table)
+    return model
+
+
+LEVELS = ((3, 4, 5), (13, 9, 2), (25, 17, 1))
+
+
+# With tables of 64 entries, all but the first level are hashed.
+@pytest.mark.parametrize("log2_entries", [19, 6])
+def test_a_lattice_is_its_points(log2_entries):
+    config = _config(levels=LEVELS, log2_entries=log2_entries)
+    model = _model(config)
+    hashed = [table.dim() == 2 for table in model.grid.tables]
+    assert hashed == [False, log2_entries == 6, log2_entries == 6]
+    t, y, x = torch.tensor([0.0, 0.31, 1.0]), torch.rand(5), torch.rand(4)
+    points = torch.stack(torch.meshgrid(t, y, x, indexing="ij")[::-1], dim=-1).flatten(0, 2)
+    with torch.no_grad():
+        lattice = model.grid.lattice((t, y, x))
+        torch.testing.assert_close(lattice.flatten(0, 2), model.grid(points))
+
+
+def test_gradients_of_a_lattice_are_those_of_its_points():
+    config = _config(levels=LEVELS, log2_entries=6)
+    t, y, x = torch.rand(3), torch.rand(5), torch.rand(4)
+    points = torch.stack(torch.meshgrid(t, y, x, indexing="ij")[::-1], dim=-1).flatten(0, 2)
+    weight = torch.randn(60, len(config.levels) * config.features)
+    found = []
+    for way in (lambda grid: grid.lattice((t, y, x)).flatten(0, 2), lambda grid: grid(points)):
+        grid = _model(config).grid
+        (way(grid) * weight).sum().backward()
+        found.append([table.grad for table in grid.tables])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+def test_a_window_is_a_part_of_the_picture(colour):
+    model = _model(_config(colour=colour))
+    height, width = model.config.native_size
+    index = torch.tensor([4, 1])
+    with torch.no_grad():
+        whole = model.render(index)
+        assert whole.shape == (2, colour.channels, height, width)
+        for window in (Window(3, 2, 9, 17), Window(1, 2, height, width, 4)):
+            step = window.step
+            part = model.render(index, window)
+            rows = slice(window.top, window.bottom, step)
+            torch.testing.assert_close(part, whole[:, :, rows, window.left : window.right : step])
+
+
+def test_a_moment_between_two_frames_is_between_their_grids():
+    # One grid a frame and no perceptron to speak of: what is in between is their mean.
+    model = _model(replace(_config(), levels=((3, 3, 6),), depth=1))
+    y, x = torch.rand(4), torch.rand(4)
+    with torch.no_grad():
+        early, middle, late = model.grid.lattice((torch.tensor([2.0, 2.5, 3.0]) / 5, y, x))
+    torch.testing.assert_close(middle, (early + late) / 2)
+
+
+@pytest.mark.parametrize("size", [(34, 50), (1, 1), (2, 3), (181, 2000)])
+@pytest.mark.parametrize("colour", list(ColourMode))
+def test_synthesis_is_planes(size, colour):
+    # The last picture is decoded in parts.
+    config = NGPConfig.from_budget(4000, size=size, frames=3, colour=colour)
+    model = _model(config)
+    index = torch.tensor([2, 0])
+    with torch.no_grad():
+        expected = model.planes(index)
+    made = synthesis(model, torch.float32)
+    torch.testing.assert_close(made(index), expected)
+    off = (made.levels(index) - 255 * expected).abs()
+    assert off.max() < 0.501  # and not 0.5: what lies between two levels may go either way
+
+
+def test_levels_are_the_coarser_in_time_the_finer_in_space():
+    config = NGPConfig.from_budget(100_000, size=(320, 640), frames=64, colour=ColourMode.YUV420)
+    for (x, y, t), (finer_x, finer_y, later) in zip(config.levels, config.levels[1:], strict=False):
+        assert (finer_x, finer_y) == (2 * x, 2 * y) and later <= t
+    assert config.levels[0][2] == 64
+    assert config.levels[-1][2] < 8
+
+
+def test_what_cannot_be_is_refused():
+    config = _config()
+    for changes in (
+        {"levels": ()},
+        {"levels": config.levels * 9},
+        {"levels": ((0, 2, 2),)},
+        {"features": 0},
+        {"features": 256},
+        {"log2_entries": 25},
+        {"log2_entries": 0},
+        {"width": 0},
+        {"width": 1025},
+        {"depth": 0},
+        {"depth": 17},
+    ):
+        with pytest.raises(ConfigError):
+            replace(config, **changes)
+    with pytest.raises(ConfigError, match="boost"):
+        NGPConfig.from_budget(9000, size=SIZE, frames=6, colour=ColourMode.RGB, boosted=True)
