@@ -125,7 +125,7 @@ class Decoder:
     ) -> Planes:
         """Pictures at any moments, also between frames, at any size.
 
-        Within a shot they are interpolated, as far as the model can: see `docs/continuous.md`. At
+        Within a shot they are interpolated, as far as the model can: see `docs/models.md`. At
         the time of a frame it is that frame; where there is none, the nearest is held, and of
         frames that are damaged `warnings` tell.
 

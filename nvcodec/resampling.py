@@ -9,6 +9,7 @@ picture.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil, floor
@@ -20,6 +21,8 @@ from torch import Tensor
 from nvcodec.media import Planes, UInt8Array
 
 _LOBES = 3
+# Frames that a cross-fade keeps: playing on goes from the last two, across segments to the first.
+_KEPT = 4
 # Outputs per product: a band of the sparse matrix that is nearly full.
 _BAND = 64
 
@@ -139,21 +142,22 @@ class CrossFade:
 
     def __init__(self, decode: Callable[[Sequence[int]], Planes], batch: int) -> None:
         self._decode, self._batch = decode, batch
-        self._kept: dict[int, Planes] = {}
+        self._known: OrderedDict[int, Planes] = OrderedDict()
 
     def __call__(self, times: Sequence[float]) -> Planes:
         """Pictures at moments, in frames from the first one; those of whole ones as decoded."""
         needed = sorted({frame for time in times for frame in (floor(time), ceil(time))})
-        known = {frame: self._kept[frame] for frame in needed if frame in self._kept}
-        missing = [frame for frame in needed if frame not in known]
+        missing = [frame for frame in needed if frame not in self._known]
         for start in range(0, len(missing), self._batch):
             numbers = missing[start : start + self._batch]
             made = self._decode(numbers)
             for place, number in enumerate(numbers):
-                known[number] = some(made, slice(place, place + 1))
-        # Playing on begins with the last frames, and what comes from before them with the first.
-        known |= {0: self._kept[0]} if 0 in self._kept else {}
-        self._kept = {frame: known[frame] for frame in (0, *needed[-2:]) if frame in known}
+                self._known[number] = some(made, slice(place, place + 1))
+        for frame in needed:
+            self._known.move_to_end(frame)
+        known = dict(self._known)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
         return joined(
             [blended(known[floor(time)], known[ceil(time)], time - floor(time)) for time in times]
         )
