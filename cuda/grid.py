@@ -76,14 +76,18 @@ class HashGrid(nn.Module):
             Shape (T, Y, X, levels * features), float32.
         """
         places = [place.float().clamp(0, 1) for place in places]
+        counts = [len(place) for place in places]
         made = []
         for number, table in enumerate(self.tables):
+            first, *rest = places
+            # What does not change along the first axis, time, is looked up once.
+            some = [first[:1] if self.resolutions[number][-1] == 1 else first, *rest]
             if table.dim() > 2:
-                made.append(interpolate(table, places))
-                continue
-            points = torch.stack(torch.meshgrid(*places, indexing="ij")[::-1], dim=-1)
-            found = self._encode(points.flatten(0, -2), [number])
-            made.append(found.view(*points.shape[:-1], -1))
+                found = interpolate(table, some)
+            else:
+                points = torch.stack(torch.meshgrid(*some, indexing="ij")[::-1], dim=-1)
+                found = self._encode(points.flatten(0, -2), [number]).view(*points.shape[:-1], -1)
+            made.append(found.expand(*counts, -1))
         return torch.cat(made, dim=-1)
 
     def _encode(self, x: Tensor, levels: Sequence[int]) -> Tensor:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from nvcodec.models.base import VideoModel
 from nvcodec.models.blocks import BlockStack, apply
 from nvcodec.models.layers import UpsamplingStack, depth_to_space
-from nvcodec.models.ngp import NGP, PointSynthesis
+from nvcodec.models.ngp import NGP
+from nvcodec.models.points import PointSynthesis
 from nvcodec.models.stack_model import StackModel
 
 logger = logging.getLogger(__name__)

@@ -30,7 +30,9 @@ def layout(tools, head, config):
 def run(net, values, t, frames):
     """One frame: samples in [0, 1], shape (channels, height, width) (section 14)."""
     height, width = net["native"]
-    columns, rows = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    columns, rows = np.meshgrid(
+        (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    )
     moment = np.full(rows.shape, t / (frames - 1) if frames > 1 else 0.0)
     tables, layers = values[: len(net["levels"])], values[len(net["levels"]) :]
     found = [
