@@ -35,7 +35,7 @@ class PointSynthesis:
         Returns:
             As `VideoModel.planes`, float32.
         """
-        rows, columns = self._centres()
+        rows, columns = self._centres(self.model.config.native_size)
         return self._samples(index.to(self._device), rows, columns)
 
     @torch.inference_mode()
@@ -69,8 +69,8 @@ class PointSynthesis:
         config = self.model.config
         times = times.to(self._device)
         if config.colour is ColourMode.RGB:
-            places = [(torch.arange(count, device=self._device) + 0.5) / count for count in size]
-            return (_levels(self._samples(times, *places)),)
+            rows, columns = self._centres(size)
+            return (_levels(self._samples(times, rows, columns)),)
         luma = torch.zeros(len(times), *size, device=self._device)
         ways = [
             [self._luma_places(count, axis, phase) for phase in range(2)]
@@ -81,8 +81,8 @@ class PointSynthesis:
                 phase = 2 * down + across
                 found = self._samples(times, rows, columns, slice(phase, phase + 1))[:, 0]
                 luma += found * of_row[:, None] * of_column
-        places = [self._chroma_places(count, axis) for axis, count in enumerate(size)]
-        return _levels(luma), _levels(self._samples(times, *places, slice(4, 6)))
+        rows, columns = (self._chroma_places(count, axis) for axis, count in enumerate(size))
+        return _levels(luma), _levels(self._samples(times, rows, columns, slice(4, 6)))
 
     def _luma_places(self, count: int, axis: int, phase: int) -> tuple[Tensor, Tensor]:
         """Where to look for the luma of a line in one phase of the points, and what that counts."""
@@ -101,13 +101,10 @@ class PointSynthesis:
         sample = sample * (length / count) - 0.5 - shift
         return (sample / 2 + 0.5) / native
 
-    def _centres(self) -> tuple[Tensor, Tensor]:
-        """Where rows and columns of the native grid lie."""
-        height, width = (
-            (torch.arange(count, device=self._device) + 0.5) / count
-            for count in self.model.config.native_size
-        )
-        return height, width
+    def _centres(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Where the rows and the columns of a picture lie."""
+        rows, columns = ((torch.arange(count, device=self._device) + 0.5) / count for count in size)
+        return rows, columns
 
     def _samples(
         self, times: Tensor, rows: Tensor, columns: Tensor, channels: slice = slice(None)
