@@ -307,8 +307,9 @@ class _Encode:
 def _fingerprint(path: Path) -> dict[str, object]:
     """Enough of a source to notice that it is another one."""
     if path.is_dir():
-        files = sorted((entry.name, entry.stat().st_size) for entry in path.iterdir())
-        return {"name": path.name, "files": [list(file) for file in files]}
+        # Masks are much alike: names and sizes would not do.
+        files = {file.name: _fingerprint(file) for file in sorted(path.iterdir()) if file.is_file()}
+        return {"name": path.name, "files": files}
     with path.open("rb") as file:
         head = file.read(1 << 20)
     return {
