@@ -279,7 +279,9 @@ class _Encode:
     ) -> list[Coded]:
         """A segment for the files that lack it, of the wanted size or quality."""
         if frames.known is not None and not frames.known.any():
-            first = self.course.frames
+            first = self.course.frames + (
+                self.config.frames.start or 0 if self.config.frames else 0
+            )
             raise VideoError(
                 f"{self.config.mask}: frames {first} to {first + len(frames) - 1} are a segment, "
                 "and all of them are hidden; take longer segments, or leave these frames out"
