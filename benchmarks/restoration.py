@@ -19,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 import nvcodec
 from benchmarks import record
@@ -38,8 +37,7 @@ _SIGMA, _IMPULSES = 25, 0.1
 _BT601, _RATE = Colour(primaries=1, transfer=13, matrix=6), Fraction(25)
 _STRENGTHS = (5, 10, 15, 20, 30, 40)  # of non-local means
 
-Plane = UInt8Array
-Fill = Callable[[Plane, BoolArray], Plane]
+Fill = Callable[[UInt8Array, BoolArray], UInt8Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +160,7 @@ def _filled_in(
         "OpenCV inpaint, Navier-Stokes": _each(_navier_stokes),
         "nearest in time, else Telea": _nearest_in_time,
     }
-    made = {
-        name: (_with_planes(task.given, lambda p, k, fill=fill: fill(p, k), task.known), {})
-        for name, fill in fills.items()
-    }
+    made = {name: (_with_planes(task.given, fill, task.known), {}) for name, fill in fills.items()}
     made |= {model: _encoded(task, model, options) for model in options.models}
     found = {}
     for name, (frames, facts) in made.items():
@@ -244,7 +239,7 @@ def _luma_psnr(truth: Frames, made: Frames, where: BoolArray) -> float:
 
 def _with_planes(
     given: Frames,
-    change: Callable[[Plane, BoolArray], Plane],
+    change: Callable[[UInt8Array, BoolArray], UInt8Array],
     known: BoolArray | None = None,
 ) -> Frames:
     """All planes of all frames, changed."""
@@ -260,19 +255,19 @@ def _each(fill: Fill) -> Fill:
     return lambda planes, known: np.stack([fill(*one) for one in zip(planes, known, strict=True)])
 
 
-def _mean_filled(plane: Plane, known: BoolArray) -> Plane:
+def _mean_filled(plane: UInt8Array, known: BoolArray) -> UInt8Array:
     return np.where(known, plane, round(float(plane[known].mean()))).astype(np.uint8)
 
 
-def _telea(plane: Plane, known: BoolArray) -> Plane:
+def _telea(plane: UInt8Array, known: BoolArray) -> UInt8Array:
     return np.asarray(cv2.inpaint(plane, (~known).astype(np.uint8), 3, cv2.INPAINT_TELEA))
 
 
-def _navier_stokes(plane: Plane, known: BoolArray) -> Plane:
+def _navier_stokes(plane: UInt8Array, known: BoolArray) -> UInt8Array:
     return np.asarray(cv2.inpaint(plane, (~known).astype(np.uint8), 3, cv2.INPAINT_NS))
 
 
-def _nearest_in_time(planes: Plane, known: BoolArray) -> Plane:
+def _nearest_in_time(planes: UInt8Array, known: BoolArray) -> UInt8Array:
     """From the nearest frame that shows a pixel; the earlier one of two."""
     made = _each(_telea)(planes, known)
     count = len(planes)
@@ -287,11 +282,11 @@ def _nearest_in_time(planes: Plane, known: BoolArray) -> Plane:
     return made
 
 
-def _median(planes: Plane, side: int) -> Plane:
+def _median(planes: UInt8Array, side: int) -> UInt8Array:
     return np.stack([cv2.medianBlur(plane, side) for plane in planes])
 
 
-def _non_local_means(planes: Plane, strength: float) -> Plane:
+def _non_local_means(planes: UInt8Array, strength: float) -> UInt8Array:
     """Of three frames where there are; at the ends of one."""
     made = []
     for t in range(len(planes)):
@@ -353,9 +348,7 @@ def _conditions(options: Any) -> str:
     )
 
 
-def _panels(
-    task: Task, given: str, made: Mapping[str, Frames]
-) -> list[tuple[str, npt.NDArray[np.uint8]]]:
+def _panels(task: Task, given: str, made: Mapping[str, Frames]) -> list[tuple[str, UInt8Array]]:
     """A frame from the middle, as it is, as it is given, and as it was made."""
     t = len(task.truth) // 2
     pictures = {"source": task.truth, given: task.given, **made}
