@@ -10,7 +10,7 @@ pixels black or white. Noisy pictures are simply encoded; the truth is the clean
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,16 @@ import numpy as np
 
 import nvcodec
 from benchmarks import record
+from benchmarks.classical import (
+    Fill,
+    each,
+    mean_filled,
+    median,
+    navier_stokes,
+    nearest_in_time,
+    non_local_means,
+    telea,
+)
 from benchmarks.clips import bunny, read
 from nvcodec.media import BoolArray, Colour, Frames, UInt8Array, VideoInfo
 from nvcodec.metrics import psnr
@@ -36,8 +46,6 @@ _SIGMA, _IMPULSES = 25, 0.1
 # Of the crop of Big Buck Bunny: what nvcodec takes for RGB pictures of this size.
 _BT601, _RATE = Colour(primaries=1, transfer=13, matrix=6), Fraction(25)
 _STRENGTHS = (5, 10, 15, 20, 30, 40)  # of non-local means
-
-Fill = Callable[[UInt8Array, BoolArray], UInt8Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +112,9 @@ def _source(path: Path | None, options: Any) -> tuple[Frames, VideoInfo]:
         width=width, height=height, time_base=1 / _RATE, frame_rate=_RATE, colour=_BT601
     )
     pictures = bunny(options.frames, options.size).permute(0, 2, 3, 1).contiguous().numpy()
-    return _frames(pictures, _BT601), info
-
-
-def _frames(pictures: UInt8Array, colour: Colour) -> Frames:
-    """From RGB, shape (T, H, W, 3)."""
-    y, u, v = yuv420(pictures, colour)
+    y, u, v = yuv420(pictures, _BT601)
     ticks = np.arange(len(y))
-    return Frames(y=y, u=u, v=v, pts=ticks, durations=np.ones_like(ticks))
+    return Frames(y=y, u=u, v=v, pts=ticks, durations=np.ones_like(ticks)), info
 
 
 def _masks(clean: Frames) -> dict[str, BoolArray]:
@@ -143,10 +146,11 @@ def _noises(clean: Frames, colour: Colour) -> dict[str, Frames]:
     gaussian = np.clip(np.rint(pictures + noise), 0, 255).astype(np.uint8)
     drawn = chance.random(pictures.shape[:3])[..., None]
     impulses = np.where(drawn < _IMPULSES / 2, 0, np.where(drawn < _IMPULSES, 255, pictures))
-    return {
-        "gaussian": _frames(gaussian, colour),
-        "impulses": _frames(impulses.astype(np.uint8), colour),
-    }
+    found = {}
+    for name, noisy in (("gaussian", gaussian), ("impulses", impulses.astype(np.uint8))):
+        y, u, v = yuv420(noisy, colour)
+        found[name] = replace(clean, y=y, u=u, v=v)
+    return found
 
 
 def _filled_in(
@@ -154,11 +158,11 @@ def _filled_in(
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[str, UInt8Array]]]:
     assert task.known is not None
     fills: dict[str, Fill] = {
-        "mean of the known pixels": _each(_mean_filled),
-        "smooth surface": _each(filled),
-        "OpenCV inpaint, Telea": _each(_telea),
-        "OpenCV inpaint, Navier-Stokes": _each(_navier_stokes),
-        "nearest in time, else Telea": _nearest_in_time,
+        "mean of the known pixels": each(mean_filled),
+        "smooth surface": each(filled),
+        "OpenCV inpaint, Telea": each(telea),
+        "OpenCV inpaint, Navier-Stokes": each(navier_stokes),
+        "nearest in time, else Telea": nearest_in_time,
     }
     made = {name: (_with_planes(task.given, fill, task.known), {}) for name, fill in fills.items()}
     made |= {model: _encoded(task, model, options) for model in options.models}
@@ -180,12 +184,12 @@ def _denoised(
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[str, UInt8Array]]]:
     made: dict[str, tuple[Frames, dict[str, Any]]] = {
         "the noisy pictures": (task.given, {}),
-        "median, 3x3": (_with_planes(task.given, lambda p, _: _median(p, 3)), {}),
-        "median, 5x5": (_with_planes(task.given, lambda p, _: _median(p, 5)), {}),
+        "median, 3x3": (_with_planes(task.given, lambda p, _: median(p, 3)), {}),
+        "median, 5x5": (_with_planes(task.given, lambda p, _: median(p, 5)), {}),
     }
     everything = np.ones_like(task.truth.y, np.bool_)
     tried = {
-        strength: _with_planes(task.given, lambda p, _, h=strength: _non_local_means(p, h))
+        strength: _with_planes(task.given, lambda p, _, h=strength: non_local_means(p, h))
         for strength in _STRENGTHS
     }
     best = max(tried, key=lambda one: _luma_psnr(task.truth, tried[one], everything))
@@ -239,7 +243,7 @@ def _luma_psnr(truth: Frames, made: Frames, where: BoolArray) -> float:
 
 def _with_planes(
     given: Frames,
-    change: Callable[[UInt8Array, BoolArray], UInt8Array],
+    change: Fill,
     known: BoolArray | None = None,
 ) -> Frames:
     """All planes of all frames, changed."""
@@ -248,54 +252,6 @@ def _with_planes(
     return replace(
         given, y=change(given.y, luma), u=change(given.u, chroma), v=change(given.v, chroma)
     )
-
-
-def _each(fill: Fill) -> Fill:
-    """Frame by frame."""
-    return lambda planes, known: np.stack([fill(*one) for one in zip(planes, known, strict=True)])
-
-
-def _mean_filled(plane: UInt8Array, known: BoolArray) -> UInt8Array:
-    return np.where(known, plane, round(float(plane[known].mean()))).astype(np.uint8)
-
-
-def _telea(plane: UInt8Array, known: BoolArray) -> UInt8Array:
-    return np.asarray(cv2.inpaint(plane, (~known).astype(np.uint8), 3, cv2.INPAINT_TELEA))
-
-
-def _navier_stokes(plane: UInt8Array, known: BoolArray) -> UInt8Array:
-    return np.asarray(cv2.inpaint(plane, (~known).astype(np.uint8), 3, cv2.INPAINT_NS))
-
-
-def _nearest_in_time(planes: UInt8Array, known: BoolArray) -> UInt8Array:
-    """From the nearest frame that shows a pixel; the earlier one of two."""
-    made = _each(_telea)(planes, known)
-    count = len(planes)
-    for t in range(count):
-        missing = ~known[t]
-        for distance in range(1, count):
-            for other in (t - distance, t + distance):
-                if 0 <= other < count:
-                    use = missing & known[other]
-                    made[t][use] = planes[other][use]
-                    missing &= ~use
-    return made
-
-
-def _median(planes: UInt8Array, side: int) -> UInt8Array:
-    return np.stack([cv2.medianBlur(plane, side) for plane in planes])
-
-
-def _non_local_means(planes: UInt8Array, strength: float) -> UInt8Array:
-    """Of three frames where there are; at the ends of one."""
-    made = []
-    for t in range(len(planes)):
-        if 0 < t < len(planes) - 1:
-            part = list(planes[t - 1 : t + 2])
-            made.append(cv2.fastNlMeansDenoisingMulti(part, 1, 3, None, strength, 7, 21))
-        else:
-            made.append(cv2.fastNlMeansDenoising(planes[t], None, strength, 7, 21))
-    return np.stack(made)
 
 
 def _mask_table(
