@@ -26,6 +26,11 @@ class Window:
     right: int
     step: int = 1
 
+    @property
+    def sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First and last row, and column, the last ones exclusive."""
+        return (self.top, self.bottom), (self.left, self.right)
+
     def grown(self, reach: int) -> Window:
         """The rectangle with `reach` more samples on every side."""
         return Window(self.top - reach, self.left - reach, self.bottom + reach, self.right + reach)

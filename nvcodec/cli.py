@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -137,6 +138,13 @@ def _add_encode(commands: Any) -> None:
     video.add_argument("--resize", type=_resize, metavar="WxH", help="scale the pictures")
     video.add_argument("--frames", type=_frames, metavar="A:B", help="take frames A to B-1")
     video.add_argument(
+        "--mask",
+        type=Path,
+        help="fill in what a mask hides: a picture, or a video or folder with one for each frame, of "
+        "INPUT's size; white is known (lighter than middle grey), black is to be filled in. The "
+        "reported quality still compares whole pictures with INPUT as it is",
+    )
+    video.add_argument(
         "--segment",
         type=int,
         metavar="N",
@@ -217,6 +225,7 @@ def _encode(options: argparse.Namespace) -> int:
         time_limit=options.time_limit,
         resize=options.resize,
         frames=options.frames,
+        mask=options.mask,
         segment=options.segment,
         refresh=options.refresh,
         audio=not options.no_audio,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nvcodec.errors import ConfigError
@@ -104,6 +105,10 @@ class EncoderConfig:
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
         frames: Which frames, by display order; start and stop, step 1.
+        mask: Which pixels count in the fit: those where a picture, or a video or folder of pictures
+            with one for each frame, is lighter than middle grey. What was in the others has no
+            influence on the file; they show what the fit makes of the rest. A PSNR that is wanted,
+            and `lmbda`, are of the pixels that count; bits per pixel are of all.
         segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
             more; None to decide by family and picture size, and to let still shots be longer. Segments also
             end at cuts.
@@ -130,6 +135,7 @@ class EncoderConfig:
     time_limit: float | None = None
     resize: tuple[int, int] | None = None
     frames: slice | None = None
+    mask: Path | None = None
     segment: int | None = None
     refresh: int | None = None
     audio: bool = True

@@ -35,6 +35,7 @@ from nvcodec.partial import Partial, claim, publish
 from nvcodec.payload import pack_payload
 from nvcodec.rate import Budget
 from nvcodec.segments import default_length, longest_still, segments
+from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 
@@ -162,8 +163,13 @@ class _Encode:
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
         """Everything from opening the source to renaming the targets."""
         config = self.config
+        mask = None
+        if config.mask is not None:
+            mask = stack.enter_context(
+                open_mask(config.mask, self.source_path, frames=config.frames)
+            )
         source = stack.enter_context(
-            open_source(self.source_path, resize=config.resize, frames=config.frames)
+            open_source(self.source_path, resize=config.resize, frames=config.frames, mask=mask)
         )
         start = source.start_time if config.frames is not None else None
         tracks = None
@@ -239,6 +245,7 @@ class _Encode:
         """What must agree for an encode to go on where another stopped."""
         settings = asdict(self.config)
         settings["frames"] = str(self.config.frames)
+        settings["mask"] = self.config.mask and _fingerprint(self.config.mask)
         # These three come together in the fit's configuration.
         for name in ("preset", "epochs", "fit"):
             del settings[name]
@@ -271,6 +278,14 @@ class _Encode:
         lacking: Sequence[OutFile],
     ) -> list[Coded]:
         """A segment for the files that lack it, of the wanted size or quality."""
+        if frames.known is not None and not frames.known.any():
+            first = self.course.frames + (
+                self.config.frames.start or 0 if self.config.frames else 0
+            )
+            raise VideoError(
+                f"{self.config.mask}: frames {first} to {first + len(frames) - 1} are a segment, "
+                "and all of them are hidden; take longer segments, or leave these frames out"
+            )
         task = Task(
             frames=frames,
             colour=source.info.colour,
@@ -294,8 +309,9 @@ class _Encode:
 def _fingerprint(path: Path) -> dict[str, object]:
     """Enough of a source to notice that it is another one."""
     if path.is_dir():
-        files = sorted((entry.name, entry.stat().st_size) for entry in path.iterdir())
-        return {"name": path.name, "files": [list(file) for file in files]}
+        # Masks are much alike: names and sizes would not do.
+        files = {file.name: _fingerprint(file) for file in sorted(path.iterdir()) if file.is_file()}
+        return {"name": path.name, "files": files}
     with path.open("rb") as file:
         head = file.read(1 << 20)
     return {

@@ -71,6 +71,7 @@ def fit(
     samples: Tensor,
     config: FitConfig,
     *,
+    known: Tensor | None = None,
     seed: int,
     target_bits: float | None = None,
     lmbda: float | None = None,
@@ -84,6 +85,8 @@ def fit(
         model: With fresh weights, on the device to compute on; left in its fitted state.
         samples: uint8, shape (T, channels, H, W) on the model's padded grid.
         config: How long and how.
+        known: bool, of the same shape: which samples count; None if all do. An encoder sees the
+            others, which must therefore hold nothing that is to stay hidden.
         seed: Of the encoder's weights and the order of frames.
         target_bits: Wanted size of what the stream is to hold; None leaves it to `lmbda` or the
             configuration's rate weight.
@@ -110,6 +113,7 @@ def fit(
         model,
         samples,
         config,
+        known=known,
         seed=seed,
         sizes=sizes,
         base=base,
@@ -124,6 +128,7 @@ def fit_sizes(
     samples: Tensor,
     config: FitConfig,
     *,
+    known: Tensor | None = None,
     seed: int,
     sizes: Sequence[float],
     seconds: float | None = None,
@@ -139,6 +144,7 @@ def fit_sizes(
         model: As for `fit`; left in the state of the smallest size.
         samples: As for `fit`.
         config: As for `fit`.
+        known: As for `fit`.
         seed: As for `fit`.
         sizes: Wanted bits of what the stream is to hold, in any order; one at least.
         seconds: Time allowed for all of it.
@@ -152,6 +158,7 @@ def fit_sizes(
         model,
         samples,
         config,
+        known=known,
         seed=seed,
         sizes=[sizes[place] for place in order],
         seconds=seconds,
@@ -170,6 +177,7 @@ class _Loop:
         samples: Tensor,
         config: FitConfig,
         *,
+        known: Tensor | None,
         seed: int,
         sizes: Sequence[float | None],
         seconds: float | None,
@@ -187,6 +195,7 @@ class _Loop:
         self.config = config
         self.device = next(model.parameters()).device
         self.samples = samples.to(self.device)
+        self.known = None if known is None else known.to(self.device)
         self.control: SizeControl | None = None
         self.last = False  # of the stages
         self.seconds = seconds
@@ -319,24 +328,23 @@ class _Loop:
     ) -> Tensor:
         """One step; by how much it is to be judged, its squared error, and bits."""
         window = self._window(len(index))
-        if window is not None and window.step > 1:
+        height, width = self.model.config.native_size
+        seen = window or Window(0, 0, height, width)
+        part = (..., *(slice(*ends, seen.step) for ends in seen.sides))
+        if seen.step > 1:
             # Only what is looked at is gathered; networks of points have no encoder to see frames.
-            levels = self.samples[:, :, window.top :: window.step, window.left :: window.step]
-            levels = inputs = levels[index]
+            levels = inputs = self.samples[part][index]
         else:
             levels = self.samples[index]
             inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+            levels = levels[part]
         with self._autocast():
             output, bits = stage.predict(index, inputs, window)
-        height, width = self.model.config.native_size
         if window is None:
-            target, output = levels[:, :, :height, :width], output[:, :, :height, :width]
-        elif window.step == 1:
-            target = levels[:, :, window.top : window.bottom, window.left : window.right]
-        else:
-            target = levels
-        target = target.float().mul_(1 / 255)
-        loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss)
+            output = output[part]
+        target = levels.float().mul_(1 / 255)
+        known = None if self.known is None else self.known[part][index]
+        loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss, known)
         objective = loss
         if bits is not None:
             # A bit per stored value is worth `rate_weight` nepers of the loss, whatever its scale.

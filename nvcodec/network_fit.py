@@ -21,10 +21,10 @@ from nvcodec.models import build
 from nvcodec.models.base import VideoModel
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, encode_network
-from nvcodec.objective import squared_error
+from nvcodec.objective import known_error
 from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
-from nvcodec.samples import model_samples
+from nvcodec.samples import known_samples, model_samples
 
 # Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
 _SAME_SHOT = 0.5
@@ -100,6 +100,7 @@ class NetworkFitter(FitterNotes):
             self._fresh_model(network, task.seed),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
+            known=known_samples(task.frames, network),
             seed=task.seed,
             target_bits=bits,
             lmbda=self.config.lmbda,
@@ -128,20 +129,28 @@ class NetworkFitter(FitterNotes):
 
         Returns:
             Squared error in the first picture, as a share of what a plain colour leaves there; and
-            that in all of them, in [0, 1].
+            that in all of them, in [0, 1]. Of known pixels.
         """
         model = self._fresh_model(network, task.seed)
         model.load(tensors)
         height, width = network.native_size
         samples = model_samples(task.frames, network, task.colour)[:, :, :height, :width]
         pictures = samples.to(self.device) / 255
+        known, first = known_samples(task.frames, network), 1
+        if known is not None:
+            known = known[:, :, :height, :width].to(self.device)
+            # Up to the first picture that is not wholly hidden; those before it count for nothing.
+            first += int(known.flatten(1).any(1).int().argmax())
         shown = model.planes(torch.arange(len(pictures), device=self.device))
-        first = pictures[:1]
-        plain = first.mean((2, 3), keepdim=True).expand_as(first)
-        most = squared_error(plain, first, network.colour).clamp_min(_LEAST_ERROR)
-        share = squared_error(shown[:1], first, network.colour) / most
-        error = squared_error(shown, pictures, network.colour).clamp_min(_LEAST_ERROR)
-        return float(share), float(error)
+
+        def error(made: Tensor, count: int) -> Tensor:
+            seen = None if known is None else known[:count]
+            found = known_error(made[:count], pictures[:count], network.colour, seen)
+            return found.clamp_min(_LEAST_ERROR)
+
+        plain = pictures[:first].mean((2, 3), keepdim=True).expand_as(pictures[:first])
+        share = error(shown, first) / error(plain, first)
+        return float(share), float(error(shown, len(pictures)))
 
     def _ladder(self, task: Task, sizes: list[float]) -> list[Coded]:
         """Fit a segment once, and quantise it for each size of a ladder."""
@@ -156,6 +165,7 @@ class NetworkFitter(FitterNotes):
             self._fresh_model(network, task.seed),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
+            known=known_samples(task.frames, network),
             seed=task.seed,
             sizes=[min(size, most) for size in sizes],
             seconds=task.seconds,

@@ -16,6 +16,8 @@ _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _LEAST = 1e-4  # of what is raised to a power
 _FUSION = 60.0
 _SPECTRUM = (720 * 1280) ** 0.5
+# Of a batch of which nothing is known; its logarithm is taken.
+_LEAST_LOSS = 1e-12
 
 
 def squared_error(output: Tensor, target: Tensor, colour: ColourMode) -> Tensor:
@@ -35,8 +37,36 @@ def squared_error(output: Tensor, target: Tensor, colour: ColourMode) -> Tensor:
     return ((output - target).square().mean((0, 2, 3)) * weights).sum()
 
 
+def known_error(output: Tensor, target: Tensor, colour: ColourMode, known: Tensor | None) -> Tensor:
+    """`squared_error` over the samples that are known.
+
+    Args:
+        output: As there.
+        target: As there.
+        colour: As there.
+        known: bool, same shape; None if all are.
+
+    Returns:
+        A scalar; 0 where nothing is known.
+    """
+    if known is None:
+        return squared_error(output, target, colour)
+    error = squared_error(torch.where(known, output, target), target, colour)
+    return error / _known_share(known, colour)
+
+
+def _known_share(known: Tensor, colour: ColourMode) -> Tensor:
+    """The known samples' share of the weights of `squared_error`, above 0."""
+    ones = known.float()
+    return squared_error(ones, torch.zeros_like(ones), colour).clamp_min(1 / known.numel())
+
+
 def distortion(
-    output: Tensor, target: Tensor, colour: ColourMode, loss: str
+    output: Tensor,
+    target: Tensor,
+    colour: ColourMode,
+    loss: str,
+    known: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of a recipe, and the squared error for reporting.
 
@@ -47,10 +77,18 @@ def distortion(
         loss: `"l2"`; `"fusion6"` = 0.7 L1 + 0.3 (1 - SSIM) (NeRV, section 3.2); `"frequency"` =
             60 (0.7 L1 + 0.3 (1 - MS-SSIM)) and the mean magnitude of what the spectra differ by,
             real and imaginary (Boosting NeRV, section 3.4).
+        known: bool, same shape: which samples count; None if all do.
 
     Returns:
-        Loss and weighted squared error, scalars.
+        Loss and weighted squared error, scalars; both per known sample.
     """
+    if known is not None:
+        # What is hidden is as it should be, whatever was made of it: also a window of SSIM and a
+        # spectrum, which mix samples, then tell nothing of it.
+        share = _known_share(known, colour)
+        seen = torch.where(known, output, target)
+        charged, error = distortion(seen, target, colour, loss)
+        return (charged / share).clamp_min(_LEAST_LOSS), error / share
     error = squared_error(output, target, colour)
     if loss == "l2":
         return error, error

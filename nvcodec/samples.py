@@ -16,6 +16,7 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.layers import depth_to_space
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.video import colour as conversion
+from nvcodec.video.filling import known_chroma
 
 
 def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:
@@ -37,6 +38,30 @@ def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tens
     chroma = torch.from_numpy(np.stack([frames.u, frames.v], axis=1))
     samples = torch.cat([F.pixel_unshuffle(luma, 2), _padded(chroma, height, width)], dim=1)
     return samples.contiguous(memory_format=torch.channels_last)
+
+
+def known_samples(frames: Frames, config: StackConfig) -> Tensor | None:
+    """Which of the samples a model is fitted to are known; None if all are.
+
+    In RGB that is decided by luma alone: beside what is hidden, the colour of a known pixel is in
+    part that of the filling.
+
+    Args:
+        frames: T pictures of the configuration's size.
+        config: Decides colour mode and padding.
+
+    Returns:
+        bool, of the shape of `model_samples`.
+    """
+    if frames.known is None:
+        return None
+    height, width = config.padded
+    luma = torch.from_numpy(frames.known)[:, None]
+    if config.colour is ColourMode.RGB:
+        return _padded(luma, height, width).expand(-1, config.colour.channels, -1, -1)
+    phases = F.pixel_unshuffle(_padded(luma, 2 * height, 2 * width), 2)
+    chroma = torch.from_numpy(known_chroma(frames.known))[:, None]
+    return torch.cat([phases, _padded(chroma, height, width).expand(-1, 2, -1, -1)], dim=1)
 
 
 def picture_planes(levels: Tensor, config: ModelConfig, colour: Colour) -> Planes:
