@@ -27,9 +27,14 @@ class Window:
     step: int = 1
 
     @property
-    def sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """First and last row, and column, the last ones exclusive."""
-        return (self.top, self.bottom), (self.left, self.right)
+    def rows(self) -> slice:
+        """Its rows in the picture."""
+        return slice(self.top, self.bottom, self.step)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns in the picture."""
+        return slice(self.left, self.right, self.step)
 
     def grown(self, reach: int) -> Window:
         """The rectangle with `reach` more samples on every side."""

@@ -330,20 +330,20 @@ class _Loop:
         window = self._window(len(index))
         height, width = self.model.config.native_size
         seen = window or Window(0, 0, height, width)
-        part = (..., *(slice(*ends, seen.step) for ends in seen.sides))
+        rows, columns = seen.rows, seen.columns
         if seen.step > 1:
             # Only what is looked at is gathered; networks of points have no encoder to see frames.
-            levels = inputs = self.samples[part][index]
+            levels = inputs = self.samples[..., rows, columns][index]
         else:
             levels = self.samples[index]
             inputs = levels.to(working_type(self.device)).mul_(1 / 255)
-            levels = levels[part]
+            levels = levels[..., rows, columns]
         with self._autocast():
             output, bits = stage.predict(index, inputs, window)
         if window is None:
-            output = output[part]
+            output = output[..., rows, columns]
         target = levels.float().mul_(1 / 255)
-        known = None if self.known is None else self.known[part][index]
+        known = None if self.known is None else self.known[..., rows, columns][index]
         loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss, known)
         objective = loss
         if bits is not None:

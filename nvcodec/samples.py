@@ -40,7 +40,7 @@ def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tens
     return samples.contiguous(memory_format=torch.channels_last)
 
 
-def known_samples(frames: Frames, config: StackConfig) -> Tensor | None:
+def known_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
     """Which of the samples a model is fitted to are known; None if all are.
 
     In RGB that is decided by luma alone: beside what is hidden, the colour of a known pixel is in
