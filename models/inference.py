@@ -79,7 +79,8 @@ class Synthesis:
         """Decode frames to 8-bit samples.
 
         Args:
-            index: Frame numbers in the segment, shape (B,), int64.
+            index: Frame numbers in the segment, shape (B,), int64; or floating, see
+                `StackModel.conditions`.
 
         Returns:
             As `VideoModel.planes`, times 255 and rounded to nearest, uint8.
@@ -90,9 +91,8 @@ class Synthesis:
 
     def _head(self, index: Tensor) -> Tensor:
         """What the head makes, before the range and the last shuffle."""
-        model, index = self.model, index.to(self._device)
-        x = model.embed(index).to(self._dtype).contiguous(memory_format=torch.channels_last)
-        return self._stack(x, None if model.time is None else model.time(index))
+        x, z = self.model.conditions(index.to(self._device))
+        return self._stack(x.to(self._dtype).contiguous(memory_format=torch.channels_last), z)
 
     def _shuffled(self, x: Tensor, index: Tensor) -> Tensor:
         """The last shuffle, the frames asked for, and the crop to the picture."""

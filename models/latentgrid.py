@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from nvcodec.entropy.walk import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import BEFORE
 from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.motion import CHANNELS, Picture, expected, flows, joined, predict
+from nvcodec.models.motion import CHANNELS, Picture, between, expected, flows, joined, predict
 from nvcodec.models.wavelets import Pyramid, analysis, synthesis
 
 GREY = 128.0
@@ -133,6 +134,31 @@ class LatentGrid:
         while len(self._decoded) > max(self._kept, len(set(frames))):
             self._decoded.popitem(last=False)
         return joined(parts)
+
+    @torch.inference_mode()
+    def between(self, times: Sequence[float]) -> Picture:
+        """Pictures between frames, moved along the motion of the nearest ones; uint8.
+
+        Of two frames in a row one is predicted from the other, among others: its motion field
+        leads there.
+
+        Args:
+            times: In frames from the first one; none of them whole.
+        """
+        pairs = [(floor(time), ceil(time)) for time in times]
+        needed = sorted({frame for pair in pairs for frame in pair})
+        decoded = dict(zip(needed, range(len(needed)), strict=True))
+        frames = self.planes(needed)
+        made = []
+        for time, (first, second) in zip(times, pairs, strict=True):
+            late = first in self.config.hierarchy.references(second)
+            near, far = (second, first) if late else (first, second)
+            side = self.config.hierarchy.references(near).index(far)
+            share = torch.tensor([abs(time - near)], device=self._device)
+            sources = [frames[[decoded[frame]]].float() for frame in (near, far)]
+            moved = between(self._known[[near], side], *sources, share, self.config.cell)
+            made.append(Picture(rounded(moved.luma), rounded(moved.chroma)))
+        return joined(made)
 
     def _picture(self, frame: int) -> Picture:
         """A decoded frame, or the one before the segment."""

@@ -132,6 +132,34 @@ def predict(fields: Tensor, sources: Sequence[Picture], cell: int) -> Picture:
     )
 
 
+def between(flow: Tensor, near: Picture, far: Picture, share: Tensor, cell: int) -> Picture:
+    """Pictures between two frames, of which one has a motion field that leads to the other.
+
+    Everything is taken to move straight and steadily: what is at x in the first frame and at
+    x + flow in the second one is at x + share * flow in between. The picture is looked for along
+    that line in both, and the two findings are cross-faded.
+
+    Args:
+        flow: From the frames with a field to the others, shape (B, 2, h, w), luma samples, x first.
+        near: The frames with a field.
+        far: The others.
+        share: Of the way from the former to the latter, shape (B,), 0 to 1.
+        cell: Side of a cell, luma samples.
+
+    Returns:
+        B pictures.
+    """
+    share = share.view(-1, 1, 1, 1)
+    # The flow of a place in between is that of the place it came from, about a flow away.
+    centres = _centres(*flow.shape[-2:], flow.device)
+    here = _sampled(flow, centres - share * flow * _unit(flow) / cell, "bilinear")
+    # As a field: at + m + s in the first reference and at - m + s in the second.
+    first, second = -share * here, (1 - share) * here
+    mix = torch.special.logit(1 - share, eps=1e-6).expand(-1, 1, *flow.shape[-2:])
+    fields = torch.cat([(first - second) / 2, (first + second) / 2, mix], dim=1)
+    return predict(fields, [near, far], cell)
+
+
 def _blend(fields: Tensor, planes: Sequence[Tensor], cell: int, ratio: int, kernel: str) -> Tensor:
     """Warp the planes of one or two references, and mix them."""
     height, width = planes[0].shape[-2:]

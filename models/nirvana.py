@@ -31,6 +31,9 @@ class Nirvana(StackModel):
 
     config: NirvanaConfig
 
+    # Its frames are channels: there is nothing between them.
+    CONTINUOUS = False
+
     def __init__(self, config: NirvanaConfig) -> None:
         super().__init__(config)
         self.coordinates = nn.ModuleList(

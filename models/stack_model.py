@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from nvcodec.models.base import VideoModel
@@ -37,6 +38,25 @@ class StackModel(VideoModel):
             Shape (B, C, h, w) on the embedding grid, float.
         """
         raise NotImplementedError
+
+    def conditions(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the stack decodes: embeddings, and for boosted stacks the vectors of time.
+
+        Between frames both are interpolated linearly. Time itself is not: most frequencies of
+        its code turn more than once from frame to frame, so that what a network makes of a time
+        in between is noise (`benchmarks/continuous.py`).
+
+        Args:
+            index: Frame numbers in the segment, shape (B,), int64; or floating, where fractions
+                lie between frames.
+        """
+        if not index.is_floating_point():
+            return self.embed(index), None if self.time is None else self.time(index)
+        first, early = self.conditions(index.floor().long())
+        second, late = self.conditions(index.ceil().long())
+        share = (index - index.floor()).to(first.dtype)[:, None]
+        z = None if early is None or late is None else torch.lerp(early, late, share)
+        return torch.lerp(first, second, share[:, :, None, None]), z
 
     def render(
         self, index: Tensor, window: Window | None = None, found: Tensor | None = None

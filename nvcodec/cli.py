@@ -174,6 +174,14 @@ def _add_decode(commands: Any) -> None:
         "-o", "--output", required=True, metavar="OUT", help=".mp4, .mkv, .y4m or a folder of PNGs"
     )
     command.add_argument("--frames", type=_frames, metavar="A:B", help="take frames A to B-1")
+    command.add_argument("--size", type=_resize, metavar="WxH", help="of the pictures")
+    command.add_argument(
+        "--fps",
+        type=_rate,
+        metavar="R",
+        help="constant frame rate such as 60, 59.94 or 60000/1001; pictures between frames are "
+        "interpolated",
+    )
     command.add_argument("--device", default="auto", help="auto, cpu or cuda")
     command.add_argument("--encoder", help="of .mp4 and .mkv: libx264, libx265, libvpx-vp9, ffv1")
     command.add_argument("--quality", type=int, help="its CRF; default near-transparent")
@@ -262,6 +270,8 @@ def _decode(options: argparse.Namespace) -> int:
             options.input,
             options.output,
             frames=options.frames,
+            size=options.size,
+            fps=options.fps,
             device=options.device,
             encoder=options.encoder,
             quality=options.quality,
@@ -379,6 +389,19 @@ def _resize(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f"expected a size such as 640x360, got {text!r}")
     return int(match[1]), int(match[2])
+
+
+def _rate(text: str) -> Fraction:
+    """Frames per second; 59.94 and its like are what television means by them, 60000/1001."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(
+            f"expected a frame rate such as 60, 59.94 or 60000/1001, got {text!r}"
+        ) from None
+    exact = Fraction(1000 * round(rate * Fraction(1001, 1000)), 1001)
+    digits = len(text.partition(".")[2])
+    return exact if digits > 1 and round(exact, digits) == rate else rate
 
 
 def _frames(text: str) -> slice:

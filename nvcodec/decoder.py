@@ -11,6 +11,7 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from operator import index
 from types import TracebackType
@@ -20,10 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.bitstream import Reader
+from nvcodec.cadence import batch_of, check_size
+from nvcodec.continuous import Continuous
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
-from nvcodec.media import Frames, UInt8Array
+from nvcodec.media import Frames, Planes, UInt8Array
 from nvcodec.pictures import SegmentPictures, open_segment
+from nvcodec.resampling import resampled
 from nvcodec.video.colour import rgb
 
 if TYPE_CHECKING:
@@ -60,6 +64,7 @@ class Decoder:
         self.info = self.reader.header.video
         self.warnings: list[str] = []
         self._open: OrderedDict[int, SegmentPictures] = OrderedDict()
+        self._continuous = Continuous(self.reader, self._pictures, self._warn, self.device)
 
     def __len__(self) -> int:
         """Number of frames the file counts, up to its last readable segment."""
@@ -109,7 +114,40 @@ class Decoder:
         shown = bisect_right(ticks, Fraction(seconds) / self.info.time_base)
         return entry.first_frame + max(shown - 1, 0)
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frames]:
+    def pictures_at(
+        self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
+    ) -> UInt8Array:
+        """RGB pictures at any moments, shape (N, H, W, 3); see `planes_at`."""
+        return rgb(*self.planes_at(times, size), self.info.colour)
+
+    def planes_at(
+        self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
+    ) -> Planes:
+        """Pictures at any moments, also between frames, at any size.
+
+        Within a shot they are interpolated, as far as the model can: see `docs/models.md`. At
+        the time of a frame it is that frame; where there is none, the nearest is held, and of
+        frames that are damaged `warnings` tell.
+
+        Args:
+            times: Seconds on the video's clock, N of them in any order.
+            size: Wanted width and height; the video's own for None.
+
+        Returns:
+            Planes y (N, H, W), u and v (N, ceil(H / 2), ceil(W / 2)), 8-bit 4:2:0.
+
+        Raises:
+            BitstreamError: If nothing in the file can be decoded.
+            ConfigError: If the size is none that a video may have.
+            IndexError: If the file has no frames.
+        """
+        width, height = size or (self.info.width, self.info.height)
+        check_size((width, height))
+        return self._continuous.planes(times, (height, width))
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, *, size: tuple[int, int] | None = None
+    ) -> Iterator[Frames]:
         """Consecutive frames in 8-bit 4:2:0, with their times, a batch at a time.
 
         Segments that are missing or damaged are skipped; `warnings` and `reader.damage` tell which.
@@ -117,14 +155,21 @@ class Decoder:
         Args:
             start: First frame number.
             stop: Number after the last, None for the end.
+            size: Wanted width and height; the video's own for None.
         """
+        width, height = size or (self.info.width, self.info.height)
+        check_size((width, height))
+        own = (width, height) == (self.info.width, self.info.height)
+        most = len(self) if own else batch_of((height, width))
         stop = len(self) if stop is None else min(stop, len(self))
         for entry in self.reader.segments:
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = self._pictures(entry.index).batch if first < last else 1
+                batch = min(most, self._pictures(entry.index).batch) if first < last else 1
                 for begin in range(first, last, batch):
-                    yield self.planes(range(begin, min(begin + batch, last)))
+                    part = self.planes(range(begin, min(begin + batch, last)))
+                    y, u, v = resampled((part.y, part.u, part.v), (height, width), self.device)
+                    yield replace(part, y=y, u=u, v=v)
             except BitstreamError as error:
                 self._warn(f"frames {first}..{last - 1} are not decoded: {error}")
 

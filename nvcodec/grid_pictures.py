@@ -13,6 +13,7 @@ from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid import LatentGrid, Steps
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import Picture
+from nvcodec.resampling import placed, resampled
 from nvcodec.video import colour as conversion
 from nvcodec.video.filling import known_chroma
 
@@ -43,7 +44,7 @@ class GridPictures:
         device: torch.device,
         previous: object = None,
     ) -> None:
-        self._config, self._colour = config, colour
+        self._config, self._colour, self._device = config, colour, device
         reader = GridReader(body, config.layouts, config.frames, config.levels)
         steps = Steps.of(reader.coded.steps, config)
         symbols = reader.coded.grids.symbols
@@ -59,6 +60,13 @@ class GridPictures:
     def planes(self, frames: Sequence[int]) -> Planes:
         """See `SegmentPictures`."""
         return picture_planes(self._model.planes(frames), self._config, self._colour)
+
+    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """See `SegmentPictures`: between frames, these are moved towards each other."""
+        return resampled(placed(times, self.planes, self._between), size, self._device)
+
+    def _between(self, times: Sequence[float]) -> Planes:
+        return picture_planes(self._model.between(times), self._config, self._colour)
 
     def state(self) -> Picture:
         """See `SegmentPictures`: the last frame, as the model has it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -10,7 +11,9 @@ from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes
 from nvcodec.models.inference import synthesis
 from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.points import PointSynthesis
 from nvcodec.network_payload import NetworkState, decode_network
+from nvcodec.resampling import CrossFade, joined, placed, resampled
 from nvcodec.samples import picture_planes
 
 # Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
@@ -42,12 +45,17 @@ class NetworkPictures:
         device: torch.device,
         previous: object = None,
     ) -> None:
-        self._config, self._colour = config, colour
+        self._config, self._colour, self._device = config, colour, device
         model = decode_network(body, config, name, previous)
         self._state = None
         if config.PREDICTS:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         self._synthesis = synthesis(model.to(device), working_type(device))
+        self._moments: Callable[[Sequence[float]], Planes]
+        if model.CONTINUOUS:
+            self._moments = partial(placed, whole=self.planes, between=self._between)
+        else:
+            self._moments = CrossFade(self.planes, self.batch)
 
     @property
     def batch(self) -> int:
@@ -58,6 +66,32 @@ class NetworkPictures:
     def planes(self, frames: Sequence[int]) -> Planes:
         """See `SegmentPictures`."""
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
+        return picture_planes(levels, self._config, self._colour)
+
+    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """See `SegmentPictures`: between frames the network is asked, or else they are mixed.
+
+        A network of points is asked for other sizes, too.
+        """
+        if isinstance(self._synthesis, PointSynthesis) and tuple(size) != self._config.size:
+            return self._asked(self._synthesis, times, size)
+        parts = [
+            self._moments(times[start : start + self.batch])
+            for start in range(0, len(times), self.batch)
+        ]
+        return resampled(joined(parts), size, self._device)
+
+    def _asked(
+        self, points: PointSynthesis, times: Sequence[float], size: tuple[int, int]
+    ) -> Planes:
+        luma, *chroma = points.sized(torch.tensor(times, dtype=torch.float32), size)
+        if not chroma:
+            return picture_planes(luma, self._config, self._colour)
+        y, u, v = (plane.cpu().numpy() for plane in (luma, *chroma[0].unbind(1)))
+        return y, u, v
+
+    def _between(self, times: Sequence[float]) -> Planes:
+        levels = self._synthesis.levels(torch.tensor(times, dtype=torch.float32))
         return picture_planes(levels, self._config, self._colour)
 
     def state(self) -> NetworkState | None:

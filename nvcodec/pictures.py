@@ -48,6 +48,23 @@ class SegmentPictures(Protocol):
         """
         ...
 
+    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """Pictures at any moments of the segment, at any size.
+
+        Args:
+            times: B moments in frames from the segment's first one, each from 0 to the number of
+                frames less 1, fractions lying between frames; at least one, in any order.
+            size: Height and width wanted, at least 1.
+
+        Returns:
+            B pictures of that size, in the order asked for. At whole times and the size in the
+            stream's header they are those of `planes`.
+
+        Raises:
+            BitstreamError: If the body of the payload turns out to be malformed only now.
+        """
+        ...
+
     def state(self) -> object:
         """What the next segment may be predicted from, and nothing else; its family knows it."""
         ...

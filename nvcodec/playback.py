@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from nvcodec.bitstream import Reader
+from nvcodec.cadence import Cadence, batch_of, check_size, resized, span
 from nvcodec.decoder import Decoder
 from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.media import Packet
+from nvcodec.media import Frames, Packet, VideoInfo
 from nvcodec.video.output import open_sink
 from nvcodec.video.sink import Sink
 
@@ -50,6 +53,8 @@ def decode_file(
     target: str | os.PathLike[str],
     *,
     frames: slice | None = None,
+    size: tuple[int, int] | None = None,
+    fps: Fraction | int | None = None,
     device: str = "auto",
     encoder: str | None = None,
     quality: int | None = None,
@@ -62,6 +67,10 @@ def decode_file(
         source: The `.nvc` file.
         target: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images.
         frames: Frames to take, step 1; times then count from the first of them. None for all.
+        size: Width and height of the output; the video's own for None. The sample aspect ratio
+            follows, so that the picture keeps its shape on the screen.
+        fps: Constant frame rate of the output, from the time of the first frame to the end of the
+            last; None keeps frames and times. See `Decoder.planes_at` for what lies between frames.
         device: Where to decode.
         encoder: Video encoder of `.mp4` and `.mkv`; see `nvcodec.video.output.open_sink`.
         quality: Its CRF; the default is near-transparent.
@@ -70,7 +79,8 @@ def decode_file(
 
     Raises:
         BitstreamError: If the file is malformed, or none of the frames can be decoded.
-        ConfigError: If the range of frames is empty, or an option does not apply.
+        ConfigError: If the range of frames is empty, an option does not apply, or size or frame
+            rate are out of bounds.
         OutputExistsError: If the target exists and `overwrite` is false.
         VideoError: If the target cannot be written.
     """
@@ -83,11 +93,12 @@ def decode_file(
             raise ConfigError(
                 f"{source}: expected a range within its {len(decoder)} frames, got {start}:{stop}"
             )
+        info, total, parts = _pictures(decoder, start, stop, size, fps)
         numbers = list(reader.tracks)
         sink = stack.enter_context(
             open_sink(
                 target,
-                decoder.info,
+                info,
                 tracks=[reader.tracks[number] for number in numbers],
                 overwrite=overwrite,
                 encoder=encoder,
@@ -97,8 +108,8 @@ def decode_file(
         whole = frames is None
         copies = [_Copy(reader, number, place) for place, number in enumerate(numbers)]
         written = 0
-        for part in decoder.frames(start, stop):
-            base = decoder.info.time_base
+        base = info.time_base
+        for part in parts:
             if not written and not whole:
                 origin = int(part.pts[0]) * base
                 copies = [copy.starting(origin) for copy in copies]
@@ -111,7 +122,7 @@ def decode_file(
             sink.write(part)
             written += len(part)
             if on_progress is not None:
-                on_progress(written, stop - start)
+                on_progress(written, total)
         if not written:
             raise BitstreamError(
                 f"{source}: none of the frames {start}..{stop - 1} can be decoded: "
@@ -126,12 +137,41 @@ def decode_file(
         return Decoded(
             path=Path(target),
             frames=written,
-            width=decoder.info.width,
-            height=decoder.info.height,
+            width=info.width,
+            height=info.height,
             tracks=len(numbers),
             seconds=time.monotonic() - began,
             warnings=tuple(dict.fromkeys([*decoder.losses, *sink.warnings])),
         )
+
+
+def _pictures(
+    decoder: Decoder,
+    start: int,
+    stop: int,
+    size: tuple[int, int] | None,
+    fps: Fraction | int | None,
+) -> tuple[VideoInfo, int, Iterator[Frames]]:
+    """What is shown: what the pictures are like, how many there should be, and they themselves."""
+    info = decoder.info
+    if size is not None:
+        check_size(size)
+        info = resized(info, size)
+    if fps is None:
+        return info, stop - start, decoder.frames(start, stop, size=size)
+    cadence = Cadence.of(Fraction(fps), *span(decoder.reader, start, stop))
+    info = replace(info, time_base=cadence.time_base, frame_rate=cadence.rate)
+    return info, cadence.count, _at_rate(decoder, cadence, info)
+
+
+def _at_rate(decoder: Decoder, cadence: Cadence, info: VideoInfo) -> Iterator[Frames]:
+    batch = batch_of((info.height, info.width))
+    for begin in range(0, cadence.count, batch):
+        ticks = cadence.ticks(begin, min(begin + batch, cadence.count))
+        times = [tick * cadence.time_base for tick in ticks]
+        y, u, v = decoder.planes_at(times, (info.width, info.height))
+        pts = np.array(ticks, np.int64)
+        yield Frames(y=y, u=u, v=v, pts=pts, durations=np.full_like(pts, cadence.step))
 
 
 class _Copy:

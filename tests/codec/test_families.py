@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 from types import ModuleType
 
@@ -24,6 +25,7 @@ from nvcodec.network_pictures import NetworkPictures
 from nvcodec.outfile import OutFile
 from nvcodec.payload import pack_payload, split_payload
 from nvcodec.pictures import SegmentPictures, luma_psnr, open_body
+from nvcodec.resampling import CrossFade, resampled
 
 CPU = torch.device("cpu")
 
@@ -67,6 +69,9 @@ class GreyPictures:
         y = np.repeat(self._values[list(frames)], height * width).reshape(-1, height, width)
         half = np.full((len(frames), (height + 1) // 2, (width + 1) // 2), 128, np.uint8)
         return y, half, half
+
+    def at(self, times, size) -> Planes:
+        return resampled(CrossFade(self.planes, self.batch)(times), size, CPU)
 
     def state(self) -> object:
         raise AssertionError("nothing is predicted from grey")
@@ -145,6 +150,10 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
             expected = fitter.tasks[number // 4].frames.y[number % 4].mean()
             assert (luma == int(expected)).all()
         assert sum(len(part) for part in video.frames()) == 12
+        start, step = got.pts[1] * video.info.time_base, Fraction(1, 25)
+        luma, *_ = video.planes_at([start, start + step / 2, start + step], (20, 10))
+        first, second = video.planes([0, 1]).y[:, 0, 0].astype(int)
+        assert luma[:, 9, 19].tolist() == [first, (first + second + 1) // 2, second]
 
 
 def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch):
