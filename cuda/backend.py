@@ -27,6 +27,10 @@ _MODULES: dict[str, dict[Kind, str]] = {
     "torch": {"mlp": "nvcodec.cuda.torch_mlp", "grid": "nvcodec.cuda.torch_grid"},
 }
 
+# For fewer points, packing parameters takes longer than what it saves: the few frames of a batch
+# that a time branch is asked for. Not measured yet.
+_FEWEST = 1024
+
 # Why a backend failed at what it should have been able to do, by backend and call site.
 _failures: dict[Hashable, str | None] = {}
 
@@ -76,11 +80,12 @@ def missing(name: str, device: torch.device) -> str | None:
     return _import_failure(name)
 
 
-def choose(device: torch.device, call: Callable[[], Call]) -> ModuleType | None:
+def choose(device: torch.device, points: int, call: Callable[[], Call]) -> ModuleType | None:
     """The module that serves a call.
 
     Args:
         device: To compute on.
+        points: How many there are; few are left to torch, unless a backend is asked for.
         call: Describes it; not asked where torch is all there is.
 
     Returns:
@@ -90,7 +95,7 @@ def choose(device: torch.device, call: Callable[[], Call]) -> ModuleType | None:
         ConfigError: If the environment asks for an unknown backend, or one that cannot serve.
     """
     name = wanted()
-    if name == "torch" or (name == "auto" and device.type != "cuda"):
+    if name == "torch" or (name == "auto" and (device.type != "cuda" or points < _FEWEST)):
         return None
     made = call()
     for one in _MODULES if name == "auto" else (name,):

@@ -76,7 +76,7 @@ class HashGrid(nn.Module):
                 lambda module: _try(module, x, tables, resolutions),
             )
 
-        module = choose(x.device, call)
+        module = choose(x.device, len(x), call)
         encode = torch_grid.encode if module is None else module.encode
         made: Tensor = encode(x, tables, resolutions)
         return made

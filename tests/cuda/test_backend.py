@@ -47,19 +47,25 @@ def stand_ins(monkeypatch):
 
 
 def test_on_a_cpu_it_is_torch_and_nothing_is_asked():
-    assert backend.choose(CPU, lambda: pytest.fail("asked")) is None
+    assert backend.choose(CPU, 5000, lambda: pytest.fail("asked")) is None
 
 
 def test_the_first_that_serves_is_taken(stand_ins):
-    assert backend.choose(CUDA, call).__name__ == "stand_in_tcnn"
+    assert backend.choose(CUDA, 5000, call).__name__ == "stand_in_tcnn"
     refuses = call(lambda module: "no" if module.__name__ == "stand_in_tcnn" else None)
-    assert backend.choose(CUDA, lambda: refuses).__name__ == "stand_in_triton"
-    assert backend.choose(CUDA, lambda: call(lambda module: "no")) is None
+    assert backend.choose(CUDA, 5000, lambda: refuses).__name__ == "stand_in_triton"
+    assert backend.choose(CUDA, 5000, lambda: call(lambda module: "no")) is None
+
+
+def test_few_points_are_left_to_torch_unless_a_backend_is_asked_for(stand_ins, monkeypatch):
+    assert backend.choose(CUDA, 4, call) is None
+    monkeypatch.setenv(backend.VARIABLE, "triton")
+    assert backend.choose(CUDA, 4, call).__name__ == "stand_in_triton"
 
 
 def test_one_that_cannot_be_imported_is_passed_over(stand_ins, monkeypatch):
     monkeypatch.setitem(sys.modules, "stand_in_tcnn", None)
-    assert backend.choose(CUDA, call).__name__ == "stand_in_triton"
+    assert backend.choose(CUDA, 5000, call).__name__ == "stand_in_triton"
     assert "cannot be imported" in backend.missing("tinycudann", CUDA)
 
 
@@ -73,13 +79,13 @@ def test_what_fails_is_tried_and_told_once(stand_ins, caplog):
 
     caplog.set_level(logging.WARNING)
     for _ in range(3):
-        assert backend.choose(CUDA, lambda: call(trial=trial)).__name__ == "stand_in_triton"
+        assert backend.choose(CUDA, 5000, lambda: call(trial=trial)).__name__ == "stand_in_triton"
     assert trials == ["stand_in_tcnn", "stand_in_triton"]
     assert [record.getMessage() for record in caplog.records] == [
         "tinycudann cannot compute a perceptron: it failed: RuntimeError: out of shared memory"
     ]
     with torch.no_grad():  # without gradients something else is compiled
-        backend.choose(CUDA, lambda: call(trial=trial))
+        backend.choose(CUDA, 5000, lambda: call(trial=trial))
     assert len(trials) == 4
 
 
@@ -89,17 +95,17 @@ def test_what_fails_is_tried_and_told_once(stand_ins, caplog):
 )
 def test_the_environment_decides(stand_ins, monkeypatch, name, served):
     monkeypatch.setenv(backend.VARIABLE, name)
-    module = backend.choose(CUDA, call)
+    module = backend.choose(CUDA, 5000, call)
     assert (module and module.__name__) == served
 
 
 def test_a_wish_that_cannot_be_met_is_an_error(stand_ins, monkeypatch):
     monkeypatch.setenv(backend.VARIABLE, "triton")
     with pytest.raises(ConfigError, match="triton cannot compute a perceptron: too wide; leave"):
-        backend.choose(CUDA, lambda: call(lambda module: "too wide"))
+        backend.choose(CUDA, 5000, lambda: call(lambda module: "too wide"))
     monkeypatch.setenv(backend.VARIABLE, "tinycudann")
     with pytest.raises(ConfigError, match="needs a CUDA device, and this is on cpu"):
-        backend.choose(CPU, call)
+        backend.choose(CPU, 5000, call)
 
 
 @pytest.mark.parametrize("part", [FusedMLP(2, 1, 16, 1, "relu", "none"), HashGrid(((2, 2),), 1, 4)])
