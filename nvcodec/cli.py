@@ -191,9 +191,12 @@ def _add_decode(commands: Any) -> None:
 
 def _add_info(commands: Any) -> None:
     command = commands.add_parser("info", help="say what is in a .nvc file, without decoding it")
-    command.add_argument("input", metavar="IN.nvc")
+    command.add_argument("input", metavar="IN.nvc", nargs="?")
+    command.add_argument(
+        "--backends", action="store_true", help="say instead what computes perceptrons and grids"
+    )
     _add_common(command, output=False)
-    command.set_defaults(run=_info)
+    command.set_defaults(run=_info, misused=command.error)
 
 
 def _add_compare(commands: Any) -> None:
@@ -292,6 +295,10 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
+    if options.backends == (options.input is not None):
+        options.misused("expected either IN.nvc or --backends")
+    if options.backends:
+        return _backends(options)
     info = nvcodec.inspect(options.input)
     video = info.video
     fields = {
@@ -326,6 +333,21 @@ def _info(options: argparse.Namespace) -> int:
     else:
         for name, value in fields.items():
             print(f"{name:20} {value}")  # noqa: T201
+    return 0
+
+
+def _backends(options: argparse.Namespace) -> int:
+    from nvcodec.cuda import backend
+
+    report = backend.report()
+    if options.json:
+        print(json.dumps(asdict(report)))  # noqa: T201
+        return 0
+    for name, reason in report.backends.items():
+        print(f"{name:12} {reason or 'available'}")  # noqa: T201
+    asked = "" if report.wanted == "auto" else f" ({backend.VARIABLE}={report.wanted})"
+    for kind, used in (("perceptrons", report.mlp), ("grids", report.grid)):
+        print(f"{kind:12} {used or 'nothing'} on {report.device}{asked}")  # noqa: T201
     return 0
 
 
