@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 panels += shown
         tables[f"{prefix}noise"] = _noise_table(found["noises"], options)
         results[name] = found
-        _draw(panels, options.figures / f"{options.out.stem}_{name}.png")
+        _draw(panels, options.figures / f"{options.out.stem}_{name}.jpg")
     record.write(options.out, results, tables)
 
 
@@ -331,7 +331,7 @@ def _draw(panels: Sequence[tuple[str, UInt8Array]], path: Path) -> None:
         place.imshow(picture)
         place.set_title(name, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=80, pil_kwargs={"quality": 85})
     print(f"written: {path}")
 
 
