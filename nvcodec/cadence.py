@@ -75,7 +75,12 @@ class Cadence:
 
     @classmethod
     def of(cls, rate: Fraction, start: Fraction, end: Fraction) -> Cadence:
-        """The frames from one time to another, in seconds, the last as whole as its neighbours.
+        """The frames that fill a stretch of time, to the nearest whole frame.
+
+        Args:
+            rate: Frames per second.
+            start: Time of the first frame, seconds.
+            end: When the last should end, seconds.
 
         Raises:
             ConfigError: If the rate is not above 0 and at most 1000, or there are too many frames.

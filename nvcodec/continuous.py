@@ -94,7 +94,7 @@ class Continuous:
             for place, time in times.items()
         }
         inside = [place for place, where in positions.items() if where <= last]
-        batch = batch_of(size)
+        batch = min(batch_of(size), batch_of(self._own))
         for start in range(0, len(inside), batch):
             some = inside[start : start + batch]
             _put(out, some, pictures.at([positions[place] for place in some], size))
@@ -116,7 +116,12 @@ class Continuous:
         """Fill the places of moments between a segment's last frame and the next one's first."""
         for segment, shares in beyond:
             last = self._reader.segments[segment].frames - 1
-            before = self._picture_source(segment).at([last], self._own)
+            try:
+                before = self._picture_source(segment).at([last], self._own)
+            except BitstreamError as error:
+                self._note(segment, error)
+                _put(out, list(shares), self._held(segment, size, error))
+                continue
             after, whole = before, False
             try:
                 after = self._picture_source(segment + 1).at([0], self._own)

@@ -177,6 +177,21 @@ def test_playing_on_decodes_every_frame_once(shown):
     assert max(pictures.asked.count(n) for pictures in opened.values() for n in range(4)) == 1
 
 
+def test_what_turns_out_to_be_damaged_late_is_held_over(shown, monkeypatch):
+    video, luma, opened = shown
+    times = times_of(video)
+
+    def fail(*arguments):
+        raise BitstreamError("nothing comes of it")
+
+    monkeypatch.setattr(opened[0], "at", fail)
+    moments = [times[1], (times[3] + times[4]) / 2, times[5]]
+    assert np.array_equal(video.planes_at(moments)[0], luma[[4, 4, 5]])
+    assert [line for line in video.warnings if "frames 0..3" in line]
+    monkeypatch.setattr(opened[2], "at", fail)
+    assert np.array_equal(video.planes_at([(times[7] + times[8]) / 2])[0][0], luma[7])
+
+
 def damaged(stream: Path, segments: list[int]) -> bytes:
     data = bytearray(stream.read_bytes())
     with Reader(bytes(data)) as reader:
