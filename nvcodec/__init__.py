@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TruncatedStreamError,
         UnsupportedVersionError,
         VideoError,
+        WorkerError,
     )
     from nvcodec.inspection import StreamInfo, inspect
     from nvcodec.measure import Comparison, compare
@@ -54,6 +55,7 @@ __all__ = [
     "TruncatedStreamError",
     "UnsupportedVersionError",
     "VideoError",
+    "WorkerError",
     "compare",
     "decode",
     "encode",
@@ -77,6 +79,7 @@ _HOMES = {
         "TruncatedStreamError",
         "UnsupportedVersionError",
         "VideoError",
+        "WorkerError",
     ),
     "nvcodec.inspection": ("StreamInfo", "inspect"),
     "nvcodec.measure": ("Comparison", "compare"),

@@ -45,7 +45,6 @@ class NetworkFitter(FitterNotes):
     ) -> None:
         super().__init__()
         self.config, self.kind, self.device = config, kind, device
-        self._smallest_used = False
 
     def fit(self, task: Task) -> list[Coded]:
         """See `Fitter`."""
@@ -176,12 +175,13 @@ class NetworkFitter(FitterNotes):
             return self.kind.from_budget(
                 budget, size=size, frames=frames, colour=colour, boosted=boosted
             )
-        except ConfigError as error:
+        except ConfigError:
             if self.config.parameters is not None:
                 raise
-            if not self._smallest_used:
-                self._warn(f"{error}; the smallest network is used, here and where else needed")
-            self._smallest_used = True
+            self._warn(
+                f"a segment's size has no room for even the smallest network of "
+                f"{self.config.model}, which is used here and where else needed"
+            )
             return smallest
 
     def _fresh_model(self, network: StackConfig, seed: int) -> VideoModel:
