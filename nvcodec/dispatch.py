@@ -73,7 +73,7 @@ class Dispatch:
         config: Settings of the encode.
         colour: How the pictures' samples map to light.
         files: What is made.
-        course: Told of all fits.
+        course: Told of all fits, and of their progress.
         chain: Segments that may lean on each other, the one that stands alone included.
     """
 
@@ -95,11 +95,6 @@ class Dispatch:
         self._last: Piece | None = None
         self._failure: Exception | None = None
         self._ended = False
-
-    def listen(self, ticket: int, progress: FitProgress) -> None:
-        """Take note of the progress of a job; see `nvcodec.workers.Listener`."""
-        if ticket in self._tickets:
-            self._course.report(self._tickets[ticket].number, progress)
 
     def pieces(self, segments: Iterator[tuple[Frames, bool]], workers: Workers) -> Iterator[Piece]:
         """All segments, in their order; each is to be added to all files before the next is taken.
@@ -123,7 +118,7 @@ class Dispatch:
             if first.error:
                 raise first.error
             if first.coded is None:
-                self._hear(workers.wait())
+                self._take(workers.wait(self._listen))
                 continue
             self._pieces.popleft()
             first.frames = None  # before the next segment is read
@@ -191,6 +186,8 @@ class Dispatch:
         self._in_chain += 1
         self._frames += len(span)
         self._course.add(len(span))
+        if piece.coded:
+            self._course.finish(piece.number, len(span))
 
     def _submit(self, piece: Piece, workers: Workers) -> None:
         assert piece.frames is not None
@@ -213,7 +210,12 @@ class Dispatch:
         self._course.begin(piece.number, len(piece.span), piece.span.pixels)
         workers.submit(piece.ticket, Job(task=task, leads=leads))
 
-    def _hear(self, ended: Ended | None) -> None:
+    def _listen(self, ticket: int, progress: FitProgress) -> None:
+        """Take note of the progress of a job."""
+        if ticket in self._tickets:
+            self._course.report(self._tickets[ticket].number, progress)
+
+    def _take(self, ended: Ended | None) -> None:
         """Take what a job has come to."""
         if ended is None:
             return

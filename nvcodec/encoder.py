@@ -184,6 +184,9 @@ class _Encode:
             OutFile(partial, Budget(rung, source.estimated_frames, self.chain_length))
             for partial, rung in zip(self.partials, config.rungs, strict=True)
         ]
+        workers = workers_for(config, self.fitter)
+        stack.callback(workers.close)
+        self.course.workers, self.course.chain = workers.slots, self.chain_length * self.length
         for file in files:
             file.open(stack, self._identity(), resume=resume)
         if tracks:
@@ -191,9 +194,6 @@ class _Encode:
             # Files differ by whole segments, so that the fewest packets are the beginning of all.
             tracks.skip(min(counts, key=sum, default=()))
         dispatch = Dispatch(config, source.info.colour, files, self.course, self.chain_length)
-        workers = workers_for(config, self.fitter, dispatch.listen)
-        stack.callback(workers.close)
-        self.course.workers, self.course.chain = workers.slots, self.chain_length * self.length
         for piece in dispatch.pieces(segments(source, self.length, self.longest), workers):
             self._add(piece, source, tracks, files)
         # A part of a video takes the sound of that part; a whole one takes all there is.

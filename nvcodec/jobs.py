@@ -135,7 +135,7 @@ class Setting:
 
 
 def carried_out(
-    job: Job, fitter: Fitter, model: str, on_progress: Callable[[FitProgress], None] | None
+    job: Job, fitter: Fitter, model: str, on_progress: Callable[[FitProgress], None]
 ) -> Fitted:
     """Fit a segment.
 

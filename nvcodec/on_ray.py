@@ -30,14 +30,13 @@ class RayTasks:
 
     Args:
         setting: Of all of them. A task takes as many processors as that has threads, or a GPU.
-        listener: Told of every epoch, if given.
 
     Raises:
         ConfigError: If no machine of the cluster has room for a task.
     """
 
-    def __init__(self, setting: Setting, listener: Listener | None) -> None:
-        self._setting, self._listener = setting, listener
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
         self._own = not ray.is_initialized()
         if self._own:
             # Nothing is reported to anyone on account of an encode.
@@ -70,15 +69,16 @@ class RayTasks:
             del self._tickets[reference]
             ray.cancel(reference)
 
-    def wait(self) -> Ended:
+    def wait(self, listener: Listener) -> Ended:
         """See `Workers`."""
         while True:
             done, _ = ray.wait(list(self._tickets), timeout=_SECONDS)
             # A task has seen to it that its letters are here before it ends.
+            letters: list[tuple[int, FitProgress]] = []
             with contextlib.suppress(RayError):
-                for ticket, progress in ray.get(self._letters.taken.remote()):
-                    if self._listener and ticket in self._tickets.values():
-                        self._listener(ticket, progress)
+                letters = ray.get(self._letters.taken.remote())
+            for ticket, progress in letters:
+                listener(ticket, progress)
             for reference in done:
                 ticket = self._tickets.pop(reference)
                 try:

@@ -32,11 +32,10 @@ class Processes:
     Args:
         setting: Of all of them; where its device is any CUDA device, they share what there is.
         count: How many at most.
-        listener: Told of every epoch, if given.
     """
 
-    def __init__(self, setting: Setting, count: int, listener: Listener | None) -> None:
-        self._setting, self.slots, self._listener = setting, count, listener
+    def __init__(self, setting: Setting, count: int) -> None:
+        self._setting, self.slots = setting, count
         self._processes: list[_Process] = []
         cores, threads = _cores(), setting.threads
         if setting.device == "cpu" and count * threads > cores:
@@ -64,7 +63,7 @@ class Processes:
             if process.ticket == ticket:
                 process.withdraw()
 
-    def wait(self) -> Ended | None:
+    def wait(self, listener: Listener) -> Ended | None:
         """See `Workers`."""
         while True:
             busy = {one.connection: one for one in self._processes if one.busy}
@@ -79,8 +78,8 @@ class Processes:
                     return None if ticket is None else Ended(ticket, Lost(str(error)))
                 if not isinstance(message, FitProgress):
                     return None if ticket is None or message is None else Ended(ticket, message)
-                if ticket is not None and self._listener:
-                    self._listener(ticket, message)
+                if ticket is not None:
+                    listener(ticket, message)
 
     def close(self) -> None:
         """See `Workers`."""

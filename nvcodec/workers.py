@@ -6,6 +6,7 @@ All of them compute alike (`nvcodec.jobs.Setting`), so that the file does not te
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from nvcodec.config import EncoderConfig
@@ -55,8 +56,11 @@ class Workers(Protocol):
         """End a job early; nothing more is heard of it."""
         ...
 
-    def wait(self) -> Ended | None:
-        """Until a job ends; its progress and others' is told of meanwhile.
+    def wait(self, listener: Listener) -> Ended | None:
+        """Until a job ends.
+
+        Args:
+            listener: Told of the progress of any job meanwhile.
 
         Returns:
             The job; None if there are more `free` than there were, and no news besides.
@@ -74,13 +78,12 @@ class Here:
     Args:
         fitter: Fits the segments.
         model: Name of the family.
-        listener: Told of every epoch, if given.
     """
 
     slots = 1
 
-    def __init__(self, fitter: Fitter, model: str, listener: Listener | None) -> None:
-        self._fitter, self._model, self._listener = fitter, model, listener
+    def __init__(self, fitter: Fitter, model: str) -> None:
+        self._fitter, self._model = fitter, model
         self._waiting: list[tuple[int, Job]] = []
 
     @property
@@ -96,41 +99,34 @@ class Here:
         """See `Workers`."""
         self._waiting = [one for one in self._waiting if one[0] != ticket]
 
-    def wait(self) -> Ended:
+    def wait(self, listener: Listener) -> Ended:
         """See `Workers`."""
         ticket, job = self._waiting.pop()
-        listener = self._listener
-
-        def report(progress: FitProgress) -> None:
-            if listener:
-                listener(ticket, progress)
-
-        report_to = report if listener else None
-        return Ended(ticket, carried_out(job, self._fitter, self._model, report_to))
+        report = partial(listener, ticket)
+        return Ended(ticket, carried_out(job, self._fitter, self._model, report))
 
     def close(self) -> None:
         """See `Workers`."""
         self._waiting.clear()
 
 
-def workers_for(config: EncoderConfig, fitter: Fitter, listener: Listener | None) -> Workers:
+def workers_for(config: EncoderConfig, fitter: Fitter) -> Workers:
     """Who is to fit the segments of an encode.
 
     Args:
         config: Its settings.
         fitter: Fits them, if this process does; tells where others are to compute.
-        listener: Told of every epoch, if given.
 
     Raises:
         ConfigError: If Ray is wanted and not installed, or has no place for a job.
     """
     if config.workers == 1:
-        return Here(fitter, config.model, listener)
+        return Here(fitter, config.model)
     setting = Setting.here(config, fitter.device)
     if config.workers != "ray":
         from nvcodec.processes import Processes
 
-        return Processes(setting, config.workers, listener)
+        return Processes(setting, config.workers)
     try:
         import ray  # noqa: F401
     except ImportError as error:
@@ -140,4 +136,4 @@ def workers_for(config: EncoderConfig, fitter: Fitter, listener: Listener | None
         ) from error
     from nvcodec.on_ray import RayTasks
 
-    return RayTasks(setting, listener)
+    return RayTasks(setting)
