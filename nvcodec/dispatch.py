@@ -266,8 +266,8 @@ class Dispatch:
     def _bits(self, piece: Piece) -> tuple[float | None, ...]:
         last = None
         if piece.previous and piece.previous.coded:
-            # A group in which nothing moves may take no bits at all.
-            taken = max(8 * len(piece.previous.coded[0].body), 8)
+            # Where nothing moves there may be no bytes at all.
+            taken = 8 * max(len(piece.previous.coded[0].body), 1)
             last = taken / piece.previous.span.pixels
         return tuple(
             file.budget.bits(piece.number, piece.before, len(piece.span), piece.span.pixels, last)

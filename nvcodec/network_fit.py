@@ -74,7 +74,8 @@ class NetworkFitter(FitterNotes):
                 self.device,
                 task.previous[0],
             )
-            if search.tell(8 * len(coded.body), luma_psnr(pictures, task.frames)):
+            # Where nothing moves there may be no bytes at all.
+            if search.tell(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
                 break
         if not search.reached:
             self._warn(

@@ -64,7 +64,7 @@ class EncodeBar(_Bar):
         self._show(
             round(1000 * (progress.share or 0)),
             1000,
-            f"{progress.finished}{of} segments, {progress.running} more at a time",
+            f"{progress.finished}{of} segments, {progress.running} being fitted",
             rest,
         )
 

@@ -16,6 +16,7 @@ from nvcodec.codec import ladder_paths
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError, VideoError, WorkerError
 from nvcodec.jobs import Failed, Lost, carried_out
+from nvcodec.progress import EncodeBar
 from nvcodec.rate import Budget
 from nvcodec.video.source import Source
 from nvcodec.workers import Ended
@@ -222,7 +223,7 @@ def test_errors_wait_for_their_turn(disorder, long, tmp_path, settings, monkeypa
         assert len(video) >= 9
 
 
-def test_progress_of_several_segments(disorder, long, tmp_path, settings):
+def test_progress_of_several_segments(disorder, long, tmp_path, settings, capsys):
     seen: list[nvcodec.Progress] = []
     disorder(long, tmp_path / "a.nvc", settings(segment=3, epochs=4), on_progress=seen.append)
     assert {one.segment for one in seen} == set(range(8))
@@ -233,6 +234,11 @@ def test_progress_of_several_segments(disorder, long, tmp_path, settings):
     assert seen[0].share > 0 and seen[-1].share == 1.0
     assert seen[-1].finished == 7 and seen[-1].remaining == 0.0
     assert all(one.remaining >= one.fit.remaining for one in seen)
+    with EncodeBar(visible=True) as bar:
+        for one in seen:
+            bar.update(one)
+    shown = capsys.readouterr().err
+    assert "0/8 segments, 3 being fitted" in shown and "segment 8/8, " in shown
 
 
 def spent(config: EncoderConfig, total: int, misses: list[float], length: int = 10) -> float:
