@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         TruncatedStreamError,
         UnsupportedVersionError,
         VideoError,
+        WorkerError,
     )
     from nvcodec.inspection import StreamInfo, inspect
     from nvcodec.measure import Comparison, compare
@@ -59,6 +60,7 @@ __all__ = [
     "TruncatedStreamError",
     "UnsupportedVersionError",
     "VideoError",
+    "WorkerError",
     "compare",
     "decode",
     "encode",
@@ -82,6 +84,7 @@ _HOMES = {
         "TruncatedStreamError",
         "UnsupportedVersionError",
         "VideoError",
+        "WorkerError",
     ),
     "nvcodec.inspection": ("StreamInfo", "inspect"),
     "nvcodec.measure": ("Comparison", "compare"),

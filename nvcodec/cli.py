@@ -133,6 +133,14 @@ def _add_encode(commands: Any) -> None:
     )
     effort.add_argument("--time-limit", type=_span, metavar="10m", help="for the whole encode")
     effort.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    effort.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N|ray",
+        help="fit independent segments at the same time, in N processes or on a Ray cluster (pip "
+        "install 'nvcodec-suite[ray]'); the file is the same",
+    )
     effort.add_argument("--seed", type=int, default=0, help="of everything random")
     video = command.add_argument_group("video")
     video.add_argument("--resize", type=_resize, metavar="WxH", help="scale the pictures")
@@ -241,6 +249,7 @@ def _encode(options: argparse.Namespace) -> int:
         refresh=options.refresh,
         audio=not options.no_audio,
         device=options.device,
+        workers=options.workers,
         seed=options.seed,
     )
     line = "{file}: {bytes} bytes, {bpp:.4f} bpp, Y {psnr_y:.2f} dB"
@@ -404,6 +413,12 @@ def _span(text: str) -> float:
     if not match:
         raise argparse.ArgumentTypeError(f"expected a time such as 90s, 10m or 2h, got {text!r}")
     return float(match[1]) * _SPANS[match[2]]
+
+
+def _workers(text: str) -> int | str:
+    if text != "ray" and not re.fullmatch(r"\d+", text):
+        raise argparse.ArgumentTypeError(f"expected a number or ray, got {text!r}")
+    return text if text == "ray" else int(text)
 
 
 def _resize(text: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
@@ -117,6 +117,9 @@ class EncoderConfig:
             jumping into the video slower.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+        workers: Processes that fit independent segments at the same time, on this machine, or
+            `"ray"` for as many as a Ray cluster has room for. The files are the same whoever makes
+            them. Every process has as many threads as this one would have.
         seed: Everything random follows from it.
     """
 
@@ -140,6 +143,7 @@ class EncoderConfig:
     refresh: int | None = None
     audio: bool = True
     device: str = "auto"
+    workers: int | Literal["ray"] = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -165,6 +169,8 @@ class EncoderConfig:
         for name, value in limits.items():
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"expected a positive, finite {name}, got {value}")
+        if self.workers != "ray" and not (isinstance(self.workers, int) and self.workers > 0):
+            raise ConfigError(f"expected a number of workers or 'ray', got {self.workers!r}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"expected a seed from 0 to 2**63 - 1, got {self.seed}")
 

@@ -45,7 +45,6 @@ class NetworkFitter(FitterNotes):
     ) -> None:
         super().__init__()
         self.config, self.kind, self.device = config, kind, device
-        self._smallest_used = False
 
     def fit(self, task: Task) -> list[Coded]:
         """See `Fitter`."""
@@ -75,7 +74,8 @@ class NetworkFitter(FitterNotes):
                 self.device,
                 task.previous[0],
             )
-            if search.tell(8 * len(coded.body), luma_psnr(pictures, task.frames)):
+            # Where nothing moves there may be no bytes at all.
+            if search.tell(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
                 break
         if not search.reached:
             self._warn(
@@ -186,12 +186,13 @@ class NetworkFitter(FitterNotes):
             return self.kind.from_budget(
                 budget, size=size, frames=frames, colour=colour, boosted=boosted
             )
-        except ConfigError as error:
+        except ConfigError:
             if self.config.parameters is not None:
                 raise
-            if not self._smallest_used:
-                self._warn(f"{error}; the smallest network is used, here and where else needed")
-            self._smallest_used = True
+            self._warn(
+                f"a segment's size has no room for even the smallest network of "
+                f"{self.config.model}, which is used here and where else needed"
+            )
             return smallest
 
     def _fresh_model(self, network: NetworkConfig, seed: int) -> VideoModel:

@@ -54,7 +54,9 @@ def _fitting(width: int, height: int) -> int:
     return _MEMORY // (width * height * 3 // 2)
 
 
-def segments(source: Source, length: int, longest: int | None = None) -> Iterator[Frames]:
+def segments(
+    source: Source, length: int, longest: int | None = None
+) -> Iterator[tuple[Frames, bool]]:
     """Cut a source into segments.
 
     A segment ends at a cut (see `nvcodec.cuts`) that has at least 8 frames on either side, or
@@ -67,11 +69,13 @@ def segments(source: Source, length: int, longest: int | None = None) -> Iterato
         longest: Frames of one that goes on because its picture stands still; `length` if None.
 
     Yields:
-        Consecutive frames, at least one.
+        Consecutive frames, at least one, and whether a shot begins with them.
     """
     reading = _Reading(source)
+    begins = True
     while size := _next_size(reading, length, max(longest or length, length)):
-        yield reading.take(size)
+        yield reading.take(size), begins
+        begins = reading.holds(1) and reading.cut_at(0)
 
 
 class _Reading:
