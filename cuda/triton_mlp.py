@@ -148,7 +148,7 @@ class _Perceptron(torch.autograd.Function):
 
 def _programs(x: Tensor, rows: int, each: int) -> int:
     """As many as there are tiles, or as a device runs at once, `each` on a multiprocessor."""
-    tiles = triton.cdiv(len(x), rows)
+    tiles: int = triton.cdiv(len(x), rows)
     if x.device.type != "cuda":
         return min(tiles, 2)  # interpreted
     return min(tiles, each * torch.cuda.get_device_properties(x.device).multi_processor_count)

@@ -6,7 +6,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from nvcodec.cuda import triton_grid, triton_mlp_kernels
+from nvcodec.cuda import triton_grid_kernels, triton_mlp_kernels
 
 POINTERS = {"x": "*fp32", "of_x": "*fp32", "sums": "*fp32", "table": "*fp32", "of_table": "*fp32"}
 PERCEPTRON = {
@@ -40,5 +40,5 @@ def compile_kernel(kernel, constants, values):
 
 for kernel in (triton_mlp_kernels.forward, triton_mlp_kernels.backward):
     compile_kernel(kernel, PERCEPTRON, "*bf16")
-for kernel in (triton_grid._forward, triton_grid._backward):
+for kernel in (triton_grid_kernels.forward, triton_grid_kernels.backward):
     compile_kernel(kernel, GRID, "*fp32")
