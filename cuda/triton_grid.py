@@ -39,7 +39,7 @@ class _Grid(torch.autograd.Function):
         features = tables[0].shape[1]
         made = x.new_empty(len(x), len(tables) * features)
         levels = enumerate(zip(tables, resolutions, strict=True))
-        with torch.cuda.device_of(x):
+        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             for level, (table, resolution) in levels:
                 kernels.forward[(triton.cdiv(len(x), _ROWS),)](
                     x,

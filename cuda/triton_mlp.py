@@ -101,7 +101,7 @@ class _Perceptron(torch.autograd.Function):
         x, flat = x.contiguous(), flat.to(dtype)
         made = x.new_empty(len(x), n_out, dtype=dtype)
         if len(x):
-            with torch.cuda.device_of(x):
+            with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
                 kernels.forward[(_programs(x, _FORWARD_ROWS, 4),)](
                     x,
                     flat,
