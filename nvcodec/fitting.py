@@ -19,6 +19,7 @@ from math import ceil, isfinite, log10, prod
 import torch
 from torch import Tensor, nn
 
+from nvcodec.adam import Adam
 from nvcodec.adan import Adan
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
@@ -204,6 +205,8 @@ class _Loop:
         self.epochs = config.epochs + len(sizes) * self.quantised_epochs
         self.steps_per_epoch = -(-len(samples) // self.batch)
         self.passes = _PASSES if self.steps_per_epoch == 1 else 1
+        # What every step sees, if it sees all frames.
+        self.whole: tuple[Tensor, Tensor] | None = None
         if self.passes > 1:
             # Not gathered frame by frame, which would undo this.
             self.samples = self.samples.contiguous()
@@ -312,23 +315,19 @@ class _Loop:
     def _step(
         self,
         stage: Stage,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Adam | Adan,
         parameters: list[Tensor],
         index: Tensor,
         pace: Pace,
     ) -> Tensor:
         """One step; by how much it is to be judged, its squared error, and bits."""
-        levels = self.samples[index]
         window = self._window()
+        inputs, target = self._pictures(index, window)
         with self._autocast():
-            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
             output, bits = stage.predict(index, inputs, window)
-        height, width = self.model.config.native_size
         if window is None:
-            target, output = levels[:, :, :height, :width], output[:, :, :height, :width]
-        else:
-            target = levels[:, :, window.top : window.bottom, window.left : window.right]
-        target = target.float().mul_(1 / 255)
+            height, width = self.model.config.native_size
+            output = output[:, :, :height, :width]
         loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss)
         objective = loss
         if bits is not None:
@@ -336,7 +335,7 @@ class _Loop:
             rate = bits / self.model.config.parameters
             weight = self.control.rate_weight if self.control else self.config.rate_weight
             objective = loss.log() + weight * rate
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         optimiser.step()
@@ -348,6 +347,22 @@ class _Loop:
             judged = loss.log() + _EXCESS_PENALTY * self.control.excess(bits)
             self.control.steer(float(size), pace.fraction)
         return torch.stack([judged.detach(), error.detach(), size])
+
+    def _pictures(self, index: Tensor, window: Window | None) -> tuple[Tensor, Tensor]:
+        """Frames, or a window of them, as an encoder sees them and as the loss does."""
+        if self.whole is not None:
+            return self.whole
+        levels = self.samples[index]
+        inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+        height, width = self.model.config.native_size
+        if window is None:
+            target = levels[:, :, :height, :width]
+        else:
+            target = levels[:, :, window.top : window.bottom, window.left : window.right]
+        target = target.float().mul_(1 / 255)
+        if window is None and self.passes > 1:
+            self.whole = inputs, target
+        return inputs, target
 
     def _window(self) -> Window | None:
         """A random square inside the picture, if the fit works on patches."""
@@ -373,11 +388,11 @@ class _Loop:
             for index in order.split(self.batch):  # type: ignore[no-untyped-call]
                 yield index.to(self.device)
 
-    def _optimiser(self, groups: list[Group]) -> torch.optim.Optimizer:
-        fresh = [{"params": group.parameters} for group in groups]
+    def _optimiser(self, groups: list[Group]) -> Adam | Adan:
+        fresh = [{"params": group.parameters, "lr": 0.0} for group in groups]
         if self.recipe.optimiser == "adan":
-            return Adan(fresh, lr=0.0)
-        return torch.optim.Adam(fresh, lr=0.0, betas=self.recipe.betas, fused=True)
+            return Adan(fresh)
+        return Adam(fresh, self.recipe.betas)
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = working_type(self.device)
