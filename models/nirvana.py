@@ -46,8 +46,6 @@ class Nirvana(VideoModel):
             config.head(),
             config.time_width,
         )
-        head = config.head()
-        self.stack.head = _Planar(head.inputs, head.outputs, head.kernel, padding=1)
 
     def embed(self, index: Tensor) -> Tensor:
         """What the coordinate network makes of every patch, whichever frames are asked for.
@@ -80,10 +78,3 @@ class _GroupStack(BlockStack):
 
     def ranged(self, made: Tensor) -> Tensor:
         return torch.sigmoid(2 * made.float())
-
-
-class _Planar(nn.Conv2d):
-    """A head that makes plane after plane: what follows works frame by frame."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x)

@@ -328,6 +328,10 @@ class _Loop:
         if window is None:
             height, width = self.model.config.native_size
             output = output[:, :, :height, :width]
+        if self.whole is not None and target.stride() != output.stride():
+            # Laid out alike, both are read in one go.
+            target = torch.empty_like(output).copy_(target)
+            self.whole = inputs, target
         loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss)
         objective = loss
         if bits is not None:
