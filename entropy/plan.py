@@ -17,7 +17,6 @@ import numpy.typing as npt
 from nvcodec.entropy.rans import Int32Array
 from nvcodec.entropy.tables import (
     LARGEST_SYMBOL,
-    SCALES,
     TOTAL,
     Family,
     cumulative,

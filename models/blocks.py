@@ -77,10 +77,6 @@ class BlockStack(nn.Module):
         made = self.logits(x, z)
         if window is not None:
             made = made[:, :, window.top : window.bottom, window.left : window.right]
-        return self.ranged(made)
-
-    def ranged(self, made: Tensor) -> Tensor:
-        """From what the head makes to samples in [0, 1]."""
         # In float32: near 1 a step of bfloat16 is a whole level of an 8-bit sample.
         return torch.tanh(made.float()) * 0.5 + 0.5
 

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.base import VideoModel
-from nvcodec.models.blocks import BlockStack, ShuffleBlock
+from nvcodec.models.layer_config import Layer
+from nvcodec.models.layers import UpsamplingStack
 from nvcodec.models.nirvana_config import NirvanaConfig
 
 # How far angles turn across the picture at first, radians. SIREN (Sitzmann et al., NeurIPS 2020,
@@ -40,12 +41,8 @@ class Nirvana(VideoModel):
             for number, layer in enumerate(self.coordinates):
                 reach = _FREQUENCY if number == 0 else sqrt(6 / config.widths[0])
                 cast(Tensor, layer.weight).uniform_(-reach, reach)
-        self.stack = _GroupStack(
-            [ShuffleBlock(layer, "gelu") for (layer,) in config.blocks()],
-            [layer.made[0] for (layer,) in config.blocks()],
-            config.head(),
-            config.time_width,
-        )
+        stages = (layer for (layer,) in config.blocks())
+        self.stack = _GroupStack((*stages, config.head()))
 
     def embed(self, index: Tensor) -> Tensor:
         """What the coordinate network makes of every patch, whichever frames are asked for.
@@ -73,8 +70,15 @@ class Nirvana(VideoModel):
         return frames if torch.equal(index, everything) else frames[index]
 
 
-class _GroupStack(BlockStack):
-    """Its output range is computed as the sigmoid it is, at a fifth of the time of tanh."""
+class _GroupStack(UpsamplingStack):
+    """A stack whose head has many channels: they share the work as it is, without folding.
 
-    def ranged(self, made: Tensor) -> Tensor:
-        return torch.sigmoid(2 * made.float())
+    Its range is computed as the sigmoid it is, at a fifth of the time that tanh takes.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...]) -> None:
+        super().__init__(layers, "gelu")
+        self.folds_head = False
+
+    def ranged(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(2 * x.float())

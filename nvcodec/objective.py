@@ -43,18 +43,14 @@ class _WeightedError(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, output: Tensor, target: Tensor
-    ) -> Tensor:
+    def forward(ctx: torch.autograd.function.FunctionCtx, output: Tensor, target: Tensor) -> Tensor:
         weights = torch.tensor(_YUV_WEIGHTS, device=output.device)
         difference = output - target
         ctx.save_for_backward(difference, weights)
         return (difference.square().mean((0, 2, 3)) * weights).sum()
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
-    ) -> tuple[Tensor, None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         difference, weights = ctx.saved_tensors  # type: ignore[attr-defined]
         slope = 2 * (gradient * weights / (difference.numel() // len(weights)))
         return difference * slope[:, None, None], None
