@@ -183,9 +183,10 @@ class _Loop:
         self.base = base
         share = config.quantised_share * self.recipe.quantised
         quantised_epochs = max(1, ceil(config.epochs * share))
+        self.float_epochs = config.epochs
         if base is not None:
             model.load(base)
-            config = replace(config, epochs=ceil(config.epochs * self.recipe.resumed))
+            self.float_epochs = ceil(config.epochs * self.recipe.resumed)
         self.config = config
         self.device = next(model.parameters()).device
         self.samples = samples.to(self.device)
@@ -203,7 +204,7 @@ class _Loop:
         some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
         self.grey_error = float((some - 0.5).square().mean())
         self.quantised_epochs = quantised_epochs
-        self.epochs = config.epochs + len(sizes) * self.quantised_epochs
+        self.epochs = self.float_epochs + len(sizes) * self.quantised_epochs
         self.steps_per_epoch = -(-len(samples) // self.batch)
         self.passes = _PASSES if self.steps_per_epoch == 1 else 1
         # What every step sees, if it sees all frames.
@@ -251,7 +252,7 @@ class _Loop:
 
     def _float_stages(self, encoder: nn.Module | None) -> float:
         """With the encoder, then without it; one schedule over both. PSNR at the end."""
-        recipe, epochs = self.recipe, self.config.epochs
+        recipe, epochs = self.recipe, self.float_epochs
         schedule = Schedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
         psnr = float("nan")
         with_encoder = 0
