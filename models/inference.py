@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -155,6 +156,7 @@ def _fused(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
     return out
 
 
+@cache
 def _convolution(device: torch.device, dtype: torch.dtype) -> _Convolve:
     """The fused call where it works here, the plain one elsewhere."""
     if device.type != "cpu":
