@@ -19,7 +19,9 @@ from math import ceil, isfinite, isqrt, log10, prod
 import torch
 from torch import Tensor, nn
 
+from nvcodec.adam import Adam
 from nvcodec.adan import Adan
+from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
 from nvcodec.device import working_type
@@ -189,9 +191,10 @@ class _Loop:
         self.base = base
         share = config.quantised_share * self.recipe.quantised
         quantised_epochs = max(1, ceil(config.epochs * share))
+        self.float_epochs = config.epochs
         if base is not None:
             model.load(base)
-            config = replace(config, epochs=ceil(config.epochs * self.recipe.resumed))
+            self.float_epochs = ceil(config.epochs * self.recipe.resumed)
         self.config = config
         self.device = next(model.parameters()).device
         self.samples = samples.to(self.device)
@@ -210,15 +213,18 @@ class _Loop:
         some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
         self.grey_error = float((some - 0.5).square().mean())
         self.quantised_epochs = quantised_epochs
-        self.epochs = config.epochs + len(sizes) * self.quantised_epochs
+        self.epochs = self.float_epochs + len(sizes) * self.quantised_epochs
         self.steps_per_epoch = -(-len(samples) // self.batch)
         self.passes = _PASSES if self.steps_per_epoch == 1 else 1
+        # What every step sees, if it sees all frames.
+        self.whole: tuple[Tensor, Tensor] | None = None
         if self.passes > 1:
             # Not gathered frame by frame, which would undo this.
             self.samples = self.samples.contiguous()
 
     def run(self) -> list[Fit]:
         """All stages."""
+        keep_freed_memory()
         # The encoder's weights come from the seed too, without touching the global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.order)))
@@ -255,7 +261,7 @@ class _Loop:
 
     def _float_stages(self, encoder: nn.Module | None) -> float:
         """With the encoder, then without it; one schedule over both. PSNR at the end."""
-        recipe, epochs = self.recipe, self.config.epochs
+        recipe, epochs = self.recipe, self.float_epochs
         schedule = Schedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
         psnr = float("nan")
         with_encoder = 0
@@ -321,7 +327,7 @@ class _Loop:
     def _step(
         self,
         stage: Stage,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Adam | Adan,
         parameters: list[Tensor],
         index: Tensor,
         pace: Pace,
@@ -330,20 +336,16 @@ class _Loop:
         window = self._window(len(index))
         height, width = self.model.config.native_size
         seen = window or Window(0, 0, height, width)
-        rows, columns = seen.rows, seen.columns
-        if seen.step > 1:
-            # Only what is looked at is gathered; networks of points have no encoder to see frames.
-            levels = inputs = self.samples[..., rows, columns][index]
-        else:
-            levels = self.samples[index]
-            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
-            levels = levels[..., rows, columns]
+        inputs, target = self._pictures(index, seen, whole=window is None)
         with self._autocast():
             output, bits = stage.predict(index, inputs, window)
         if window is None:
-            output = output[..., rows, columns]
-        target = levels.float().mul_(1 / 255)
-        known = None if self.known is None else self.known[..., rows, columns][index]
+            output = output[..., seen.rows, seen.columns]
+        if self.whole is not None and target.stride() != output.stride():
+            # Laid out alike, both are read in one go.
+            target = torch.empty_like(output).copy_(target)
+            self.whole = inputs, target
+        known = None if self.known is None else self.known[..., seen.rows, seen.columns][index]
         loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss, known)
         objective = loss
         if bits is not None:
@@ -351,7 +353,7 @@ class _Loop:
             rate = bits / self.model.config.parameters
             weight = self.control.rate_weight if self.control else self.config.rate_weight
             objective = loss.log() + weight * rate
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         optimiser.step()
@@ -363,6 +365,22 @@ class _Loop:
             judged = loss.log() + _EXCESS_PENALTY * self.control.excess(bits)
             self.control.steer(float(size), pace.fraction)
         return torch.stack([judged.detach(), error.detach(), size])
+
+    def _pictures(self, index: Tensor, seen: Window, *, whole: bool) -> tuple[Tensor, Tensor]:
+        """Frames as an encoder sees them, and what of them the loss does: all there is, if whole."""
+        if self.whole is not None:
+            return self.whole
+        if seen.step > 1:
+            # Only what is looked at is gathered; networks of points have no encoder to see frames.
+            levels = inputs = self.samples[..., seen.rows, seen.columns][index]
+        else:
+            levels = self.samples[index]
+            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+            levels = levels[..., seen.rows, seen.columns]
+        target = levels.float().mul_(1 / 255)
+        if whole and self.passes > 1:
+            self.whole = inputs, target
+        return inputs, target
 
     def _window(self, frames: int) -> Window | None:
         """What a step looks at, if not at whole frames: points, or a random square of a patch."""
@@ -392,11 +410,11 @@ class _Loop:
             for index in order.split(self.batch):  # type: ignore[no-untyped-call]
                 yield index.to(self.device)
 
-    def _optimiser(self, groups: list[Group]) -> torch.optim.Optimizer:
-        fresh = [{"params": group.parameters} for group in groups]
+    def _optimiser(self, groups: list[Group]) -> Adam | Adan:
+        fresh = [{"params": group.parameters, "lr": 0.0} for group in groups]
         if self.recipe.optimiser == "adan":
-            return Adan(fresh, lr=0.0)
-        return torch.optim.Adam(fresh, lr=0.0, betas=self.recipe.betas, fused=True)
+            return Adan(fresh)
+        return Adam(fresh, self.recipe.betas)
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = working_type(self.device)

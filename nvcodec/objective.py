@@ -33,8 +33,29 @@ def squared_error(output: Tensor, target: Tensor, colour: ColourMode) -> Tensor:
     """
     if colour is ColourMode.RGB:
         return F.mse_loss(output, target)
-    weights = torch.tensor(_YUV_WEIGHTS, device=output.device)
-    return ((output - target).square().mean((0, 2, 3)) * weights).sum()
+    error: Tensor = _WeightedError.apply(output, target)  # type: ignore[no-untyped-call]
+    return error
+
+
+class _WeightedError(torch.autograd.Function):
+    """Squared error of 4:2:0 planes, with its gradient made in one pass over them.
+
+    Left to autograd the gradient of the mean has a layout of its own, and all passes before it then
+    read one layout and write another: half the time of a step of a small network.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, output: Tensor, target: Tensor) -> Tensor:
+        weights = torch.tensor(_YUV_WEIGHTS, device=output.device)
+        difference = output - target
+        ctx.save_for_backward(difference, weights)
+        return (difference.square().mean((0, 2, 3)) * weights).sum()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        difference, weights = ctx.saved_tensors  # type: ignore[attr-defined]
+        slope = 2 * (gradient * weights / (difference.numel() // len(weights)))
+        return difference * slope[:, None, None], None
 
 
 def known_error(output: Tensor, target: Tensor, colour: ColourMode, known: Tensor | None) -> Tensor:
