@@ -120,15 +120,15 @@ def _every_other(frames: Frames) -> Frames:
 
 def _encoded(frames: Frames, info: VideoInfo, model: str, options: Any) -> tuple[Path, int]:
     """An encode of pictures, and its bytes."""
-    source = record.FILES / "continuous.mkv"
+    source = record.FILES / "continuous_source.y4m"
     source.parent.mkdir(parents=True, exist_ok=True)
-    with open_sink(source, info, overwrite=True, encoder="ffv1") as sink:
+    with open_sink(source, info, overwrite=True) as sink:
         sink.write(frames)
     family, _, boost = model.partition("+")
     config = nvcodec.EncoderConfig(
         model=family, boost=boost == "boost", bpp=options.bpp, epochs=options.epochs, device="cpu"
     )
-    file = source.with_suffix(".nvc")
+    file = source.with_name("continuous.nvc")
     return file, nvcodec.encode(source, file, config, overwrite=True, measure=False).video_bytes
 
 
