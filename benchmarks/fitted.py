@@ -185,7 +185,7 @@ def fit_watched(
         seed=seed,
         sizes=[None],
         seconds=seconds,
-        on_progress=_Line(f"{name}, {config.parameters}"),
+        on_progress=_Line(f"{Variant(name, config.boosted)}, {config.parameters}"),
     )
     return loop, loop.run()[0]
 

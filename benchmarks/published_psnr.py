@@ -1,4 +1,4 @@
-"""What papers report of Big Buck Bunny: 132 frames, 300 epochs, float networks, RGB PSNR. No torch.
+"""What papers report of Big Buck Bunny: 132 frames, 300 epochs, float networks, RGB PSNR.
 
 At 1280x640: Chen et al., "HNeRV: A Hybrid Neural Representation for Videos", CVPR 2023, table 1.
 At 1280x720: Zhang et al., "Boosting Neural Representations for Videos with a Conditional Decoder",

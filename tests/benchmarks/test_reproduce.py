@@ -52,7 +52,7 @@ def test_the_full_table_has_every_published_figure():
     made = _settings("--full")
     assert len(made) == len(set(made)) and set(made) > set(published_psnr.PSNR)
     assert (Variant("nervpp"), BUNNY_WHOLE, 1_500_000) in made
-    # Pictures of a size are read once.
+    # One size after the other: its pictures are read once.
     assert [setting.size for setting in made] == sorted(setting.size for setting in made)
     assert _settings("--full", "--networks", "hnerv", "--parameters", "350000") == [
         (HNERV, BUNNY_CROP, 350_000)
