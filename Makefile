@@ -32,7 +32,7 @@ bench: setup
 	$(RUN) -m benchmarks.random_access
 	$(RUN) -m benchmarks.quantisation
 	$(RUN) -m benchmarks.memory
-	$(RUN) -m benchmarks.reproduce_hnerv
+	$(RUN) -m benchmarks.reproduce
 	$(RUN) -m benchmarks.latentgrid_parts
 	$(RUN) -m benchmarks.predicted_segments
 	$(RUN) -m benchmarks.continuous
