@@ -179,12 +179,12 @@ class _Loop:
         samples: Tensor,
         config: FitConfig,
         *,
-        known: Tensor | None,
         seed: int,
         sizes: Sequence[float | None],
         seconds: float | None,
         on_progress: Callable[[FitProgress], None] | None,
         base: Sequence[Tensor] | None = None,
+        known: Tensor | None = None,
     ) -> None:
         self.model, self.sizes = model, sizes
         self.recipe = model.config.recipe
