@@ -117,25 +117,24 @@ def checked(disorder, source, folder, config):
     return workers
 
 
-@pytest.mark.parametrize(
-    "target", [{"parameters": 2500}, {"bpp": 1.5}, {"lmbda": 0.2}, {"psnr": 14.0}]
-)
+@pytest.mark.parametrize("target", [{"bpp": 1.5}, {"psnr": 14.0}])
 def test_any_order_gives_the_same_file(disorder, long, tmp_path, settings, target):
-    config = settings(**{"parameters": None, "segment": 3, **target})
+    config = settings(parameters=None, segment=3, frames=slice(0, 15), **target)
     workers = checked(disorder, long, tmp_path, config)
-    assert sorted(workers.fitted) == list(range(8)) != workers.fitted
+    assert sorted(workers.fitted) == list(range(5)) != workers.fitted
     assert workers.most == 3
 
 
 @pytest.mark.parametrize(("model", "epochs"), [("nirvana", 60), ("latentgrid", 2)])
 def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, model, epochs):
-    config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=4, epochs=epochs)
-    workers = checked(disorder, long, tmp_path, config)
+    config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=3, epochs=epochs)
+    workers = checked(disorder, long, tmp_path, replace(config, frames=slice(0, 12)))
     with Reader(tmp_path / "b.nvc") as reader:
-        assert [entry.predicted for entry in reader.segments] == 3 * [False, True, True, True]
-    assert workers.most == 3 and workers.withdrawn == 0
-    for first in (0, 4, 8):
-        chain = [number for number in workers.fitted if first <= number < first + 4]
+        assert [entry.predicted for entry in reader.segments] == 2 * [False, True, True]
+    assert workers.most == 2 and workers.withdrawn == 0
+    assert workers.fitted not in (list(range(6)), [3, 4, 5, 0, 1, 2])
+    for first in (0, 3):
+        chain = [number for number in workers.fitted if first <= number < first + 3]
         assert chain == sorted(chain)
 
 
@@ -144,19 +143,19 @@ def test_chains_begin_at_cuts(disorder, make_clip, tmp_path, settings):
         cells = np.random.default_rng(t // 6).integers(0, 256, (4, 6, 3), np.uint8)
         return cells.repeat(8, 0).repeat(8, 1)
 
-    clip = make_clip("shots.mkv", frames=18, size=(48, 32), codec="ffv1", picture=shots)
+    clip = make_clip("shots.mkv", frames=12, size=(48, 32), codec="ffv1", picture=shots)
     config = settings(model="nirvana", parameters=1500, segment=2, refresh=4, epochs=60)
     workers = checked(disorder, clip, tmp_path, config)
     assert workers.fitted[:3] != [0, 1, 2]
     with Reader(tmp_path / "b.nvc") as reader:
-        assert [entry.predicted for entry in reader.segments] == 3 * [False, True, True]
+        assert [entry.predicted for entry in reader.segments] == 2 * [False, True, True]
 
 
 def test_a_size_is_met_whatever_was_foretold(disorder, long, tmp_path, settings):
     # The smallest networks take more than their share, as is known only after the first fit.
-    config = settings(parameters=None, size=1500, segment=3, epochs=2)
+    config = settings(parameters=None, size=1000, segment=3, frames=slice(0, 15))
     workers = checked(disorder, long, tmp_path, config)
-    assert workers.withdrawn + len(workers.fitted) > 8
+    assert workers.withdrawn + len(workers.fitted) > 5
 
 
 def test_files_of_a_ladder(disorder, long, tmp_path, settings):
@@ -164,8 +163,8 @@ def test_files_of_a_ladder(disorder, long, tmp_path, settings):
         model="latentgrid",
         parameters=None,
         ladder=(3000, 9000),
-        segment=4,
-        frames=slice(0, 12),
+        segment=2,
+        frames=slice(0, 8),
         refresh=2,
     )
     nvcodec.encode_ladder(long, tmp_path / "a.nvc", config, measure=False)
@@ -178,7 +177,7 @@ def test_files_of_a_ladder(disorder, long, tmp_path, settings):
 def test_it_goes_on_with_any_number_of_workers(
     disorder, long, tmp_path, settings, interrupt, model
 ):
-    config = settings(model=model, parameters=2500, segment=3, refresh=None)
+    config = settings(model=model, parameters=2500, segment=3)
     nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
     interrupt(long, tmp_path / "b.nvc", config, 3)
     workers = disorder(long, tmp_path / "b.nvc", replace(config, workers=3), resume=True)
