@@ -104,7 +104,7 @@ def frequencies(family: Family, low: int, high: int) -> npt.NDArray[np.int64]:
     sizes = np.abs(np.arange(low, high + 1))
     masses = _all_masses(family, int(sizes.max()).bit_length())[:, sizes]
     whole = masses.sum(axis=1, keepdims=True)
-    made = 1 + masses * (TOTAL - masses.shape[1]) // np.maximum(whole, 1)
+    made: npt.NDArray[np.int64] = 1 + masses * (TOTAL - masses.shape[1]) // np.maximum(whole, 1)
     made[np.arange(SCALES), masses.argmax(axis=1)] += TOTAL - made.sum(axis=1)
     return made
 
@@ -114,7 +114,8 @@ def _all_masses(family: Family, octaves: int) -> npt.NDArray[np.int64]:
     """Masses of the sizes below 2**octaves with 32 fractional bits, at every scale."""
     tails = np.array([_survival(family, i, 1 << octaves) for i in range(SCALES)], np.int64)
     before = np.concatenate([_ONE - tails[:, :1], tails[:, :-1]], axis=1)
-    return before - tails
+    masses: npt.NDArray[np.int64] = before - tails
+    return masses
 
 
 def histogram(exponents: Sequence[int]) -> tuple[int, ...]:
