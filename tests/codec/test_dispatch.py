@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -40,7 +41,7 @@ class Disorderly:
 
     def submit(self, ticket, job) -> None:
         assert self.free > 0
-        self._jobs[ticket] = job
+        self._jobs[ticket] = pickle.dumps(job)
         self.most = max(self.most, len(self._jobs))
 
     def withdraw(self, ticket) -> None:
@@ -50,7 +51,7 @@ class Disorderly:
     def wait(self, listener) -> Ended:
         # Rather the last than the first.
         ticket = max(self._chance.choices(list(self._jobs), k=2))
-        job = self._jobs.pop(ticket)
+        job = pickle.loads(self._jobs.pop(ticket))
         number = job.task.number
         if self.lose.get(number, 0):
             self.lose[number] -= 1
@@ -59,9 +60,8 @@ class Disorderly:
             return Ended(ticket, Failed(self.fail[number], ""))
         self.fitted.append(number)
         model = self._config.model
-        return Ended(
-            ticket, carried_out(job, self._fitter, model, lambda one: listener(ticket, one))
-        )
+        done = carried_out(job, self._fitter, model, lambda one: listener(ticket, one))
+        return Ended(ticket, pickle.loads(pickle.dumps(done)))
 
     def close(self) -> None:
         self.closed = True
@@ -127,15 +127,14 @@ def test_any_order_gives_the_same_file(disorder, long, tmp_path, settings, targe
 
 @pytest.mark.parametrize(("model", "epochs"), [("nirvana", 60), ("latentgrid", 2)])
 def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, model, epochs):
-    config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=3, epochs=epochs)
-    workers = checked(disorder, long, tmp_path, replace(config, frames=slice(0, 12)))
+    config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=2, epochs=epochs)
+    workers = checked(disorder, long, tmp_path, replace(config, frames=slice(0, 8)))
     with Reader(tmp_path / "b.nvc") as reader:
-        assert [entry.predicted for entry in reader.segments] == 2 * [False, True, True]
+        assert [entry.predicted for entry in reader.segments] == 2 * [False, True]
     assert workers.most == 2 and workers.withdrawn == 0
-    assert workers.fitted not in (list(range(6)), [3, 4, 5, 0, 1, 2])
-    for first in (0, 3):
-        chain = [number for number in workers.fitted if first <= number < first + 3]
-        assert chain == sorted(chain)
+    assert workers.fitted != list(range(4))
+    for first in (0, 2):
+        assert workers.fitted.index(first) < workers.fitted.index(first + 1)
 
 
 def test_chains_begin_at_cuts(disorder, make_clip, tmp_path, settings):
