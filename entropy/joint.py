@@ -88,7 +88,7 @@ class JointQuantiser(nn.Module):
         bits_of = sizes[0] if len(sizes) == 1 else torch.where(self._logistic, sizes[1], sizes[0])
         made = [
             one.view(shape)
-            for one, shape in zip(_parts(values, self._sizes), self._shapes, strict=True)
+            for one, shape in zip(torch.split(values, self._sizes), self._shapes, strict=True)
         ]
         return made, bits_of.sum() + self._overhead
 
@@ -110,8 +110,9 @@ class JointQuantiser(nn.Module):
     def export(self, tensors: Sequence[Tensor]) -> list[QuantisedTensor]:
         """What the stream will hold of every tensor."""
         _, symbols = self._quantised(tensors)
-        parts = _parts(symbols.round().to(torch.int32).cpu(), self._sizes)
-        steps = _parts(step_indices(self.log2_step).round().to(torch.int32).cpu(), self._steps)
+        indices = step_indices(self.log2_step)
+        parts = torch.split(symbols.round().to(torch.int32).cpu(), self._sizes)
+        steps = torch.split(indices.round().to(torch.int32).cpu(), self._steps)
         return [
             QuantisedTensor(part.view(shape).numpy(), step.numpy())
             for part, shape, step in zip(parts, self._shapes, steps, strict=True)
@@ -152,8 +153,3 @@ def _numbered(specs: Sequence[TensorSpec], of_channels: Sequence[Int64Array]) ->
         parts.append(np.repeat(numbers + first, spec.size // spec.shape[0]))
         first += int(numbers.max()) + 1
     return torch.from_numpy(np.concatenate(parts))
-
-
-def _parts(values: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
-    parts: Sequence[Tensor] = torch.split(values, list(sizes))
-    return parts

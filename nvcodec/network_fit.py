@@ -179,13 +179,16 @@ class NetworkFitter(FitterNotes):
         boosted = self.config.boost
         smallest = self.kind.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
+        usual = frames
         if self.kind.GROUP and self.config.segment is None:
-            # A longer group stands still: what suits a usual one will do.
-            budget = budget * min(self.kind.GROUP, frames) // frames
+            # A longer group stands still: it has the network of a usual one, but for the head.
+            usual = min(self.kind.GROUP, frames)
+            budget = budget * usual // frames
         try:
-            return self.kind.from_budget(
-                budget, size=size, frames=frames, colour=colour, boosted=boosted
+            made = self.kind.from_budget(
+                budget, size=size, frames=usual, colour=colour, boosted=boosted
             )
+            return replace(made, frames=frames)
         except ConfigError:
             if self.config.parameters is not None:
                 raise

@@ -158,14 +158,7 @@ def test_a_size_is_met_whatever_was_foretold(disorder, long, tmp_path, settings)
 
 
 def test_files_of_a_ladder(disorder, long, tmp_path, settings):
-    config = settings(
-        model="latentgrid",
-        parameters=None,
-        ladder=(3000, 9000),
-        segment=2,
-        frames=slice(0, 6),
-        refresh=2,
-    )
+    config = settings(parameters=None, ladder=(3000, 9000), segment=4, epochs=3)
     nvcodec.encode_ladder(long, tmp_path / "a.nvc", config, measure=False)
     assert disorder(long, tmp_path / "b.nvc", config).most > 1
     for one in ladder_paths(tmp_path / "a.nvc", (3000, 9000)):
