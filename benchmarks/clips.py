@@ -12,8 +12,8 @@ from torch import Tensor
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.video import open_source, rgb
 
-# HNeRV takes this part of Big Buck Bunny's 720 rows: width and height.
-BUNNY_CROP = (1280, 640)
+# Big Buck Bunny's width and height, and the centre part that HNeRV takes of it.
+BUNNY_WHOLE, BUNNY_CROP = (1280, 720), (1280, 640)
 # For measurements with many fits: file, and width and height or None for its own.
 SMALL = {
     "carphone": ("carphone_pristine.mp4", None),
@@ -46,25 +46,26 @@ def read(
 
 
 def bunny(frames: int, size: tuple[int, int] = BUNNY_CROP) -> Tensor:
-    """Big Buck Bunny as HNeRV takes it: the centre 1280x640 of its frames, in RGB.
+    """Big Buck Bunny in RGB: whole, or as HNeRV takes it, the centre 1280x640 of its frames.
 
     Args:
         frames: How many, at most 132.
-        size: Wanted width and height; the crop is averaged down to it.
+        size: Wanted width and height; `BUNNY_WHOLE` is the whole picture, to anything else the
+            crop is averaged down.
 
     Returns:
         uint8, shape (T, 3, H, W), in channels-last layout.
     """
     width, height = size
+    part_width, part_height = BUNNY_WHOLE if size == BUNNY_WHOLE else BUNNY_CROP
     pictures = []
     with open_source(clip("bigbuckbunny.mp4"), frames=slice(0, frames)) as source:
-        top = (source.info.height - BUNNY_CROP[1]) // 2
-        left = (source.info.width - BUNNY_CROP[0]) // 2
+        top = (source.info.height - part_height) // 2
+        left = (source.info.width - part_width) // 2
         while len(part := source.read(8)):
             whole = torch.from_numpy(rgb(part.y, part.u, part.v, source.info.colour))
-            cut = whole[:, top : top + BUNNY_CROP[1], left : left + BUNNY_CROP[0]]
-            cut = cut.permute(0, 3, 1, 2)
-            if size != BUNNY_CROP:
+            cut = whole[:, top : top + part_height, left : left + part_width].permute(0, 3, 1, 2)
+            if size != (part_width, part_height):
                 small = F.interpolate(cut.float(), (height, width), mode="area")
                 cut = small.round_().to(torch.uint8)
             pictures.append(cut.contiguous(memory_format=torch.channels_last))

@@ -1,4 +1,4 @@
-"""Fitting HNeRV and keeping both outcomes: the float network, and the file.
+"""Fitting a network and keeping both outcomes: the float network, and the file.
 
 `nvcodec.encode` writes the file only. Published figures are those of the float network, so the fit
 is watched here at the one moment when that network exists: after the float stage.
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.variants import Variant
 from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
@@ -22,10 +23,10 @@ from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.fitter import FitProgress
 from nvcodec.fitting import Fit, _Loop
 from nvcodec.media import ColourMode, VideoInfo
-from nvcodec.models import build, family, name_of
+from nvcodec.models import build, config_class, family, name_of
 from nvcodec.models.base import VideoModel
-from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.inference import Synthesis
+from nvcodec.models.stack_config import StackConfig
 from nvcodec.network_payload import decode_network, encode_network
 from nvcodec.payload import pack_payload, split_payload
 
@@ -46,7 +47,7 @@ class Fitted:
         peak_bytes: Most memory held on the GPU; None on a CPU.
     """
 
-    config: HNeRVConfig
+    config: StackConfig
     floating: VideoModel
     fit: Fit
     file: Path
@@ -73,13 +74,21 @@ class Watched(_Loop):
         return psnr
 
 
-def fit_hnerv(
-    samples: Tensor, parameters: int, how: FitConfig, file: Path, *, seed: int, device: str
+def fit_to_file(
+    variant: Variant,
+    samples: Tensor,
+    parameters: int,
+    how: FitConfig,
+    file: Path,
+    *,
+    seed: int,
+    device: str,
 ) -> Fitted:
-    """Fit HNeRV in RGB to pictures and write the file.
+    """Fit a network in RGB to pictures and write the file.
 
     Args:
-        samples: uint8, shape (T, 3, H, W); sides the model's strides divide.
+        variant: Its family, a stack of convolutions, boosted or not.
+        samples: uint8, shape (T, 3, H, W).
         parameters: Stored values, latents included.
         how: The fit's configuration.
         file: To write.
@@ -87,21 +96,26 @@ def fit_hnerv(
         device: Where to fit.
     """
     frames, _, height, width = samples.shape
-    config = HNeRVConfig.from_budget(
-        parameters, size=(height, width), frames=frames, colour=ColourMode.RGB
+    config = stack_class(variant.model).from_budget(
+        parameters,
+        size=(height, width),
+        frames=frames,
+        colour=ColourMode.RGB,
+        boosted=variant.boosted,
     )
-    if config.padded != (height, width):
-        raise SystemExit(f"{width}x{height} would need padding; try 1280x640 or 320x160")
     target = choose_device(device)
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     begin = time.monotonic()
-    loop, outcome = fit_watched(samples, config, how, seed=seed, device=target)
+    loop, outcome = fit_watched(
+        variant.model, _on_grid(samples, config), config, how, seed=seed, device=target
+    )
     seconds = time.monotonic() - begin
     video = VideoInfo(width=width, height=height, time_base=Fraction(1, 1000), frame_rate=_RATE)
     ticks = round(1000 / _RATE)
     write_stream(
         file,
+        variant.model,
         config,
         outcome.tensors,
         video,
@@ -119,18 +133,40 @@ def fit_hnerv(
     )
 
 
+def stack_class(name: str) -> type[StackConfig]:
+    """The configuration class of a family that is a stack of convolutions.
+
+    Raises:
+        SystemExit: If it is none.
+    """
+    found = config_class(name)
+    if not issubclass(found, StackConfig):
+        raise SystemExit(f"expected a stack of convolutions, got the model {name}")
+    return found
+
+
+def _on_grid(samples: Tensor, config: StackConfig) -> Tensor:
+    """Pictures with their last row and column repeated up to a network's grid."""
+    height, width = config.padded
+    rows = torch.arange(height).clamp_max(samples.shape[2] - 1)
+    columns = torch.arange(width).clamp_max(samples.shape[3] - 1)
+    return samples[:, :, rows][:, :, :, columns].contiguous(memory_format=torch.channels_last)
+
+
 def fit_watched(
+    name: str,
     samples: Tensor,
-    config: HNeRVConfig,
+    config: StackConfig,
     how: FitConfig,
     *,
     seed: int,
     device: torch.device,
     seconds: float | None = None,
 ) -> tuple[Watched, Fit]:
-    """Fit an HNeRV and keep the float network.
+    """Fit a network and keep the floats.
 
     Args:
+        name: Of the family.
         samples: uint8, shape (T, channels, H, W) on the configuration's padded grid.
         config: The network.
         how: The fit's configuration.
@@ -143,20 +179,21 @@ def fit_watched(
     """
     torch.manual_seed(seed)
     loop = Watched(
-        build("hnerv", config).to(device),
+        build(name, config).to(device),
         samples,
         how,
         seed=seed,
         sizes=[None],
         seconds=seconds,
-        on_progress=_Line(config.parameters),
+        on_progress=_Line(f"{Variant(name, config.boosted)}, {config.parameters}"),
     )
     return loop, loop.run()[0]
 
 
 def write_stream(
     file: Path,
-    config: HNeRVConfig,
+    name: str,
+    config: StackConfig,
     tensors: Sequence[QuantisedTensor],
     video: VideoInfo,
     *,
@@ -167,6 +204,7 @@ def write_stream(
 
     Args:
         file: To write; its folder is made.
+        name: Of the family.
         config: The network.
         tensors: Its quantised state.
         video: Size, clock and colour.
@@ -175,7 +213,7 @@ def write_stream(
     """
     header = Header(
         video=video,
-        model=family("hnerv").number,
+        model=family(name).number,
         colour_mode=config.colour,
         configuration=config.pack(),
     )
@@ -195,7 +233,7 @@ def write_stream(
 
 def copied(model: VideoModel) -> VideoModel:
     """Another network of the same state, for evaluation."""
-    made = build("hnerv", model.config).to(next(model.parameters()).device)
+    made = type(model)(model.config).to(next(model.parameters()).device)
     made.load([tensor.detach() for tensor in model.transmitted()])
     return made.eval().requires_grad_(False)
 
@@ -236,14 +274,14 @@ def decoded_psnr(model: VideoModel, samples: Tensor, device: str) -> float:
 class _Line:
     """Progress, a line every tenth of the epochs."""
 
-    def __init__(self, parameters: int) -> None:
-        self._parameters = parameters
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __call__(self, progress: FitProgress) -> None:
         step = max(progress.epochs // 10, 1)
         if progress.epoch % step == 0 or progress.epoch == progress.epochs:
             print(
-                f"{self._parameters}: {progress.stage} epoch {progress.epoch}/{progress.epochs}, "
+                f"{self._what}: {progress.stage} epoch {progress.epoch}/{progress.epochs}, "
                 f"{progress.psnr:.2f} dB, {progress.seconds:.0f} s",
                 flush=True,
             )

@@ -1,7 +1,7 @@
-"""What the authors of HNeRV publish: their figures, and their way of quantising.
+"""How the authors of HNeRV quantise.
 
-Chen et al., "HNeRV: A Hybrid Neural Representation for Videos", CVPR 2023, tables 1 and 2 and
-section 3.3. Written from the description.
+Chen et al., "HNeRV: A Hybrid Neural Representation for Videos", CVPR 2023, section 3.3. Written
+from the description.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 
 WEIGHT_BITS, EMBEDDING_BITS = 8, 6
-# Big Buck Bunny, 132 frames, 1280x640, 300 epochs, without quantisation: parameters -> dB.
-BUNNY_PSNR = {350_000: 30.15, 750_000: 32.81, 1_500_000: 35.57, 3_000_000: 37.43}
-BUNNY_FRAMES, BUNNY_EPOCHS = 132, 300
 # Side information may take at most this share of a tensor.
 SIDE_SHARE = 0.02
 

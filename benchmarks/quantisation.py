@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from benchmarks import record
 from benchmarks.clips import bunny
-from benchmarks.fitted import copied, decoded_psnr, file_model, fit_hnerv, float_psnr
+from benchmarks.fitted import copied, decoded_psnr, file_model, fit_to_file, float_psnr
 from benchmarks.published import EMBEDDING_BITS, WEIGHT_BITS, entropy_bits, quantise
+from benchmarks.variants import Variant
 from nvcodec.config import FitConfig
 
 TARGET_BITS, TARGET_LOSS = 5.0, 0.2
@@ -39,8 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         rate_weight=options.rate_weight,
     )
     file = record.FILES / f"{options.out.stem}.nvc"
-    fitted = fit_hnerv(
-        samples, options.parameters, how, file, seed=options.seed, device=options.device
+    fitted = fit_to_file(
+        Variant("hnerv"),
+        samples,
+        options.parameters,
+        how,
+        file,
+        seed=options.seed,
+        device=options.device,
     )
     parameters = fitted.config.parameters
     before = float_psnr(fitted.floating, samples)

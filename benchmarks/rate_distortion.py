@@ -70,9 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         "--models",
         nargs="+",
         default=[EncoderConfig().model, rd_plan.REFERENCE],
-        help=f"names, NAME/PRESET, or {rd_plan.REFERENCE}, which gets the time of the first other",
+        help="NAME, NAME+boost, NAME/PRESET or NAME+boost/PRESET; "
+        f"{rd_plan.REFERENCE} gets the time of the first other at its preset",
     )
     what.add_argument("--presets", nargs="+", choices=list(PRESETS), default=["medium"])
+    what.add_argument(
+        "--rates", nargs="+", type=int, metavar="PLACE", help="of every clip's rates, from 0"
+    )
     effort = parser.add_argument_group("effort")
     effort.add_argument("--epochs", type=int, help="instead of the preset's")
     effort.add_argument("--time-limit", metavar="5m", help="for each encode of a model")
@@ -113,6 +117,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Make every point, clip by clip."""
     effort = Effort(
+        rates=None if options.rates is None else tuple(options.rates),
         epochs=options.epochs,
         time_limit=options.time_limit,
         reference_seconds=options.reference_seconds,

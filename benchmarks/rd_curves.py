@@ -16,6 +16,8 @@ from nvcodec.metrics import bd_rate
 SHOWN = {"psnr_y": "Y PSNR", "psnr_yuv": "YUV PSNR", "ms_ssim": "MS-SSIM"}
 # A BD-rate over less than this share of our curve's range of quality is marked.
 _COVERED = 0.5
+# What the overview compares with.
+_OVERVIEW = ("x264-medium", "x265-medium")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ def anchors_of(test: str, series: Sequence[str]) -> list[str]:
 
 def tables(rows: Sequence[Row], found: Sequence[Difference]) -> dict[str, Table]:
     """What people are shown: averages, every clip by every metric, and what it costs."""
-    made = {"summary": _summary(found)}
+    made = {"summary": _summary(found), "overview": _overview(rows, found)}
     for test in dict.fromkeys(one.test for one in found):
         for metric in METRICS:
             mine = [one for one in found if (one.test, one.metric) == (test, metric)]
@@ -183,6 +185,30 @@ def _per_clip(test: str, metric: str, found: Sequence[Difference]) -> Table:
             " * over less than half of its range of quality, the rest being beyond the anchor's."
         )
     return Table(("clip", *anchors), (*rows, ("mean", *means)), note)
+
+
+def _overview(rows: Sequence[Row], found: Sequence[Difference]) -> Table:
+    """A line for every curve of ours: how good, how large and how long."""
+    anchors = [name for name in _OVERVIEW if any(one.anchor == name for one in found)]
+    costs = {cost[0]: cost[2:] for cost in _costs(rows)}
+    lines = []
+    for test in dict.fromkeys(one.test for one in found):
+        seconds, speed, parameters, macs = costs[test]
+        rates = [
+            mean(
+                one
+                for one in found
+                if (one.test, one.metric, one.anchor) == (test, "psnr_yuv", name)
+            )
+            for name in anchors
+        ]
+        lines.append((test, parameters, macs, *rates, seconds, speed))
+    return Table(
+        ("curve", "parameters", "kMAC/px", *anchors, "encode, s", "decode, frames/s"),
+        tuple(lines),
+        "BD-rate by YUV PSNR, mean over clips; negative is fewer bytes. The rest lowest to highest "
+        f"over clips and rates: {', '.join(dict.fromkeys(row['clip'] for row in rows))}.",
+    )
 
 
 def _cost(rows: Sequence[Row]) -> Table:

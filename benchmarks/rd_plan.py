@@ -9,6 +9,7 @@ from math import ceil, log
 from benchmarks.anchors import ENCODERS
 from benchmarks.rd_points import Point, Row, Settings
 from benchmarks.rd_suites import Prepared
+from benchmarks.variants import Variant
 from nvcodec.config import PRESETS
 from nvcodec.models import MODELS
 
@@ -32,15 +33,20 @@ VIEWER_ANCHOR, VIEWER_RATE = "x264-medium", 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A curve of ours: a model at a preset. The reference takes its time from another at that."""
+    """A curve of ours: a network at a preset. The reference takes its time from another at that."""
 
-    model: str
+    variant: Variant
     preset: str
 
     @property
     def series(self) -> str:
         """Names the curve."""
-        return f"{self.model}-{self.preset}"
+        return f"{self.variant}-{self.preset}"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the reference, which nvcodec's command line does not make."""
+        return self.variant.model == REFERENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,7 @@ class Effort:
     """What holds for all networks of a run.
 
     Attributes:
+        rates: Places among the rates of every clip, None for all.
         epochs: Instead of the preset's.
         time_limit: For each encode, as `nvcodec encode` takes it.
         reference_seconds: For each fit of the reference, instead of the other model's time.
@@ -57,6 +64,7 @@ class Effort:
         threads: Of every process.
     """
 
+    rates: tuple[int, ...] | None = None
     epochs: int | None = None
     time_limit: str | None = None
     reference_seconds: float | None = None
@@ -67,7 +75,7 @@ class Effort:
 
 
 def entries(models: Sequence[str], presets: Sequence[str]) -> tuple[Entry, ...]:
-    """Every model at every preset; `name/preset` stands for itself.
+    """Every model at every preset; `name/preset` stands for itself, `name+boost` is boosted.
 
     Raises:
         SystemExit: If there is no such model or preset.
@@ -75,14 +83,25 @@ def entries(models: Sequence[str], presets: Sequence[str]) -> tuple[Entry, ...]:
     made: dict[Entry, None] = {}
     for name in models:
         model, slash, preset = name.partition("/")
+        variant = _variant(model)
         for wanted in (preset,) if slash else presets:
-            if model not in (*MODELS, REFERENCE):
-                raise SystemExit(f"{model}: expected one of {', '.join((*MODELS, REFERENCE))}")
             if wanted not in PRESETS:
                 raise SystemExit(f"{wanted}: expected a preset among {', '.join(PRESETS)}")
-            made[Entry(model, wanted)] = None
+            made[Entry(variant, wanted)] = None
     # The reference needs to know how long the others took.
-    return tuple(sorted(made, key=lambda entry: entry.model == REFERENCE))
+    return tuple(sorted(made, key=lambda entry: entry.is_reference))
+
+
+def _variant(name: str) -> Variant:
+    """What a name stands for.
+
+    Raises:
+        SystemExit: If nothing.
+    """
+    variant = Variant.parse(name)
+    if variant != Variant(REFERENCE) and variant.model not in MODELS:
+        raise SystemExit(f"{name}: expected one of {', '.join((*MODELS, REFERENCE))}")
+    return variant
 
 
 def check_times(wanted: Sequence[Entry], effort: Effort) -> None:
@@ -91,9 +110,9 @@ def check_times(wanted: Sequence[Entry], effort: Effort) -> None:
     Raises:
         SystemExit: If it has neither a time nor a model at its preset to take it from.
     """
-    timed = {entry.preset for entry in wanted if entry.model != REFERENCE}
+    timed = {entry.preset for entry in wanted if not entry.is_reference}
     for entry in wanted:
-        if entry.model == REFERENCE and entry.preset not in timed and not effort.reference_seconds:
+        if entry.is_reference and entry.preset not in timed and not effort.reference_seconds:
             raise SystemExit(
                 f"{entry.series}: expected another model at that preset, or --reference-seconds"
             )
@@ -139,16 +158,25 @@ def further(name: str, anchor: Sequence[Row], networks: Sequence[Row]) -> float 
     return None
 
 
+def places(source: Prepared, effort: Effort) -> tuple[int, ...]:
+    """Which of a clip's rates are wanted."""
+    every = range(len(source.clip.rates))
+    return tuple(every) if effort.rates is None else tuple(p for p in every if p in effort.rates)
+
+
 def model_points(entry: Entry, source: Prepared, effort: Effort) -> Iterator[Point]:
-    """A model at every rate of a clip."""
-    for place, bpp in enumerate(source.clip.rates):
+    """A model at every wanted rate of a clip."""
+    # Points that are not boosted keep the names they had before there was boosting.
+    boost = {"boost": True} if entry.variant.boosted else {}
+    for place in places(source, effort):
         yield Point(
             series=entry.series,
             kind="model",
             settings={
-                "model": entry.model,
+                "model": entry.variant.model,
+                **boost,
                 "preset": entry.preset,
-                "bpp": bpp,
+                "bpp": source.clip.rates[place],
                 "epochs": effort.epochs,
                 "time_limit": effort.time_limit,
                 "device": effort.device,

@@ -61,7 +61,7 @@ class Point:
             argument
             for name, value in self.settings.items()
             if value is not None and name != "threads"
-            for argument in (f"--{name.replace('_', '-')}", str(value))
+            for argument in _argument(name, value)
         ]
         if self.kind == "model":
             ends = [str(source), "-o", str(target), "--no-audio", "--json", "-y"]
@@ -76,6 +76,12 @@ class Point:
         if self.kind == "anchor":
             return fingerprint(_ANCHORS)
         return fingerprint((*_PROGRAM, *(_REFERENCE if self.kind == "reference" else ())))
+
+
+def _argument(name: str, value: str | float) -> tuple[str, ...]:
+    """A setting on the command line; what is merely switched on has no value there."""
+    switch = f"--{name.replace('_', '-')}"
+    return (switch,) if value is True else (switch, str(value))
 
 
 def fingerprint(paths: Sequence[str]) -> str:

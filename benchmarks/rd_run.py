@@ -45,7 +45,7 @@ class Run:
         for point in rd_plan.anchor_points(self._effort.threads):
             self._add(point, source)
         for entry in self._entries:
-            if entry.model == rd_plan.REFERENCE:
+            if entry.is_reference:
                 self._reference(entry, source)
             else:
                 for point in rd_plan.model_points(entry, source, self._effort):
@@ -55,7 +55,7 @@ class Run:
 
     def _reference(self, entry: Entry, source: Prepared) -> None:
         """The reference, each point fitted for as long as the other model's."""
-        for place in range(len(source.clip.rates)):
+        for place in rd_plan.places(source, self._effort):
             seconds = self._effort.reference_seconds or self._seconds(entry, source, place)
             if seconds is None:
                 # Without the other model's point there is no telling for how long to fit.
@@ -69,7 +69,7 @@ class Run:
         others = (
             other.series
             for other in self._entries
-            if other.model != rd_plan.REFERENCE and other.preset == entry.preset
+            if not other.is_reference and other.preset == entry.preset
         )
         series = next(others, None)
         for row in self.rows:

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     samples = model_samples(frames, config, info.colour)
     with redirect_stdout(sys.stderr):
         loop, outcome = fit_watched(
-            samples, config, how, seed=options.seed, device=device, seconds=options.seconds
+            "hnerv", samples, config, how, seed=options.seed, device=device, seconds=options.seconds
         )
     tensors = [tensor.detach().float().cpu() for tensor in copied(loop.floating).transmitted()]
     stored = [
@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     write_stream(
         options.out,
+        "hnerv",
         config,
         stored,
         info,

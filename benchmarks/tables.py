@@ -26,6 +26,7 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "benchmarks.md",
     ROOT / "docs" / "experiments.md",
+    ROOT / "docs" / "models.md",
 )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from nvcodec.cuda import torch_grid
+from nvcodec.cuda.backend import Call, choose
 from nvcodec.cuda.grid_layout import table_shape
 from nvcodec.cuda.lattice import interpolate
 from nvcodec.errors import ConfigError
@@ -76,17 +78,53 @@ class HashGrid(nn.Module):
             Shape (T, Y, X, levels * features), float32.
         """
         places = [place.float().clamp(0, 1) for place in places]
+        counts = [len(place) for place in places]
         made = []
         for number, table in enumerate(self.tables):
+            first, *rest = places
+            # What does not change along the first axis, time, is looked up once.
+            some = [first[:1] if self.resolutions[number][-1] == 1 else first, *rest]
             if table.dim() > 2:
-                made.append(interpolate(table, places))
-                continue
-            points = torch.stack(torch.meshgrid(*places, indexing="ij")[::-1], dim=-1)
-            found = self._encode(points.flatten(0, -2), [number])
-            made.append(found.view(*points.shape[:-1], -1))
+                found = interpolate(table, some)
+            else:
+                points = torch.stack(torch.meshgrid(*some, indexing="ij")[::-1], dim=-1)
+                found = self._encode(points.flatten(0, -2), [number]).view(*points.shape[:-1], -1)
+            made.append(found.expand(*counts, -1))
         return torch.cat(made, dim=-1)
 
     def _encode(self, x: Tensor, levels: Sequence[int]) -> Tensor:
+        x = x.float().clamp(0, 1)
         tables = [self.tables[number].flatten(0, -2) for number in levels]
-        resolutions = [self.resolutions[number] for number in levels]
-        return torch_grid.encode(x.float().clamp(0, 1), tables, resolutions)
+        resolutions = tuple(self.resolutions[number] for number in levels)
+
+        def call() -> Call:
+            features = tables[0].shape[1]
+            return Call(
+                "grid",
+                f"a grid of {features} features at {resolutions}",
+                (resolutions, features, tuple(map(len, tables)), tables[0].dtype),
+                lambda module: module.refusal(tables, resolutions),
+                lambda module: _try(module, x, tables, resolutions),
+            )
+
+        module = choose(x.device, len(x), call)
+        encode = torch_grid.encode if module is None else module.encode
+        made: Tensor = encode(x, tables, resolutions)
+        return made
+
+
+def _try(
+    module: ModuleType,
+    x: Tensor,
+    tables: list[Tensor],
+    resolutions: tuple[tuple[int, ...], ...],
+) -> None:
+    """One point there and, where gradients may be asked for, back."""
+    learns = torch.is_grad_enabled()
+    point = x.new_zeros(1, x.shape[1]).requires_grad_(learns)
+    copies = [table.detach().requires_grad_(learns) for table in tables]
+    made: Tensor = module.encode(point, copies, resolutions)
+    if learns:
+        torch.autograd.grad(made.sum(), [point, *copies])
+    if x.device.type == "cuda":
+        torch.cuda.synchronize(x.device)

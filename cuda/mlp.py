@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import ModuleType
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from nvcodec.cuda import torch_mlp
+from nvcodec.cuda.backend import Call, choose
 from nvcodec.errors import ConfigError
 
 
@@ -71,4 +74,48 @@ class FusedMLP(nn.Module):
         # Weights may be plain tensors while they are quantised.
         weights = [cast(Tensor, layer.weight) for layer in self.layers]
         biases = [cast("Tensor | None", layer.bias) for layer in self.layers]
-        return torch_mlp.perceive(x, weights, biases, self.activation, self.output_activation)
+        names = self.activation, self.output_activation
+        dtype = weights[0].dtype
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+        else:
+            x = x.to(dtype)
+
+        def call() -> Call:
+            shapes = tuple(tuple(weight.shape) for weight in weights)
+            return Call(
+                "mlp",
+                f"a perceptron of {shapes} with {' and '.join(names)} in {dtype}",
+                (shapes, biases[0] is None, names, dtype, weights[0].dtype, x.dtype),
+                lambda module: module.refusal(weights, biases, *names, dtype),
+                lambda module: _try(module, x, weights, biases, names, dtype),
+            )
+
+        module = choose(x.device, x.shape[:-1].numel(), call)
+        if module is None:
+            return torch_mlp.perceive(x, weights, biases, *names)
+        points = x.reshape(-1, x.shape[-1])
+        made: Tensor = module.perceive(points, weights, biases, *names, dtype)
+        return made.view(*x.shape[:-1], -1)
+
+
+def _try(
+    module: ModuleType,
+    x: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor | None],
+    names: tuple[str, str],
+    dtype: torch.dtype,
+) -> None:
+    """One point there and, where gradients may be asked for, back."""
+    learns = torch.is_grad_enabled()
+    point, *copies = (
+        one.detach().clone().requires_grad_(learns)
+        for one in (x.new_zeros(1, x.shape[-1]), *weights)
+    )
+    still = [None if bias is None else bias.detach() for bias in biases]
+    made: Tensor = module.perceive(point, copies, still, *names, dtype)
+    if learns:
+        torch.autograd.grad(made.sum(), [point, *copies])
+    if x.device.type == "cuda":
+        torch.cuda.synchronize(x.device)

@@ -49,27 +49,28 @@ def corners(x: Tensor, resolution: tuple[int, ...], entries: int) -> tuple[Tenso
     Returns:
         Indices, int32, and weights, float32, both of shape (N, 2**d): d axes have two vertices.
     """
-    index = torch.zeros(len(x), 1, dtype=torch.int32, device=x.device)
-    weight = x.new_ones(len(x), 1)
+    # Points along the last axis until the end: what is done to them is then done to long rows.
+    index = torch.zeros(1, len(x), dtype=torch.int32, device=x.device)
+    weight = x.new_ones(1, len(x))
     hashed = entries < prod(resolution)
     stride = 1
-    for axis, count in enumerate(resolution):
+    for values, count, prime in zip(x.T.contiguous(), resolution, PRIMES, strict=False):
         if count == 1:
             continue
-        position = x[:, axis] * (count - 1)
+        position = values * (count - 1)
         cell = position.detach().floor().clamp_(max=count - 2)
         above = position - cell
-        along = torch.stack([1 - above, above], dim=1)
-        vertex = torch.stack([cell, cell + 1], dim=1).long()
+        weight = (weight * torch.stack([1 - above, above])[:, None]).flatten(0, 1)
         if hashed:
             # Tables of a power of two: the product's lower bits are all that counts.
-            part = (vertex * PRIMES[axis] & entries - 1).int()
-            index = (index[:, :, None] ^ part[:, None]).flatten(1)
+            first = cell.long() * prime
+            part = (torch.stack([first, first + prime]) & entries - 1).int()
+            index = (index ^ part[:, None]).flatten(0, 1)
         else:
-            index = (index[:, :, None] + (vertex * stride).int()[:, None]).flatten(1)
-        weight = (weight[:, :, None] * along[:, None]).flatten(1)
+            first = cell.int() * stride
+            index = (index + torch.stack([first, first + stride])[:, None]).flatten(0, 1)
         stride *= count
-    return index, weight
+    return index.T.contiguous(), weight.T.contiguous()
 
 
 def weighted_sum(index: Tensor, weight: Tensor, table: Tensor) -> Tensor:

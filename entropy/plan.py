@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,10 @@ import numpy.typing as npt
 from nvcodec.entropy.rans import Int32Array
 from nvcodec.entropy.tables import (
     LARGEST_SYMBOL,
-    SCALES,
     TOTAL,
     Family,
     cumulative,
+    frequencies,
     from_masses,
     histogram,
 )
@@ -179,7 +180,7 @@ def _distributions(
     bits = _bits(histogram(exponents.tolist()))
     yield side + 6.0 * len(exponents) + float(whole @ bits), plan(Family.HISTOGRAM, 0, exponents)
     for family in (Family.LAPLACE, Family.LOGISTIC):
-        costs = np.stack([_bits(cumulative(family, i, low, high)) for i in range(SCALES)], axis=1)
+        costs = _costs(family, low, high)
         seen: set[int] = set()
         for sharing in range(3):
             tables = tables_of(spec, sharing)
@@ -199,6 +200,13 @@ def _bits(bounds: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Code length of each symbol of a table."""
     bits: npt.NDArray[np.float64] = np.log2(TOTAL) - np.log2(np.diff(bounds))
     return bits
+
+
+@lru_cache(maxsize=256)
+def _costs(family: Family, low: int, high: int) -> npt.NDArray[np.float64]:
+    """Code length of the symbols from `low` to `high` at every scale, shape (symbols, SCALES)."""
+    costs: npt.NDArray[np.float64] = np.log2(TOTAL) - np.log2(frequencies(family, low, high))
+    return np.ascontiguousarray(costs.T)
 
 
 def _exponents(counts: npt.NDArray[np.int64]) -> Int32Array:

@@ -74,6 +74,27 @@ def round_ste(x: Tensor) -> Tensor:
     return rounded
 
 
+def step_indices(log2_step: Tensor) -> Tensor:
+    """Indices that learned steps round to, float, differentiable; any shape."""
+    return round_ste((log2_step - _LOWEST) * _PER_OCTAVE).clamp(0, STEPS - 1)
+
+
+def quantised(values: Tensor, indices: Tensor, step_of: Tensor) -> tuple[Tensor, Tensor]:
+    """Values on their grids, and their symbols (integers, as float).
+
+    Args:
+        values: Any shape.
+        indices: Of the steps, shape (steps,).
+        step_of: Which step each value has, in a shape that broadcasts to that of the values.
+
+    Returns:
+        Both of the shape of the values, differentiable in values and steps.
+    """
+    step = torch.exp2(indices / _PER_OCTAVE + _LOWEST)[step_of]
+    symbols = round_ste(values / step).clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)
+    return symbols * step, symbols
+
+
 class RateModel(NamedTuple):
     """How the size of a tensor is estimated; the fields are those of `plan.Plan`."""
 
@@ -111,7 +132,7 @@ class TensorQuantiser(nn.Module):
 
     def indices(self) -> Tensor:
         """Step indices the learned steps round to, shape (steps,), float, differentiable."""
-        return round_ste((self.log2_step - _LOWEST) * _PER_OCTAVE).clamp(0, STEPS - 1)
+        return step_indices(self.log2_step)
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Quantise.
@@ -123,10 +144,7 @@ class TensorQuantiser(nn.Module):
             The values on the quantiser's grid, and their symbols (integers, as float); both
             differentiable in the values and the steps.
         """
-        step = torch.exp2(self.indices() / _PER_OCTAVE + _LOWEST)
-        step = step[self.step_of].view(self.shape)
-        symbols = round_ste(values / step).clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)
-        return symbols * step, symbols
+        return quantised(values, self.indices(), self.step_of.view(self.shape))
 
     def bits(self, symbols: Tensor) -> Tensor:
         """Estimated size of the symbols under the current rate model.

@@ -61,10 +61,9 @@ class Table:
     Attributes:
         low: As given.
         cumulative: As given, and the coder's escape: an empty interval, no state ever falls into it.
-        bits: Information of each symbol, float32.
     """
 
-    __slots__ = ("bits", "cumulative", "low")
+    __slots__ = ("_bits", "cumulative", "low")
 
     def __init__(self, low: int, cumulative: Sequence[int]) -> None:
         # A lone symbol's frequency, 65536, does not fit the coder's 16 bits.
@@ -72,7 +71,14 @@ class Table:
             raise AssertionError("a table must span 0 to 65536 and hold two symbols or more")
         self.low = low
         self.cumulative = [*cumulative, TOTAL]
-        self.bits = (PRECISION - np.log2(np.diff(cumulative))).astype(np.float32)
+        self._bits: npt.NDArray[np.float32] | None = None
+
+    @property
+    def bits(self) -> npt.NDArray[np.float32]:
+        """Information of each symbol."""
+        if self._bits is None:
+            self._bits = (PRECISION - np.log2(np.diff(self.cumulative[:-1]))).astype(np.float32)
+        return self._bits
 
 
 class TableSet:
@@ -228,4 +234,4 @@ def decode(data: bytes, numbers: Int32Array, tables: TableSet) -> Int32Array:
             data + slack, numbers.tolist(), tables.cumulatives, tables.sizes, tables.offsets
         )
     )
-    return np.asarray(symbols, np.int32)
+    return np.fromiter(symbols, np.int32, numbers.size)

@@ -13,7 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
+
+import numpy as np
+import numpy.typing as npt
 
 # Part of the bitstream.
 PRECISION = 16
@@ -85,6 +88,34 @@ def cumulative(family: Family, index: int, low: int, high: int) -> tuple[int, ..
     masses = [_ONE - 2 * tails[0]] + [tails[k - 1] - tails[k] for k in range(1, reach)]
     masses = [masses[abs(symbol)] for symbol in range(low, high + 1)]
     return from_masses(masses)
+
+
+def frequencies(family: Family, low: int, high: int) -> npt.NDArray[np.int64]:
+    """What `cumulative` gives for every scale, as differences.
+
+    Args:
+        family: Distribution family.
+        low: As for `cumulative`.
+        high: As for `cumulative`.
+
+    Returns:
+        Shape (SCALES, high - low + 1), each row positive and with the sum 65536.
+    """
+    sizes = np.abs(np.arange(low, high + 1))
+    masses = _all_masses(family, int(sizes.max()).bit_length())[:, sizes]
+    whole = masses.sum(axis=1, keepdims=True)
+    made: npt.NDArray[np.int64] = 1 + masses * (TOTAL - masses.shape[1]) // np.maximum(whole, 1)
+    made[np.arange(SCALES), masses.argmax(axis=1)] += TOTAL - made.sum(axis=1)
+    return made
+
+
+@cache
+def _all_masses(family: Family, octaves: int) -> npt.NDArray[np.int64]:
+    """Masses of the sizes below 2**octaves with 32 fractional bits, at every scale."""
+    tails = np.array([_survival(family, i, 1 << octaves) for i in range(SCALES)], np.int64)
+    before = np.concatenate([_ONE - tails[:, :1], tails[:, :-1]], axis=1)
+    masses: npt.NDArray[np.int64] = before - tails
+    return masses
 
 
 def histogram(exponents: Sequence[int]) -> tuple[int, ...]:

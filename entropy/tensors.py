@@ -167,10 +167,11 @@ def _joined(parts: Sequence[Int32Array]) -> Int32Array:
 
 def _numbers(values: int, spec: TensorSpec, plan: Plan, tables: TableSet) -> Int32Array:
     """The table number of every coded value of a tensor, in coding order."""
-    # Many channels share few scales: each table is made and looked up once.
-    distinct, which = np.unique(plan.parameters, return_inverse=True)
-    if plan.family is Family.HISTOGRAM:
+    if plan.family is Family.HISTOGRAM or plan.parameters.size == 1:
         distinct, which = plan.parameters, np.zeros(1, np.int64)
+    else:
+        # Many channels share few scales: each table is made and looked up once.
+        distinct, which = np.unique(plan.parameters, return_inverse=True)
     made = plan_tables(replace(plan, parameters=distinct))
     known = np.array([tables.number(plan.low, table) for table in made], np.int32)
     return np.repeat(known[which][table_numbers(spec, plan.sharing)], values)

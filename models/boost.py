@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvcodec.cuda.mlp import FusedMLP
 from nvcodec.models.layer_config import TIME_BASE, TIME_LEVELS, Layer, affine_layers, time_layers
 from nvcodec.models.time_code import encoding
 
@@ -30,13 +31,13 @@ class TimeBranch(nn.Module):
         super().__init__()
         first, second = time_layers(width)
         self.frames = frames
-        self.first = nn.Linear(first.inputs, first.outputs)
-        self.second = nn.Linear(second.inputs, second.outputs)
+        self.perceptron = FusedMLP(
+            first.inputs, second.outputs, first.outputs, 1, "sine", "sine", bias=True
+        )
 
     def forward(self, index: Tensor) -> Tensor:
         """From frame numbers, shape (B,), to shape (B, width)."""
-        code = encoding(index, self.frames, TIME_LEVELS, TIME_BASE).to(self.first.weight.dtype)
-        z: Tensor = self.second(self.first(code).sin()).sin()
+        z: Tensor = self.perceptron(encoding(index, self.frames, TIME_LEVELS, TIME_BASE))
         return z
 
 
@@ -82,7 +83,5 @@ class TemporalAffine(nn.Module):
         return corrected
 
 
-def _perceptron(inner: Layer, outer: Layer) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inner.inputs, inner.outputs), nn.ReLU(), nn.Linear(outer.inputs, outer.outputs)
-    )
+def _perceptron(inner: Layer, outer: Layer) -> FusedMLP:
+    return FusedMLP(inner.inputs, outer.outputs, inner.outputs, 1, "relu", "none", bias=True)

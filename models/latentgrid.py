@@ -155,8 +155,8 @@ class LatentGrid:
             near, far = (second, first) if late else (first, second)
             side = self.config.hierarchy.references(near).index(far)
             share = torch.tensor([abs(time - near)], device=self._device)
-            here, there = (frames[[decoded[frame]]].float() for frame in (near, far))
-            moved = between(self._known[[near], side], here, there, share, self.config.cell)
+            source, other = (frames[[decoded[frame]]].float() for frame in (near, far))
+            moved = between(self._known[[near], side], source, other, share, self.config.cell)
             made.append(Picture(rounded(moved.luma), rounded(moved.chroma)))
         return joined(made)
 

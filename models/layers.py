@@ -141,6 +141,10 @@ class UpsamplingStack(nn.Module):
         x = self.trim(x)
         if window is not None:
             x = parts[-1].crop(x)
+        return self.ranged(x)
+
+    def ranged(self, x: Tensor) -> Tensor:
+        """From what the head makes to samples in [0, 1]."""
         # In float32: near 1 a step of bfloat16 is a whole level of an 8-bit sample.
         return torch.tanh(x.float()) * 0.5 + 0.5
 

@@ -8,9 +8,9 @@ The whole video is in the weights; nothing is stored per frame.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from nvcodec.cuda.mlp import FusedMLP
 from nvcodec.models.blocks import plain_stack
 from nvcodec.models.nerv_config import NeRVConfig
 from nvcodec.models.stack_model import StackModel
@@ -25,13 +25,14 @@ class NeRV(StackModel):
     def __init__(self, config: NeRVConfig) -> None:
         super().__init__(config)
         hidden, spread = config.front()
-        self.hidden = nn.Linear(hidden.inputs, hidden.outputs)
-        self.spread = nn.Linear(spread.inputs, spread.outputs)
+        self.stem = FusedMLP(
+            hidden.inputs, spread.outputs, hidden.outputs, 1, "silu", "silu", bias=True
+        )
         self.stack = plain_stack(config, "silu")
 
     def embed(self, index: Tensor) -> Tensor:
         """The grid for a frame's normalised time; see `StackModel`."""
         config = self.config
         code = encoding(index, config.frames, config.levels, config.base)
-        hidden = F.silu(self.hidden(code.to(self.hidden.weight.dtype)))
-        return F.silu(self.spread(hidden)).view(len(index), -1, *config.grid)
+        grid: Tensor = self.stem(code)
+        return grid.view(len(index), -1, *config.grid)

@@ -18,9 +18,6 @@ from nvcodec.models.base import VideoModel
 from nvcodec.models.ngp_config import NGPConfig
 from nvcodec.models.windows import Window
 
-# Points decoded at a time: what they make on their way stays in the caches.
-_PART = 1 << 15
-
 
 class NGP(VideoModel):
     """The coordinate network of a segment."""
@@ -77,60 +74,3 @@ class NGP(VideoModel):
     def compile_for_fitting(self) -> None:
         """See `VideoModel`."""
         self.mlp.compile(dynamic=False)
-
-
-class PointSynthesis:
-    """Decodes frames of a coordinate network.
-
-    Args:
-        model: A fitted model, on the device to decode on.
-        dtype: Type the perceptron runs in.
-    """
-
-    def __init__(self, model: NGP, dtype: torch.dtype) -> None:
-        self.model = model
-        self._dtype = dtype
-
-    @torch.inference_mode()
-    def __call__(self, index: Tensor) -> Tensor:
-        """Decode frames.
-
-        Args:
-            index: Frame numbers in the segment, shape (B,), int64.
-
-        Returns:
-            As `VideoModel.planes`, float32.
-        """
-        return self._logits(index).tanh_().mul_(0.5).add_(0.5)
-
-    @torch.inference_mode()
-    def levels(self, index: Tensor) -> Tensor:
-        """Decode frames to 8-bit samples.
-
-        Args:
-            index: Frame numbers in the segment, shape (B,), int64.
-
-        Returns:
-            As `VideoModel.planes`, times 255 and rounded to nearest, uint8.
-        """
-        # The range ends at 0.5 and 255.5, so cutting off the fraction rounds and needs no clamp.
-        return self._logits(index).tanh_().mul_(127.5).add_(128.0).to(torch.uint8)
-
-    def _logits(self, index: Tensor) -> Tensor:
-        height, width = self.model.config.native_size
-        device = next(self.model.parameters()).device
-        rows, columns = (
-            (torch.arange(count, device=device) + 0.5) / count for count in (height, width)
-        )
-        index = index.to(device)
-        made = torch.empty(len(index), self.model.config.colour.channels, height, width)
-        made = made.to(device)
-        count = max(1, _PART // width)  # rows of a part
-        frames = max(1, count // height)
-        with torch.autocast(device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            for first in range(0, len(index), frames):
-                some = index[first : first + frames]
-                for top in range(0, height, count):
-                    part = self.model.logits(some, rows[top : top + count], columns)
-                    made[first : first + frames, :, top : top + count] = part
-        return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 
 from nvcodec.cuda.grid_layout import entries, table_shape
 from nvcodec.errors import BitstreamError, ConfigError
@@ -20,10 +20,9 @@ _LARGEST_FEATURES = 255
 
 _FEATURES = 4
 _DEPTH = 2
-_LOG2_ENTRIES = 19
 # The perceptron's width, up to how many values of the whole network.
 _WIDTHS = ((16, 6_000), (32, 1 << 62))
-_MOST_ENTRIES = 1 << 24
+_MOST_ENTRIES = 1 << 23
 # Of the entries of a level, that make one more of its grids in time worth while.
 _WORTH = 0.75
 _FIELDS = struct.Struct("<BBBHB")
@@ -45,7 +44,7 @@ class NGPConfig(NetworkConfig):
     RECIPE = Recipe(
         learning_rate=2e-2,
         betas=(0.9, 0.99),
-        batch=16,
+        batch=8,
         warmup=0.05,
         warmup_start=0.1,
         loss="l2",
@@ -55,7 +54,7 @@ class NGPConfig(NetworkConfig):
 
     levels: tuple[tuple[int, int, int], ...]
     features: int
-    log2_entries: int = _LOG2_ENTRIES
+    log2_entries: int
     width: int
     depth: int = _DEPTH
 
@@ -206,6 +205,8 @@ class NGPConfig(NetworkConfig):
             levels=_levels(colour.native_size(size), frames, count),
             width=width,
             features=features,
+            # So that none of the others is hashed.
+            log2_entries=max(ceil(count / _WORTH).bit_length(), 1),
         )
 
 
@@ -219,20 +220,19 @@ def _levels(size: tuple[int, int], frames: int, count: int) -> tuple[tuple[int, 
 
     Returns:
         Coarse to fine, each half as fine in space as the next, down to the first that has a grid of
-        its own for every frame.
+        its own for every frame. The last has a vertex for every point; usually there are too many
+        of them for entries of their own.
     """
     levels: list[tuple[int, int, int]] = []
     scale = 1
     while True:
         y, x = (max(-(-length // scale), min(2, length)) for length in size)
         share = count / (x * y)
-        if share >= _WORTH:
+        if share >= _WORTH or scale == 1:
             levels.append((x, y, min(max(round(share), 1), frames)))
         if round(share) >= frames or scale >= max(size):
             break
         scale *= 2
-    if not levels:
-        levels.append((x, y, 1))
     return tuple(reversed(levels[-MOST_LEVELS:]))
 
 

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.blocks import BlockStack, ShuffleBlock
+from nvcodec.models.layer_config import Layer
+from nvcodec.models.layers import UpsamplingStack
 from nvcodec.models.nirvana_config import NirvanaConfig
 from nvcodec.models.stack_model import StackModel
 
@@ -43,14 +44,8 @@ class Nirvana(StackModel):
             for number, layer in enumerate(self.coordinates):
                 reach = _FREQUENCY if number == 0 else sqrt(6 / config.widths[0])
                 cast(Tensor, layer.weight).uniform_(-reach, reach)
-        self.stack = BlockStack(
-            [ShuffleBlock(layer, "gelu") for (layer,) in config.blocks()],
-            [layer.made[0] for (layer,) in config.blocks()],
-            config.head(),
-            config.time_width,
-        )
-        head = config.head()
-        self.stack.head = _Planar(head.inputs, head.outputs, head.kernel, padding=1)
+        stages = (layer for (layer,) in config.blocks())
+        self.stack = _GroupStack((*stages, config.head()))
 
     def embed(self, index: Tensor) -> Tensor:
         """What the coordinate network makes of every patch, whichever frames are asked for.
@@ -78,8 +73,15 @@ class Nirvana(StackModel):
         return frames if torch.equal(index, everything) else frames[index]
 
 
-class _Planar(nn.Conv2d):
-    """A head that makes plane after plane: what follows works frame by frame."""
+class _GroupStack(UpsamplingStack):
+    """A stack whose head has many channels: they share the work as it is, without folding.
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).contiguous()
+    Its range is computed as the sigmoid it is, at a fifth of the time that tanh takes.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...]) -> None:
+        super().__init__(layers, "gelu")
+        self.folds_head = False
+
+    def ranged(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(2 * x.float())

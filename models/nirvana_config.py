@@ -50,8 +50,8 @@ class NirvanaConfig(StackConfig):
         warmup=0.05,
         warmup_start=0.1,
         loss="l2",
-        quantised=2.0,
-        resumed=0.25,
+        quantised=2.6,
+        resumed=0.1,
     )
 
     depth: int = _DEPTH

@@ -26,6 +26,16 @@ class Window:
     right: int
     step: int = 1
 
+    @property
+    def rows(self) -> slice:
+        """Its rows in the picture."""
+        return slice(self.top, self.bottom, self.step)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns in the picture."""
+        return slice(self.left, self.right, self.step)
+
     def grown(self, reach: int) -> Window:
         """The rectangle with `reach` more samples on every side."""
         return Window(self.top - reach, self.left - reach, self.bottom + reach, self.right + reach)

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 __version__ = "0.1.0"
 
+# `cuda/` has no `__init__.py` (its README says why), so that nothing leads an editable install to it
+# where the links beside this file are not checked out as such.
+if not os.path.isdir(os.path.join(__path__[0], "cuda")):
+    __path__.append(os.path.dirname(__path__[0]))
+
 if TYPE_CHECKING:
     from nvcodec.codec import EncodeReport, decode, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
         TruncatedStreamError,
         UnsupportedVersionError,
         VideoError,
+        WorkerError,
     )
     from nvcodec.inspection import StreamInfo, inspect
     from nvcodec.measure import Comparison, compare
@@ -54,6 +60,7 @@ __all__ = [
     "TruncatedStreamError",
     "UnsupportedVersionError",
     "VideoError",
+    "WorkerError",
     "compare",
     "decode",
     "encode",
@@ -77,6 +84,7 @@ _HOMES = {
         "TruncatedStreamError",
         "UnsupportedVersionError",
         "VideoError",
+        "WorkerError",
     ),
     "nvcodec.inspection": ("StreamInfo", "inspect"),
     "nvcodec.measure": ("Comparison", "compare"),

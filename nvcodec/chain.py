@@ -1,55 +1,40 @@
-"""The segments of a file that the next one may be predicted from, as a decoder has them."""
+"""What a segment may be predicted from: the one before it, as a decoder has it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from nvcodec.bitstream import Header, Segment
-from nvcodec.pictures import open_segment
+from nvcodec.fitter import Coded
+from nvcodec.media import Colour
+from nvcodec.pictures import open_body
 
 
-class Chain:
-    """The last segment of a file, and those it leans on.
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The segments of a file that lead up to the next one.
 
-    What the encoder predicts from is decoded from the bytes that were stored, so that it is the
-    same whether they were stored just now or by a run that was interrupted.
+    What the encoder predicts from is decoded from what is stored, so that it is the same whether
+    that was fitted just now, by another process or by a run that was interrupted.
 
-    Args:
-        longest: Segments that may lean on each other, the one that stands alone included.
-        device: Where to decode.
+    Attributes:
+        state: Of the segment before those that are coded; None if the first of them stands alone.
+        coded: One or more, the last being the one before the next.
     """
 
-    def __init__(self, longest: int, device: torch.device) -> None:
-        self._longest, self._device = longest, device
-        self._segments: list[Segment] = []
-        self._first = 0  # number of the first of them
-        # Of the segments so far decoded: how many, and the state of the last.
-        self._opened = 0
-        self._state: object = None
+    state: object
+    coded: tuple[Coded, ...]
 
-    def add(self, segment: Segment) -> None:
-        """Take note of the next segment of the file."""
-        if not segment.predicted:
-            self._first += len(self._segments)
-            self._segments.clear()
-            self._opened, self._state = 0, None
-        self._segments.append(segment)
-
-    def state(self, header: Header) -> object:
-        """What the next segment may be predicted from; None if it must stand alone.
+    def opened(self, model: str, colour: Colour, device: torch.device) -> object:
+        """The state of the last one.
 
         Args:
-            header: The stream's header.
+            model: Name of the family.
+            colour: How the pictures' samples map to light.
+            device: Where to decode.
         """
-        if not 0 < len(self._segments) < self._longest:
-            return None
-        for segment in self._segments[self._opened :]:
-            self._state = open_segment(
-                segment,
-                header,
-                self._device,
-                number=self._first + self._opened,
-                previous=self._state,
-            ).state()
-            self._opened += 1
-        return self._state
+        state = self.state
+        for coded in self.coded:
+            state = open_body(model, coded.config, coded.body, colour, device, state).state()
+        return state

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -132,10 +133,25 @@ def _add_encode(commands: Any) -> None:
     )
     effort.add_argument("--time-limit", type=_span, metavar="10m", help="for the whole encode")
     effort.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    effort.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N|ray",
+        help="fit independent segments at the same time, in N processes or on a Ray cluster (pip "
+        "install 'nvcodec-suite[ray]'); the file is the same",
+    )
     effort.add_argument("--seed", type=int, default=0, help="of everything random")
     video = command.add_argument_group("video")
     video.add_argument("--resize", type=_resize, metavar="WxH", help="scale the pictures")
     video.add_argument("--frames", type=_frames, metavar="A:B", help="take frames A to B-1")
+    video.add_argument(
+        "--mask",
+        type=Path,
+        help="fill in what a mask hides: a picture, or a video or folder with one for each frame, of "
+        "INPUT's size; white is known (lighter than middle grey), black is to be filled in. The "
+        "reported quality still compares whole pictures with INPUT as it is",
+    )
     video.add_argument(
         "--segment",
         type=int,
@@ -183,9 +199,12 @@ def _add_decode(commands: Any) -> None:
 
 def _add_info(commands: Any) -> None:
     command = commands.add_parser("info", help="say what is in a .nvc file, without decoding it")
-    command.add_argument("input", metavar="IN.nvc")
+    command.add_argument("input", metavar="IN.nvc", nargs="?")
+    command.add_argument(
+        "--backends", action="store_true", help="say instead what computes perceptrons and grids"
+    )
     _add_common(command, output=False)
-    command.set_defaults(run=_info)
+    command.set_defaults(run=_info, misused=command.error)
 
 
 def _add_compare(commands: Any) -> None:
@@ -225,10 +244,12 @@ def _encode(options: argparse.Namespace) -> int:
         time_limit=options.time_limit,
         resize=options.resize,
         frames=options.frames,
+        mask=options.mask,
         segment=options.segment,
         refresh=options.refresh,
         audio=not options.no_audio,
         device=options.device,
+        workers=options.workers,
         seed=options.seed,
     )
     line = "{file}: {bytes} bytes, {bpp:.4f} bpp, Y {psnr_y:.2f} dB"
@@ -283,6 +304,10 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
+    if options.backends == (options.input is not None):
+        options.misused("expected either IN.nvc or --backends")
+    if options.backends:
+        return _backends(options)
     info = nvcodec.inspect(options.input)
     video = info.video
     fields = {
@@ -317,6 +342,21 @@ def _info(options: argparse.Namespace) -> int:
     else:
         for name, value in fields.items():
             print(f"{name:20} {value}")  # noqa: T201
+    return 0
+
+
+def _backends(options: argparse.Namespace) -> int:
+    from nvcodec.cuda import backend
+
+    report = backend.report()
+    if options.json:
+        print(json.dumps(asdict(report)))  # noqa: T201
+        return 0
+    for name, reason in report.backends.items():
+        print(f"{name:12} {reason or 'available'}")  # noqa: T201
+    asked = "" if report.wanted == "auto" else f" ({backend.VARIABLE}={report.wanted})"
+    for kind, used in (("perceptrons", report.mlp), ("grids", report.grid)):
+        print(f"{kind:12} {used or 'nothing'} on {report.device}{asked}")  # noqa: T201
     return 0
 
 
@@ -373,6 +413,12 @@ def _span(text: str) -> float:
     if not match:
         raise argparse.ArgumentTypeError(f"expected a time such as 90s, 10m or 2h, got {text!r}")
     return float(match[1]) * _SPANS[match[2]]
+
+
+def _workers(text: str) -> int | str:
+    if text != "ray" and not re.fullmatch(r"\d+", text):
+        raise argparse.ArgumentTypeError(f"expected a number or ray, got {text!r}")
+    return text if text == "ray" else int(text)
 
 
 def _resize(text: str) -> tuple[int, int]:

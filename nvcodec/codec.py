@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nvcodec.children import child
 from nvcodec.config import EncoderConfig
 from nvcodec.course import Progress
 from nvcodec.encoder import Encoded, encode_file, encode_files
@@ -216,17 +216,19 @@ def _report(source: Path, made: Encoded, config: EncoderConfig, *, measure: bool
 
 def _measured(source: Path, target: Path, config: EncoderConfig) -> dict[str, Any]:
     """Quality of a file, from a process that knows nothing of how it was made."""
-    command = [sys.executable, "-m", "nvcodec", "compare", "--json", "--device", config.device]
-    command += [str(source.resolve()), str(target.resolve())]
+    arguments = ["compare", "--json", "--device", config.device]
+    arguments += [str(source.resolve()), str(target.resolve())]
     if config.frames is not None:
         bounds = (config.frames.start, config.frames.stop)
-        command += ["--frames", ":".join("" if bound is None else str(bound) for bound in bounds)]
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    # Run from the package's folder: whatever lies in the user's must not be imported.
+        arguments += ["--frames", ":".join("" if bound is None else str(bound) for bound in bounds)]
+    start = child("nvcodec", *arguments)
     run = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=root, check=False
+        start.command,
+        capture_output=True,
+        text=True,
+        env=start.environment,
+        cwd=start.folder,
+        check=False,
     )
     if run.returncode:
         raise NvcodecError(

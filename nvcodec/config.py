@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
@@ -104,6 +105,10 @@ class EncoderConfig:
         time_limit: Seconds for the whole encode; shortens fits, never drops frames.
         resize: Wanted (width, height).
         frames: Which frames, by display order; start and stop, step 1.
+        mask: Which pixels count in the fit: those where a picture, or a video or folder of pictures
+            with one for each frame, is lighter than middle grey. What was in the others has no
+            influence on the file; they show what the fit makes of the rest. A PSNR that is wanted,
+            and `lmbda`, are of the pixels that count; bits per pixel are of all.
         segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
             more; None to decide by family and picture size, and to let still shots be longer. Segments also
             end at cuts.
@@ -112,6 +117,9 @@ class EncoderConfig:
             jumping into the video slower.
         audio: Carry audio and subtitle tracks.
         device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+        workers: Processes that fit independent segments at the same time, on this machine, or
+            `"ray"` for as many as a Ray cluster has room for. The files are the same whoever makes
+            them. Every process has as many threads as this one would have.
         seed: Everything random follows from it.
     """
 
@@ -130,10 +138,12 @@ class EncoderConfig:
     time_limit: float | None = None
     resize: tuple[int, int] | None = None
     frames: slice | None = None
+    mask: Path | None = None
     segment: int | None = None
     refresh: int | None = None
     audio: bool = True
     device: str = "auto"
+    workers: int | Literal["ray"] = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -159,6 +169,8 @@ class EncoderConfig:
         for name, value in limits.items():
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"expected a positive, finite {name}, got {value}")
+        if self.workers != "ray" and not (isinstance(self.workers, int) and self.workers > 0):
+            raise ConfigError(f"expected a number of workers or 'ray', got {self.workers!r}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"expected a seed from 0 to 2**63 - 1, got {self.seed}")
 

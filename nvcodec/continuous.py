@@ -125,7 +125,7 @@ class Continuous:
             after, whole = before, False
             try:
                 after = self._picture_source(segment + 1).at([0], self._own)
-                whole = is_cut([*small_copies(before[0])], [*small_copies(after[0])])
+                whole = is_cut(list(small_copies(before[0])), list(small_copies(after[0])))
             except BitstreamError as error:
                 self._note(segment + 1, error)
             for place, share in shares.items():

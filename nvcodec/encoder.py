@@ -1,16 +1,18 @@
 """From a video to an `.nvc` file, segment by segment.
 
-    source ─► segments ─► fit ─► payload ─► container, flushed ─► ... ─► index ─► rename
+    source ─► segments ─► fits, one or several at a time ─► payload ─► container, flushed ─► ...
+                                                                           ... ─► index ─► rename
 
-Every finished segment is on disk before the next begins; `nvcodec.partial` says where, and how an
-interrupted encode goes on. A ladder is several files of several sizes, made side by side from one
-float fit per segment.
+Every finished segment is on disk as soon as those before it are; `nvcodec.partial` says where, and
+how an interrupted encode goes on. A ladder is several files of several sizes, made side by side
+from one float fit per segment.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -21,13 +23,13 @@ import torch
 
 from nvcodec import __version__
 from nvcodec.bitstream import Header
-from nvcodec.chain import Chain
 from nvcodec.config import EncoderConfig
 from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
+from nvcodec.dispatch import Dispatch, Piece
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitter import Coded, Task, fitter_for
-from nvcodec.media import Frames, Packet
+from nvcodec.fitter import fitter_for
+from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.config import ModelConfig
 from nvcodec.outfile import OutFile
@@ -35,8 +37,12 @@ from nvcodec.partial import Partial, claim, publish
 from nvcodec.payload import pack_payload
 from nvcodec.rate import Budget
 from nvcodec.segments import default_length, longest_still, segments
+from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
+from nvcodec.workers import workers_for
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,16 +160,22 @@ class _Encode:
         self.device = choose_device(config.device)
         self.course = Course(config.time_limit, on_progress)
         self.fitter = fitter_for(config, self.device)
-        self.length = self.longest = 0
+        self.length = self.longest = self.epochs = 0
+        self.warnings: list[str] = []
         kind = config_class(config.model)
-        # Segments of other families are not predicted: none needs to be decoded for the next.
+        # Segments of other families are not predicted: each is a chain of its own.
         self.chain_length = (config.refresh or kind.REFRESH) if kind.PREDICTS else 1
 
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
         """Everything from opening the source to renaming the targets."""
         config = self.config
+        mask = None
+        if config.mask is not None:
+            mask = stack.enter_context(
+                open_mask(config.mask, self.source_path, frames=config.frames)
+            )
         source = stack.enter_context(
-            open_source(self.source_path, resize=config.resize, frames=config.frames)
+            open_source(self.source_path, resize=config.resize, frames=config.frames, mask=mask)
         )
         start = source.start_time if config.frames is not None else None
         tracks = None
@@ -175,22 +187,21 @@ class _Encode:
         self.length = config.segment or group or default_length(*size)
         self.longest = config.segment or longest_still(*size, self.length)
         files = [
-            OutFile(
-                partial,
-                Budget(rung, source.estimated_frames, self.length),
-                Chain(self.chain_length, self.device),
-            )
+            OutFile(partial, Budget(rung, source.estimated_frames, self.chain_length))
             for partial, rung in zip(self.partials, config.rungs, strict=True)
         ]
+        workers = workers_for(config, self.fitter)
+        stack.callback(workers.close)
+        self.course.workers, self.course.chain = workers.slots, self.chain_length * self.length
         for file in files:
             file.open(stack, self._identity(), resume=resume)
         if tracks:
             counts = [count for file in files if (count := file.packets_stored()) is not None]
             # Files differ by whole segments, so that the fewest packets are the beginning of all.
             tracks.skip(min(counts, key=sum, default=()))
-        for frames in segments(source, self.length, self.longest):
-            self._segment(frames, source, tracks, files)
-            del frames  # before the next segment is read
+        dispatch = Dispatch(config, source.info.colour, files, self.course, self.chain_length)
+        for piece in dispatch.pieces(segments(source, self.length, self.longest), workers):
+            self._add(piece, source, tracks, files)
         # A part of a video takes the sound of that part; a whole one takes all there is.
         rest = tracks.rest() if tracks and config.frames is None else []
         for file in files:
@@ -202,7 +213,7 @@ class _Encode:
                 model=config.model,
                 parameters=file.parameters,
                 macs_per_pixel=file.macs_per_pixel,
-                epochs=self.fitter.epochs,
+                epochs=self.epochs,
                 seconds=self.course.seconds,
                 segments=file.segments,
                 frames=file.frames,
@@ -210,38 +221,44 @@ class _Encode:
                 warnings=(
                     *source.warnings,
                     *(tracks.warnings if tracks else ()),
-                    *self.fitter.warnings,
+                    *self.warnings,
                 ),
             )
             for file in files
         ]
 
-    def _segment(
-        self, frames: Frames, source: Source, tracks: Tracks | None, files: Sequence[OutFile]
+    def _add(
+        self, piece: Piece, source: Source, tracks: Tracks | None, files: Sequence[OutFile]
     ) -> None:
-        """A segment of every file: fitted for those that lack it."""
+        """Write a segment to every file that lacks it."""
+        assert piece.coded is not None
         lacking = [file for file in files if not file.holds_next]
-        fitted = self._fitted(frames, source, files, lacking) if lacking else []
         packets: list[list[Packet]] = []
         if lacking and tracks:
-            end = int(frames.pts[-1] + frames.durations[-1]) * source.info.time_base
+            end = (piece.span.pts[-1] + piece.span.durations[-1]) * source.info.time_base
             packets = tracks.until(end)
-        for file in files:
+        for file, coded in zip(files, piece.coded, strict=True):
             if file not in lacking:
-                file.count_stored(frames)
-        for file, coded in zip(lacking, fitted, strict=True):
+                file.count_stored(piece.span, coded.config)
+                continue
             header = file.begin(self._header(coded.config, source), tracks.tracks if tracks else ())
             payload = pack_payload(coded.body, coded.config, header)
-            file.add(frames, coded.config, payload, packets)
-        self.course.advance(len(frames))
+            file.add(piece.span, coded.config, payload, packets)
+        self.epochs = max(self.epochs, piece.epochs)
+        for line in piece.warnings:
+            if line not in self.warnings:
+                self.warnings.append(line)
+                logger.warning("%s", line)
 
     def _identity(self) -> str:
         """What must agree for an encode to go on where another stopped."""
         settings = asdict(self.config)
         settings["frames"] = str(self.config.frames)
+        settings["mask"] = self.config.mask and _fingerprint(self.config.mask)
         # These three come together in the fit's configuration.
         for name in ("preset", "epochs", "fit"):
             del settings[name]
+        del settings["workers"]  # who fits does not show in what is made
         return json.dumps(
             {
                 "source": _fingerprint(self.source_path),
@@ -263,39 +280,13 @@ class _Encode:
             configuration=config.pack(),
         )
 
-    def _fitted(
-        self,
-        frames: Frames,
-        source: Source,
-        files: Sequence[OutFile],
-        lacking: Sequence[OutFile],
-    ) -> list[Coded]:
-        """A segment for the files that lack it, of the wanted size or quality."""
-        task = Task(
-            frames=frames,
-            colour=source.info.colour,
-            number=self.course.segments,
-            # Also the sizes of files that have the segment decide what the others hold.
-            bits=tuple(file.budget.bits(len(frames), frames.y.size) for file in files),
-            previous=tuple(file.previous() for file in files),
-            seconds=self.course.share(len(frames)),
-            seed=self._seed(),
-            on_progress=self.course.reporter(len(frames), frames.y.size),
-        )
-        coded = zip(self.fitter.fit(task), files, strict=True)
-        return [one for one, file in coded if file in lacking]
-
-    def _seed(self) -> int:
-        """Every segment has a seed of its own, whatever was fitted before it in the same run."""
-        digest = hashlib.sha256(f"{self.config.seed} {self.course.segments}".encode()).digest()
-        return int.from_bytes(digest[:7], "little")
-
 
 def _fingerprint(path: Path) -> dict[str, object]:
     """Enough of a source to notice that it is another one."""
     if path.is_dir():
-        files = sorted((entry.name, entry.stat().st_size) for entry in path.iterdir())
-        return {"name": path.name, "files": [list(file) for file in files]}
+        # Masks are much alike: names and sizes would not do.
+        files = {file.name: _fingerprint(file) for file in sorted(path.iterdir()) if file.is_file()}
+        return {"name": path.name, "files": files}
     with path.open("rb") as file:
         head = file.read(1 << 20)
     return {

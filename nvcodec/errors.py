@@ -18,6 +18,10 @@ class VideoError(NvcodecError, ValueError):
     """A source video that cannot be read, or an output that cannot be written."""
 
 
+class WorkerError(NvcodecError, RuntimeError):
+    """A segment at which one worker after the other died."""
+
+
 class OutputExistsError(NvcodecError, FileExistsError):
     """The target exists and overwriting was not asked for."""
 

@@ -6,7 +6,6 @@ it, and how it meets a size or a quality, is its own affair.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,8 +20,6 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.models.stack_config import StackConfig
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +112,7 @@ class Fitter(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What went wrong so far, in plain words, nothing twice; logged when it was noticed."""
+        """What went wrong so far, in plain words, nothing twice."""
         ...
 
     def fit(self, task: Task) -> list[Coded]:
@@ -151,7 +148,6 @@ class FitterNotes:
     def _warn(self, line: str) -> None:
         if line not in self.warnings:
             self.warnings.append(line)
-            logger.warning("%s", line)
 
 
 def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:

@@ -19,7 +19,9 @@ from math import ceil, isfinite, isqrt, log10, prod
 import torch
 from torch import Tensor, nn
 
+from nvcodec.adam import Adam
 from nvcodec.adan import Adan
+from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
 from nvcodec.device import working_type
@@ -71,6 +73,7 @@ def fit(
     samples: Tensor,
     config: FitConfig,
     *,
+    known: Tensor | None = None,
     seed: int,
     target_bits: float | None = None,
     lmbda: float | None = None,
@@ -84,6 +87,8 @@ def fit(
         model: With fresh weights, on the device to compute on; left in its fitted state.
         samples: uint8, shape (T, channels, H, W) on the model's padded grid.
         config: How long and how.
+        known: bool, of the same shape: which samples count; None if all do. An encoder sees the
+            others, which must therefore hold nothing that is to stay hidden.
         seed: Of the encoder's weights and the order of frames.
         target_bits: Wanted size of what the stream is to hold; None leaves it to `lmbda` or the
             configuration's rate weight.
@@ -110,6 +115,7 @@ def fit(
         model,
         samples,
         config,
+        known=known,
         seed=seed,
         sizes=sizes,
         base=base,
@@ -124,6 +130,7 @@ def fit_sizes(
     samples: Tensor,
     config: FitConfig,
     *,
+    known: Tensor | None = None,
     seed: int,
     sizes: Sequence[float],
     seconds: float | None = None,
@@ -139,6 +146,7 @@ def fit_sizes(
         model: As for `fit`; left in the state of the smallest size.
         samples: As for `fit`.
         config: As for `fit`.
+        known: As for `fit`.
         seed: As for `fit`.
         sizes: Wanted bits of what the stream is to hold, in any order; one at least.
         seconds: Time allowed for all of it.
@@ -152,6 +160,7 @@ def fit_sizes(
         model,
         samples,
         config,
+        known=known,
         seed=seed,
         sizes=[sizes[place] for place in order],
         seconds=seconds,
@@ -175,18 +184,21 @@ class _Loop:
         seconds: float | None,
         on_progress: Callable[[FitProgress], None] | None,
         base: Sequence[Tensor] | None = None,
+        known: Tensor | None = None,
     ) -> None:
         self.model, self.sizes = model, sizes
         self.recipe = model.config.recipe
         self.base = base
         share = config.quantised_share * self.recipe.quantised
         quantised_epochs = max(1, ceil(config.epochs * share))
+        self.float_epochs = config.epochs
         if base is not None:
             model.load(base)
-            config = replace(config, epochs=ceil(config.epochs * self.recipe.resumed))
+            self.float_epochs = ceil(config.epochs * self.recipe.resumed)
         self.config = config
         self.device = next(model.parameters()).device
         self.samples = samples.to(self.device)
+        self.known = None if known is None else known.to(self.device)
         self.control: SizeControl | None = None
         self.last = False  # of the stages
         self.seconds = seconds
@@ -201,15 +213,18 @@ class _Loop:
         some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
         self.grey_error = float((some - 0.5).square().mean())
         self.quantised_epochs = quantised_epochs
-        self.epochs = config.epochs + len(sizes) * self.quantised_epochs
+        self.epochs = self.float_epochs + len(sizes) * self.quantised_epochs
         self.steps_per_epoch = -(-len(samples) // self.batch)
         self.passes = _PASSES if self.steps_per_epoch == 1 else 1
+        # What every step sees, if it sees all frames.
+        self.whole: tuple[Tensor, Tensor] | None = None
         if self.passes > 1:
             # Not gathered frame by frame, which would undo this.
             self.samples = self.samples.contiguous()
 
     def run(self) -> list[Fit]:
         """All stages."""
+        keep_freed_memory()
         # The encoder's weights come from the seed too, without touching the global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.order)))
@@ -246,7 +261,7 @@ class _Loop:
 
     def _float_stages(self, encoder: nn.Module | None) -> float:
         """With the encoder, then without it; one schedule over both. PSNR at the end."""
-        recipe, epochs = self.recipe, self.config.epochs
+        recipe, epochs = self.recipe, self.float_epochs
         schedule = Schedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
         psnr = float("nan")
         with_encoder = 0
@@ -312,38 +327,33 @@ class _Loop:
     def _step(
         self,
         stage: Stage,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Adam | Adan,
         parameters: list[Tensor],
         index: Tensor,
         pace: Pace,
     ) -> Tensor:
         """One step; by how much it is to be judged, its squared error, and bits."""
         window = self._window(len(index))
-        if window is not None and window.step > 1:
-            # Only what is looked at is gathered; networks of points have no encoder to see frames.
-            levels = self.samples[:, :, window.top :: window.step, window.left :: window.step]
-            levels = inputs = levels[index]
-        else:
-            levels = self.samples[index]
-            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+        height, width = self.model.config.native_size
+        seen = window or Window(0, 0, height, width)
+        inputs, target = self._pictures(index, seen, whole=window is None)
         with self._autocast():
             output, bits = stage.predict(index, inputs, window)
-        height, width = self.model.config.native_size
         if window is None:
-            target, output = levels[:, :, :height, :width], output[:, :, :height, :width]
-        elif window.step == 1:
-            target = levels[:, :, window.top : window.bottom, window.left : window.right]
-        else:
-            target = levels
-        target = target.float().mul_(1 / 255)
-        loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss)
+            output = output[..., seen.rows, seen.columns]
+        if self.whole is not None and target.stride() != output.stride():
+            # Laid out alike, both are read in one go.
+            target = torch.empty_like(output).copy_(target)
+            self.whole = inputs, target
+        known = None if self.known is None else self.known[..., seen.rows, seen.columns][index]
+        loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss, known)
         objective = loss
         if bits is not None:
             # A bit per stored value is worth `rate_weight` nepers of the loss, whatever its scale.
             rate = bits / self.model.config.parameters
             weight = self.control.rate_weight if self.control else self.config.rate_weight
             objective = loss.log() + weight * rate
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         optimiser.step()
@@ -355,6 +365,22 @@ class _Loop:
             judged = loss.log() + _EXCESS_PENALTY * self.control.excess(bits)
             self.control.steer(float(size), pace.fraction)
         return torch.stack([judged.detach(), error.detach(), size])
+
+    def _pictures(self, index: Tensor, seen: Window, *, whole: bool) -> tuple[Tensor, Tensor]:
+        """Frames as an encoder sees them, and what of them the loss does: all there is, if whole."""
+        if self.whole is not None:
+            return self.whole
+        if seen.step > 1:
+            # Only what is looked at is gathered; networks of points have no encoder to see frames.
+            levels = inputs = self.samples[..., seen.rows, seen.columns][index]
+        else:
+            levels = self.samples[index]
+            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
+            levels = levels[..., seen.rows, seen.columns]
+        target = levels.float().mul_(1 / 255)
+        if whole and self.passes > 1:
+            self.whole = inputs, target
+        return inputs, target
 
     def _window(self, frames: int) -> Window | None:
         """What a step looks at, if not at whole frames: points, or a random square of a patch."""
@@ -384,11 +410,11 @@ class _Loop:
             for index in order.split(self.batch):  # type: ignore[no-untyped-call]
                 yield index.to(self.device)
 
-    def _optimiser(self, groups: list[Group]) -> torch.optim.Optimizer:
-        fresh = [{"params": group.parameters} for group in groups]
+    def _optimiser(self, groups: list[Group]) -> Adam | Adan:
+        fresh = [{"params": group.parameters, "lr": 0.0} for group in groups]
         if self.recipe.optimiser == "adan":
-            return Adan(fresh, lr=0.0)
-        return torch.optim.Adam(fresh, lr=0.0, betas=self.recipe.betas, fused=True)
+            return Adan(fresh)
+        return Adam(fresh, self.recipe.betas)
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = working_type(self.device)

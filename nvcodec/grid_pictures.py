@@ -15,6 +15,7 @@ from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.motion import Picture
 from nvcodec.resampling import placed, resampled
 from nvcodec.video import colour as conversion
+from nvcodec.video.filling import known_chroma
 
 # Frames of a group are decoded together, as far as they fit in the caches.
 _BATCH_SAMPLES = 1 << 22
@@ -107,6 +108,22 @@ def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> 
     green = ((2 * green - red - blue + 2) >> 2) + 128
     planes = [np.clip(plane, 0, 255).astype(np.uint8) for plane in (luma, orange, green)]
     return Picture(torch.from_numpy(planes[0])[:, None], torch.from_numpy(np.stack(planes[1:], 1)))
+
+
+def known_picture(frames: Frames, config: LatentGridConfig) -> Picture | None:
+    """Which samples of `source_picture` are known, bool; None if all are.
+
+    Args:
+        frames: As there.
+        config: As there.
+    """
+    if frames.known is None:
+        return None
+    luma = torch.from_numpy(frames.known)[:, None]
+    if config.colour is ColourMode.RGB:
+        return Picture(luma, luma.expand(-1, 2, -1, -1))
+    chroma = torch.from_numpy(known_chroma(frames.known))[:, None]
+    return Picture(luma, chroma.expand(-1, 2, -1, -1))
 
 
 def picture_planes(picture: Picture, config: LatentGridConfig, colour: Colour) -> Planes:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
 # Pictures in 8-bit 4:2:0: y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)).
 Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
@@ -86,6 +87,7 @@ class Frames:
         v: Red difference, uint8, same shape as `u`.
         pts: Presentation timestamps in ticks, int64, shape (T,), strictly increasing.
         durations: How long each picture is shown, in ticks, int64, shape (T,), 0 where unknown.
+        known: Which pixels count, shape (T, H, W); what is in the others is made up. None if all do.
     """
 
     y: UInt8Array
@@ -93,6 +95,7 @@ class Frames:
     v: UInt8Array
     pts: Int64Array
     durations: Int64Array
+    known: BoolArray | None = None
 
     def __len__(self) -> int:
         return int(self.y.shape[0])

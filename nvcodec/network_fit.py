@@ -21,10 +21,10 @@ from nvcodec.models import build
 from nvcodec.models.base import VideoModel
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, encode_network
-from nvcodec.objective import squared_error
+from nvcodec.objective import known_error
 from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
-from nvcodec.samples import model_samples
+from nvcodec.samples import known_samples, model_samples
 
 # Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
 _SAME_SHOT = 0.5
@@ -45,7 +45,6 @@ class NetworkFitter(FitterNotes):
     ) -> None:
         super().__init__()
         self.config, self.kind, self.device = config, kind, device
-        self._smallest_used = False
 
     def fit(self, task: Task) -> list[Coded]:
         """See `Fitter`."""
@@ -75,7 +74,8 @@ class NetworkFitter(FitterNotes):
                 self.device,
                 task.previous[0],
             )
-            if search.tell(8 * len(coded.body), luma_psnr(pictures, task.frames)):
+            # Where nothing moves there may be no bytes at all.
+            if search.tell(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
                 break
         if not search.reached:
             self._warn(
@@ -100,6 +100,7 @@ class NetworkFitter(FitterNotes):
             self._fresh_model(network, task.seed),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
+            known=known_samples(task.frames, network),
             seed=task.seed,
             target_bits=bits,
             lmbda=self.config.lmbda,
@@ -128,20 +129,28 @@ class NetworkFitter(FitterNotes):
 
         Returns:
             Squared error in the first picture, as a share of what a plain colour leaves there; and
-            that in all of them, in [0, 1].
+            that in all of them, in [0, 1]. Of known pixels.
         """
         model = self._fresh_model(network, task.seed)
         model.load(tensors)
         height, width = network.native_size
         samples = model_samples(task.frames, network, task.colour)[:, :, :height, :width]
         pictures = samples.to(self.device) / 255
+        known, first = known_samples(task.frames, network), 1
+        if known is not None:
+            known = known[:, :, :height, :width].to(self.device)
+            # Up to the first picture that is not wholly hidden; those before it count for nothing.
+            first += int(known.flatten(1).any(1).int().argmax())
         shown = model.planes(torch.arange(len(pictures), device=self.device))
-        first = pictures[:1]
-        plain = first.mean((2, 3), keepdim=True).expand_as(first)
-        most = squared_error(plain, first, network.colour).clamp_min(_LEAST_ERROR)
-        share = squared_error(shown[:1], first, network.colour) / most
-        error = squared_error(shown, pictures, network.colour).clamp_min(_LEAST_ERROR)
-        return float(share), float(error)
+
+        def error(made: Tensor, count: int) -> Tensor:
+            seen = None if known is None else known[:count]
+            found = known_error(made[:count], pictures[:count], network.colour, seen)
+            return found.clamp_min(_LEAST_ERROR)
+
+        plain = pictures[:first].mean((2, 3), keepdim=True).expand_as(pictures[:first])
+        share = error(shown, first) / error(plain, first)
+        return float(share), float(error(shown, len(pictures)))
 
     def _ladder(self, task: Task, sizes: list[float]) -> list[Coded]:
         """Fit a segment once, and quantise it for each size of a ladder."""
@@ -156,6 +165,7 @@ class NetworkFitter(FitterNotes):
             self._fresh_model(network, task.seed),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
+            known=known_samples(task.frames, network),
             seed=task.seed,
             sizes=[min(size, most) for size in sizes],
             seconds=task.seconds,
@@ -169,19 +179,23 @@ class NetworkFitter(FitterNotes):
         boosted = self.config.boost
         smallest = self.kind.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
+        usual = frames
         if self.kind.GROUP and self.config.segment is None:
-            # A longer group stands still: what suits a usual one will do.
-            budget = budget * min(self.kind.GROUP, frames) // frames
+            # A longer group stands still: it has the network of a usual one, but for the head.
+            usual = min(self.kind.GROUP, frames)
+            budget = budget * usual // frames
         try:
-            return self.kind.from_budget(
-                budget, size=size, frames=frames, colour=colour, boosted=boosted
+            made = self.kind.from_budget(
+                budget, size=size, frames=usual, colour=colour, boosted=boosted
             )
-        except ConfigError as error:
+            return replace(made, frames=frames)
+        except ConfigError:
             if self.config.parameters is not None:
                 raise
-            if not self._smallest_used:
-                self._warn(f"{error}; the smallest network is used, here and where else needed")
-            self._smallest_used = True
+            self._warn(
+                f"a segment's size has no room for even the smallest network of "
+                f"{self.config.model}, which is used here and where else needed"
+            )
             return smallest
 
     def _fresh_model(self, network: NetworkConfig, seed: int) -> VideoModel:

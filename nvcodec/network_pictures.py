@@ -11,6 +11,7 @@ from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes
 from nvcodec.models.inference import synthesis
 from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.points import PointSynthesis
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.resampling import CrossFade, joined, placed, resampled
 from nvcodec.samples import picture_planes
@@ -68,12 +69,26 @@ class NetworkPictures:
         return picture_planes(levels, self._config, self._colour)
 
     def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentPictures`: between frames the network is asked, or else they are mixed."""
+        """See `SegmentPictures`: between frames the network is asked, or else they are mixed.
+
+        A network of points is asked for other sizes, too.
+        """
+        if isinstance(self._synthesis, PointSynthesis) and tuple(size) != self._config.size:
+            return self._asked(self._synthesis, times, size)
         parts = [
             self._moments(times[start : start + self.batch])
             for start in range(0, len(times), self.batch)
         ]
         return resampled(joined(parts), size, self._device)
+
+    def _asked(
+        self, points: PointSynthesis, times: Sequence[float], size: tuple[int, int]
+    ) -> Planes:
+        luma, *chroma = points.sized(torch.tensor(times, dtype=torch.float32), size)
+        if not chroma:
+            return picture_planes(luma, self._config, self._colour)
+        y, u, v = (plane.cpu().numpy() for plane in (luma, *chroma[0].unbind(1)))
+        return y, u, v
 
     def _between(self, times: Sequence[float]) -> Planes:
         levels = self._synthesis.levels(torch.tensor(times, dtype=torch.float32))

@@ -16,6 +16,8 @@ _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _LEAST = 1e-4  # of what is raised to a power
 _FUSION = 60.0
 _SPECTRUM = (720 * 1280) ** 0.5
+# Of a batch of which nothing is known; its logarithm is taken.
+_LEAST_LOSS = 1e-12
 
 
 def squared_error(output: Tensor, target: Tensor, colour: ColourMode) -> Tensor:
@@ -31,12 +33,61 @@ def squared_error(output: Tensor, target: Tensor, colour: ColourMode) -> Tensor:
     """
     if colour is ColourMode.RGB:
         return F.mse_loss(output, target)
-    weights = torch.tensor(_YUV_WEIGHTS, device=output.device)
-    return ((output - target).square().mean((0, 2, 3)) * weights).sum()
+    error: Tensor = _WeightedError.apply(output, target)  # type: ignore[no-untyped-call]
+    return error
+
+
+class _WeightedError(torch.autograd.Function):
+    """Squared error of 4:2:0 planes, with its gradient made in one pass over them.
+
+    Left to autograd the gradient of the mean has a layout of its own, and all passes before it then
+    read one layout and write another: half the time of a step of a small network.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, output: Tensor, target: Tensor) -> Tensor:
+        weights = torch.tensor(_YUV_WEIGHTS, device=output.device)
+        difference = output - target
+        ctx.save_for_backward(difference, weights)
+        return (difference.square().mean((0, 2, 3)) * weights).sum()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        difference, weights = ctx.saved_tensors  # type: ignore[attr-defined]
+        slope = 2 * (gradient * weights / (difference.numel() // len(weights)))
+        return difference * slope[:, None, None], None
+
+
+def known_error(output: Tensor, target: Tensor, colour: ColourMode, known: Tensor | None) -> Tensor:
+    """`squared_error` over the samples that are known.
+
+    Args:
+        output: As there.
+        target: As there.
+        colour: As there.
+        known: bool, same shape; None if all are.
+
+    Returns:
+        A scalar; 0 where nothing is known.
+    """
+    if known is None:
+        return squared_error(output, target, colour)
+    error = squared_error(torch.where(known, output, target), target, colour)
+    return error / _known_share(known, colour)
+
+
+def _known_share(known: Tensor, colour: ColourMode) -> Tensor:
+    """The known samples' share of the weights of `squared_error`, above 0."""
+    ones = known.float()
+    return squared_error(ones, torch.zeros_like(ones), colour).clamp_min(1 / known.numel())
 
 
 def distortion(
-    output: Tensor, target: Tensor, colour: ColourMode, loss: str
+    output: Tensor,
+    target: Tensor,
+    colour: ColourMode,
+    loss: str,
+    known: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of a recipe, and the squared error for reporting.
 
@@ -47,10 +98,18 @@ def distortion(
         loss: `"l2"`; `"fusion6"` = 0.7 L1 + 0.3 (1 - SSIM) (NeRV, section 3.2); `"frequency"` =
             60 (0.7 L1 + 0.3 (1 - MS-SSIM)) and the mean magnitude of what the spectra differ by,
             real and imaginary (Boosting NeRV, section 3.4).
+        known: bool, same shape: which samples count; None if all do.
 
     Returns:
-        Loss and weighted squared error, scalars.
+        Loss and weighted squared error, scalars; both per known sample.
     """
+    if known is not None:
+        # What is hidden is as it should be, whatever was made of it: also a window of SSIM and a
+        # spectrum, which mix samples, then tell nothing of it.
+        share = _known_share(known, colour)
+        seen = torch.where(known, output, target)
+        charged, error = distortion(seen, target, colour, loss)
+        return (charged / share).clamp_min(_LEAST_LOSS), error / share
     error = squared_error(output, target, colour)
     if loss == "l2":
         return error, error

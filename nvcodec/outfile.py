@@ -8,15 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from nvcodec.bitstream import Header, Reader, Segment, Writer
-from nvcodec.chain import Chain
 from nvcodec.errors import ConfigError
+from nvcodec.fitter import Coded
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.config import ModelConfig
 from nvcodec.partial import Partial
 from nvcodec.payload import split_payload
 from nvcodec.rate import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is to be known of a segment besides its pictures.
+
+    Attributes:
+        pts: Presentation timestamps in ticks.
+        durations: In ticks.
+        pixels: Pixels, over all frames.
+    """
+
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]
+    pixels: int
+
+    @classmethod
+    def of(cls, frames: Frames) -> Span:
+        """That of a segment's frames."""
+        return cls(tuple(frames.pts.tolist()), tuple(frames.durations.tolist()), frames.y.size)
+
+    def __len__(self) -> int:
+        return len(self.pts)
 
 
 class OutFile:
@@ -25,7 +49,6 @@ class OutFile:
     Args:
         partial: The unfinished file.
         budget: Shares out its size.
-        chain: Empty; keeps what the next segment may be predicted from.
 
     Attributes:
         partial: As given.
@@ -37,9 +60,8 @@ class OutFile:
         macs_per_pixel: Multiply-accumulates of a decoded frame per pixel; of the first segment.
     """
 
-    def __init__(self, partial: Partial, budget: Budget, chain: Chain) -> None:
+    def __init__(self, partial: Partial, budget: Budget) -> None:
         self.partial, self.budget = partial, budget
-        self._chain = chain
         self.header: Header | None = None
         self.segments = self.frames = self.parameters = 0
         self.macs_per_pixel = 0.0
@@ -69,9 +91,27 @@ class OutFile:
             return None
         return self._writer.resumed.packets if self._writer.resumed else ()
 
-    def previous(self) -> object:
-        """What the next segment may be predicted from; None if it must stand alone."""
-        return self._chain.state(self.header) if self.header else None
+    def stored(self, number: int, first_frame: int, span: Span) -> Coded | None:
+        """What an earlier run has stored of a segment; None if nothing.
+
+        Args:
+            number: Of the segment.
+            first_frame: Number of its first frame in the video.
+            span: Of the frames that it must hold.
+
+        Raises:
+            ConfigError: If it holds others.
+        """
+        if self._stored is None or self.header is None or number >= len(self._stored.segments):
+            return None
+        known = self._stored.segment(number)
+        if (known.first_frame, tuple(known.pts)) != (first_frame, span.pts):
+            raise ConfigError(
+                f"{self.partial.path} cannot be resumed: its segment {number} does not "
+                "hold the frames it would now; pass -y (overwrite) to start anew"
+            )
+        config, body = split_payload(known, self.header)
+        return Coded(config=config, body=body)
 
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
         """Write the header and the tracks, unless that is done; the header that is there then."""
@@ -84,12 +124,12 @@ class OutFile:
         return header
 
     def add(
-        self, frames: Frames, config: ModelConfig, payload: bytes, packets: Sequence[list[Packet]]
+        self, span: Span, config: ModelConfig, payload: bytes, packets: Sequence[list[Packet]]
     ) -> None:
         """Write a segment, on disk when this returns.
 
         Args:
-            frames: Its frames.
+            span: Of its frames.
             config: Its model's.
             payload: What it is coded as.
             packets: What plays meanwhile, per track.
@@ -100,33 +140,24 @@ class OutFile:
             self._writer.packets(number, some)
         segment = Segment(
             first_frame=self.frames,
-            pts=frames.pts.tolist(),
-            durations=frames.durations.tolist(),
+            pts=span.pts,
+            durations=span.durations,
             payload=payload,
             predicted=config.predicted,
         )
         self._writer.segment(segment)
-        self._count(frames, config, segment)
+        self._count(span, config, payload)
 
-    def count_stored(self, frames: Frames) -> None:
-        """Take account of a segment that an earlier run has written.
+    def count_stored(self, span: Span, config: ModelConfig) -> None:
+        """Take account of the next segment, which an earlier run has written.
 
         Args:
-            frames: Those that it must hold.
-
-        Raises:
-            ConfigError: If it holds others.
+            span: Of its frames.
+            config: Its model's.
         """
-        if self._stored is None or self.header is None:
+        if self._stored is None:
             raise ConfigError(f"{self.partial.path} holds no segments")
-        known = self._stored.segment(self.segments)
-        if (known.first_frame, known.pts) != (self.frames, tuple(frames.pts.tolist())):
-            raise ConfigError(
-                f"{self.partial.path} cannot be resumed: its segment {self.segments} does not "
-                "hold the frames it would now; pass -y (overwrite) to start anew"
-            )
-        config, _ = split_payload(known, self.header)
-        self._count(frames, config, known)
+        self._count(span, config, self._stored.segment(self.segments).payload)
 
     def finish(self, packets: Sequence[list[Packet]]) -> None:
         """Write the packets that are left, per track, and what ends a file."""
@@ -137,11 +168,10 @@ class OutFile:
         self._writer.finish()
         self._writer.close()
 
-    def _count(self, frames: Frames, config: ModelConfig, segment: Segment) -> None:
+    def _count(self, span: Span, config: ModelConfig, payload: bytes) -> None:
         if not self.segments:
             self.macs_per_pixel = config.macs_per_pixel
         self.parameters += config.parameters
         self.segments += 1
-        self.frames += len(frames)
-        self.budget.spend(len(frames), frames.y.size, len(segment.payload))
-        self._chain.add(segment)
+        self.frames += len(span)
+        self.budget.spend(len(span), span.pixels, len(payload))

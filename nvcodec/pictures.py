@@ -134,14 +134,17 @@ def open_body(
 
 
 def luma_psnr(pictures: SegmentPictures, frames: Frames) -> float:
-    """What a decoder gets of a coded segment, dB, mean over frames.
+    """What a decoder gets of the known pixels of a coded segment, dB, mean over frames.
 
     Args:
         pictures: The segment, decoded.
-        frames: The source's pictures of it.
+        frames: The source's pictures of it; something must be known.
     """
     values = []
     for t in range(len(frames)):
-        luma, _, _ = pictures.planes([t])
-        values.append(psnr(frames.y[t : t + 1], luma)[0])
+        source = frames.y[t : t + 1]
+        known = np.ones_like(source, np.bool_) if frames.known is None else frames.known[t : t + 1]
+        if known.any():
+            luma, _, _ = pictures.planes([t])
+            values.append(psnr(source[known][None], luma[known][None])[0])
     return float(np.mean(values))

@@ -43,6 +43,9 @@ class EncodeBar(_Bar):
 
     def update(self, progress: Progress) -> None:
         """Show where an encode stands."""
+        if progress.running > 1:
+            self._update_several(progress)
+            return
         fit = progress.fit
         of = f"/{progress.segments}" if progress.segments else ""
         rate = f", {progress.bpp:.4f} bpp" if progress.bpp is not None else ""
@@ -52,6 +55,17 @@ class EncodeBar(_Bar):
             fit.epochs,
             f"segment {progress.segment + 1}{of}, {fit.stage} epoch {fit.epoch}/{fit.epochs}",
             f"{fit.psnr:.2f} dB{rate}{rest}",
+        )
+
+    def _update_several(self, progress: Progress) -> None:
+        """The whole encode: of several segments no single one stands for it."""
+        of = f"/{progress.segments}" if progress.segments else ""
+        rest = f"{_span(progress.remaining)} to go" if progress.remaining is not None else ""
+        self._show(
+            round(1000 * (progress.share or 0)),
+            1000,
+            f"{progress.finished}{of} segments, {progress.running} being fitted",
+            rest,
         )
 
 

@@ -7,10 +7,15 @@ from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.errors import ConfigError
+from nvcodec.models import config_class
+from nvcodec.models.network_config import NetworkConfig
 
 # What the container itself takes: once, and per segment.
 _FIXED_BYTES = 120
 _SEGMENT_BYTES = 40
+
+# What a file may miss its size by, as far as is known, before the shares of segments to come change.
+_SIZE_TOLERANCE = 0.005
 
 # Where rate and distortion balance. Of 1.2 to 3, 2 to 2.4 gave the best PSNR at 0.1 bpp on carphone
 # and basketballpass (with a rate weight of 0.2), 0.5 to 0.9 dB more than 3 (with 0.03).
@@ -29,6 +34,9 @@ MOST_FITS = 4
 _DB_PER_DOUBLING = 2.0
 _SLOPES = (0.7, 6.0)
 _LARGEST_LEAP = 3.0  # octaves
+# A fit begins where the segment so many chains before ended, so that as many can be fitted at once.
+_LAG = 16
+_LEAST_GUESS = DEFAULT_BPP / 4
 
 
 def parameters_for(config: EncoderConfig, bits: float | None, pixels: int, least: int) -> int:
@@ -64,18 +72,21 @@ def most_bits(parameters: int) -> float:
 
 
 class Budget:
-    """Shares out a size among segments as they come.
+    """Shares out a size among segments.
+
+    What a segment may take does not hang on what those just before it took, or none could be fitted
+    before they are: every frame has the same share, until the file would end too far from its size.
 
     Args:
         config: Says what is wanted.
         total_frames: Frames of the video, None where unknown.
-        length: Frames of a usual segment.
+        chain: Segments that may lean on each other.
 
     Raises:
-        ConfigError: If a file size is wanted of a video of unknown length, or is too small.
+        ConfigError: If a file size is wanted of a video of unknown length.
     """
 
-    def __init__(self, config: EncoderConfig, total_frames: int | None, length: int) -> None:
+    def __init__(self, config: EncoderConfig, total_frames: int | None, chain: int) -> None:
         if config.size is not None and total_frames is None:
             raise ConfigError(
                 "the video does not say how long it is, so a file size cannot be shared out; ask "
@@ -83,42 +94,77 @@ class Budget:
             )
         self._config = config
         self._total = total_frames or 0
-        self._length = length
         self._frames = 0
         self._spent = _FIXED_BYTES
-        self._last: float | None = None
+        self._share = ((config.size or 0) - _FIXED_BYTES) / max(self._total, 1)  # bytes per frame
+        # Only networks look for a quality by way of sizes.
+        self._guesses = config.psnr is not None and issubclass(
+            config_class(config.model), NetworkConfig
+        )
+        self._lag = _LAG * chain
+        self._rates: list[float] = []  # bits per pixel of the segments
 
-    def bits(self, frames: int, pixels: int) -> float | None:
-        """Wanted size of the next segment's payload.
+    @property
+    def changes(self) -> bool:
+        """Whether what a segment may take can change until those before it are finished."""
+        return self._config.size is not None
+
+    def knows(self, number: int) -> bool:
+        """Whether enough segments are finished to say how large one may be.
 
         Args:
+            number: Of the segment, from 0.
+        """
+        return not (self._guesses and number) or self._example(number) < len(self._rates)
+
+    def bits(
+        self, number: int, before: int, frames: int, pixels: int, last: float | None = None
+    ) -> float | None:
+        """Wanted size of a segment's payload.
+
+        Args:
+            number: Of the segment, one that `knows` is true of.
+            before: Frames of the video before it.
             frames: Its frames.
             pixels: Its pixels, over all frames.
+            last: Bits per pixel of the segment that it may lean on, if there is one.
 
         Returns:
             Bits; None where the number of parameters or `lmbda` is given instead. For a wanted
-            PSNR, a first guess: what the last segment took, per pixel.
+            PSNR a first guess, None where none is needed.
         """
         config = self._config
+        if self._guesses and number:
+            # A still or black one says little of others.
+            known = max(self._rates[self._example(number)], _LEAST_GUESS)
+            return (known if last is None else last) * pixels
         if config.parameters is not None or config.lmbda is not None:
             return None
         if config.size is None:
+            if config.psnr is not None and not self._guesses:
+                return None
             bpp = config.bpp if config.bpp is not None else DEFAULT_BPP
-            if config.psnr is not None and self._last is not None:
-                return self._last * pixels
-            fixed = _SEGMENT_BYTES + (_FIXED_BYTES if not self._frames else 0)
+            fixed = _SEGMENT_BYTES + (0 if number else _FIXED_BYTES)
             return max(bpp * pixels - 8 * fixed, 8.0)
-        # The share of what is left that falls to these frames among those that are left.
-        left = max(self._total - self._frames, frames)
-        segments = max(1, round(left / self._length))
-        total = config.size - self._spent - segments * _SEGMENT_BYTES
-        return max(8 * total * frames / left, 8.0)
+        # Frames beyond those that the video says it has find nothing left.
+        entitled = max(min(frames, self._total - before), 0)
+        return max(8 * (self._share * entitled - _SEGMENT_BYTES), 8.0)
 
     def spend(self, frames: int, pixels: int, payload: int) -> None:
-        """Take account of a finished segment; its payload in bytes."""
+        """Take account of the next segment, in the order of the video; its payload in bytes."""
         self._frames += frames
         self._spent += payload + _SEGMENT_BYTES
-        self._last = 8 * payload / pixels
+        self._rates.append(8 * payload / pixels)
+        left = self._total - self._frames
+        if self._config.size is None or left <= 0:
+            return
+        excess = self._spent + self._share * left - self._config.size
+        if abs(excess) > _SIZE_TOLERANCE * self._config.size:
+            self._share = (self._config.size - self._spent) / left
+
+    def _example(self, number: int) -> int:
+        """The segment whose rate is a first guess at that of another."""
+        return max(number - self._lag, 0)
 
 
 class PsnrSearch:

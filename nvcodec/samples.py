@@ -16,6 +16,7 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.layers import depth_to_space
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.video import colour as conversion
+from nvcodec.video.filling import known_chroma
 
 
 def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:
@@ -39,6 +40,30 @@ def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tens
     return samples.contiguous(memory_format=torch.channels_last)
 
 
+def known_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
+    """Which of the samples a model is fitted to are known; None if all are.
+
+    In RGB that is decided by luma alone: beside what is hidden, the colour of a known pixel is in
+    part that of the filling.
+
+    Args:
+        frames: T pictures of the configuration's size.
+        config: Decides colour mode and padding.
+
+    Returns:
+        bool, of the shape of `model_samples`.
+    """
+    if frames.known is None:
+        return None
+    height, width = config.padded
+    luma = torch.from_numpy(frames.known)[:, None]
+    if config.colour is ColourMode.RGB:
+        return _padded(luma, height, width).expand(-1, config.colour.channels, -1, -1)
+    phases = F.pixel_unshuffle(_padded(luma, 2 * height, 2 * width), 2)
+    chroma = torch.from_numpy(known_chroma(frames.known))[:, None]
+    return torch.cat([phases, _padded(chroma, height, width).expand(-1, 2, -1, -1)], dim=1)
+
+
 def picture_planes(levels: Tensor, config: ModelConfig, colour: Colour) -> Planes:
     """8-bit pictures from what a model made.
 
@@ -53,10 +78,21 @@ def picture_planes(levels: Tensor, config: ModelConfig, colour: Colour) -> Plane
     if config.colour is ColourMode.RGB:
         return conversion.yuv420(levels.permute(0, 2, 3, 1).cpu().numpy(), colour)
     height, width = config.size
-    luma = depth_to_space(levels[:, :4], 2)[:, 0, :height, :width]
+    luma = _interleaved(levels[:, :4])[:, :height, :width]
     planes = (luma, levels[:, 4], levels[:, 5])
     y, u, v = (np.ascontiguousarray(plane.cpu().numpy()) for plane in planes)
     return y, u, v
+
+
+def _interleaved(phases: Tensor) -> Tensor:
+    """Luma from its four phases: uint8, (B, 4, H, W) to (B, 2 H, 2 W)."""
+    pixels = phases.permute(0, 2, 3, 1)
+    if pixels.stride(3) != 1 or any(stride % 2 for stride in pixels.stride()[:3]):
+        return depth_to_space(phases, 2)[:, 0]
+    # Neighbours in a row are neighbours in memory and move together: half as many, a quarter of
+    # the time.
+    rows = pixels.view(torch.int16).transpose(2, 3).contiguous().view(torch.uint8)
+    return rows.flatten(1, 2)
 
 
 def _padded(samples: Tensor, height: int, width: int) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,7 +54,9 @@ def _fitting(width: int, height: int) -> int:
     return _MEMORY // (width * height * 3 // 2)
 
 
-def segments(source: Source, length: int, longest: int | None = None) -> Iterator[Frames]:
+def segments(
+    source: Source, length: int, longest: int | None = None
+) -> Iterator[tuple[Frames, bool]]:
     """Cut a source into segments.
 
     A segment ends at a cut (see `nvcodec.cuts`) that has at least 8 frames on either side, or
@@ -66,11 +69,13 @@ def segments(source: Source, length: int, longest: int | None = None) -> Iterato
         longest: Frames of one that goes on because its picture stands still; `length` if None.
 
     Yields:
-        Consecutive frames, at least one.
+        Consecutive frames, at least one, and whether a shot begins with them.
     """
     reading = _Reading(source)
+    begins = True
     while size := _next_size(reading, length, max(longest or length, length)):
-        yield reading.take(size)
+        yield reading.take(size), begins
+        begins = reading.holds(1) and reading.cut_at(0)
 
 
 class _Reading:
@@ -116,6 +121,7 @@ class _Reading:
             v=np.empty((count, *first.v.shape[1:]), np.uint8),
             pts=np.empty(count, np.int64),
             durations=np.empty(count, np.int64),
+            known=None if first.known is None else np.empty((count, *first.y.shape[1:]), np.bool_),
         )
         done = 0
         while done < count:
@@ -127,9 +133,13 @@ class _Reading:
             place = slice(done, done + len(part))
             taken.y[place], taken.u[place], taken.v[place] = part.y, part.u, part.v
             taken.pts[place], taken.durations[place] = part.pts, part.durations
+            if taken.known is not None and part.known is not None:
+                taken.known[place] = part.known
             done += len(part)
         self._held -= count
         del self._copies[: max(len(self._copies) - self._held - AROUND, 0)]
+        if taken.known is not None and taken.known.all():
+            return replace(taken, known=None)
         return taken
 
 
@@ -162,4 +172,5 @@ def _part(frames: Frames, start: int, stop: int) -> Frames:
         v=frames.v[start:stop],
         pts=frames.pts[start:stop],
         durations=frames.durations[start:stop],
+        known=None if frames.known is None else frames.known[start:stop],
     )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nvcodec.config import FitConfig
+from nvcodec.entropy.joint import JointQuantiser
 from nvcodec.entropy.quantisation import StateQuantiser
 from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
 from nvcodec.models.base import VideoModel
@@ -100,7 +101,9 @@ class QuantisedStage:
         self._base = base
         names = {id(tensor): name for name, tensor in self._network.named_parameters()}
         self._names = [names[id(tensor)] for tensor in self._tensors]
-        self.quantiser = StateQuantiser(model.config.tensors(), self._tensors, config.fineness).to(
+        # Networks that are handed on are small, and steps of theirs many.
+        kind = JointQuantiser if model.config.PREDICTS else StateQuantiser
+        self.quantiser = kind(model.config.tensors(), self._tensors, config.fineness).to(
             self._tensors[0].device
         )
         self.between_epochs()

@@ -115,6 +115,7 @@ def test_help_and_models():
         ("encode", "a.mp4", "-o", "b.nvc", "--size", "1kB", "--bpp", "1"),
         ("encode", "a.mp4", "-o", "b.nvc", "--lmbda", "1", "--psnr", "30"),
         ("encode", "a.mp4", "-o", "b.nvc", "--size", "large"),
+        ("encode", "a.mp4", "-o", "b.nvc", "--workers", "many"),
         ("encode", "a.mp4", "-o", "b.nvc", "--ladder", "1kB,,2kB"),
         ("encode", "a.mp4", "-o", "b.nvc", "--ladder", "1kB,2kB", "--bpp", "1"),
         ("encode", "a.mp4", "-o", "b.nvc", "--size", "1..5kB"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,6 +45,21 @@ def test_links_are_relative(name):
 def test_cuda_is_no_regular_package():
     # An `__init__.py` there would make `import cuda` in a checkout hide NVIDIA's package.
     assert list((ROOT / "cuda").rglob("__init__.py")) == []
+
+
+def test_cuda_is_found_where_links_are_plain_files(tmp_path):
+    for name in ("nvcodec/__init__.py", "nvcodec/errors.py", "cuda/grid_layout.py"):
+        target = tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    (tmp_path / "nvcodec" / "cuda").write_text("../cuda")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import nvcodec.cuda.grid_layout as m; "
+        "print(m.__file__)"
+    )
+    command = [sys.executable, "-S", "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert Path(run.stdout.strip()) == tmp_path / "cuda" / "grid_layout.py", run.stderr
 
 
 def test_py_typed_and_the_command_are_declared():

@@ -9,7 +9,7 @@ import torch
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded, FitterNotes, Task
-from nvcodec.grid_pictures import last_picture, source_picture
+from nvcodec.grid_pictures import known_picture, last_picture, source_picture
 from nvcodec.gridfit.course import FitCourse
 from nvcodec.gridfit.effort import Effort, effort_of
 from nvcodec.gridfit.search import StepSearch, search_for
@@ -49,6 +49,7 @@ class GridFitter(FitterNotes):
             size=task.size, frames=len(task.frames), colour=self.config.colour
         )
         picture = source_picture(task.frames, config, task.colour)
+        seen = known_picture(task.frames, config)
         course = FitCourse(task, effort)
         searches = [
             search_for(self.config, bits, task.pixels, effort, config.scales) for bits in task.bits
@@ -57,9 +58,9 @@ class GridFitter(FitterNotes):
         order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
         known = [last_picture(one, _CPU) for one in task.previous if one is not None]
         before = known[order[0]] if len(known) == len(order) else None
-        if before and _leans(picture, config, before, effort, searches[order[0]].base):
+        if before and _leans(picture, seen, config, before, effort, searches[order[0]].base):
             config = replace(config, predicted=True)
-        segment = SegmentFit(picture, config, task.seed, before)
+        segment = SegmentFit(picture, config, task.seed, before, seen)
         found: dict[int, Coded] = {}
         for place in order:
             search = searches[place]
@@ -113,12 +114,18 @@ class GridFitter(FitterNotes):
 
 
 def _leans(
-    picture: Picture, config: LatentGridConfig, before: Picture, effort: Effort, base: int
+    picture: Picture,
+    seen: Picture | None,
+    config: LatentGridConfig,
+    before: Picture,
+    effort: Effort,
+    base: int,
 ) -> bool:
     """Whether the first frame of a segment costs less if it is predicted from the one before.
 
     Args:
         picture: The segment's frames.
+        seen: Which of their samples are known; None if all are.
         config: Of the segment.
         before: The last frame of the segment before.
         effort: How motion is searched, and what a bit costs.
@@ -128,7 +135,7 @@ def _leans(
     for predicted in (False, True):
         one = replace(config, frames=1, predicted=predicted)
         steps = effort.steps(base, base)
-        trial = SegmentFit(picture[:1], one, seed=0, before=before)
+        trial = SegmentFit(picture[:1], one, 0, before, seen and seen[:1])
         outcome = trial.run(steps, effort, motion_steps=effort.motion_steps)
         bits = sum(outcome.bits.values())
         costs.append(outcome.error * outcome.samples + effort.weight * steps.base_step**2 * bits)

@@ -45,6 +45,7 @@ class MotionTask:
 
     Attributes:
         target: B source frames, shrunk.
+        seen: How much of each sample counts, in [0, 1], shrunk; None if all do.
         sources: One or two decoded references of each, shrunk.
         shrink: How many times; large pictures are searched at less than full size.
         expected: Fields that cost nothing, shape (B, 5, h, w).
@@ -56,6 +57,7 @@ class MotionTask:
     """
 
     target: Picture
+    seen: Picture | None
     sources: Sequence[Picture]
     shrink: int
     expected: Tensor
@@ -103,7 +105,10 @@ class MotionTask:
         made = predict(fields * scale, self.sources, self.cell // self.shrink)
         # A mean over n x n samples is a coefficient of an orthonormal transform divided by n.
         unit = self.step / self.shrink
-        return (self.target.luma - made.luma) / unit, (self.target.chroma - made.chroma) / unit
+        luma, chroma = self.target.luma - made.luma, self.target.chroma - made.chroma
+        if self.seen is not None:
+            luma, chroma = luma * self.seen.luma, chroma * self.seen.chroma
+        return luma / unit, chroma / unit
 
 
 def search(

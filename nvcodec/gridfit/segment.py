@@ -69,6 +69,7 @@ class SegmentFit:
         config: Sizes and order.
         seed: Of everything random.
         before: The last frame of the segment before, uint8, if this one is predicted from it.
+        seen: Which samples of the source count, bool; None if all do.
 
     Attributes:
         config: As given.
@@ -77,13 +78,18 @@ class SegmentFit:
     """
 
     def __init__(
-        self, source: Picture, config: LatentGridConfig, seed: int, before: Picture | None = None
+        self,
+        source: Picture,
+        config: LatentGridConfig,
+        seed: int,
+        before: Picture | None = None,
+        seen: Picture | None = None,
     ) -> None:
         self.config, self.before = config, before
         self.networks = {
             kind: default_network(kind, layout) for kind, layout in config.layouts.items()
         }
-        self._source = source
+        self._source, self._seen = source, seen
         self._flow = FlowField(
             source.luma[:, 0].numpy(),
             config.cell,
@@ -112,18 +118,21 @@ class SegmentFit:
             on_level: Told how many frames are done, and their mean PSNR.
         """
         run = _Pass(self, steps, effort, motion_steps)
-        done, quality = 0, 0.0
+        done = judged = 0
+        quality = 0.0
         for level in self.config.levels:
-            quality += run.level(level)
+            values = run.level(level)
+            quality += sum(values)
+            judged += len(values)
             done += len(level.frames)
             if on_level is not None:
-                on_level(done, quality / done)
+                on_level(done, quality / max(judged, 1))
         self._fields = run.fields
         coded = CodedGrids(steps, run.grids)
         return Outcome(
             coded=coded,
             body=encode_grids(coded, self.config.levels),
-            psnr=quality / done,
+            psnr=quality / max(judged, 1),
             error=run.squared / self._samples,
             samples=self._samples,
             bits=run.bits,
@@ -149,6 +158,8 @@ class SegmentFit:
 
     @property
     def _samples(self) -> int:
+        if self._seen is not None:
+            return max(int(self._seen.luma.sum() + self._seen.chroma.sum()), 1)
         return self._source.luma.numel() + self._source.chroma.numel()
 
 
@@ -172,15 +183,19 @@ class _Pass:
         source = fit._source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 
-    def level(self, level: Level) -> float:
-        """Code a level; the sum of its frames' PSNR."""
+    def level(self, level: Level) -> list[float]:
+        """Code a level; the PSNR of its frames, but of those that are wholly hidden."""
         frames = list(level.frames)
         target = self._fit._source[frames].float()
+        seen = None if self._fit._seen is None else self._fit._seen[frames]
         prediction = Picture(
             torch.full_like(target.luma, GREY), torch.full_like(target.chroma, GREY)
         )
         if level.references[0]:
-            prediction = self._predicted(level, target)
+            prediction = self._predicted(level, target, seen)
+            if seen is not None:
+                # What is hidden is as predicted, so that nothing is spent on it.
+                target = _chosen(seen, target, prediction)
         step = self._steps.luma_step(level)
         made = self._code(level, Kind.LUMA, (target.luma - prediction.luma) / step)
         self.decoded.luma[frames] = rounded(prediction.luma + made * step)
@@ -188,13 +203,17 @@ class _Pass:
         made = self._code(level, Kind.CHROMA, (target.chroma - prediction.chroma) / step)
         self.decoded.chroma[frames] = rounded(prediction.chroma + made * step)
         decoded = self.decoded[frames].float()
+        if seen is not None:
+            target = _chosen(seen, target, decoded)
         errors = (target.luma - decoded.luma).square()
         self.squared += float(errors.sum() + (target.chroma - decoded.chroma).square().sum())
-        return sum(
-            10 * log10(255**2 / max(error, 1e-3)) for error in errors.mean((1, 2, 3)).tolist()
-        )
+        means = errors.mean((1, 2, 3))
+        if seen is not None:
+            shares = seen.luma.float().mean((1, 2, 3))
+            means = (means / shares)[shares > 0]
+        return [10 * log10(255**2 / max(error, 1e-3)) for error in means.tolist()]
 
-    def _predicted(self, level: Level, target: Picture) -> Picture:
+    def _predicted(self, level: Level, target: Picture, seen: Picture | None) -> Picture:
         """Find and code the motion of a level; what its references let expect."""
         config, effort, layout = self._fit.config, self._effort, self._layouts[Kind.MOTION]
         frames = list(level.frames)
@@ -206,7 +225,7 @@ class _Pass:
             frames, level.references, config.hierarchy.origins, self._known, config.cell
         )
         if self._motion_steps is not None:
-            self._search(level, target, sources, base)
+            self._search(level, target, seen, sources, base)
         rooms = [
             np.stack([self._fit._latents[frame][band] for frame in frames])
             for band in range(len(layout.bands))
@@ -225,7 +244,12 @@ class _Pass:
         return self._fit.before
 
     def _search(
-        self, level: Level, target: Picture, sources: Sequence[Picture], base: Tensor
+        self,
+        level: Level,
+        target: Picture,
+        seen: Picture | None,
+        sources: Sequence[Picture],
+        base: Tensor,
     ) -> None:
         """Find the motion latents of a level, a few frames at a time."""
         fit, effort, config = self._fit, self._effort, self._fit.config
@@ -238,6 +262,7 @@ class _Pass:
             frames, references = list(level.frames[part]), level.references[part]
             task = MotionTask(
                 target=shrunk(target[part], shrink),
+                seen=seen and shrunk(seen[part].float(), shrink),
                 sources=[shrunk(source[part], shrink) for source in sources],
                 shrink=shrink,
                 expected=base[part],
@@ -281,3 +306,11 @@ class _Pass:
         self.bits[kind] += chooser.bits
         symbols = [band[list(level.frames)] for band in self.grids.symbols[kind]]
         return synthesis(pyramid_of(layout, symbols))
+
+
+def _chosen(seen: Picture, one: Picture, other: Picture) -> Picture:
+    """The samples of one picture where they are seen, else of another."""
+    return Picture(
+        torch.where(seen.luma, one.luma, other.luma),
+        torch.where(seen.chroma, one.chroma, other.chroma),
+    )

@@ -1,15 +1,18 @@
 """Video in and out through libav: frames, times, colour, and the tracks that travel beside."""
 
 from nvcodec.video.colour import rgb, yuv420
+from nvcodec.video.masks import Mask, open_mask
 from nvcodec.video.output import open_sink
 from nvcodec.video.sink import Sink, suffix_of
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 
 __all__ = [
+    "Mask",
     "Sink",
     "Source",
     "Tracks",
+    "open_mask",
     "open_sink",
     "open_source",
     "open_tracks",

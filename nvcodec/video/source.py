@@ -18,14 +18,17 @@ import av
 import numpy as np
 
 from nvcodec.errors import ConfigError, VideoError
-from nvcodec.media import Frames, UInt8Array, VideoInfo
+from nvcodec.media import BoolArray, Frames, UInt8Array, VideoInfo
 from nvcodec.video import orientation, pixels, properties
 from nvcodec.video.decoding import VideoFile
+from nvcodec.video.filling import resized_known
 from nvcodec.video.images import ImageFolder
 from nvcodec.video.timestamps import Clock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from nvcodec.video.masks import Mask
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +51,16 @@ class Source:
         resize: tuple[int, int] | None = None,
         frames: slice | None = None,
         threads: int = 0,
+        mask: Mask | None = None,
+        quiet: bool = False,
     ) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
+        self._mask, self._quiet = mask, quiet
         self._start, self._stop = _bounds(frames)
         if resize is not None and min(resize) < 1:
             raise ConfigError(f"resize: expected a width and height of at least 1, found {resize}")
-        is_folder = self.path.is_dir()
-        self._file: VideoFile | ImageFolder = (
-            ImageFolder(self.path) if is_folder else VideoFile(self.path, threads)
-        )
+        self._file = _open(self.path, threads)
         try:
             self._begin(resize)
         except BaseException:
@@ -87,6 +90,12 @@ class Source:
         stored = (first.width, first.height)
         self._stored = stored
         shown = stored[::-1] if self._orientation.transpose else stored
+        if self._mask is not None and self._mask.size != shown:
+            raise VideoError(
+                "{}: expected a mask of {}x{}, as the pictures of {}, found {}x{}".format(
+                    self._mask.path, *shown, self.path, *self._mask.size
+                )
+            )
         aspect = folder.sample_aspect_ratio if folder else stream.sample_aspect_ratio
         aspect = Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
         if self._orientation.transpose:
@@ -149,6 +158,7 @@ class Source:
         ys: list[UInt8Array] = []
         us: list[UInt8Array] = []
         vs: list[UInt8Array] = []
+        masks: list[BoolArray] = []
         pts: list[int] = []
         durations: list[int] = []
         while len(pts) < count and self._held is not None and not self._closed:
@@ -156,7 +166,13 @@ class Source:
                 self._finish()
                 break
             frame, time = self._held
-            y, u, v = self._convert(frame)
+            picture = self._convert(frame)
+            width, height = self.info.width, self.info.height
+            if self._mask is not None:
+                # Before scaling, which mixes pixels.
+                picture, known = self._mask.hide(picture)
+                masks.append(resized_known(known, width, height))
+            y, u, v = pixels.resize(picture, width, height, self._colour)
             ys.append(y)
             us.append(u)
             vs.append(v)
@@ -179,6 +195,7 @@ class Source:
             v=np.stack(vs),
             pts=np.array(pts, np.int64),
             durations=np.array(durations, np.int64),
+            known=np.stack(masks) if masks else None,
         )
 
     def close(self) -> None:
@@ -244,6 +261,7 @@ class Source:
             )
 
     def _convert(self, frame: av.VideoFrame) -> pixels.Planes:
+        """A picture upright, of the size of the first."""
         if frame.interlaced_frame and not self._interlaced:
             self._interlaced = True
             self._warn("some frames are interlaced; their fields stay woven into progressive ones")
@@ -254,7 +272,7 @@ class Source:
         turn = self._orientation
         if turn != orientation.UPRIGHT:
             picture = (turn.apply(picture[0]), turn.apply(picture[1]), turn.apply(picture[2]))
-        return pixels.resize(picture, self.info.width, self.info.height, self._colour)
+        return picture
 
     def _warn_losses(self, frame: av.VideoFrame) -> None:
         self._interlaced = frame.interlaced_frame
@@ -287,7 +305,8 @@ class Source:
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
-        logger.warning("%s: %s", self.path, line)
+        if not self._quiet:
+            logger.warning("%s: %s", self.path, line)
 
 
 def open_source(
@@ -296,6 +315,7 @@ def open_source(
     resize: tuple[int, int] | None = None,
     frames: slice | None = None,
     threads: int = 0,
+    mask: Mask | None = None,
 ) -> Source:
     """A video file, or a folder of images, opened for reading.
 
@@ -306,6 +326,8 @@ def open_source(
         frames: Frames to give, by display-order index; start and stop must not be negative and
             the step must be 1. None gives all.
         threads: Decoder threads, 0 for one per core. The frames do not depend on it.
+        mask: What may be seen of the pictures, of their size before `resize` and not read yet. The
+            rest is filled in, and the frames say which pixels are known. Stays the caller's to close.
 
     Returns:
         The opened source; a context manager.
@@ -314,7 +336,27 @@ def open_source(
         ConfigError: If an option cannot work.
         VideoError: If there is no decodable video, or none in the range asked for.
     """
-    return Source(path, resize=resize, frames=frames, threads=threads)
+    return Source(path, resize=resize, frames=frames, threads=threads, mask=mask)
+
+
+def count_frames(path: str | os.PathLike[str]) -> int:
+    """Frames of a video that can be decoded, counted by doing so; headers only announce.
+
+    Args:
+        path: As for `open_source`.
+
+    Raises:
+        VideoError: If there is no video.
+    """
+    file = _open(Path(path), 0)
+    try:
+        return sum(1 for _ in file.pictures())
+    finally:
+        file.close()
+
+
+def _open(path: Path, threads: int) -> VideoFile | ImageFolder:
+    return ImageFolder(path) if path.is_dir() else VideoFile(path, threads)
 
 
 def _bounds(frames: slice | None) -> tuple[int, int | None]:

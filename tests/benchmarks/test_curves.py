@@ -77,6 +77,11 @@ def test_tables(rows):
     assert per_clip.rows[2] == ("mean", "+100.0 % (1 of 2)", "-77.8 % (1 of 2)")
     (cost,) = (line for line in found["cost"].rows if line[0] == "hnerv-fast")
     assert cost == ("hnerv-fast", "5", "2.0", "100", "5000", "1.50")
+    # x265 has no points: the overview does without.
+    assert found["overview"].columns[3:] == ("x264-medium", "encode, s", "decode, frames/s")
+    ours, reference = found["overview"].rows
+    assert ours[:3] == ("hnerv-fast", "5000", "1.50") and ours[3].endswith("(1 of 2)")
+    assert ours[4:] == ("2.0", "100") and reference[0] == "hnerv-reference-fast"
     for table in found.values():
         assert isinstance(table, Table)
         assert all(len(line) == len(table.columns) for line in table.rows)

@@ -10,6 +10,7 @@ from benchmarks import rd_plan
 from benchmarks.anchors import ENCODERS
 from benchmarks.rd_plan import Effort, Entry
 from benchmarks.rd_suites import SUITES, Clip, Prepared, chosen, found, prepared
+from benchmarks.variants import Variant
 from nvcodec.video import open_source
 
 CLIP = Clip(name="one", file="one.mp4", rates=(0.05, 0.1))
@@ -58,22 +59,24 @@ def test_entries():
         "nerv-fast", "hnerv-medium", "hnerv-slow", "hnerv-reference-medium", "hnerv-reference-slow",
     ]  # fmt: skip
     assert len(rd_plan.entries(["nerv", "nerv/medium"], ["medium"])) == 1
-    for wrong in ("vvc", "nerv/warp"):
+    boosted = rd_plan.entries(["hnerv+boost/fast", "hnerv/fast"], ["medium"])
+    assert [entry.series for entry in boosted] == ["hnerv+boost-fast", "hnerv-fast"]
+    for wrong in ("vvc", "nerv/warp", "nerv+warp", "hnerv-reference+boost"):
         with pytest.raises(SystemExit, match="expected"):
             rd_plan.entries([wrong], ["medium"])
 
 
 def test_the_reference_needs_a_time():
-    alone = [Entry("hnerv-reference", "medium"), Entry("nerv", "fast")]
+    alone = [Entry(Variant("hnerv-reference"), "medium"), Entry(Variant("nerv"), "fast")]
     with pytest.raises(SystemExit, match="expected another model at that preset"):
         rd_plan.check_times(alone, Effort())
     rd_plan.check_times(alone, Effort(reference_seconds=5.0))
-    rd_plan.check_times([*alone, Entry("nerv", "medium")], Effort())
+    rd_plan.check_times([*alone, Entry(Variant("nerv"), "medium")], Effort())
 
 
 def test_points_of_models_say_what_a_user_would():
     effort = Effort(epochs=3, device="cpu")
-    first, second = rd_plan.model_points(Entry("hnerv", "fast"), SOURCE, effort)
+    first, second = rd_plan.model_points(Entry(Variant("hnerv"), "fast"), SOURCE, effort)
     assert (first.series, first.kind, first.rate, second.rate) == ("hnerv-fast", "model", 0, 1)
     command = first.command(Path("in.mp4"), Path("out.nvc"))
     assert command[1:4] == ["-m", "nvcodec", "encode"]
@@ -83,16 +86,35 @@ def test_points_of_models_say_what_a_user_would():
     assert "time" not in line and "threads" not in line
 
 
+def test_some_of_the_rates():
+    (point,) = rd_plan.model_points(
+        Entry(Variant("nerv"), "fast"), SOURCE, Effort(rates=(1, 3), device="cpu")
+    )
+    assert (point.rate, point.settings["bpp"]) == (1, 0.1)
+    assert rd_plan.places(SOURCE, Effort()) == (0, 1)
+
+
+def test_boosting_is_a_switch_and_leaves_other_points_alone():
+    effort = Effort(device="cpu")
+    plain, _ = rd_plan.model_points(Entry(Variant("nerv"), "fast"), SOURCE, effort)
+    boosted, _ = rd_plan.model_points(Entry(Variant("nerv", True), "fast"), SOURCE, effort)
+    assert boosted.series == "nerv+boost-fast"
+    line = " ".join(boosted.command(Path("in.mp4"), Path("out.nvc")))
+    assert "--model nerv --boost --preset fast" in line
+    # Points that were made before there was boosting are found again.
+    assert plain.key(SOURCE) == "5e0df51ccddbd2ccf43f"
+    assert boosted.key(SOURCE) != plain.key(SOURCE)
+
+
 def test_points_of_the_reference():
-    point = rd_plan.reference_point(Entry("hnerv-reference", "fast"), 1, SOURCE, Effort(), 100.0)
+    entry = Entry(Variant("hnerv-reference"), "fast")
+    point = rd_plan.reference_point(entry, 1, SOURCE, Effort(), 100.0)
     assert point.series == "hnerv-reference-fast"
     assert 100 <= float(point.settings["seconds"]) <= 110
     # Four times 0.1 bits per pixel, 7.5 bits per parameter.
     assert point.settings["parameters"] == round(0.4 * 10 * 100 * 50 / 7.5)
     fixed = Effort(reference_seconds=7.0)
-    assert (
-        rd_plan.reference_point(Entry("x", "y"), 0, SOURCE, fixed, 100.0).settings["seconds"] == 7
-    )
+    assert rd_plan.reference_point(entry, 0, SOURCE, fixed, 100.0).settings["seconds"] == 7
 
 
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 33.0, 299.99, 300.0, 1e4])

@@ -15,6 +15,7 @@ from benchmarks.rd_points import Point
 from benchmarks.rd_run import Run
 from benchmarks.rd_store import PointError, Store
 from benchmarks.rd_suites import Clip, Prepared
+from benchmarks.variants import Variant
 
 SOURCE = Prepared(
     clip=Clip(name="one", file="one.mp4", rates=(0.05, 0.1)),
@@ -140,7 +141,7 @@ def test_processes_give_json_or_say_why_not():
 
 
 def _run(store: Store, *models: str, minutes: float | None = None) -> Run:
-    entries = [Entry(model, "fast") for model in models]
+    entries = [Entry(Variant(model), "fast") for model in models]
     return Run(store, entries, Effort(threads=1), minutes)
 
 

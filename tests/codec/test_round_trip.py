@@ -35,6 +35,7 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
         *((model, colour, False) for model in ("nerv", "hnerv") for colour in ColourMode),
         ("nervpp", ColourMode.RGB, False),
         ("nirvana", ColourMode.RGB, False),
+        ("ngp", ColourMode.YUV420, False),
         ("nerv", ColourMode.RGB, True),
         ("hnerv", ColourMode.YUV420, True),
         ("nervpp", ColourMode.YUV420, True),

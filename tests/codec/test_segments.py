@@ -65,7 +65,7 @@ class FakeSource:
     ],
 )
 def test_cuts(total, length, cuts):
-    parts = list(segments(FakeSource(total), length))
+    parts = [part for part, _ in segments(FakeSource(total), length)]
     assert [len(part) for part in parts] == cuts
     numbers = [int(tick) for part in parts for tick in part.pts]
     assert numbers == list(range(total))
@@ -101,13 +101,28 @@ def shots(*lengths: int) -> list[int]:
     ],
 )
 def test_segments_end_at_cuts(scenes, length, expected):
-    assert [len(part) for part in segments(FakeSource(len(scenes), scenes), length)] == expected
+    found = segments(FakeSource(len(scenes), scenes), length)
+    assert [len(part) for part, _ in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("scenes", "expected"),
+    [
+        (shots(20, 30, 10), [True, True, True]),
+        (shots(60, 30), [True, False, True]),
+        (shots(100), [True, False, False]),
+        (shots(40, 30), [True, True]),  # a segment that was full, and a cut
+        (shots(20, 7, 30), [True, True]),
+    ],
+)
+def test_a_segment_tells_whether_a_shot_begins_with_it(scenes, expected):
+    assert [begins for _, begins in segments(FakeSource(len(scenes), scenes), 40)] == expected
 
 
 def test_still_shots_may_be_longer():
     def lengths(drift: int, *limits: int) -> list[int]:
         source = FakeSource(120, shots(100, 20), drift)
-        return [len(part) for part in segments(source, *limits)]
+        return [len(part) for part, _ in segments(source, *limits)]
 
     assert lengths(0, 30) == [30, 30, 30, 10, 20]
     assert lengths(0, 30, 80) == [80, 20, 20]

@@ -19,7 +19,8 @@ LEVELS_3D = ((2, 3, 1), (5, 4, 3), (17, 9, 12))
 def looked_up(grid, point):
     """What a grid makes of one point; gradients reach point and tables."""
     found = []
-    for table, counts in zip(grid.tables, grid.resolutions, strict=True):
+    tables = [table.flatten(0, -2) for table in grid.tables]
+    for table, counts in zip(tables, grid.resolutions, strict=True):
         cells = [
             0 if n == 1 else min(floor(x * (n - 1)), n - 2)
             for x, n in zip(point.tolist(), counts, strict=True)
@@ -78,7 +79,11 @@ def test_what_is_outside_counts_as_on_the_edge():
 
 def test_tables_are_small_at_first_and_hashed_ones_shared():
     grid = HashGrid(LEVELS_3D, 2, 8)
-    assert [tuple(table.shape) for table in grid.tables] == [(6, 2), (60, 2), (256, 2)]
+    assert [tuple(table.shape) for table in grid.tables] == [
+        (1, 3, 2, 2),
+        (3, 4, 5, 2),
+        (256, 2),
+    ]
     assert all(0 < float(table.detach().abs().max()) <= 1e-4 for table in grid.tables)
 
 

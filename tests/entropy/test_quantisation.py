@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nvcodec.entropy.distributions import bits, fitted_scale
+from nvcodec.entropy.joint import JointQuantiser
 from nvcodec.entropy.quantisation import (
     STEPS,
     StateQuantiser,
@@ -201,3 +202,44 @@ def test_rounding_passes_the_gradient():
     assert rounded.tolist() == [0, 2, -2]
     (rounded * torch.tensor([1.0, 2, 3])).sum().backward()
     assert x.grad.tolist() == [1, 2, 3]
+
+
+def test_all_tensors_in_one_go_are_what_each_is_alone():
+    draw = torch.Generator().manual_seed(0)
+    specs = [
+        TensorSpec("w0", (8, 2, 1, 1), fineness=2.0),
+        TensorSpec("b0", (8,)),
+        TensorSpec("w1", (12, 8, 3, 3), group=4),
+        TensorSpec("b1", (12,), group=4),
+        TensorSpec("w2", (6, 3)),
+    ]
+    # Few large values among many small ones suit Laplace, even ones the logistic distribution.
+    tensors = [torch.randn(spec.shape, generator=draw) ** power for spec, power in zip(
+        specs, (1, 1, 3, 1, 3), strict=True
+    )]  # fmt: skip
+    tensors[4][2] = 0
+    tensors = [tensor.requires_grad_() for tensor in tensors]
+    alone, joint = (kind(specs, tensors, 5.0) for kind in (StateQuantiser, JointQuantiser))
+    for octaves in (0.0, 1.5):
+        found = []
+        for quantiser in (alone, joint):
+            quantiser.coarsen(octaves)
+            quantiser.choose_rate_models(tensors)
+            values, size = quantiser(tensors)
+            loss = size.log() + sum(value.square().sum() for value in values)
+            steps = list(quantiser.parameters())
+            slopes = torch.autograd.grad(loss, [*tensors, *steps])
+            flat = torch.cat([slope.flatten() for slope in slopes])
+            found.append((torch.cat([value.flatten() for value in values]), size, flat))
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        for one, other in zip(alone.export(tensors), joint.export(tensors), strict=True):
+            assert (one.symbols == other.symbols).all() and (one.steps == other.steps).all()
+    families = {quantiser.rate_model.family for quantiser in alone.quantisers}
+    assert len(families) == 2
+
+
+def test_latents_are_not_quantised_in_one_go():
+    spec = TensorSpec("latents", (4, 2, 3, 3), channel_axis=1, latent=True)
+    with pytest.raises(AssertionError, match="tensor by tensor"):
+        JointQuantiser([spec], [torch.ones(spec.shape)], 5.0)

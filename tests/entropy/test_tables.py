@@ -16,6 +16,7 @@ from nvcodec.entropy.tables import (
     Family,
     cumulative,
     decay,
+    frequencies,
     from_masses,
     histogram,
     scale_value,
@@ -86,6 +87,15 @@ def test_every_symbol_can_be_coded(family):
     for index in range(SCALES):
         for low, high in intervals if index % 9 == 0 else intervals[1:4]:
             _check(cumulative(family, index, low, high), high - low + 1)
+
+
+@pytest.mark.parametrize("family", [Family.LAPLACE, Family.LOGISTIC])
+def test_frequencies_of_all_scales_are_those_of_the_tables(family):
+    for low, high in [(0, 1), (-3, 5), (2, 9), (-40, -1), (-61, 77), (-2047, 2047), (2046, 2047)]:
+        found = frequencies(family, low, high)
+        assert found.shape == (SCALES, high - low + 1)
+        for index in range(0, SCALES, 7):
+            assert (found[index] == np.diff(cumulative(family, index, low, high))).all()
 
 
 @pytest.mark.parametrize("family", [Family.LAPLACE, Family.LOGISTIC])

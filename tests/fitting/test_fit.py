@@ -64,7 +64,7 @@ def _same(one: Fit, other: Fit) -> bool:
 @pytest.mark.parametrize(
     ("name", "colour"),
     [
-        *((name, colour) for name in ("nerv", "hnerv", "nirvana") for colour in ColourMode),
+        *((name, colour) for name in ("nerv", "hnerv", "nirvana", "ngp") for colour in ColourMode),
         ("nervpp", ColourMode.YUV420),
         ("nerv, boosted", ColourMode.YUV420),
         ("hnerv, boosted", ColourMode.RGB),
@@ -78,7 +78,7 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     if not model.config.boosted:
         recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
         monkeypatch.setattr(type(model.config), "RECIPE", recipe)
-    epochs = 60 if name == "nerv, boosted" else 25
+    epochs = {"nerv, boosted": 60, "ngp": 120}.get(name, 25)
     outcome = fit(model, samples, FitConfig(epochs=epochs), seed=0, on_progress=seen.append)
     floats = [progress.psnr for progress in seen if progress.stage == "float"]
     assert floats[-1] > floats[0] + 2
@@ -95,10 +95,11 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     error = ((planes - target).square().mean((0, 2, 3)) * weights / weights.sum()).sum()
     assert -10 * math.log10(float(error)) == pytest.approx(outcome.psnr, abs=0.7)
     size = 8 * len(encode_tensors(outcome.tensors, specs))
-    assert outcome.bits == pytest.approx(size, rel=0.1)
+    # Of a few hundred values many are best told by a histogram, which no estimate knows.
+    assert outcome.bits == pytest.approx(size, rel=0.15 if name == "ngp" else 0.1)
 
 
-@pytest.mark.parametrize("name", ["nerv", "hnerv", "nervpp", "hnerv, boosted"])
+@pytest.mark.parametrize("name", ["nerv", "hnerv", "nervpp", "hnerv, boosted", "ngp"])
 def test_the_seed_decides_everything(name):
     state = torch.random.get_rng_state()
     one = _run(name, seed=3)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 
 from nvcodec import pace as pacing
+from nvcodec.adam import Adam
 from nvcodec.adan import Adan
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
@@ -279,3 +280,43 @@ def test_adan_takes_the_steps_of_its_paper():
         move = mean / (1 - first**step) + second * change / (1 - second**step)
         x, before = x - rate * move / root, gradient
         np.testing.assert_allclose(tensor.detach().numpy(), x, rtol=1e-9)
+
+
+def test_adam_is_bit_for_bit_that_of_pytorch():
+    draw = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=draw) for shape in ((5, 3), (7,), (2,))]
+    sides = []
+    for made in (
+        lambda groups: torch.optim.Adam(groups, betas=(0.8, 0.99), fused=True),
+        lambda groups: Adam(groups, (0.8, 0.99)),
+    ):
+        tensors = [tensor.clone().requires_grad_() for tensor in start]
+        groups = [{"params": tensors[:2], "lr": 0.0}, {"params": tensors[2:], "lr": 0.0}]
+        optimiser = made(groups)
+        for step in range(4):
+            for group, rate in zip(optimiser.param_groups, (0.1, 0.02), strict=True):
+                group["lr"] = rate / (step + 1)
+            optimiser.zero_grad()
+            # The last tensor has no gradient at first, and none is made up for it.
+            used = tensors if step else tensors[:2]
+            sum((tensor * tensor.cos()).sum() for tensor in used).backward()
+            optimiser.step()
+        sides.append(tensors)
+    assert all(torch.equal(one, other) for one, other in zip(*sides, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(start, sides[0], strict=True))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_error_of_planes_has_the_gradient_of_its_definition(layout):
+    draw = torch.Generator().manual_seed(0)
+    output, target = (
+        torch.rand((3, 6, 9, 14), generator=draw).contiguous(memory_format=layout) for _ in range(2)
+    )
+    output.requires_grad_()
+    weights = torch.tensor([6 / 32] * 4 + [1 / 8] * 2)
+    defined = ((output - target).square().mean((0, 2, 3)) * weights).sum()
+    found = squared_error(output, target, ColourMode.YUV420)
+    assert torch.equal(found, defined)
+    slopes = [torch.autograd.grad(error.log(), output)[0] for error in (found, defined)]
+    assert torch.equal(*slopes)
+    assert slopes[0].stride() == output.stride()

@@ -28,7 +28,7 @@ from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Planes
 from nvcodec.models import name_of
 from nvcodec.models.config import ModelConfig
-from nvcodec.models.inference import Synthesis
+from nvcodec.models.inference import synthesis
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, decode_network
@@ -109,7 +109,7 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
             continue
         model = decode_network(body, config, name_of(header.model), state)
         state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
-        levels = Synthesis(model, torch.float32).levels(torch.arange(stored.frames))
+        levels = synthesis(model, torch.float32).levels(torch.arange(stored.frames))
         found.append(picture_planes(levels, model.config, video.info.colour))
     return found
 
@@ -127,7 +127,7 @@ def main(
             source,
             folder / "stream.nvc",
             nvcodec.EncoderConfig(
-                model=model.removesuffix("+boost"),
+                model=model.partition("+")[0],
                 boost=model.endswith("+boost"),
                 colour=nvcodec.ColourMode[colour],
                 bpp=float(bpp),

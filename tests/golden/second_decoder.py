@@ -98,7 +98,7 @@ def read_head(payload):
     head["aspect"] = b.ratio()
     for name in ("primaries", "transfer", "matrix", "full_range", "model", "yuv"):
         head[name] = b.fixed("B")
-    check(head["model"] in (1, 2, 3, 4, 5), f"unknown model {head['model']}")
+    check(head["model"] in range(1, 7), f"unknown model {head['model']}")
     check(head["yuv"] in (0, 1), f"unknown colour mode {head['yuv']}")
     head["config"] = b.bytes()
     return head

@@ -29,6 +29,8 @@ RELEASED = [
     "nervpp-boosted-yuv420",
     "nirvana-rgb",
     "nirvana-predicted-yuv420",
+    "ngp-rgb",
+    "ngp-yuv420",
 ]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.inference import synthesis
+from nvcodec.models.layers import depth_to_space
 from nvcodec.models.ngp import NGP
 from nvcodec.models.ngp_config import NGPConfig
+from nvcodec.models.points import PointSynthesis
 from nvcodec.models.windows import Window
 
 SIZE = (34, 50)
@@ -104,10 +107,13 @@ def test_synthesis_is_planes(size, colour):
 
 def test_levels_are_the_coarser_in_time_the_finer_in_space():
     config = NGPConfig.from_budget(100_000, size=(320, 640), frames=64, colour=ColourMode.YUV420)
-    for (x, y, t), (finer_x, finer_y, later) in zip(config.levels, config.levels[1:], strict=False):
-        assert (finer_x, finer_y) == (2 * x, 2 * y) and later <= t
+    for (x, y, t), (finer_x, finer_y, later) in pairwise(config.levels):
+        assert finer_x % x == finer_y % y == 0 and finer_x > x and later <= t
     assert config.levels[0][2] == 64
-    assert config.levels[-1][2] < 8
+    assert config.levels[-1] == (320, 160, 1)
+    # Only what is static is hashed.
+    hashed = [len(spec.shape) == 2 for spec in config.tensors()][: len(config.levels)]
+    assert hashed == [False] * (len(hashed) - 1) + [True]
 
 
 def test_what_cannot_be_is_refused():
@@ -129,3 +135,35 @@ def test_what_cannot_be_is_refused():
             replace(config, **changes)
     with pytest.raises(ConfigError, match="boost"):
         NGPConfig.from_budget(9000, size=SIZE, frames=6, colour=ColourMode.RGB, boosted=True)
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize("size", [SIZE, (33, 47)])
+def test_a_picture_asked_for_at_its_own_size_is_itself(colour, size):
+    config = NGPConfig.from_budget(9000, size=size, frames=6, colour=colour)
+    made = PointSynthesis(_model(config), torch.float32)
+    times = torch.tensor([3.0, 0.0])
+    expected = made.levels(times)
+    found = made.sized(times, size)
+    if colour is ColourMode.YUV420:
+        torch.testing.assert_close(found[1], expected[:, 4:], atol=1, rtol=0)
+        expected = depth_to_space(expected[:, :4], 2)[:, 0, : size[0], : size[1]]
+    torch.testing.assert_close(found[0], expected, atol=1, rtol=0)
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+def test_a_larger_picture_shows_the_same(colour):
+    # A ramp: brightness is the place, whatever the size it is asked for.
+    config = replace(_config(colour=colour), levels=((2, 2, 1),), features=1, width=1, depth=1)
+    model = _model(config)
+    with torch.no_grad():
+        model.grid.tables[0][0, :, :, 0] = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+        for layer in model.mlp.layers:
+            layer.weight.fill_(0.5)
+    made = PointSynthesis(model, torch.float32)
+    for size in ((68, 150), (17, 25)):
+        luma = made.sized(torch.zeros(1), size)[0].reshape(-1, *size)[0].float()
+        assert (luma - luma[0]).abs().max() <= 1
+        place = (torch.arange(size[1]) + 0.5) / size[1]
+        expected = 255 * (0.5 + 0.5 * (0.25 * place).tanh())
+        assert (luma[0] - expected).abs().max() < 2

@@ -1,0 +1,158 @@
+"""What is handed to whoever fits a segment, and what comes back; both can be pickled."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from nvcodec import __version__
+from nvcodec.chain import Lead
+from nvcodec.config import EncoderConfig
+from nvcodec.device import working_type
+from nvcodec.errors import ConfigError, NvcodecError
+from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A segment to be fitted, wherever that is.
+
+    Attributes:
+        task: Without `previous` and `on_progress`, which are known only there.
+        leads: What leads up to it, for each file; all None if it must stand alone.
+    """
+
+    task: Task
+    leads: tuple[Lead | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What came of a job.
+
+    Attributes:
+        coded: For each file.
+        states: `Task.previous`: what the leads came to.
+        epochs: As of a `Fitter`.
+        warnings: As of a `Fitter`.
+    """
+
+    coded: tuple[Coded, ...]
+    states: tuple[object, ...]
+    epochs: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A job that ended in an exception.
+
+    Attributes:
+        error: The exception, or a `NvcodecError` with its words if it cannot be pickled.
+        trace: Where it was raised, for people.
+    """
+
+    error: Exception
+    trace: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Failed:
+        """An exception that is being handled."""
+        trace = "".join(traceback.format_exception(error))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001
+            error = NvcodecError(f"{type(error).__name__}: {error}")
+        return cls(error, trace)
+
+    def raised(self) -> Exception:
+        """The exception, to be raised here; its cause tells where it was raised first."""
+        self.error.__cause__ = NvcodecError(f"in a worker:\n{self.trace}")
+        return self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job whose worker died.
+
+    Attributes:
+        reason: What is known of it.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What workers must have in common, or the bytes would depend on who fitted a segment.
+
+    Attributes:
+        config: Of the encode.
+        device: Where to compute.
+        threads: Of torch.
+        arithmetic: The type convolutions run in.
+        versions: Of nvcodec and torch.
+    """
+
+    config: EncoderConfig
+    device: str
+    threads: int
+    arithmetic: str
+    versions: tuple[str, str]
+
+    @classmethod
+    def here(cls, config: EncoderConfig, device: torch.device) -> Setting:
+        """That of this process."""
+        return cls(
+            config=config,
+            device=str(device),
+            threads=torch.get_num_threads(),
+            arithmetic=str(working_type(device)),
+            versions=(__version__, torch.__version__),
+        )
+
+    def taken(self) -> Fitter:
+        """Compute like that from now on, in this process.
+
+        Raises:
+            ConfigError: If this machine or what is installed on it cannot.
+        """
+        torch.set_num_threads(self.threads)
+        device = torch.device(self.device)
+        own = replace(Setting.here(self.config, device), threads=self.threads)
+        if own != self:
+            raise ConfigError(
+                f"{socket.gethostname()} computes in {own.arithmetic} with nvcodec and torch "
+                f"{own.versions}; expected {self.arithmetic} and {self.versions} as where the "
+                "encode was started"
+            )
+        return fitter_for(self.config, device)
+
+
+def carried_out(
+    job: Job, fitter: Fitter, model: str, on_progress: Callable[[FitProgress], None]
+) -> Fitted:
+    """Fit a segment.
+
+    Args:
+        job: The segment.
+        fitter: Fits it.
+        model: Name of the family.
+        on_progress: Called after every epoch.
+    """
+    task = job.task
+    states = tuple(
+        lead.opened(model, task.colour, fitter.device) if lead else None for lead in job.leads
+    )
+    coded = fitter.fit(replace(task, previous=states, on_progress=on_progress))
+    return Fitted(
+        coded=tuple(coded),
+        states=states,
+        epochs=fitter.epochs,
+        warnings=tuple(fitter.warnings),
+    )

@@ -1,0 +1,83 @@
+"""A process that fits segments for another one: `python -m nvcodec.worker`, see `processes`.
+
+It ends when the other one closes its standard input, and that happens however the other one ends.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+from multiprocessing.connection import Connection
+
+from nvcodec.fitter import FitProgress
+from nvcodec.jobs import Failed, Fitted, Job, Setting, carried_out
+
+
+class _WithdrawnError(BaseException):
+    """The job is not wanted any more. Not an `Exception`, which a fit might take for its own."""
+
+
+def send(connection: Connection, message: object) -> None:
+    """Send an object; arrays are not copied on the way.
+
+    Pickled here and not by the connection, which would hand tensors over in shared memory.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+    connection.send_bytes(len(buffers).to_bytes(4, "little"))
+    connection.send_bytes(head)
+    for buffer in buffers:
+        connection.send_bytes(buffer.raw())
+
+
+def receive(connection: Connection) -> object:
+    """Wait for an object that the other side sends.
+
+    Raises:
+        EOFError: If the other side is gone.
+        OSError: If it went amid a message.
+    """
+    count = int.from_bytes(connection.recv_bytes(), "little")
+    head = connection.recv_bytes()
+    # As arrays of bytes, or what is made of them could not be written to.
+    return pickle.loads(head, buffers=[bytearray(connection.recv_bytes()) for _ in range(count)])
+
+
+def _end_with_the_other() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _result(connection: Connection, setting: Setting, job: Job) -> Fitted | Failed | None:
+    def report(progress: FitProgress) -> None:
+        send(connection, progress)
+        if connection.poll():
+            receive(connection)
+            raise _WithdrawnError
+
+    try:
+        return carried_out(job, setting.taken(), setting.config.model, report)
+    except _WithdrawnError:
+        return None
+    except Exception as error:  # noqa: BLE001
+        return Failed.of(error)
+
+
+def main() -> None:
+    """Fit what comes through the connection whose descriptor is the first argument."""
+    threading.Thread(target=_end_with_the_other, daemon=True).start()
+    connection = Connection(int(sys.argv[1]))
+    setting = receive(connection)
+    assert isinstance(setting, Setting)
+    while True:
+        job = receive(connection)
+        # Else a withdrawal that crossed the result.
+        if isinstance(job, Job):
+            send(connection, _result(connection, setting, job))
+        del job  # its pictures are large
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""Segments fitted in any order, by workers that fail: the file is that of one after the other."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import nvcodec
+from nvcodec import encoder
+from nvcodec.bitstream import Reader
+from nvcodec.codec import ladder_paths
+from nvcodec.config import EncoderConfig
+from nvcodec.errors import ConfigError, VideoError, WorkerError
+from nvcodec.jobs import Failed, Lost, carried_out
+from nvcodec.progress import EncodeBar
+from nvcodec.rate import Budget
+from nvcodec.video.source import Source
+from nvcodec.workers import Ended
+
+
+class Disorderly:
+    """Three workers in this process, of which any may be the next to finish, or to be lost."""
+
+    slots = 3
+
+    def __init__(self, config, fitter) -> None:
+        self._config, self._fitter = config, fitter
+        self._jobs, self._chance = {}, random.Random(0)
+        self.fitted, self.withdrawn, self.most, self.closed = [], 0, 0, False
+        self.lose: dict[int, int] = {}  # how many workers a segment is to lose
+        self.fail: dict[int, Exception] = {}
+
+    @property
+    def free(self) -> int:
+        return self.slots - len(self._jobs)
+
+    def submit(self, ticket, job) -> None:
+        assert self.free > 0
+        self._jobs[ticket] = pickle.dumps(job)
+        self.most = max(self.most, len(self._jobs))
+
+    def withdraw(self, ticket) -> None:
+        del self._jobs[ticket]
+        self.withdrawn += 1
+
+    def wait(self, listener) -> Ended:
+        # Rather the last than the first.
+        ticket = max(self._chance.choices(list(self._jobs), k=2))
+        job = pickle.loads(self._jobs.pop(ticket))
+        number = job.task.number
+        if self.lose.get(number, 0):
+            self.lose[number] -= 1
+            return Ended(ticket, Lost("as the test wants it"))
+        if number in self.fail:
+            return Ended(ticket, Failed(self.fail[number], ""))
+        self.fitted.append(number)
+        model = self._config.model
+        done = carried_out(job, self._fitter, model, lambda one: listener(ticket, one))
+        return Ended(ticket, pickle.loads(pickle.dumps(done)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def disorder(monkeypatch):
+    """Encodes by such workers; gives them back, after they were prepared."""
+
+    def encode(source, target, config, *, resume=False, on_progress=None, prepare=lambda one: None):
+        made = []
+
+        def workers(*arguments):
+            made.append(Disorderly(*arguments))
+            prepare(made[0])
+            return made[0]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(encoder, "workers_for", workers)
+            verb = nvcodec.encode_ladder if config.ladder else nvcodec.encode
+            try:
+                verb(
+                    source, target, config, resume=resume, measure=False, on_progress=on_progress
+                )  # fmt: skip
+            finally:
+                assert made[0].closed
+        return made[0]
+
+    return encode
+
+
+def drifting(t: int, width: int, height: int) -> np.ndarray:
+    """A picture that moves by half a sample a frame."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
+    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
+    return np.stack(levels, axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def long(shelf, make_clip):
+    """24 frames of 48x32, one shot."""
+    path = shelf / "long.mkv"
+    if not path.exists():
+        make_clip("l.mkv", frames=24, size=(48, 32), codec="ffv1", picture=drifting).rename(path)
+    return path
+
+
+def checked(disorder, source, folder, config):
+    """An encode in disorder, which must be that of one segment after the other."""
+    nvcodec.encode(source, folder / "a.nvc", config, measure=False)
+    workers = disorder(source, folder / "b.nvc", config)
+    assert (folder / "a.nvc").read_bytes() == (folder / "b.nvc").read_bytes()
+    return workers
+
+
+@pytest.mark.parametrize("target", [{"bpp": 1.5}, {"psnr": 14.0}])
+def test_any_order_gives_the_same_file(disorder, long, tmp_path, settings, target):
+    config = settings(parameters=None, segment=3, frames=slice(0, 15), **target)
+    workers = checked(disorder, long, tmp_path, config)
+    assert sorted(workers.fitted) == list(range(5)) != workers.fitted
+    assert workers.most == 3
+
+
+@pytest.mark.parametrize(("model", "epochs"), [("nirvana", 60), ("latentgrid", 2)])
+def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, model, epochs):
+    config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=2, epochs=epochs)
+    workers = checked(disorder, long, tmp_path, replace(config, frames=slice(0, 8)))
+    with Reader(tmp_path / "b.nvc") as reader:
+        assert [entry.predicted for entry in reader.segments] == 2 * [False, True]
+    assert workers.most == 2 and workers.withdrawn == 0
+    assert workers.fitted != list(range(4))
+    for first in (0, 2):
+        assert workers.fitted.index(first) < workers.fitted.index(first + 1)
+
+
+def test_chains_begin_at_cuts(disorder, make_clip, tmp_path, settings):
+    def shots(t: int, width: int, height: int) -> np.ndarray:
+        cells = np.random.default_rng(t // 6).integers(0, 256, (4, 6, 3), np.uint8)
+        return cells.repeat(8, 0).repeat(8, 1)
+
+    clip = make_clip("shots.mkv", frames=12, size=(48, 32), codec="ffv1", picture=shots)
+    config = settings(model="nirvana", parameters=1500, segment=2, refresh=4, epochs=60)
+    workers = checked(disorder, clip, tmp_path, config)
+    assert workers.fitted[:3] != [0, 1, 2]
+    with Reader(tmp_path / "b.nvc") as reader:
+        assert [entry.predicted for entry in reader.segments] == 2 * [False, True, True]
+
+
+def test_a_size_is_met_whatever_was_foretold(disorder, long, tmp_path, settings):
+    # The smallest networks take more than their share, as is known only after the first fit.
+    config = settings(parameters=None, size=1000, segment=3, frames=slice(0, 15))
+    workers = checked(disorder, long, tmp_path, config)
+    assert workers.withdrawn + len(workers.fitted) > 5
+
+
+def test_files_of_a_ladder(disorder, long, tmp_path, settings):
+    config = settings(parameters=None, ladder=(3000, 9000), segment=4, epochs=3)
+    nvcodec.encode_ladder(long, tmp_path / "a.nvc", config, measure=False)
+    assert disorder(long, tmp_path / "b.nvc", config).most > 1
+    for one in ladder_paths(tmp_path / "a.nvc", (3000, 9000)):
+        assert one.read_bytes() == one.with_name("b" + one.name[1:]).read_bytes()
+
+
+@pytest.mark.parametrize("model", ["hnerv", "nirvana"])
+def test_it_goes_on_with_any_number_of_workers(
+    disorder, long, tmp_path, settings, interrupt, model
+):
+    config = settings(model=model, parameters=2500, segment=3)
+    nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
+    interrupt(long, tmp_path / "b.nvc", config, 3)
+    workers = disorder(long, tmp_path / "b.nvc", replace(config, workers=3), resume=True)
+    assert sorted(workers.fitted) == [3, 4, 5, 6, 7]
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+
+
+def test_a_lost_worker_is_replaced(disorder, long, tmp_path, settings):
+    config = settings(segment=3)
+    nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
+    disorder(
+        long, tmp_path / "b.nvc", config, prepare=lambda one: one.lose.update({0: 2, 2: 1, 7: 2})
+    )  # fmt: skip
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+
+
+def test_too_many_lost_workers(disorder, long, tmp_path, settings):
+    config, target = settings(segment=3), tmp_path / "b.nvc"
+    with pytest.raises(WorkerError, match=r"segment 5: 3 workers died .*as the test wants it"):
+        disorder(long, target, config, prepare=lambda one: one.lose.update({5: 3}))
+    # What comes before was waited for.
+    with nvcodec.open(tmp_path / "b.nvc.partial", device="cpu") as video:
+        assert len(video) == 15
+    nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
+    nvcodec.encode(long, target, config, measure=False, resume=True)
+    assert (tmp_path / "a.nvc").read_bytes() == target.read_bytes()
+
+
+def test_errors_wait_for_their_turn(disorder, long, tmp_path, settings, monkeypatch):
+    config, error = settings(segment=3), ConfigError("such pictures cannot be fitted")
+    with pytest.raises(ConfigError, match="such pictures") as raised:
+        disorder(long, tmp_path / "b.nvc", config, prepare=lambda one: one.fail.update({4: error}))
+    assert raised.value is error
+    with nvcodec.open(tmp_path / "b.nvc.partial", device="cpu") as video:
+        assert len(video) == 12
+    read = Source.read
+
+    def fail(source, count):
+        if source.frames >= 16:
+            raise VideoError("the source is damaged")
+        source.frames += count
+        return read(source, count)
+
+    monkeypatch.setattr(Source, "frames", 0, raising=False)
+    monkeypatch.setattr(Source, "read", fail)
+    with pytest.raises(VideoError, match="damaged"):
+        disorder(long, tmp_path / "c.nvc", config)
+    with nvcodec.open(tmp_path / "c.nvc.partial", device="cpu") as video:
+        assert len(video) >= 9
+
+
+def test_progress_of_several_segments(disorder, long, tmp_path, settings, capsys):
+    seen: list[nvcodec.Progress] = []
+    disorder(long, tmp_path / "a.nvc", settings(segment=3, epochs=4), on_progress=seen.append)
+    assert {one.segment for one in seen} == set(range(8))
+    assert {one.segments for one in seen} == {8}
+    assert max(one.running for one in seen) == 3 and seen[-1].running == 1
+    for before, after in pairwise(seen):
+        assert before.finished <= after.finished and before.share <= after.share + 1e-9
+    assert seen[0].share > 0 and seen[-1].share == 1.0
+    assert seen[-1].finished == 7 and seen[-1].remaining == 0.0
+    assert all(one.remaining >= one.fit.remaining for one in seen)
+    with EncodeBar(visible=True) as bar:
+        for one in seen:
+            bar.update(one)
+    shown = capsys.readouterr().err
+    assert (
+        "0/8 segments, 3 being fitted" in shown and f"segment {seen[-1].segment + 1}/8, " in shown
+    )
+
+
+def spent(config: EncoderConfig, total: int, misses: list[float], length: int = 10) -> float:
+    """A file's size over the wanted one if the fits of its segments miss theirs like that."""
+    budget, size = Budget(config, total, 1), 120.0
+    for number, miss in enumerate(misses):
+        wanted = budget.bits(number, number * length, length, 1000)
+        payload = round(wanted / 8 * (1 + miss))
+        budget.spend(length, 1000, payload)
+        size += payload + 40
+    return size / config.size
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_fits_miss_adds_up_to_little(seed):
+    misses = np.random.default_rng(seed).uniform(-0.01, 0.01, 30).tolist()
+    assert spent(EncoderConfig(size=300_000), 300, misses) == pytest.approx(1, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("misses", "off"),
+    [
+        (10 * [0.01], 0.0051),
+        ([-0.99, -0.99] + 8 * [0.0], 0.001),  # a black beginning leaves all to the rest
+        ([1.0] + 9 * [0.0], 0.001),
+        (5 * [0.0, 0.3], 0.031),
+    ],
+)
+def test_what_would_not_is_made_up_for(misses, off):
+    assert spent(EncoderConfig(size=100_000), 100, misses) == pytest.approx(1, abs=off)
+
+
+def test_what_a_segment_may_take_is_known_before():
+    budget = Budget(EncoderConfig(size=100_000), 100, 1)
+    foretold = [budget.bits(n, 10 * n, 10, 1000) for n in range(10)]
+    assert len(set(foretold)) == 1
+    for number, bits in enumerate(foretold):
+        assert budget.bits(number, 10 * number, 10, 1000) == bits
+        budget.spend(10, 1000, round(bits / 8 * (1.004 if number % 2 else 0.997)))
+
+
+def test_a_first_guess_at_a_quality_is_that_of_a_segment_long_before():
+    budget = Budget(EncoderConfig(model="hnerv", psnr=30.0), 100, 1)
+    assert budget.knows(0) and not budget.knows(1)
+    budget.spend(10, 1000, 500)
+    assert all(budget.knows(number) for number in range(17)) and not budget.knows(17)
+    assert budget.bits(16, 160, 10, 2000) == 8000.0
+    assert budget.bits(16, 160, 10, 2000, last=1.0) == 2000.0
+    budget.spend(10, 1000, 1)
+    assert budget.bits(17, 170, 10, 1000) == 25.0
+    assert Budget(EncoderConfig(psnr=30.0), 100, 1).knows(9)  # latentgrid needs no guess

@@ -1,0 +1,175 @@
+"""Our kernels against plain torch: forward and gradients, ragged sizes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nvcodec.cuda import torch_grid, torch_mlp
+from nvcodec.cuda.grid import HashGrid
+from nvcodec.cuda.mlp import FusedMLP
+from nvcodec.errors import ConfigError
+
+pytest.importorskip("triton", reason="Triton is not installed")
+
+from nvcodec.cuda import triton_grid, triton_mlp
+
+# A rounding errs by 2**-9 and 2**-12 of a value, the interpreter, which cuts off, by twice that.
+TOLERANCES = {torch.bfloat16: 2**-5, torch.float16: 2**-9}
+
+
+def made(device, arguments, count, *, dtype, bias):
+    """Outputs and gradients of the kernels, and of float32 on the same rounded weights."""
+    torch.manual_seed(0)
+    perceptron = FusedMLP(*arguments, bias=bias).to(device)
+    for parameter in perceptron.parameters():
+        parameter.data = parameter.detach().to(dtype).float()
+    x = torch.randn(count, arguments[0], device=device).to(dtype).float().requires_grad_()
+    up = torch.randn(count, arguments[1], device=device).to(dtype)
+    weights = [layer.weight for layer in perceptron.layers]
+    biases = [layer.bias for layer in perceptron.layers]
+    names = perceptron.activation, perceptron.output_activation
+    leaves = [x, *perceptron.parameters()]
+    results = []
+    for output in (
+        triton_mlp.perceive(x, weights, biases, *names, dtype),
+        torch_mlp.perceive(x, weights, biases, *names),
+    ):
+        results.append((output.detach(), *torch.autograd.grad(output, leaves, up.to(output.dtype))))
+    return results
+
+
+def assert_near(found, expected, tolerance):
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        error = (one.float() - other).norm()
+        assert error <= tolerance * other.norm(), f"{float(error / other.norm()):.2g}"
+
+
+@pytest.mark.parametrize("activation", torch_mlp.ACTIVATIONS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_every_activation(device, activation, bias):
+    arguments = (5, 3, 32, 2, activation, activation)
+    found, expected = made(device, arguments, 70, dtype=torch.float16, bias=bias)
+    assert found[0].dtype == torch.float16
+    kink = activation == "relu"  # near which a rounding turns the slope
+    assert_near(found, expected, 2**-5 if kink else TOLERANCES[torch.float16])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(
+    ("n_in", "n_out", "width", "depth", "count"),
+    [(16, 16, 16, 1, 128), (2, 1, 64, 4, 1), (33, 20, 48, 3, 300), (100, 128, 128, 2, 129)],
+)
+def test_every_shape(device, n_in, n_out, width, depth, count, dtype):
+    arguments = (n_in, n_out, width, depth, "silu", "none")
+    found, expected = made(device, arguments, count, dtype=dtype, bias=True)
+    assert_near(found, expected, TOLERANCES[dtype])
+
+
+def test_no_points_are_no_error(device):
+    found, expected = made(device, (4, 3, 16, 1, "relu", "none"), 0, dtype=torch.float16, bias=True)
+    assert found[0].shape == (0, 3)
+    for one, other in zip(found[1:], expected[1:], strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_gradients_are_reproducible(device):
+    arguments = (8, 4, 32, 2, "sine", "none")
+    first, _ = made(device, arguments, 500, dtype=torch.bfloat16, bias=True)
+    second, _ = made(device, arguments, 500, dtype=torch.bfloat16, bias=True)
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_samples_differ_by_less_than_a_level(device):
+    """In float16, of a head as decoders have it, whose output spans the range."""
+    torch.manual_seed(0)
+    perceptron = FusedMLP(32, 3, 64, 2, "relu", "none").to(device)
+    weights = [layer.weight for layer in perceptron.layers]
+    torch.nn.init.normal_(weights[-1], std=1.2)
+    x = torch.randn(1000, 32, device=device)
+    names = "relu", "none"
+    found = triton_mlp.perceive(x, weights, [None] * 3, *names, torch.float16).float().sigmoid()
+    expected = perceptron(x).sigmoid()
+    assert float(expected.detach().std()) > 0.2
+    assert float((found - expected).detach().abs().max()) < 1 / 255
+
+
+@pytest.mark.parametrize("features", [1, 2, 3])
+@pytest.mark.parametrize(
+    "levels", [((3, 2), (40, 31)), ((2, 3, 1), (5, 4, 3), (17, 9, 12)), ((1, 1, 1), (1, 9, 1))]
+)
+def test_grids(device, levels, features):
+    torch.manual_seed(0)
+    grid = HashGrid(levels, features, 6).to(device)
+    for table in grid.tables:
+        torch.nn.init.normal_(table)
+    tables = [table.flatten(0, -2) for table in grid.tables]
+    edges = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * grid.axes)
+    x = torch.cat([edges, torch.rand(150, grid.axes)]).to(device).requires_grad_()
+    results = []
+    for module in (triton_grid, torch_grid):
+        output = module.encode(x, tables, grid.resolutions)
+        up = torch.arange(output.numel(), device=device).view_as(output).cos()
+        results.append((output, *torch.autograd.grad(output, [x, *tables], up)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+
+
+def test_it_serves_under_autocast_where_it_is_asked_for(device, monkeypatch):
+    monkeypatch.setenv("NVCODEC_BACKEND", "triton")
+    served = []
+    real = triton_mlp.perceive
+    monkeypatch.setattr(
+        triton_mlp, "perceive", lambda x, *rest: served.append(tuple(x.shape)) or real(x, *rest)
+    )
+    perceptron = FusedMLP(4, 3, 16, 1, "relu", "none").to(device)
+    x = torch.randn(2, 5, 4, device=device)
+    with torch.autocast(device.type, torch.bfloat16):
+        found = perceptron(x)
+    assert found.shape == (2, 5, 3) and found.dtype == torch.bfloat16
+    assert served == [(1, 4), (10, 4)]  # a trial, then the points
+    torch.testing.assert_close(found.float(), perceptron_in_torch(perceptron, x), atol=0.02, rtol=0)
+
+
+def perceptron_in_torch(perceptron, x):
+    weights = [layer.weight for layer in perceptron.layers]
+    return torch_mlp.perceive(x, weights, [None] * len(weights), "relu", "none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dtype", "words"),
+    [
+        ((4, 3, 16, 1, "relu", "none"), torch.float32, "bfloat16 or float16"),
+        ((4, 3, 200, 1, "relu", "none"), torch.bfloat16, "16 to 128"),
+        ((4, 3, 8, 1, "relu", "none"), torch.bfloat16, "16 to 128"),
+        ((129, 3, 16, 1, "relu", "none"), torch.bfloat16, "at most 128"),
+        ((4, 3, 16, 0, "relu", "none"), torch.bfloat16, "hidden layers"),
+    ],
+)
+def test_what_it_cannot_serve_is_refused_by_name(device, monkeypatch, arguments, dtype, words):
+    monkeypatch.setenv("NVCODEC_BACKEND", "triton")
+    perceptron = FusedMLP(*arguments).to(device)
+    x = torch.randn(3, arguments[0], device=device)
+    with (
+        torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16),
+        pytest.raises(ConfigError, match=words),
+    ):
+        perceptron(x)
+
+
+def test_kernels_compile_for_a_gpu_that_is_not_here():
+    """The interpreter takes what the compiler refuses; that needs no GPU."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    subprocess.run(
+        [sys.executable, "-W", "error", Path(__file__).with_name("compile_kernels.py")],
+        env=environment,
+        check=True,
+        timeout=300,
+    )
