@@ -52,8 +52,9 @@ class Killing:
 
     def __call__(self, progress: nvcodec.Progress) -> None:
         self.seen.append(progress)
-        if not self.killed:
-            self.killed = descendants(os.getpid(), self.word)[0]
+        # A task of Ray may have ended before its progress is known here.
+        if not self.killed and (found := descendants(os.getpid(), self.word)):
+            self.killed = found[0]
             os.kill(self.killed, signal.SIGKILL)
 
 
@@ -146,15 +147,15 @@ def ray() -> Iterator[object]:
 @needs_proc
 def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog):
     watch = Killing("ray::_fitted")
-    config = settings(epochs=3)
-    nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    config = settings(epochs=40)
+    epochs = nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False).epochs
     nvcodec.encode(
         clip, tmp_path / "b.nvc", replace(config, workers="ray"), measure=False, on_progress=watch
     )  # fmt: skip
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
     assert watch.killed
     for number in range(3):
-        assert {one.fit.epoch for one in watch.seen if one.segment == number} >= {4}
+        assert max(one.fit.epoch for one in watch.seen if one.segment == number) == epochs
     # The cluster is its owner's.
     assert ray.is_initialized()
 
