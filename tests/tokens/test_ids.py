@@ -1,0 +1,52 @@
+"""Ids, digits and codes of tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nvcodec.errors import ConfigError
+from nvcodec.tokens.ids import IDS, LEVELS, codes_of, nearest_digits, pack_digits, unpack_ids
+from nvcodec.tokens.layout import frames_of, grid_of, steps_of
+
+
+def test_every_id_comes_back():
+    ids = np.arange(IDS)
+    digits = unpack_ids(ids)
+    assert digits.shape == (IDS, 6) and (digits.max(0) + 1 == LEVELS).all()
+    assert len(np.unique(digits, axis=0)) == IDS
+    np.testing.assert_array_equal(pack_digits(digits), ids)
+    np.testing.assert_array_equal(nearest_digits(codes_of(digits)), digits)
+
+
+def test_codes_are_symmetric():
+    for channel, level in enumerate(LEVELS):
+        digits = np.zeros((level, 6), np.uint8)
+        digits[:, channel] = np.arange(level)
+        codes = codes_of(digits)[:, channel]
+        np.testing.assert_array_equal(codes, -codes[::-1])
+        assert codes[-1] == 1
+
+
+@pytest.mark.parametrize("bad", [[-1], [IDS]])
+def test_ids_out_of_range(bad):
+    with pytest.raises(ConfigError, match="0 to 63999"):
+        unpack_ids(np.array(bad))
+
+
+@pytest.mark.parametrize("bad", [[[8, 0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0, 5]], [[0, 0, 0]]])
+def test_digits_out_of_range(bad):
+    with pytest.raises(ConfigError, match="digit"):
+        pack_digits(np.array(bad))
+
+
+@pytest.mark.parametrize("frames", range(1, 20))
+def test_every_frame_has_a_step(frames):
+    steps = [frames_of(step, frames) for step in range(steps_of(frames))]
+    assert [frame for step in steps for frame in step] == list(range(frames))
+    assert len(steps[0]) == 1 and all(1 <= len(step) <= 4 for step in steps[1:])
+
+
+def test_the_grid_covers_the_picture():
+    assert grid_of(1280, 720) == (23, 40)
+    assert grid_of(1, 33) == (2, 1)
