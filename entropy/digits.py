@@ -11,8 +11,9 @@ Normative description: `docs/bitstream.md`. No torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -165,9 +166,7 @@ def decode_digits(
     return np.ascontiguousarray(np.moveaxis(walk.digits, 0, -1)).astype(np.uint8), walk.bits
 
 
-def _estimate(
-    digits: npt.NDArray[np.uint8], levels: Sequence[int], choice: _Choice
-) -> float:
+def _estimate(digits: npt.NDArray[np.uint8], levels: Sequence[int], choice: _Choice) -> float:
     """Bits of a message."""
     walk = _Walk(digits.shape, levels, choice, lambda numbers, rows: walk.known(), digits)
     walk.run()
@@ -207,7 +206,7 @@ def _levels(steps: int) -> Iterator[_Level]:
         yield _Level(1, [steps - 1], [0], [0])
     known = [0, steps - 1]
     while True:
-        gaps = [(a, b) for a, b in zip(known, known[1:], strict=False) if b - a > 1]
+        gaps = [(a, b) for a, b in pairwise(known) if b - a > 1]
         if not gaps:
             return
         middles = [(a + b) // 2 for a, b in gaps]
@@ -306,11 +305,8 @@ class _Walk:
             place = np.ix_(level.steps, cells)
             for group in self._groups:
                 part = slice(group.first, group.stop)
-                if group.first:
-                    late = restless[part] + 2 * missed // group.first
-                    classes = _UNREST.take(late, mode="clip")
-                else:
-                    classes = _UNREST.take(restless[part], mode="clip")
+                late = 2 * missed // max(group.first, 1)
+                classes = _UNREST.take(restless[part] + late, mode="clip")
                 if level.kind == 0 and not odd:
                     classes = np.full_like(classes, _UNKNOWN)
                 if self._source is not None:
@@ -375,15 +371,17 @@ class _Group:
         seen = np.bincount(tables, minlength=len(self._begin))
         used = np.flatnonzero(seen)
         levels = self._levels[used // (self._centres * _CLASSES) % len(self._levels)]
-        rows = FrequencyRows(_frequencies(self._begin[used] + _ONE * self._counts[used], levels), levels)
+        rows = FrequencyRows(
+            _frequencies(self._begin[used] + _ONE * self._counts[used], levels), levels
+        )
         places = np.zeros(len(seen), np.int32)
         places[used] = np.arange(len(used))
         numbers = places[tables]
         symbols = visit(numbers, rows)
         values = self._counts.shape[1]
-        self._counts += np.bincount(
-            tables * values + symbols, minlength=self._counts.size
-        ).reshape(self._counts.shape)
+        self._counts += np.bincount(tables * values + symbols, minlength=self._counts.size).reshape(
+            self._counts.shape
+        )
         bits = rows.bits[numbers, symbols].reshape(centres.shape).sum(0)
         return symbols.reshape(centres.shape), bits
 
