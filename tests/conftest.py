@@ -170,7 +170,7 @@ def made_digits(
     t, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
     waves = [
         np.sin(a * (t if kind == "smooth" else 0 * t) + b * y + c * x + d)
-        for a, b, c, d in chance.uniform(0.1, 0.7, (len(levels), 4))
+        for a, b, c, d in chance.uniform(0.03, 0.3, (len(levels), 4))
     ]
     return np.rint((np.stack(waves, -1) + 1) / 2 * tops).astype(np.uint8)
 
