@@ -59,8 +59,7 @@ class Disorderly:
         if number in self.fail:
             return Ended(ticket, Failed(self.fail[number], ""))
         self.fitted.append(number)
-        model = self._config.model
-        done = carried_out(job, self._fitter, model, lambda one: listener(ticket, one))
+        done = carried_out(job, self._fitter, self._config, lambda one: listener(ticket, one))
         return Ended(ticket, pickle.loads(pickle.dumps(done)))
 
     def close(self) -> None:
@@ -123,6 +122,13 @@ def test_any_order_gives_the_same_file(disorder, long, tmp_path, settings, targe
     workers = checked(disorder, long, tmp_path, config)
     assert sorted(workers.fitted) == list(range(5)) != workers.fitted
     assert workers.most == 3
+
+
+def test_tokens_are_made_by_whoever_fits(disorder, long, tmp_path, settings, blocks):
+    config = settings(segment=4, latents="both", tokenizer=blocks, parameters=None, size=40_000)
+    checked(disorder, long, tmp_path, config)
+    with Reader(tmp_path / "b.nvc") as reader:
+        assert all(reader.tokens(number).payload for number in range(6))
 
 
 @pytest.mark.parametrize(("model", "epochs"), [("nirvana", 60), ("latentgrid", 2)])
