@@ -33,8 +33,8 @@ class Residual(nn.Module):
         self.norm = ChannelsFirstNorm(width, eps=1e-6)
         self.spatial = nn.Conv2d(width, width, 3, padding=1)
         self.mixed = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.mixed.weight)
-        nn.init.zeros_(self.mixed.bias)
+        for parameter in self.mixed.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (B, width, H, W) in and out."""
