@@ -52,6 +52,14 @@ class VideoModel(nn.Module):
         """
         raise NotImplementedError
 
+    def feed(self, codes: Tensor) -> None:
+        """Take the codes of the segment's tokens, for models whose configuration says so.
+
+        Args:
+            codes: In [-1, 1], shape (t, 6, h, w).
+        """
+        raise NotImplementedError
+
     def fit_encoder(self) -> nn.Module | None:
         """A network from frames to embeddings used only while fitting; None for most families.
 

@@ -23,6 +23,7 @@ from nvcodec.models.blocks import plain_stack
 from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.layers import ChannelsFirstNorm, ConvNeXtBlock
 from nvcodec.models.stack_model import StackModel
+from nvcodec.models.token_feed import TokenFeed
 
 
 class HNeRV(StackModel):
@@ -33,16 +34,32 @@ class HNeRV(StackModel):
     def __init__(self, config: HNeRVConfig) -> None:
         super().__init__(config)
         self.stack = plain_stack(config, "gelu")
-        self.latents["embedding"] = nn.Parameter(torch.zeros(config.latents()[0].shape))
+        for spec in config.latents():
+            self.latents[spec.name] = nn.Parameter(torch.zeros(spec.shape))
+        self.tokens = TokenFeed(config.frames, config.grid) if config.fed else None
 
     def embed(self, index: Tensor) -> Tensor:
-        """Stored embeddings of frames; see `StackModel`."""
-        embedding: Tensor = self.latents["embedding"]
-        return embedding[index]
+        """Stored embeddings of frames, and codes of tokens; see `StackModel`."""
+        if "embedding" in self.latents:
+            return self.around(self.latents["embedding"][index], index)
+        assert self.tokens is not None
+        fed: Tensor = self.tokens(index)
+        return fed
 
-    def fit_encoder(self) -> nn.Module:
+    def around(self, found: Tensor, index: Tensor) -> Tensor:
+        """Embeddings, and codes of tokens if there are any; see `StackModel`."""
+        if self.tokens is None:
+            return found
+        return torch.cat([found, self.tokens(index).to(found.dtype)], 1)
+
+    def feed(self, codes: Tensor) -> None:
+        """See `VideoModel`."""
+        assert self.tokens is not None
+        self.tokens.codes.copy_(codes)
+
+    def fit_encoder(self) -> nn.Module | None:
         """The encoder that finds the embeddings while fitting; never stored (section 3.1)."""
-        return HNeRVEncoder(self.config)
+        return HNeRVEncoder(self.config) if self.config.channels else None
 
 
 class HNeRVEncoder(nn.Sequential):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import ClassVar, Literal
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
@@ -17,6 +18,7 @@ from nvcodec.models.stack_config import (
     stage_layers,
     unpack_stages,
 )
+from nvcodec.models.token_layout import fed_channels, grid_of
 
 _GRID_AREA = 8  # 2x4 embeddings: the best of the paper's table 8
 _CHANNELS = 16
@@ -31,6 +33,13 @@ _BOOSTED_AREAS = (144, 72, 36, 18, _GRID_AREA)
 _BOOSTED_SHARE = 0.45
 _BOOSTED_KERNEL = 3
 _BOOSTED_BLOCKS = (1, 1, 2, 2, 2)
+# Fed by tokens: strides from their grid to the samples, and what a frame's own embeddings on that
+# grid may take of all values.
+_FED_STRIDES = {ColourMode.RGB: (4, 2, 2, 2), ColourMode.YUV420: (4, 2, 2)}
+_OWN_SHARE = 0.25
+_FED = b"\1"
+
+Latents = Literal["private", "shared", "both"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +47,30 @@ class HNeRVConfig(StackConfig):
     """Configuration of HNeRV.
 
     Attributes:
-        channels: Channels of a frame's embedding, 1 to 255.
+        channels: Channels of a frame's embedding, 1 to 255; 0 only if tokens take their place.
+        fed: Whether the codes of the segment's tokens are decoded along with the embeddings.
     """
 
+    TAKES_TOKENS: ClassVar[bool] = True
     RECIPE = Recipe(learning_rate=1e-3, batch=2, warmup=0.1, warmup_start=0.1, loss="l2")
 
     channels: int = _CHANNELS
+    fed: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields of this family; see `StackConfig`."""
         super(HNeRVConfig, self).__post_init__()
-        if not 1 <= self.channels <= 255:
-            raise ConfigError(f"expected 1..255 embedding channels, got {self.channels}")
+        least = 0 if self.fed else 1
+        if not least <= self.channels <= 255:
+            raise ConfigError(f"expected {least}..255 embedding channels, got {self.channels}")
+        cells = grid_of(self.size[1], self.size[0])
+        if self.fed and self.grid != cells:
+            raise ConfigError(f"tokens have a grid of {cells}, the embeddings one of {self.grid}")
 
     def blocks(self) -> tuple[tuple[Layer, ...], ...]:
         """The 1x1 stem, then one convolution per stage; see `StackConfig`."""
-        stem = Layer(self.channels, self.widths[0], 1, 1, self.grid)
+        inputs = self.channels + (fed_channels() if self.fed else 0)
+        stem = Layer(inputs, self.widths[0], 1, 1, self.grid)
         return ((stem,), *((layer,) for layer in stage_layers(self)))
 
     def head(self) -> Layer:
@@ -61,22 +78,32 @@ class HNeRVConfig(StackConfig):
         return Layer(self.widths[-1], self.colour.channels, 3, 1, self.padded)
 
     def latents(self) -> tuple[TensorSpec, ...]:
-        """One embedding per frame, shape (T, channels, h, w)."""
+        """One embedding per frame, shape (T, channels, h, w), if it has channels."""
+        if not self.channels:
+            return ()
         shape = (self.frames, self.channels, *self.grid)
         return (TensorSpec("embedding", shape, channel_axis=1, latent=True),)
 
+    @property
+    def takes_tokens(self) -> bool:
+        """See `NetworkConfig`."""
+        return self.fed
+
     def pack(self) -> bytes:
-        """The stages, then one byte: the channels of an embedding."""
-        return pack_stages(self) + bytes((self.channels,))
+        """The stages, then the channels of an embedding, and 1 if the network is fed by tokens."""
+        return pack_stages(self) + bytes((self.channels,)) + (_FED if self.fed else b"")
 
     @classmethod
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> HNeRVConfig:
         """Inverse of `pack`; see `ModelConfig`."""
-        fields, rest = unpack_stages(data, 1)
+        fields, rest = unpack_stages(data, 1, 1 + len(_FED))
+        fed = rest[1:] == _FED
+        if rest[1:] and not fed:
+            raise BitstreamError(f"model configuration: expected {_FED[0]} at its end")
         try:
-            return cls(size=size, frames=frames, colour=colour, channels=rest[0], **fields)
+            return cls(size=size, frames=frames, colour=colour, channels=rest[0], fed=fed, **fields)
         except ConfigError as error:
             raise BitstreamError(f"model configuration: {error}") from error
 
@@ -89,36 +116,75 @@ class HNeRVConfig(StackConfig):
         frames: int,
         colour: ColourMode,
         boosted: bool = False,
+        latents: Latents = "private",
     ) -> HNeRVConfig:
         """Solve for the width as the authors do; see `NetworkConfig` and `published_width`.
 
         Their answer does not count everything: for small budgets, and where more is added to the
         stack, the width is then lowered until the true number of values fits.
+
+        Args:
+            parameters: The budget.
+            size: Height and width.
+            frames: Of the segment.
+            colour: The samples the model makes.
+            boosted: Whether its blocks are conditioned on time.
+            latents: Embeddings, tokens, or both.
         """
-        geometry = _geometry(colour.native_size(size), frames, parameters if boosted else None)
-        embeddings = frames * _CHANNELS * prod(geometry.grid)
+        fed = latents != "private"
+        if fed:
+            geometry = _fed_geometry(size, colour)
+            cells = frames * prod(geometry.grid)
+            fitting = max(1, min(_CHANNELS, int(_OWN_SHARE * parameters / cells)))
+            channels = fitting if latents == "both" else 0
+        else:
+            geometry = _geometry(colour.native_size(size), frames, parameters if boosted else None)
+            channels = _CHANNELS
+        embeddings = frames * channels * prod(geometry.grid)
         solved = max(published_width(parameters - embeddings, geometry.strides), 1)
         solved = min(solved, LARGEST_WIDTH)
         blocks = 1 + sum(_BOOSTED_BLOCKS[: len(geometry.strides)])
         time_width = suited_time_width(parameters, blocks) if boosted else 0
         for width in range(solved, 0, -1):
             config = cls._with_width(
-                width, geometry, size=size, frames=frames, colour=colour, time_width=time_width
+                width,
+                geometry,
+                size=size,
+                frames=frames,
+                colour=colour,
+                time_width=time_width,
+                channels=channels,
+                fed=fed,
             )
             if config.parameters <= _SLACK * parameters:
                 return config
-        least = cls.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
+        least = cls.smallest(
+            size=size, frames=frames, colour=colour, boosted=boosted, latents=latents
+        )
         raise budget_too_small(parameters, least)
 
     @classmethod
     def smallest(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+        cls,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
+        latents: Latents = "private",
     ) -> HNeRVConfig:
-        """One channel in every stage; see `NetworkConfig`."""
-        geometry = _geometry(colour.native_size(size), frames, None)
-        time_width = suited_time_width(0, 0) if boosted else 0
+        """One channel in every stage; see `NetworkConfig`, and `from_budget` for `latents`."""
+        fed = latents != "private"
+        native = colour.native_size(size)
         return cls._with_width(
-            1, geometry, size=size, frames=frames, colour=colour, time_width=time_width
+            1,
+            _fed_geometry(size, colour) if fed else _geometry(native, frames, None),
+            size=size,
+            frames=frames,
+            colour=colour,
+            time_width=suited_time_width(0, 0) if boosted else 0,
+            channels={"private": _CHANNELS, "both": 1, "shared": 0}[latents],
+            fed=fed,
         )
 
     @classmethod
@@ -131,6 +197,8 @@ class HNeRVConfig(StackConfig):
         frames: int,
         colour: ColourMode,
         time_width: int,
+        channels: int = _CHANNELS,
+        fed: bool = False,
     ) -> HNeRVConfig:
         strides = geometry.strides
         kernels, widths = _KERNELS[: len(strides)], published_widths(width, len(strides))
@@ -152,7 +220,15 @@ class HNeRVConfig(StackConfig):
             kernels=kernels,
             widths=widths,
             time_width=time_width,
+            channels=channels,
+            fed=fed,
         )
+
+
+def _fed_geometry(size: tuple[int, int], colour: ColourMode) -> Geometry:
+    """The grid of the tokens, and strides from there to the samples."""
+    height, width = size
+    return Geometry(grid_of(width, height), _FED_STRIDES[colour])
 
 
 def _geometry(size: tuple[int, int], frames: int, budget: int | None) -> Geometry:

@@ -120,6 +120,11 @@ class NetworkConfig(ModelConfig):
         return False
 
     @property
+    def takes_tokens(self) -> bool:
+        """Whether the network decodes the codes of the segment's tokens."""
+        return False
+
+    @property
     def recipe(self) -> Recipe:
         """How to fit it; presets scale the number of epochs."""
         return self.RECIPE

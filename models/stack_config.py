@@ -176,12 +176,12 @@ class Stages(TypedDict):
     time_width: int
 
 
-def unpack_stages(data: bytes, rest: int) -> tuple[Stages, bytes]:
+def unpack_stages(data: bytes, *rest: int) -> tuple[Stages, bytes]:
     """Inverse of `pack_stages`.
 
     Args:
         data: A packed model configuration.
-        rest: Bytes that must follow the stages, exactly.
+        *rest: How many bytes may follow the stages.
 
     Returns:
         The fields of `Stages`, and the bytes behind them.
@@ -191,11 +191,11 @@ def unpack_stages(data: bytes, rest: int) -> tuple[Stages, bytes]:
     """
     count = data[0] if data else 0
     boosted = bool(count & _BOOSTED)
-    wanted = 3 + _STAGE.size * (count & ~_BOOSTED) + boosted + rest
-    if len(data) != wanted:
+    end = 3 + _STAGE.size * (count & ~_BOOSTED) + boosted
+    if len(data) - end not in rest:
+        wanted = " or ".join(str(end + more) for more in rest)
         raise BitstreamError(f"model configuration: expected {wanted} bytes, found {len(data)}")
     _, first = struct.unpack_from("<BH", data)
-    end = wanted - rest
     stages = list(_STAGE.iter_unpack(data[3 : end - boosted]))
     if boosted and not data[end - 1]:
         raise BitstreamError("model configuration: a boosted network without a vector of time")

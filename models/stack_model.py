@@ -39,6 +39,15 @@ class StackModel(VideoModel):
         """
         raise NotImplementedError
 
+    def around(self, found: Tensor, index: Tensor) -> Tensor:
+        """What the stack decodes, given what the fit-time encoder makes of frames.
+
+        Args:
+            found: In place of stored latents.
+            index: Frame numbers in the segment, shape (B,), int64.
+        """
+        return found
+
     def conditions(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the stack decodes: embeddings, and for boosted stacks the vectors of time.
 
@@ -62,7 +71,7 @@ class StackModel(VideoModel):
         self, index: Tensor, window: Window | None = None, found: Tensor | None = None
     ) -> Tensor:
         """See `VideoModel`."""
-        embedding = self.embed(index) if found is None else found
+        embedding = self.embed(index) if found is None else self.around(found, index)
         if self.time is None:
             made: Tensor = self.stack(embedding, window)
         else:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.models import build
 from nvcodec.models.base import VideoModel
 from nvcodec.models.network_config import NetworkConfig
-from nvcodec.network_payload import NetworkState, encode_network
+from nvcodec.network_payload import NetworkState, encode_network, feed
 from nvcodec.objective import known_error
 from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
@@ -73,6 +74,7 @@ class NetworkFitter(FitterNotes):
                 task.colour,
                 self.device,
                 task.previous[0],
+                task.digits,
             )
             # Where nothing moves there may be no bytes at all.
             if search.tell(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
@@ -97,7 +99,7 @@ class NetworkFitter(FitterNotes):
         if network is None:
             network = self._network_config(task, bits)
         outcome = fit(
-            self._fresh_model(network, task.seed),
+            self._fresh_model(network, task),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
             known=known_samples(task.frames, network),
@@ -131,7 +133,7 @@ class NetworkFitter(FitterNotes):
             Squared error in the first picture, as a share of what a plain colour leaves there; and
             that in all of them, in [0, 1]. Of known pixels.
         """
-        model = self._fresh_model(network, task.seed)
+        model = self._fresh_model(network, task)
         model.load(tensors)
         height, width = network.native_size
         samples = model_samples(task.frames, network, task.colour)[:, :, :height, :width]
@@ -162,7 +164,7 @@ class NetworkFitter(FitterNotes):
                 f"cannot use {max(sizes) / 8:.0f} bytes, only {most / 8:.0f}"
             )
         outcomes = fit_sizes(
-            self._fresh_model(network, task.seed),
+            self._fresh_model(network, task),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
             known=known_samples(task.frames, network),
@@ -176,8 +178,10 @@ class NetworkFitter(FitterNotes):
     def _network_config(self, task: Task, bits: float | None) -> NetworkConfig:
         """The largest network a size has room for."""
         size, frames, colour = task.size, len(task.frames), self.config.colour
-        boosted = self.config.boost
-        smallest = self.kind.smallest(size=size, frames=frames, colour=colour, boosted=boosted)
+        options: dict[str, Any] = {"size": size, "colour": colour, "boosted": self.config.boost}
+        if self.config.fed:
+            options["latents"] = self.config.latents
+        smallest = self.kind.smallest(frames=frames, **options)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
         usual = frames
         if self.kind.GROUP and self.config.segment is None:
@@ -185,9 +189,7 @@ class NetworkFitter(FitterNotes):
             usual = min(self.kind.GROUP, frames)
             budget = budget * usual // frames
         try:
-            made = self.kind.from_budget(
-                budget, size=size, frames=usual, colour=colour, boosted=boosted
-            )
+            made = self.kind.from_budget(budget, frames=usual, **options)
             return replace(made, frames=frames)
         except ConfigError:
             if self.config.parameters is not None:
@@ -198,10 +200,14 @@ class NetworkFitter(FitterNotes):
             )
             return smallest
 
-    def _fresh_model(self, network: NetworkConfig, seed: int) -> VideoModel:
+    def _fresh_model(self, network: NetworkConfig, task: Task) -> VideoModel:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build(self.config.model, network).to(self.device)
+            torch.manual_seed(task.seed)
+            model = build(self.config.model, network)
+        if network.takes_tokens:
+            assert task.digits is not None
+            feed(model, task.digits)
+        return model.to(self.device)
 
     def _coded(self, network: NetworkConfig, outcome: Fit, task: Task) -> Coded:
         """Note what a fit took, and what went wrong."""

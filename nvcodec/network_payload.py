@@ -15,9 +15,11 @@ from torch import Tensor
 from nvcodec.entropy.quantisation import dequantise
 from nvcodec.entropy.tensors import QuantisedTensor, decode_tensors, encode_tensors
 from nvcodec.errors import BitstreamError
+from nvcodec.media import UInt8Array
 from nvcodec.models import build
 from nvcodec.models.base import VideoModel
 from nvcodec.models.network_config import NetworkConfig
+from nvcodec.tokens.ids import codes_of
 
 
 def encode_network(tensors: Sequence[QuantisedTensor], config: NetworkConfig) -> bytes:
@@ -65,7 +67,11 @@ def _per_frame(tensor: Tensor, config: NetworkConfig) -> Tensor:
 
 
 def decode_network(
-    body: bytes, config: NetworkConfig, name: str, previous: object = None
+    body: bytes,
+    config: NetworkConfig,
+    name: str,
+    previous: object = None,
+    digits: UInt8Array | None = None,
 ) -> VideoModel:
     """The network of a segment, on the CPU, in evaluation mode.
 
@@ -74,9 +80,11 @@ def decode_network(
         config: The network's configuration.
         name: Of the model family.
         previous: The `NetworkState` of the segment before, if this one is coded on top of it.
+        digits: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
 
     Raises:
-        BitstreamError: If the body is malformed, or the segment before does not fit.
+        BitstreamError: If the body is malformed, or the segment before does not fit, or tokens are
+            missing.
     """
     specs = config.tensors()
     values: list[Tensor] = []
@@ -92,9 +100,23 @@ def decode_network(
             )
         carried = previous.carried(config.frames)
         values = [one + two for one, two in zip(carried, values, strict=True)] if body else carried
+    if config.takes_tokens and digits is None:
+        raise BitstreamError("the segment's tokens, of which its pictures are made, are missing")
     model = build(name, config)
     model.load(values)
+    if config.takes_tokens and digits is not None:
+        feed(model, digits)
     return model.eval().requires_grad_(False)
+
+
+def feed(model: VideoModel, digits: UInt8Array) -> None:
+    """Hand a network the tokens of its segment.
+
+    Args:
+        model: One that takes them.
+        digits: Shape (t, h, w, 6).
+    """
+    model.feed(torch.from_numpy(codes_of(digits)).movedim(-1, 1))
 
 
 def continues(config: NetworkConfig, before: NetworkConfig) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from nvcodec.device import working_type
-from nvcodec.media import Colour, Planes
+from nvcodec.media import Colour, Planes, UInt8Array
 from nvcodec.models.inference import synthesis
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.models.points import PointSynthesis
@@ -31,6 +31,7 @@ class NetworkPictures:
         colour: How the pictures' samples are to map to light.
         device: Where to run it.
         previous: The state of the segment before, if this one is coded on top of it.
+        digits: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
 
     Raises:
         BitstreamError: If the body is malformed.
@@ -44,9 +45,10 @@ class NetworkPictures:
         colour: Colour,
         device: torch.device,
         previous: object = None,
+        digits: UInt8Array | None = None,
     ) -> None:
         self._config, self._colour, self._device = config, colour, device
-        model = decode_network(body, config, name, previous)
+        model = decode_network(body, config, name, previous, digits)
         self._state = None
         if config.PREDICTS:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])

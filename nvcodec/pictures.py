@@ -129,7 +129,7 @@ def open_body(
     if isinstance(config, NetworkConfig):
         from nvcodec.network_pictures import NetworkPictures
 
-        return NetworkPictures(name, config, body, colour, device, previous)
+        return NetworkPictures(name, config, body, colour, device, previous, digits)
     if isinstance(config, LatentGridConfig):
         from nvcodec.grid_pictures import GridPictures
 

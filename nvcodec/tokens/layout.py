@@ -1,36 +1,5 @@
-"""Which frames a token stands for: the first of a segment alone, then groups of four.
+"""Which frames a token stands for; see `nvcodec.models.token_layout`."""
 
-Tokens are causal in time, so that a segment's can be read while it is still being encoded, and
-begin anew with every segment, so that any stretch of time can be read by itself.
-"""
+from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of, steps_of
 
-from __future__ import annotations
-
-from math import ceil
-
-TIME_STRIDE = 4
-"""Frames of a token, but for the first of a segment, which is one frame's."""
-SPACE_STRIDE = 32
-"""Luma samples along each side of a token's cell."""
-
-
-def steps_of(frames: int) -> int:
-    """Steps in time of a segment: 1 + (frames - 1) / 4, rounded up."""
-    return 1 + ceil((frames - 1) / TIME_STRIDE)
-
-
-def frames_of(step: int, frames: int) -> range:
-    """The frames that a step in time stands for; the last step may have fewer than four.
-
-    Args:
-        step: 0 to `steps_of(frames)` - 1.
-        frames: Of the segment.
-    """
-    if step == 0:
-        return range(1)
-    return range(TIME_STRIDE * (step - 1) + 1, min(TIME_STRIDE * step + 1, frames))
-
-
-def grid_of(width: int, height: int) -> tuple[int, int]:
-    """Rows and columns of cells that cover a picture; the last ones may reach beyond it."""
-    return ceil(height / SPACE_STRIDE), ceil(width / SPACE_STRIDE)
+__all__ = ["SPACE_STRIDE", "TIME_STRIDE", "frames_of", "grid_of", "steps_of"]
