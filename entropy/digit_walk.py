@@ -257,7 +257,7 @@ class _Group:
             kind: Of the steps.
             centres: What is expected, half levels, shape (digits, steps, cells).
             classes: Of unrest, same shape.
-            visit: As for `_Walk`.
+            visit: As for `DigitWalk`.
 
         Returns:
             Digits, same shape, and bits of tokens, shape (steps, cells).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from types import ModuleType
@@ -209,6 +209,8 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
         (damage,) = video.reader.damage
         assert (damage.section, damage.frames) == ("TOKS", (4, 8))
         assert any("frames 4..7 are not decoded" in line for line in video.warnings)
+    few = encode_file(clip, tmp_path / "few.nvc", replace(config, bpp=0.05))
+    assert any("tokens alone take" in line for line in few.warnings)
     monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", False)
     refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")
     with nvcodec.open(path, device="cpu") as video, refused:
