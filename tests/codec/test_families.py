@@ -158,8 +158,17 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
         assert luma[:, 9, 19].tolist() == [first, (first + second + 1) // 2, second]
 
 
-def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch):
-    config = settings(model="grey", parameters=None, ladder=(300, 400), audio=False)
+@pytest.mark.parametrize("latents", ["private", "both", "shared"])
+def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, blocks, latents):
+    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", latents == "shared")
+    config = settings(
+        model="grey",
+        parameters=None,
+        ladder=(800, 900),
+        audio=False,
+        latents=latents,
+        tokenizer=blocks,
+    )
     whole = [tmp_path / name for name in ("a.nvc", "b.nvc")]
     encode_files(clip, whole, config)
     other = [tmp_path / name for name in ("c.nvc", "d.nvc")]
