@@ -1,44 +1,34 @@
-"""The order of a segment's digits, what is expected of each, and tables that follow what was coded.
+"""The order of a segment's digits, what is expected of each, and how far it may be off.
 
 Steps in time are bisected, so that nearly all of them lie between two known ones, and everything of
 a level is coded in a few long calls. A digit is expected where its neighbours in time are, moved as
 far as its neighbours in space were; how far it may be off follows from how much those differ.
-Tables begin as two-sided geometric distributions around the expected value and learn from every
-call. Integers only; whoever reads, writes or estimates takes the same walk.
+Integers only; whoever reads, writes or estimates takes the same walk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.rans import FrequencyRows, Int32Array
-from nvcodec.entropy.tables import TOTAL
+from nvcodec.entropy.digit_tables import UNKNOWN, DigitTables, Visit
+from nvcodec.entropy.rans import Int32Array
 from nvcodec.errors import BitstreamError
 
-# All of these are part of the bitstream.
-_DECAYS = (64, 1966, 5243, 9830, 14418, 19661, 24904, 30147,
-           35389, 40632, 45875, 50463, 55050, 58982, 62259, 65536)  # fmt: skip
-"""What a probability falls by in half a level, at each scale, times 65536."""
-_FLAT = len(_DECAYS) - 1
+# Part of the bitstream, as is the order.
 _UNREST = np.array([0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7], np.int32)
 """The class of an amount of unrest; beyond the end it is the last."""
-_CLASSES = 9  # those, and one for what nothing is known of
-_UNKNOWN = _CLASSES - 1
-_ONE = 4096  # what a symbol that was coded weighs
 MOST_WEIGHT, MOST_STRENGTH = 4, 7
 _KINDS = 3
 CHOICE_SIZE = _KINDS + 1
 """Bytes of a packed `Choice`."""
 
 _IntArray = npt.NDArray[np.int32]
-Visit = Callable[[Int32Array, FrequencyRows], Int32Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +129,7 @@ class DigitWalk:
         self._choice, self._visit = choice, visit
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
         self._groups = [
-            _Group(first, levels[first:stop], choice)
+            DigitTables(first, levels[first:stop], choice.scales, choice.strength)
             for first, stop in ((0, 1), (1, 3), (3, count))
             if first < stop and first < count
         ]
@@ -205,7 +195,7 @@ class DigitWalk:
                 late = 2 * missed // max(group.first, 1)
                 classes = _UNREST.take(restless[part] + late, mode="clip")
                 if level.kind == 0 and not odd:
-                    classes = np.full_like(classes, _UNKNOWN)
+                    classes = np.full_like(classes, UNKNOWN)
                 if self._source is not None:
                     found = self._source[part][:, level.steps][..., cells]
                     self._wanted = found.ravel().astype(np.int32)
@@ -225,103 +215,3 @@ class DigitWalk:
         summed += wide[..., 1:-1, :-2]
         summed += wide[..., 1:-1, 2:]
         return summed.reshape(values.shape)
-
-
-class _Group:
-    """Digits of a token that are coded in one call, and their tables.
-
-    Args:
-        first: Number of the first one.
-        levels: Values of each.
-        choice: What the encoder chose.
-
-    Attributes:
-        first: As given.
-        stop: Number of the digit after the last.
-    """
-
-    def __init__(self, first: int, levels: Sequence[int], choice: Choice) -> None:
-        self.first, self.stop = first, first + len(levels)
-        self._levels = np.array(levels, np.int64)
-        self._begin = _beginnings(tuple(levels), choice.scales) << choice.strength
-        self._centres = 2 * max(levels) - 1
-        # Of every table the symbols coded with it.
-        self._counts = np.zeros(self._begin.shape, np.int64)
-
-    def visit(
-        self, kind: int, centres: _IntArray, classes: _IntArray, visit: Visit
-    ) -> tuple[_IntArray, npt.NDArray[np.float32]]:
-        """Visit digits; tables learn from them afterwards.
-
-        Args:
-            kind: Of the steps.
-            centres: What is expected, half levels, shape (digits, steps, cells).
-            classes: Of unrest, same shape.
-            visit: As for `_Walk`.
-
-        Returns:
-            Digits, same shape, and bits of tokens, shape (steps, cells).
-        """
-        own = np.arange(len(centres), dtype=np.int32)[:, None, None] + len(centres) * kind
-        tables = (((own * self._centres) + centres) * _CLASSES + classes).ravel()
-        seen = np.bincount(tables, minlength=len(self._begin))
-        used = np.flatnonzero(seen)
-        levels = self._levels[used // (self._centres * _CLASSES) % len(self._levels)]
-        rows = FrequencyRows(
-            _frequencies(self._begin[used] + _ONE * self._counts[used], levels), levels
-        )
-        places = np.zeros(len(seen), np.int32)
-        places[used] = np.arange(len(used))
-        numbers = places[tables]
-        symbols = visit(numbers, rows)
-        values = self._counts.shape[1]
-        self._counts += np.bincount(tables * values + symbols, minlength=self._counts.size).reshape(
-            self._counts.shape
-        )
-        bits = rows.bits[numbers, symbols].reshape(centres.shape).sum(0)
-        return symbols.reshape(centres.shape), bits
-
-
-@lru_cache(maxsize=64)
-def _beginnings(levels: tuple[int, ...], scales: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """What the symbols of all tables of a group weigh at first, times 4096 in all or a little less.
-
-    Returns:
-        Shape (kinds x digits x centres x classes, values).
-    """
-    most = max(levels)
-    powers = np.empty((len(_DECAYS), 4 * most), np.int64)
-    powers[:, 0] = TOTAL
-    for k in range(1, powers.shape[1]):
-        powers[:, k] = powers[:, k - 1] * np.array(_DECAYS) >> 16
-    values = np.arange(most)
-    centres = np.arange(2 * most - 1)
-    far = np.abs(2 * values - centres[:, None])
-    made = np.zeros((len(scales), len(levels), len(centres), _CLASSES, most), np.int64)
-    for kind, scale in enumerate(scales):
-        for digit, count in enumerate(levels):
-            for unrest in range(_CLASSES):
-                index = _FLAT if unrest == _UNKNOWN else min(scale + unrest, _FLAT)
-                masses = powers[index][far] * (values < count)
-                whole = np.maximum(masses.sum(1, keepdims=True), 1)
-                made[kind, digit, :, unrest] = masses * _ONE // whole
-    return made.reshape(-1, most)
-
-
-def _frequencies(
-    masses: npt.NDArray[np.int64], levels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Frequencies of at least 1 that sum to 65536, as `nvcodec.entropy.tables.from_masses`.
-
-    Args:
-        masses: Shape (N, values), 0 beyond a table's levels.
-        levels: Of each table, shape (N,).
-
-    Returns:
-        Shape (N, values), 0 beyond a table's levels.
-    """
-    whole = np.maximum(masses.sum(1), 1)
-    made: npt.NDArray[np.int64] = masses * (TOTAL - levels)[:, None] // whole[:, None]
-    made += np.arange(masses.shape[1]) < levels[:, None]
-    made[np.arange(len(made)), masses.argmax(1)] += TOTAL - made.sum(1)
-    return made

@@ -1,7 +1,7 @@
 """Digits of tokens to bytes and back: a choice of four numbers, then one rANS message.
 
-Tables depend on nothing but the message, so that any file can be read alone; `nvcodec.entropy.
-digit_walk` says how they follow from it. Normative description: `docs/bitstream.md`. No torch.
+Tables depend on nothing but the message, so that any file can be read alone; how they follow from
+it is in `nvcodec.entropy.digit_walk`. Normative description: `docs/bitstream.md`. No torch.
 """
 
 from __future__ import annotations

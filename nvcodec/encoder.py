@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -37,7 +37,7 @@ from nvcodec.partial import Partial, claim, publish
 from nvcodec.payload import pack_payload
 from nvcodec.rate import Budget
 from nvcodec.segments import default_length, longest_still, segments
-from nvcodec.tokens.making import tokenizer
+from nvcodec.tokens.making import located, tokenizer
 from nvcodec.tokens.stored import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
@@ -157,6 +157,8 @@ class _Encode:
         targets: Sequence[Path],
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
+        # Workers may run elsewhere.
+        config = replace(config, tokenizer=located(config.tokenizer))
         self.source_path, self.config = source, config
         self.partials = [Partial(target) for target in targets]
         self.device = choose_device(config.device)

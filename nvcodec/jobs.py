@@ -7,6 +7,7 @@ import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 
@@ -16,8 +17,8 @@ from nvcodec.config import EncoderConfig
 from nvcodec.device import working_type
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
-from nvcodec.rate import beside_tokens
-from nvcodec.tokens.making import tokens_of
+from nvcodec.rate import beside_tokens, tokens_section
+from nvcodec.tokens.making import tokenizer, tokens_of
 from nvcodec.tokens.stored import code_tokens
 
 
@@ -102,6 +103,7 @@ class Setting:
         threads: Of torch.
         arithmetic: The type convolutions run in.
         versions: Of nvcodec and torch.
+        tokenizer: Id of the one that makes tokens; empty if there are to be none.
     """
 
     config: EncoderConfig
@@ -109,16 +111,23 @@ class Setting:
     threads: int
     arithmetic: str
     versions: tuple[str, str]
+    tokenizer: str
 
     @classmethod
     def here(cls, config: EncoderConfig, device: torch.device) -> Setting:
-        """That of this process."""
+        """That of this process.
+
+        Raises:
+            ConfigError: If there is no such tokenizer.
+        """
+        tokens = config.latents != "private"
         return cls(
             config=config,
             device=str(device),
             threads=torch.get_num_threads(),
             arithmetic=str(working_type(device)),
             versions=(__version__, torch.__version__),
+            tokenizer=tokenizer(config.tokenizer).tokenizer_id if tokens else "",
         )
 
     def taken(self) -> Fitter:
@@ -135,6 +144,7 @@ class Setting:
                 f"{socket.gethostname()} computes in {own.arithmetic} with nvcodec and torch "
                 f"{own.versions}; expected {self.arithmetic} and {self.versions} as where the "
                 "encode was started"
+                + (f", and the tokenizer {self.tokenizer}" if self.tokenizer else "")
             )
         return fitter_for(self.config, device)
 
@@ -156,20 +166,25 @@ def carried_out(
         for lead in job.leads
     )
     task = replace(task, previous=states, on_progress=on_progress)
-    tokens = None
+    tokens, warnings = None, []
     if config.latents != "private":
         digits = tokens_of(task.frames, task.colour, config.tokenizer)
         tokens = code_tokens(digits)
-        task = replace(
-            task,
-            bits=tuple(beside_tokens(bits, tokens) for bits in task.bits),
-            digits=digits if config.fed else None,
-        )
+        task = replace(task, digits=digits if config.fed else None)
+        if config.psnr is None:  # else it is a guess of the payload alone
+            wanted = task.bits
+            task = replace(task, bits=tuple(beside_tokens(bits, tokens) for bits in wanted))
+            least = min((bits for bits in wanted if bits is not None), default=inf)
+            if least <= 8 * tokens_section(tokens):
+                warnings.append(
+                    f"segment {task.number}: its tokens alone take {tokens_section(tokens)} bytes, "
+                    f"{least / 8:.0f} are wanted for all of it"
+                )
     coded = fitter.fit(task)
     return Fitted(
         coded=tuple(replace(one, digits=task.digits) for one in coded),
         states=states,
         epochs=fitter.epochs,
-        warnings=tuple(fitter.warnings),
+        warnings=(*fitter.warnings, *warnings),
         tokens=tokens,
     )

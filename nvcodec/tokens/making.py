@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,12 @@ def tokenizer(name: str) -> VideoTokenizer:
     from nvcodec.tokens.tokenizer import VideoTokenizer
 
     return VideoTokenizer.from_pretrained(name)
+
+
+def located(name: str) -> str:
+    """The same tokenizer's name in any working directory."""
+    folder = Path(name)
+    return str(folder.absolute()) if folder.is_dir() else name
 
 
 def tokens_of(frames: Frames, colour: Colour, name: str) -> npt.NDArray[np.uint8]:

@@ -40,7 +40,6 @@ class TokenReader:
         frame_rate: Nominal frames per second.
         metadata: Free text in the file.
         segments: Where the video is cut; tokens begin anew with every segment.
-        damage: What `grid` left out, in plain words.
 
     Raises:
         NoTokensError: If the file holds none.
@@ -70,7 +69,7 @@ class TokenReader:
         self.frame_rate: Fraction = header.video.frame_rate
         self.metadata: Mapping[str, str] = self._reader.metadata
         self.segments: tuple[SegmentEntry, ...] = self._reader.segments
-        self.damage: list[str] = []
+        self._left_out: list[str] = []
 
     @property
     def steps(self) -> int:
@@ -100,6 +99,11 @@ class TokenReader:
     def bytes_read(self) -> int:
         """Bytes read from the file so far; what was read twice counts twice."""
         return self._reader.bytes_read
+
+    @property
+    def damage(self) -> list[str]:
+        """What is known to be missing or damaged, in plain words."""
+        return [*map(str, self._reader.damage), *self._left_out]
 
     def require(self, tokenizer_id: str) -> None:
         """Refuse tokens of another tokenizer.
@@ -131,7 +135,8 @@ class TokenReader:
             start: Where it begins, seconds on the video's clock; None for the beginning.
             end: Where it ends, seconds; None for the end.
             tokenizer_id: Of the only tokenizer whose tokens will do; see `require`.
-            skip_damaged: Leave out segments whose tokens are damaged; `damage` tells of each.
+            skip_damaged: Leave out segments whose tokens are damaged; `damage` tells of each. Those
+                of which a file without index has lost all are left out in any case.
 
         Raises:
             ConfigError: If nothing is shown in the stretch, or the tokenizer is another one.
@@ -148,8 +153,8 @@ class TokenReader:
             except BitstreamError as error:
                 if not skip_damaged:
                     raise
-                if str(error) not in self.damage:
-                    self.damage.append(str(error))
+                if not any(str(error) in line for line in self.damage):
+                    self._left_out.append(str(error))
                 continue
             parts.append((digits, bits, *self._times(section)))
         nothing = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from types import ModuleType
@@ -158,8 +158,17 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
         assert luma[:, 9, 19].tolist() == [first, (first + second + 1) // 2, second]
 
 
-def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch):
-    config = settings(model="grey", parameters=None, ladder=(300, 400), audio=False)
+@pytest.mark.parametrize("latents", ["private", "both", "shared"])
+def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, blocks, latents):
+    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", latents == "shared")
+    config = settings(
+        model="grey",
+        parameters=None,
+        ladder=(800, 900),
+        audio=False,
+        latents=latents,
+        tokenizer=blocks,
+    )
     whole = [tmp_path / name for name in ("a.nvc", "b.nvc")]
     encode_files(clip, whole, config)
     other = [tmp_path / name for name in ("c.nvc", "d.nvc")]
@@ -209,6 +218,8 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
         (damage,) = video.reader.damage
         assert (damage.section, damage.frames) == ("TOKS", (4, 8))
         assert any("frames 4..7 are not decoded" in line for line in video.warnings)
+    few = encode_file(clip, tmp_path / "few.nvc", replace(config, bpp=0.05))
+    assert any("tokens alone take" in line for line in few.warnings)
     monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", False)
     refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")
     with nvcodec.open(path, device="cpu") as video, refused:

@@ -16,6 +16,7 @@ import pytest
 import nvcodec
 from nvcodec.bitstream import Reader
 from nvcodec.errors import ConfigError, NvcodecError
+from nvcodec.tokens.tokenizer import VideoTokenizer
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="finds processes where Linux lists them"
@@ -59,9 +60,11 @@ class Killing:
 
 
 @needs_proc
-def test_processes_make_the_same_file(clip, tmp_path, settings, caplog):
+def test_processes_make_the_same_file(clip, tmp_path, settings, caplog, monkeypatch):
     watch = Killing("nvcodec.worker")
-    config = settings(workers=2, epochs=3)
+    VideoTokenizer.untrained((8,) * 5, (8,) * 3).save_pretrained(tmp_path / "tokenizer")
+    monkeypatch.chdir(tmp_path)  # where workers do not run
+    config = settings(workers=2, epochs=3, latents="both", tokenizer="tokenizer")
     nvcodec.encode(clip, tmp_path / "a.nvc", replace(config, workers=1), measure=False)
     report = nvcodec.encode(
         clip, tmp_path / "b.nvc", config, measure=False, on_progress=watch

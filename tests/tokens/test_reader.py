@@ -36,7 +36,7 @@ TICKS = (
 SIZE = (100, 50)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def digits(make_digits) -> np.ndarray:
     return make_digits((7, 2, 4), LEVELS, "random")
 
@@ -73,7 +73,7 @@ def write(digits, *, tokens: bool = True, fields=None, payload: int = 3000) -> b
     return file.getvalue()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(digits) -> bytes:
     return write(digits)
 
@@ -203,7 +203,8 @@ def test_damaged_tokens(data, digits):
             assert (tokens.grid(end=1.9).digits == digits[:3]).all()
             whole = tokens.grid(skip_damaged=True)
             assert (whole.digits == digits[[0, 1, 2, 6]]).all()
-            assert len(tokens.damage) == 1 and f"byte {place}" in tokens.damage[0]
+            tokens.grid(skip_damaged=True)
+            assert len([line for line in tokens.damage if f"byte {place}: " in line]) == 1
 
 
 def test_a_malformed_message(digits, monkeypatch):
@@ -211,21 +212,20 @@ def test_a_malformed_message(digits, monkeypatch):
 
     monkeypatch.setattr(coding.rans, "encode", lambda *rest: bytes(40))
     data = write(digits)
-    before = data.index(b"SEGM")
-    with (
-        open_tokens(data) as tokens,
-        pytest.raises(
-            BitstreamError, match=rf"toks section before byte {before}: tokens: the mess"
-        ),
-    ):
-        tokens.grid()
+    place = data.index(b"SEGM")
+    with open_tokens(data) as tokens:
+        with pytest.raises(BitstreamError, match=rf"toks section before byte {place}: tokens: the"):
+            tokens.grid()
+        for _ in range(2):
+            assert tokens.grid(skip_damaged=True).shape == (0, 2, 4)
+        assert len(tokens.damage) == 3
 
 
 def test_hostile_bytes(digits):
     data = write(digits, payload=20)
     chance = np.random.default_rng(0)
     whole = 0
-    for trial in range(300):
+    for trial in range(150):
         broken = bytearray(data)
         for place in chance.integers(0, len(data), chance.integers(1, 4)):
             broken[place] ^= 1 << chance.integers(8)
@@ -238,7 +238,7 @@ def test_hostile_bytes(digits):
                 assert len(grid.digits) in (0, 1, 3, 4, 6, 7)
         except NvcodecError as error:
             assert str(error)
-    assert 10 < whole < 290
+    assert 5 < whole < 145
 
 
 def test_from_a_file_that_is_not_ours(tmp_path):
