@@ -130,6 +130,38 @@ class TableSet:
         return float(self._bits.take(places).sum(dtype=np.float64))
 
 
+class FrequencyRows:
+    """Tables of symbols from 0 on, given as arrays: for those that serve once.
+
+    Args:
+        frequencies: At least 1 for the symbols of a table, 0 behind them, and 65536 in all; shape
+            (N, symbols).
+        levels: How many symbols each has, at least 2, shape (N,).
+
+    Attributes:
+        cumulatives: As of `TableSet`.
+        sizes: Likewise.
+        offsets: Likewise.
+        bits: Information of each symbol, shape (N, symbols).
+    """
+
+    def __init__(
+        self, frequencies: npt.NDArray[np.int64], levels: npt.NDArray[np.int64]
+    ) -> None:
+        count, most = frequencies.shape
+        bounds = np.zeros((count, most + 2), np.int64)
+        np.cumsum(frequencies, axis=1, out=bounds[:, 1:-1])
+        bounds[:, -1] = TOTAL
+        self.cumulatives: list[list[int]] = bounds.tolist()
+        self.sizes: list[int] = (levels + 2).tolist()
+        self.offsets = [0] * count
+        self.bits = (PRECISION - np.log2(np.maximum(frequencies, 1))).astype(np.float32)
+
+    def information(self, symbols: Int32Array, numbers: Int32Array) -> float:
+        """Bits of symbols, each with its own table."""
+        return float(self.bits[numbers, symbols].sum(dtype=np.float64))
+
+
 def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
     """Code symbols, each with its own table.
 
@@ -178,7 +210,7 @@ class Stream:
         self._decoder = _coder().RansDecoder()
         self._decoder.set_stream(data + bytes(2 * most + 64))
 
-    def decode(self, numbers: Int32Array, tables: TableSet) -> Int32Array:
+    def decode(self, numbers: Int32Array, tables: TableSet | FrequencyRows) -> Int32Array:
         """The next symbols.
 
         Args:

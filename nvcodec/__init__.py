@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         BitstreamError,
         ChecksumError,
         ConfigError,
+        NoTokensError,
         NvcodecError,
         OutputExistsError,
         TruncatedStreamError,
@@ -53,6 +54,7 @@ __all__ = [
     "EncodeReport",
     "EncoderConfig",
     "FitConfig",
+    "NoTokensError",
     "NvcodecError",
     "OutputExistsError",
     "Progress",
@@ -79,6 +81,7 @@ _HOMES = {
         "BitstreamError",
         "ChecksumError",
         "ConfigError",
+        "NoTokensError",
         "NvcodecError",
         "OutputExistsError",
         "TruncatedStreamError",
@@ -93,7 +96,7 @@ _HOMES = {
 }
 
 # Reachable as attributes without an import of their own.
-_SUBMODULES = ("entropy", "models", "video")
+_SUBMODULES = ("entropy", "models", "tokens", "video")
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

@@ -14,9 +14,10 @@ import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
+from itertools import pairwise
 from math import floor
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, final
@@ -42,13 +43,14 @@ from nvcodec.sections import (
     Header,
     Metadata,
     PacketsSection,
+    TokenFormat,
     TrackSection,
     read_header,
     read_metadata,
     read_packets,
     read_track,
 )
-from nvcodec.timeline import END_SIZE, OTHER, Entry, Segment, read_segment
+from nvcodec.timeline import END_SIZE, OTHER, Entry, Segment, TokensSection, read_segment
 from nvcodec.wire import PREAMBLE, Cursor, Framing
 from nvcodec.writer import Resumed, Writer
 
@@ -63,6 +65,8 @@ __all__ = [
     "Resumed",
     "Segment",
     "SegmentEntry",
+    "TokenFormat",
+    "TokensSection",
     "TrackSection",
     "Writer",
     "read_forward",
@@ -133,7 +137,7 @@ class Reader:
             found = self._source.framing(len(PREAMBLE))
             check_header_framing(found)
             self._source.check(found, before=len(PREAMBLE))
-            self.header = read_header(self._source.payload(found))
+            self.header = read_header(self._source.payload(found), self.version[1])
             self._find_sections(found)
             self._stack = stack.pop_all()
 
@@ -192,7 +196,19 @@ class Reader:
                 )
         self.segments = tuple(segments)
         self._segment_entries = tuple(entry for entry in self._entries if entry.segment)
+        self._token_entries = self._find_tokens()
         self._last: Segment | None = None
+
+    def _find_tokens(self) -> tuple[Entry | None, ...]:
+        """For each segment where its tokens should be: directly before it."""
+        if self.header.tokens is None:
+            return ()
+        kinds = (OTHER, self.header.tokens.section)  # the index does not tell which
+        return tuple(
+            before if before.kind in kinds and before.offset + before.size == entry.offset else None
+            for before, entry in pairwise(self._entries)
+            if entry.segment
+        )
 
     @property
     def frame_count(self) -> int:
@@ -226,6 +242,16 @@ class Reader:
     def track_bytes(self) -> int:
         """Bytes of intact track and packets sections, framing included."""
         return sum(entry.size for entry in self._entries if entry.kind in (TRACK, PACKETS))
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of the sections of tokens, framing included, as far as they are known."""
+        return sum(entry.size for entry in self._token_entries if entry)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read from the file so far; what was read twice counts twice."""
+        return self._source.bytes_read
 
     @property
     def video_bytes(self) -> int:
@@ -266,6 +292,47 @@ class Reader:
             raise
         self._last = segment
         return segment
+
+    def tokens(self, index: int) -> Segment:
+        """The tokens of a segment: its timestamps and durations, the tokens coded as `payload`.
+
+        The segment's own section is not read.
+
+        Args:
+            index: Position in `segments`, 0 <= index < len(segments).
+
+        Raises:
+            IndexError: If there is no such segment.
+            ChecksumError: If the section is damaged.
+            BitstreamError: If it is malformed or missing.
+        """
+        if not 0 <= index < len(self.segments):
+            raise IndexError(f"segment {index} of {len(self.segments)}")
+        known = self.segments[index]
+        if self.header.tokens is None:
+            raise BitstreamError(f"{HEADER} section, byte {len(PREAMBLE)}: says of no tokens")
+        kind = self.header.tokens.section
+        entry = self._token_entries[index]
+        if entry is None:
+            for damage in self._damage:
+                if damage.offset < known.offset <= damage.offset + damage.size:
+                    raise damage.error()
+            raise BitstreamError(
+                f"{kind} section, byte {known.offset}: missing before segment {index}"
+            )
+        lost = self._segment_entries[index].segment if self.header.tokens.fed else None
+        entry = replace(entry, kind=kind, segment=lost)
+        try:
+            cursor = self._source.checked(self._framing(entry))
+            offset = cursor.offset
+            found = read_segment(cursor)
+            listed = (known.first_frame, known.frames, known.start, False)
+            if listed != (found.first_frame, found.frames, found.pts[0], found.predicted):
+                raise cursor.error("the tokens are not those of the segment behind them", offset)
+        except BitstreamError as error:
+            self._report_error(entry, error)
+            raise
+        return found
 
     def payload(self, index: int) -> bytes:
         """The state of a segment's network, as it was written; see `segment`."""
@@ -361,7 +428,9 @@ class Reader:
         for entry in self._entries:
             try:
                 if entry.kind != HEADER:  # checked on opening
-                    self._source.check(self._framing(entry))
+                    found = self._framing(entry)
+                    entry = replace(entry, kind=found.kind)  # the index does not tell of all
+                    self._source.check(found)
             except BitstreamError as error:
                 self._report_error(entry, error)
         return self.damage

@@ -22,6 +22,10 @@ class WorkerError(NvcodecError, RuntimeError):
     """A segment at which one worker after the other died."""
 
 
+class NoTokensError(NvcodecError, LookupError):
+    """A file that was asked for its tokens and holds none."""
+
+
 class OutputExistsError(NvcodecError, FileExistsError):
     """The target exists and overwriting was not asked for."""
 

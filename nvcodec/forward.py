@@ -29,7 +29,7 @@ from nvcodec.sections import (
     read_packets,
     read_track,
 )
-from nvcodec.timeline import Segment, read_end, read_index, read_segment
+from nvcodec.timeline import Segment, TokensSection, read_end, read_index, read_segment
 from nvcodec.wire import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, Cursor, framing
 
 _CHUNK = 2**20
@@ -37,11 +37,11 @@ _CHUNK = 2**20
 
 def read_forward(
     file: BinaryIO,
-) -> Iterator[Header | Metadata | TrackSection | PacketsSection | Segment]:
+) -> Iterator[Header | Metadata | TrackSection | PacketsSection | TokensSection | Segment]:
     """The sections of a stream in file order, without seeking.
 
-    Holds one section at a time. Tracks come before their packets, and packets before the segment
-    during which they play. Index, end and unknown optional sections are checked and not passed on.
+    Holds one section at a time. Tracks come before their packets, and packets and tokens before
+    the segment they belong to. Index, end and unknown optional sections are checked and not passed on.
     Nothing after the end section is read.
 
     Args:
@@ -54,9 +54,10 @@ def read_forward(
         BitstreamError: If the stream is malformed.
     """
     preamble = _read_up_to(file, len(PREAMBLE))
-    check_preamble(preamble)
+    _, minor = check_preamble(preamble)
     cursor = _next_section(file, len(PREAMBLE), before=preamble)
-    yield read_header(cursor)
+    header = read_header(cursor, minor)
+    yield header
     tracks = frames = 0
     last_start: int | None = None
     while cursor.section != END:
@@ -84,6 +85,8 @@ def read_forward(
             frames += segment.frames
             last_start = segment.pts[0]
             yield segment
+        elif header.tokens and kind == header.tokens.section:
+            yield TokensSection(segment=read_segment(cursor))
         elif kind == INDEX:
             read_index(cursor)
         elif kind == END:

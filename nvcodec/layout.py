@@ -21,7 +21,7 @@ from nvcodec.errors import (
     TruncatedStreamError,
     UnsupportedVersionError,
 )
-from nvcodec.sections import END, HEADER, INDEX, KNOWN, MAX_HEADER
+from nvcodec.sections import END, FED_TOKENS, HEADER, INDEX, KNOWN, MAX_HEADER, TOKENS
 from nvcodec.timeline import (
     END_SIZE,
     OTHER,
@@ -101,11 +101,16 @@ class Source:
 
     Args:
         file: Binary file opened for reading; its first byte is the first of the stream.
+
+    Attributes:
+        size: Bytes of the file.
+        bytes_read: Bytes asked for so far; what is read twice counts twice.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
+        self.bytes_read = 0
 
     def read(self, offset: int, count: int) -> bytes:
         """Exactly `count` bytes.
@@ -117,6 +122,7 @@ class Source:
         if 0 <= offset <= self.size - count:
             self._file.seek(offset)
             data = self._file.read(count)
+            self.bytes_read += len(data)
         if len(data) != count:
             raise TruncatedStreamError(
                 f"byte {offset}: {count} bytes expected, the file ends at byte {self.size}"
@@ -159,20 +165,38 @@ class Source:
             crc = zlib.crc32(chunk, crc)
         (stored,) = struct.unpack("<I", self.read(end, CRC_SIZE))
         if crc != stored:
-            raise ChecksumError(
-                f"{found.kind} section, byte {found.offset}: CRC-32 is {crc:08x}, "
-                f"the file says {stored:08x}; frames or packets in it are lost"
-            )
+            raise _mismatch(found, crc, stored)
 
     def payload(self, found: Framing) -> Cursor:
         """The payload of a section, ready to be read; its CRC is not looked at."""
         data = self.read(found.payload_offset, found.payload_size)
         return Cursor(data, section=found.kind, offset=found.payload_offset)
 
+    def checked(self, found: Framing) -> Cursor:
+        """The payload of a section, read once and compared with its CRC.
+
+        Raises:
+            ChecksumError: If they differ.
+        """
+        data = self.read(found.offset, found.size)
+        crc, stored = zlib.crc32(data[:-CRC_SIZE]), int.from_bytes(data[-CRC_SIZE:], "little")
+        if crc != stored:
+            raise _mismatch(found, crc, stored)
+        payload = data[found.payload_offset - found.offset : -CRC_SIZE]
+        return Cursor(payload, section=found.kind, offset=found.payload_offset)
+
     def prefix(self, found: Framing, count: int) -> Cursor:
         """At most the first `count` bytes of a payload."""
         data = self.read(found.payload_offset, min(count, found.payload_size))
         return Cursor(data, section=found.kind, offset=found.payload_offset)
+
+
+def _mismatch(found: Framing, crc: int, stored: int) -> ChecksumError:
+    lost = "tokens" if found.kind in (TOKENS, FED_TOKENS) else "frames or packets"
+    return ChecksumError(
+        f"{found.kind} section, byte {found.offset}: CRC-32 is {crc:08x}, "
+        f"the file says {stored:08x}; {lost} in it are lost"
+    )
 
 
 def check_preamble(data: bytes) -> tuple[int, int]:

@@ -16,7 +16,11 @@ from nvcodec.wire import MAX_TICKS, Cursor, Payload
 
 HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
 SEGMENT, INDEX, END = "SEGM", "indx", "DONE"
-KNOWN = frozenset({HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END})
+TOKENS, FED_TOKENS = "toks", "TOKS"
+"""Tokens that a decoder of pictures can do without, and those that it cannot."""
+KNOWN = frozenset(
+    {HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, FED_TOKENS}
+)
 
 MAX_SIDE = 65535
 MAX_PIXELS = 2**26
@@ -32,13 +36,43 @@ MAX_TRACKS = 256
 MAX_SIDE_DATA = 255
 MAX_PACKETS = 2**16
 MAX_ENTRIES = 2**10
+TOKENIZER_ID = 16
+"""Bytes of a tokenizer's id."""
+MAX_DIGITS = 16
+"""Most digits of a token, and most levels of a digit."""
 PACKETS_TARGET = 2**20
 """A writer starts another section once a packets section holds this many bytes."""
 
 # Part of the bitstream; never reuse a number.
 _TRACK_KINDS = {"audio": 1, "subtitle": 2}
 
+_NO_TOKENS, _BESIDE, _FED = range(3)
+
 _KEYFRAME, _NO_PTS, _PTS, _DTS, _NO_DTS, _DURATION, _SIDE_DATA = (1 << bit for bit in range(7))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFormat:
+    """What the tokens of a file are.
+
+    Attributes:
+        tokenizer_id: Of the tokenizer that made them, 16 bytes.
+        fed: The model is fed by them; otherwise they stand beside what the pictures are made from.
+        time_stride: Frames of a token, but for the first of a segment, 1 to 255.
+        space_stride: Luma samples along each side of a token's cell, 1 to 255.
+        levels: Values of each digit of a token, 2 to 16 each, 1 to 16 of them.
+    """
+
+    tokenizer_id: bytes
+    fed: bool
+    time_stride: int
+    space_stride: int
+    levels: tuple[int, ...]
+
+    @property
+    def section(self) -> str:
+        """Type of the sections that hold them."""
+        return FED_TOKENS if self.fed else TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +85,19 @@ class Header:
         model: Id of the model family, 0 to 255; the table is `nvcodec.models`.
         colour_mode: The samples the model makes.
         configuration: What the model needs to build itself, at most 65535 bytes; opaque here.
+        tokens: What the tokens in the file are; None if there are none.
     """
 
     video: VideoInfo
     model: int
     colour_mode: ColourMode = ColourMode.RGB
     configuration: bytes = b""
+    tokens: TokenFormat | None = None
+
+    @property
+    def minor(self) -> int:
+        """The lowest minor version that has all that such a file uses."""
+        return 1 if self.tokens else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +158,43 @@ def write_header(header: Header) -> bytes:
     out.u8("model", header.model)
     out.u8("colour mode", ColourMode(header.colour_mode))
     out.sized("model configuration", header.configuration, MAX_CONFIGURATION)
+    if header.tokens:
+        _write_token_format(out, header.tokens)
     return bytes(out)
 
 
-def read_header(cursor: Cursor) -> Header:
+def _write_token_format(out: Payload, tokens: TokenFormat) -> None:
+    out.u8("tokens", _FED if tokens.fed else _BESIDE)
+    out.check("length of the tokenizer id", len(tokens.tokenizer_id), TOKENIZER_ID, TOKENIZER_ID)
+    out.raw(tokens.tokenizer_id)
+    out.u8("time stride", tokens.time_stride, 1)
+    out.u8("space stride", tokens.space_stride, 1)
+    out.u8("digits", len(tokens.levels), 1, MAX_DIGITS)
+    for levels in tokens.levels:
+        out.u8("levels", levels, 2, MAX_DIGITS)
+
+
+def _read_token_format(cursor: Cursor) -> TokenFormat | None:
+    use = cursor.u8("tokens", _NO_TOKENS, _FED) if cursor.remaining else _NO_TOKENS
+    if use == _NO_TOKENS:
+        return None
+    return TokenFormat(
+        fed=use == _FED,
+        tokenizer_id=cursor.take("tokenizer id", TOKENIZER_ID),
+        time_stride=cursor.u8("time stride", 1),
+        space_stride=cursor.u8("space stride", 1),
+        levels=tuple(
+            cursor.u8("levels", 2, MAX_DIGITS) for _ in range(cursor.u8("digits", 1, MAX_DIGITS))
+        ),
+    )
+
+
+def read_header(cursor: Cursor, minor: int) -> Header:
     """The mirror of `write_header`; bytes after the last known field are left for later versions.
+
+    Args:
+        cursor: At the start of the payload.
+        minor: Minor version of the file, which says what fields there can be.
 
     Raises:
         BitstreamError: If a field is missing or out of range.
@@ -163,6 +236,7 @@ def read_header(cursor: Cursor) -> Header:
         model=model,
         colour_mode=ColourMode(mode),
         configuration=cursor.sized("model configuration", MAX_CONFIGURATION),
+        tokens=_read_token_format(cursor) if minor else None,
     )
 
 

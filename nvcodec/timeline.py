@@ -72,6 +72,17 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokensSection:
+    """The tokens of the segment that follows.
+
+    Attributes:
+        segment: Its times; the tokens, coded, are the payload.
+    """
+
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What a reader knows of a segment without reading its payload.
 
@@ -122,13 +133,17 @@ class Index:
     end: int
 
 
-def write_segment(segment: Segment) -> bytes:
-    """The payload of a SEGM section.
+def write_segment(segment: Segment, kind: str = SEGMENT) -> bytes:
+    """The payload of a SEGM section, or of one of tokens, which is laid out alike.
+
+    Args:
+        segment: The segment.
+        kind: Type of the section, for messages.
 
     Raises:
         ConfigError: If a field is outside the range `Segment` states.
     """
-    out, pts, durations = Payload(SEGMENT), segment.pts, segment.durations
+    out, pts, durations = Payload(kind), segment.pts, segment.durations
     out.check("frames", len(pts), 1, MAX_SEGMENT_FRAMES)
     if len(durations) != len(pts):
         raise ConfigError(f"{len(pts)} timestamps need as many durations, got {len(durations)}")
@@ -180,7 +195,7 @@ def read_summary(cursor: Cursor) -> Summary:
 
 
 def read_segment(cursor: Cursor) -> Segment:
-    """The mirror of `write_segment`.
+    """The mirror of `write_segment`, of either kind of section.
 
     Raises:
         BitstreamError: If the section is malformed.
@@ -232,7 +247,7 @@ def _unpack_timing(cursor: Cursor, packed: bytes, summary: Summary) -> tuple[lis
         raise cursor.error(f"timing does not inflate: {error}", where) from None
     if not inflate.eof or inflate.unused_data or len(plain) > limit:
         raise cursor.error(f"timing is not one zlib stream of at most {limit} bytes", where)
-    inner = Cursor(plain, section=f"timing in {SEGMENT}", offset=0)
+    inner = Cursor(plain, section=f"timing in {cursor.section}", offset=0)
     try:
         pts = [summary.start]
         gaps = [inner.varint("gap", 1, 2 * MAX_TICKS) for _ in range(frames - 1)]

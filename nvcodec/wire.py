@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from nvcodec.errors import BitstreamError, ConfigError, TruncatedStreamError
 
 MAGIC = b"\x8aNVC\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
-PREAMBLE = MAGIC + bytes((MAJOR, MINOR))
+MAJOR, MINOR = 1, 1
+PREAMBLE = MAGIC + bytes((MAJOR, 0))
+"""Of a file that needs nothing of a later minor version; all are as long."""
 
 MAX_SECTION = 2**31 - 1
 """Largest payload of a section, bytes."""

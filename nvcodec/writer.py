@@ -40,6 +40,7 @@ from nvcodec.sections import (
     SEGMENT,
     TRACK,
     Header,
+    TokenFormat,
     read_header,
     read_packets,
     read_track,
@@ -59,7 +60,7 @@ from nvcodec.timeline import (
     write_index,
     write_segment,
 )
-from nvcodec.wire import MAJOR, MINOR, PREAMBLE, Cursor, Framing, section
+from nvcodec.wire import MAGIC, MAJOR, MINOR, PREAMBLE, Cursor, Framing, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,7 @@ class Writer:
         self._tracks = 0
         self._frames = 0
         self._last: Segment | None = None
+        self._tokens: TokenFormat | None = None
         self._finished = False
 
     @classmethod
@@ -175,8 +177,11 @@ class Writer:
         self._tracks = len(tracks)
         self._entries = entries
         self._offset = entries[-1].offset + entries[-1].size
+        _, minor = check_preamble(source.read(0, len(PREAMBLE)))
+        header = read_header(_payload(source, entries[0]), minor)
+        self._tokens = header.tokens
         self.resumed = Resumed(
-            header=read_header(_payload(source, entries[0])),
+            header=header,
             tracks=tuple(tracks),
             segments=sum(entry.segment is not None for entry in entries),
             frames=self._frames,
@@ -187,8 +192,10 @@ class Writer:
         """Write the signature and the header; first of all calls."""
         self._expect(not self._entries, "the header is written once, before all else")
         payload = write_header(header)
-        self._put(PREAMBLE)
-        self._section(HEADER, payload, before=PREAMBLE)
+        preamble = MAGIC + bytes((MAJOR, header.minor))
+        self._put(preamble)
+        self._section(HEADER, payload, before=preamble)
+        self._tokens = header.tokens
 
     def metadata(self, entries: Mapping[str, str]) -> None:
         """Write free text; any time after the header. Later values of a key replace earlier ones.
@@ -225,11 +232,12 @@ class Writer:
         for payload in list(write_packets(track, packets)):
             self._section(PACKETS, payload, track=track)
 
-    def segment(self, segment: Segment) -> None:
+    def segment(self, segment: Segment, tokens: bytes | None = None) -> None:
         """Write a segment and wait until it is on disk.
 
         Args:
             segment: Starts with the frame after the previous segment's last, and later than it.
+            tokens: Those of its frames, coded, if the header says that there are tokens.
         """
         self._expect(bool(self._entries), "the header comes before segments")
         self._expect(
@@ -241,6 +249,14 @@ class Writer:
             self._last is None or segment.pts[0] > self._last.pts[-1],
             "a segment must start after the last frame of the previous one",
         )
+        self._expect(
+            (tokens is None) == (self._tokens is None),
+            "every segment of a file has tokens, or none has: the header says which",
+        )
+        if tokens is not None and self._tokens is not None:
+            kind = self._tokens.section
+            beside = replace(segment, payload=tokens, predicted=False)
+            self._section(kind, write_segment(beside, kind))
         summary = Summary(
             first_frame=segment.first_frame,
             frames=segment.frames,
@@ -332,7 +348,7 @@ class Writer:
 
 def _header_framing(source: Source) -> Framing:
     version = check_preamble(source.read(0, min(len(PREAMBLE), source.size)))
-    if version != (MAJOR, MINOR):
+    if version > (MAJOR, MINOR):
         raise UnsupportedVersionError(
             f"byte 8: a file of version {version[0]}.{version[1]} cannot be continued as "
             f"{MAJOR}.{MINOR}; use the release that began it"

@@ -1,12 +1,19 @@
-"""Stored latents as tokens: read from a file, reduced, handed to a language model."""
+"""Stored latents as tokens: read from a file, reduced, handed to a language model.
+
+with nvcodec.tokens.open_tokens("clip.nvc") as tokens:
+    ids = tokens.grid(start=2.0, end=4.5).indices      # uint16, shape (t, h, w)
+    few = nvcodec.tokens.reduce(tokens.grid(), "tome", 64)
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nvcodec.tokens.grid import TokenGrid
     from nvcodec.tokens.pooling import shuffle_merge
+    from nvcodec.tokens.reader import TokenReader, open_tokens
     from nvcodec.tokens.reduction import METHODS, at_rate, reduce
     from nvcodec.tokens.regions import region
     from nvcodec.tokens.sequence import Tokens, flatten
@@ -14,31 +21,32 @@ if TYPE_CHECKING:
 __all__ = [
     "METHODS",
     "TokenGrid",
+    "TokenReader",
     "Tokens",
     "at_rate",
     "flatten",
+    "open_tokens",
     "reduce",
     "region",
     "shuffle_merge",
 ]
 
-# Imported when first used: ids need no torch.
+# Imported when first used: ids are read without torch, and some of what is here needs it.
 _HOMES = {
     "nvcodec.tokens.grid": ("TokenGrid",),
     "nvcodec.tokens.pooling": ("shuffle_merge",),
+    "nvcodec.tokens.reader": ("TokenReader", "open_tokens"),
     "nvcodec.tokens.reduction": ("METHODS", "at_rate", "reduce"),
     "nvcodec.tokens.regions": ("region",),
     "nvcodec.tokens.sequence": ("Tokens", "flatten"),
 }
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
+def __getattr__(name: str) -> object:
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(module), name)
-    raise AttributeError(f"module 'nvcodec.tokens' has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

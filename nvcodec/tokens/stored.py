@@ -1,0 +1,86 @@
+"""Tokens as a file holds them: their format in its header, a segment's section to digits and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nvcodec.bitstream import Header, Reader, Segment, TokenFormat
+from nvcodec.entropy.digits import decode_digits, encode_digits
+from nvcodec.errors import BitstreamError, UnsupportedVersionError
+from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
+
+
+def token_format(tokenizer_id: str, *, fed: bool) -> TokenFormat:
+    """What a header says of tokens that are made now.
+
+    Args:
+        tokenizer_id: 32 hexadecimal digits.
+        fed: Whether the model is fed by them.
+    """
+    return TokenFormat(
+        tokenizer_id=bytes.fromhex(tokenizer_id),
+        fed=fed,
+        time_stride=TIME_STRIDE,
+        space_stride=SPACE_STRIDE,
+        levels=LEVELS,
+    )
+
+
+def check_format(tokens: TokenFormat) -> None:
+    """Refuse tokens of another layout than this release makes.
+
+    Raises:
+        UnsupportedVersionError: If so.
+    """
+    found = (tokens.time_stride, tokens.space_stride, tokens.levels)
+    if found != (TIME_STRIDE, SPACE_STRIDE, LEVELS):
+        raise UnsupportedVersionError(
+            f"HEAD section: tokens of {tokens.time_stride} frames, {tokens.space_stride} samples "
+            f"and levels {tokens.levels}; this release reads those of {TIME_STRIDE} frames, "
+            f"{SPACE_STRIDE} samples and levels {LEVELS}, a newer one may read these"
+        )
+
+
+def code_tokens(digits: npt.NDArray[np.uint8]) -> bytes:
+    """Tokens of a segment as its section holds them.
+
+    Args:
+        digits: Shape (t, h, w, 6).
+    """
+    return encode_digits(digits, LEVELS)
+
+
+def stored_tokens(
+    reader: Reader, index: int
+) -> tuple[Segment, npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """The tokens of a segment of a file.
+
+    Args:
+        reader: Of the file.
+        index: Position in `reader.segments`.
+
+    Returns:
+        Their section, digits of shape (t, h, w, 6), and bits, shape (t, h, w).
+
+    Raises:
+        UnsupportedVersionError: If they are of a layout that this release does not know.
+        BitstreamError: If they are damaged or missing; names the section and the byte.
+    """
+    if reader.header.tokens is not None:
+        check_format(reader.header.tokens)
+    section = reader.tokens(index)
+    shape = (steps_of(section.frames), *grid_of(*_size(reader.header)))
+    try:
+        digits, bits = decode_digits(section.payload, shape, LEVELS)
+    except BitstreamError as error:
+        kind = reader.header.tokens.section if reader.header.tokens else ""
+        raise BitstreamError(
+            f"{kind} section before byte {reader.segments[index].offset}: {error}"
+        ) from error
+    return section, digits, bits
+
+
+def _size(header: Header) -> tuple[int, int]:
+    return header.video.width, header.video.height
