@@ -150,7 +150,9 @@ class TokenProcessor:
         Raises:
             ConfigError: If a prompt has not as many placeholders as videos.
         """
-        groups = [list(one) if isinstance(one, (list, tuple)) else [one] for one in videos]
+        groups: list[list[Any]] = [
+            list(one) if isinstance(one, (list, tuple)) else [one] for one in videos
+        ]
         wanted = [one.count(self.placeholder) for one in prompts]
         given = [len(group) for group in groups]
         if not any(isinstance(one, (list, tuple)) for one in videos):

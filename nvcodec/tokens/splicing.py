@@ -66,7 +66,8 @@ def mm_encoder_outputs(embeds: Sequence[Tensor], modality: str = "video") -> dic
     """What transformers takes instead of pixels, for models that have a vision encoder.
 
     For the argument of that name of `forward` and `generate`, from transformers 5 on; the encoder is
-    then not run. The projector has to be as wide as the language model.
+    then not run. The projector has to be as wide as the language model. `generate` with several
+    beams changes what it is given, so that the next call needs outputs of its own.
 
     Args:
         embeds: Of all videos in the order of their placeholders, each of shape (N, width).

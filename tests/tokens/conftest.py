@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,15 @@ import pytest
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.layout import SPACE_STRIDE
+
+try:
+    import torchvision  # noqa: F401
+except (ImportError, RuntimeError):
+    # Built for another torch, such as one with CUDA. CompressAI brings it, nothing here needs it,
+    # and transformers imports it wherever it is.
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    sys.modules["torchvision"] = None  # type: ignore[assignment]
 
 TOKENIZER = "0123456789abcdef" * 2
 

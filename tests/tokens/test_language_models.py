@@ -220,7 +220,7 @@ def test_prompts_that_do_not_fit(words, grid):
     with pytest.raises(ConfigError, match="expected tokens, a grid"):
         make(PAD, [3])
     words.pad_token = None
-    with pytest.raises(ConfigError, match="tokenizer.pad_token ="):
+    with pytest.raises(ConfigError, match=r"tokenizer\.pad_token ="):
         make([PAD, PAD], [grid, grid])
 
 
@@ -260,11 +260,11 @@ def test_qwen_reads_tokens_instead_of_pixels(qwen, words, projector, grid, make_
             position_ids=positions,
         )
         torch.testing.assert_close(out.logits[:, -1], same.logits[:, -1], rtol=0, atol=1e-5)
-        for beams in (1, 2):
+        for beams in (1, 2):  # the last one, since transformers changes the outputs with beams
             said = qwen.generate(**inputs, max_new_tokens=3, do_sample=False, num_beams=beams)
             assert said.shape == (2, 221)
-        first = qwen.generate(**inputs, max_new_tokens=1, do_sample=False)
-        assert first[:, -1].tolist() == out.logits[:, -1].argmax(-1).tolist()
+            if beams == 1:
+                assert said[:, 218].tolist() == out.logits[:, -1].argmax(-1).tolist()
     reduced = TokenProcessor(words, projector, budget=7, method="keydelta", style="lita")
     with torch.no_grad():
         said = qwen.generate(**reduced(f"{PAD} what?", [grid]), max_new_tokens=2, do_sample=False)
