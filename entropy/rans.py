@@ -145,9 +145,7 @@ class FrequencyRows:
         bits: Information of each symbol, shape (N, symbols).
     """
 
-    def __init__(
-        self, frequencies: npt.NDArray[np.int64], levels: npt.NDArray[np.int64]
-    ) -> None:
+    def __init__(self, frequencies: npt.NDArray[np.int64], levels: npt.NDArray[np.int64]) -> None:
         count, most = frequencies.shape
         bounds = np.zeros((count, most + 2), np.int64)
         np.cumsum(frequencies, axis=1, out=bounds[:, 1:-1])

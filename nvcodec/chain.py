@@ -36,5 +36,8 @@ class Lead:
         """
         state = self.state
         for coded in self.coded:
-            state = open_body(model, coded.config, coded.body, colour, device, state).state()
+            pictures = open_body(
+                model, coded.config, coded.body, colour, device, state, coded.digits
+            )
+            state = pictures.state()
         return state

@@ -104,6 +104,16 @@ def _add_encode(commands: Any) -> None:
         help="condition every block of the network on time: better, and several times slower; for "
         "nerv, hnerv and nervpp",
     )
+    network.add_argument(
+        "--latents",
+        choices=["private", "shared", "both"],
+        default="private",
+        help="both: also store tokens that all videos have in common; shared: make the pictures "
+        "from tokens instead of latents of their own, where the model can",
+    )
+    network.add_argument(
+        "--tokenizer", default="bundled:small", help="of the tokens: a folder, or bundled:NAME"
+    )
     target = network.add_mutually_exclusive_group()
     target.add_argument("--size", type=_size, help="bytes of the file without audio, e.g. 250kB")
     target.add_argument("--bpp", type=float, help="bits per pixel without audio (default: 0.1)")
@@ -234,6 +244,8 @@ def _encode(options: argparse.Namespace) -> int:
     config = nvcodec.EncoderConfig(
         model=options.model,
         boost=options.boost,
+        latents=options.latents,
+        tokenizer=options.tokenizer,
         preset=options.preset,
         epochs=options.epochs,
         size=options.size,
@@ -328,6 +340,7 @@ def _info(options: argparse.Namespace) -> int:
         "colour_mode": info.colour_mode.name.lower(),
         "parameters": info.parameters,
         "macs_per_pixel": info.macs_per_pixel,
+        "tokens": info.tokens and asdict(info.tokens),
         "segments": [list(segment) for segment in info.segments],
         "predicted": list(info.predicted),
         "tracks": [

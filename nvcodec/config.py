@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models import DEFAULT_MODEL, family
+from nvcodec.models import DEFAULT_MODEL, MODELS, config_class, family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,8 @@ PRESETS = {
     "placebo": FitConfig(epochs=1200),
 }
 DEFAULT_BPP = 0.1
+LATENTS = ("private", "shared", "both")
+DEFAULT_TOKENIZER = "bundled:small"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,11 @@ class EncoderConfig:
         model: Name in the model table.
         boost: Condition every block of the network on time, for families that are stacks of
             convolutions: better at equal size, and several times the work.
+        latents: `"private"`: only what is fitted to the video. `"both"`: tokens besides, made by a
+            tokenizer that all videos share; read them with `nvcodec.tokens.open_tokens`. Families
+            that can be fed by tokens are. `"shared"`: tokens instead of latents of its own, for
+            those families only. Tokens count in the size of the file.
+        tokenizer: Makes the tokens: a folder, or `bundled:` and a name.
         preset: Name in `PRESETS`.
         epochs: Passes over the frames, instead of the preset's.
         fit: Every detail of fitting, instead of the preset's.
@@ -125,6 +132,8 @@ class EncoderConfig:
 
     model: str = DEFAULT_MODEL
     boost: bool = False
+    latents: Literal["private", "shared", "both"] = "private"
+    tokenizer: str = DEFAULT_TOKENIZER
     preset: str = "medium"
     epochs: int | None = None
     fit: FitConfig | None = None
@@ -173,6 +182,27 @@ class EncoderConfig:
             raise ConfigError(f"expected a number of workers or 'ray', got {self.workers!r}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"expected a seed from 0 to 2**63 - 1, got {self.seed}")
+        self._check_latents()
+
+    def _check_latents(self) -> None:
+        if self.latents not in LATENTS:
+            raise ConfigError(f"expected latents among {', '.join(LATENTS)}, got {self.latents!r}")
+        if self.latents == "shared" and not self.fed:
+            can = [name for name in MODELS if config_class(name).TAKES_TOKENS]
+            raise ConfigError(
+                f"the model {self.model} cannot be made from shared latents; use latents 'both' to "
+                "store them beside its own"
+                + (
+                    f", or the model {' or '.join(can)}"
+                    if can
+                    else "; no model of this release can"
+                )
+            )
+
+    @property
+    def fed(self) -> bool:
+        """Whether the model is fed by tokens."""
+        return self.latents != "private" and config_class(self.model).TAKES_TOKENS
 
     @property
     def rungs(self) -> tuple[EncoderConfig, ...]:

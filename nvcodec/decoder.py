@@ -28,6 +28,7 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
 from nvcodec.pictures import SegmentPictures, open_segment
 from nvcodec.resampling import resampled
+from nvcodec.tokens.stored import stored_tokens
 from nvcodec.video.colour import rgb
 
 if TYPE_CHECKING:
@@ -249,13 +250,26 @@ class Decoder:
             stored = self.reader.segment(number)
             previous = pictures.state() if stored.predicted and pictures else None
             pictures = open_segment(
-                stored, self.reader.header, self.device, number=number, previous=previous
+                stored,
+                self.reader.header,
+                self.device,
+                number=number,
+                previous=previous,
+                digits=self._digits(number),
             )
         assert pictures is not None
         self._open[segment] = pictures
         if len(self._open) > _KEPT:
             self._open.popitem(last=False)
         return pictures
+
+    def _digits(self, segment: int) -> UInt8Array | None:
+        """The tokens of a segment, if its pictures are made from them."""
+        tokens = self.reader.header.tokens
+        if tokens is None or not tokens.fed:
+            return None
+        _, digits, _ = stored_tokens(self.reader, segment)
+        return digits
 
     def close(self) -> None:
         """Release the file and its segments."""

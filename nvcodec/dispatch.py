@@ -44,6 +44,7 @@ class Piece:
         ticket: Of its job, while there is one.
         coded: For each file what it is to hold; None until it is known.
         states: For each file the state of `previous`, where it is known.
+        tokens: Those of its frames, coded, once it is fitted; None if there are to be none.
         epochs: Passes that its fit took.
         warnings: What went wrong.
         lost: Workers that died over it.
@@ -60,6 +61,7 @@ class Piece:
     ticket: int | None = None
     coded: tuple[Coded, ...] | None = None
     states: tuple[object, ...] | None = None
+    tokens: bytes | None = None
     epochs: int = 0
     warnings: tuple[str, ...] = ()
     lost: int = 0
@@ -236,9 +238,8 @@ class Dispatch:
         if isinstance(result, Fitted):
             pairs = zip(piece.stored, result.coded, strict=True)
             piece.coded = tuple(stored or fitted for stored, fitted in pairs)
-            piece.states, piece.epochs, piece.warnings = (
-                result.states, result.epochs, result.warnings
-            )  # fmt: skip
+            piece.states, piece.tokens = result.states, result.tokens
+            piece.epochs, piece.warnings = result.epochs, result.warnings
             self._course.finish(piece.number, len(piece.span))
             if not any(file.budget.changes for file in self._files):
                 piece.frames = None
@@ -273,7 +274,8 @@ class Dispatch:
                 self._course.stop(piece.number)
             elif piece.coded is not None:
                 self._course.undo(len(piece.span))
-            piece.bits = piece.ticket = piece.coded = piece.states = piece.error = None
+            piece.bits = piece.ticket = piece.coded = piece.states = piece.tokens = None
+            piece.error = None
 
     def _bits(self, piece: Piece) -> tuple[float | None, ...]:
         last = None

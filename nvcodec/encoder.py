@@ -37,6 +37,8 @@ from nvcodec.partial import Partial, claim, publish
 from nvcodec.payload import pack_payload
 from nvcodec.rate import Budget
 from nvcodec.segments import default_length, longest_still, segments
+from nvcodec.tokens.making import tokenizer
+from nvcodec.tokens.stored import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
@@ -162,6 +164,9 @@ class _Encode:
         self.fitter = fitter_for(config, self.device)
         self.length = self.longest = self.epochs = 0
         self.warnings: list[str] = []
+        self.tokens = None
+        if config.latents != "private":
+            self.tokens = token_format(tokenizer(config.tokenizer).tokenizer_id, fed=config.fed)
         kind = config_class(config.model)
         # Segments of other families are not predicted: each is a chain of its own.
         self.chain_length = (config.refresh or kind.REFRESH) if kind.PREDICTS else 1
@@ -243,7 +248,7 @@ class _Encode:
                 continue
             header = file.begin(self._header(coded.config, source), tracks.tracks if tracks else ())
             payload = pack_payload(coded.body, coded.config, header)
-            file.add(piece.span, coded.config, payload, packets)
+            file.add(piece.span, coded.config, payload, packets, piece.tokens)
         self.epochs = max(self.epochs, piece.epochs)
         for line in piece.warnings:
             if line not in self.warnings:
@@ -259,6 +264,8 @@ class _Encode:
         for name in ("preset", "epochs", "fit"):
             del settings[name]
         del settings["workers"]  # who fits does not show in what is made
+        # Nor does where a tokenizer is, but which one.
+        settings["tokenizer"] = self.tokens and self.tokens.tokenizer_id.hex()
         return json.dumps(
             {
                 "source": _fingerprint(self.source_path),
@@ -278,6 +285,7 @@ class _Encode:
             model=family(self.config.model).number,
             colour_mode=self.config.colour,
             configuration=config.pack(),
+            tokens=self.tokens,
         )
 
 

@@ -7,14 +7,14 @@ it, and how it meets a size or a quality, is its own affair.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.media import Colour, Frames
+from nvcodec.media import Colour, Frames, UInt8Array
 from nvcodec.models import config_class
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.latentgrid_config import LatentGridConfig
@@ -61,6 +61,7 @@ class Task:
         seconds: Time allowed for all of it, None for no limit.
         seed: Of everything random; not that of any other segment.
         on_progress: To be called after every epoch. An exception it raises ends the fit.
+        digits: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
     """
 
     frames: Frames
@@ -71,6 +72,7 @@ class Task:
     seconds: float | None
     seed: int
     on_progress: Callable[[FitProgress], None] | None
+    digits: UInt8Array | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,10 +93,12 @@ class Coded:
     Attributes:
         config: The model's configuration; says whether the segment is predicted.
         body: The payload without it; see `nvcodec.payload`.
+        digits: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
     """
 
     config: ModelConfig
     body: bytes
+    digits: UInt8Array | None = field(default=None, compare=False)
 
 
 class Fitter(Protocol):

@@ -12,6 +12,30 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
 from nvcodec.models.network_config import NetworkConfig
+from nvcodec.tokens.layout import grid_of, steps_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokensInfo:
+    """The tokens of a stream, as far as header and index tell.
+
+    Attributes:
+        tokenizer_id: Of the tokenizer that made them, 32 hexadecimal digits.
+        fed: Whether the pictures are made from them.
+        steps: Steps in time, over all segments.
+        rows: Of tokens, in a step.
+        columns: Likewise.
+        bytes: That they take of the file, timestamps and framing included.
+        bits_per_token: Likewise.
+    """
+
+    tokenizer_id: str
+    fed: bool
+    steps: int
+    rows: int
+    columns: int
+    bytes: int
+    bits_per_token: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +57,7 @@ class StreamInfo:
         boosted: Whether time conditions every block of the first segment's network.
         parameters: Stored values of the first segment's network, by the stream header.
         macs_per_pixel: Multiply-accumulates of a decoded frame per pixel.
+        tokens: The tokens in it; None if there are none.
         tracks: Audio and subtitle tracks, by number.
         metadata: Free text.
         complete: No damage is known and the file has its end.
@@ -53,6 +78,7 @@ class StreamInfo:
     boosted: bool
     parameters: int
     macs_per_pixel: float
+    tokens: TokensInfo | None
     tracks: dict[int, Track]
     metadata: dict[str, str]
     complete: bool
@@ -97,8 +123,26 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
             boosted=isinstance(config, NetworkConfig) and config.boosted,
             parameters=config.parameters,
             macs_per_pixel=config.macs_per_pixel,
+            tokens=_tokens(reader),
             tracks=dict(reader.tracks),
             metadata=dict(reader.metadata),
             complete=reader.complete,
             damage=tuple(str(damage) for damage in reader.damage),
         )
+
+
+def _tokens(reader: Reader) -> TokensInfo | None:
+    tokens, video = reader.header.tokens, reader.header.video
+    if tokens is None:
+        return None
+    rows, columns = grid_of(video.width, video.height)
+    steps = sum(steps_of(entry.frames) for entry in reader.segments)
+    return TokensInfo(
+        tokenizer_id=tokens.tokenizer_id.hex(),
+        fed=tokens.fed,
+        steps=steps,
+        rows=rows,
+        columns=columns,
+        bytes=reader.token_bytes,
+        bits_per_token=8 * reader.token_bytes / max(steps * rows * columns, 1),
+    )

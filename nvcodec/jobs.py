@@ -16,6 +16,9 @@ from nvcodec.config import EncoderConfig
 from nvcodec.device import working_type
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
+from nvcodec.rate import beside_tokens
+from nvcodec.tokens.making import tokens_of
+from nvcodec.tokens.stored import code_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,14 @@ class Fitted:
         states: `Task.previous`: what the leads came to.
         epochs: As of a `Fitter`.
         warnings: As of a `Fitter`.
+        tokens: Those of the segment, coded; None if there are to be none.
     """
 
     coded: tuple[Coded, ...]
     states: tuple[object, ...]
     epochs: int
     warnings: tuple[str, ...]
+    tokens: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +140,36 @@ class Setting:
 
 
 def carried_out(
-    job: Job, fitter: Fitter, model: str, on_progress: Callable[[FitProgress], None]
+    job: Job, fitter: Fitter, config: EncoderConfig, on_progress: Callable[[FitProgress], None]
 ) -> Fitted:
-    """Fit a segment.
+    """Fit a segment; make its tokens before, which what is fitted has to leave room for.
 
     Args:
         job: The segment.
         fitter: Fits it.
-        model: Name of the family.
+        config: Settings of the encode.
         on_progress: Called after every epoch.
     """
     task = job.task
     states = tuple(
-        lead.opened(model, task.colour, fitter.device) if lead else None for lead in job.leads
+        lead.opened(config.model, task.colour, fitter.device) if lead else None
+        for lead in job.leads
     )
-    coded = fitter.fit(replace(task, previous=states, on_progress=on_progress))
+    task = replace(task, previous=states, on_progress=on_progress)
+    tokens = None
+    if config.latents != "private":
+        digits = tokens_of(task.frames, task.colour, config.tokenizer)
+        tokens = code_tokens(digits)
+        task = replace(
+            task,
+            bits=tuple(beside_tokens(bits, tokens) for bits in task.bits),
+            digits=digits if config.fed else None,
+        )
+    coded = fitter.fit(task)
     return Fitted(
-        coded=tuple(coded),
+        coded=tuple(replace(one, digits=task.digits) for one in coded),
         states=states,
         epochs=fitter.epochs,
         warnings=tuple(fitter.warnings),
+        tokens=tokens,
     )

@@ -139,7 +139,7 @@ def _fitted(packed: bytes, ticket: int, letters: Any) -> Fitted | Failed:
         last = letters.post.remote(ticket, progress)
 
     try:
-        return carried_out(job, setting.taken(), setting.config.model, report)
+        return carried_out(job, setting.taken(), setting.config, report)
     except Exception as error:  # noqa: BLE001
         return Failed.of(error)
     finally:

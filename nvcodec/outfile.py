@@ -17,7 +17,8 @@ from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.config import ModelConfig
 from nvcodec.partial import Partial
 from nvcodec.payload import split_payload
-from nvcodec.rate import Budget
+from nvcodec.rate import Budget, tokens_section
+from nvcodec.tokens.stored import stored_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,10 @@ class OutFile:
                 "hold the frames it would now; pass -y (overwrite) to start anew"
             )
         config, body = split_payload(known, self.header)
-        return Coded(config=config, body=body)
+        digits = None
+        if self.header.tokens and self.header.tokens.fed:
+            _, digits, _ = stored_tokens(self._stored, number)
+        return Coded(config=config, body=body, digits=digits)
 
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
         """Write the header and the tracks, unless that is done; the header that is there then."""
@@ -124,7 +128,12 @@ class OutFile:
         return header
 
     def add(
-        self, span: Span, config: ModelConfig, payload: bytes, packets: Sequence[list[Packet]]
+        self,
+        span: Span,
+        config: ModelConfig,
+        payload: bytes,
+        packets: Sequence[list[Packet]],
+        tokens: bytes | None,
     ) -> None:
         """Write a segment, on disk when this returns.
 
@@ -133,6 +142,7 @@ class OutFile:
             config: Its model's.
             payload: What it is coded as.
             packets: What plays meanwhile, per track.
+            tokens: Those of its frames, coded; None if the file has none.
         """
         if self._writer is None:
             raise ConfigError(f"{self.partial.target} is finished; nothing can be added")
@@ -145,8 +155,8 @@ class OutFile:
             payload=payload,
             predicted=config.predicted,
         )
-        self._writer.segment(segment)
-        self._count(span, config, payload)
+        self._writer.segment(segment, tokens)
+        self._count(span, config, payload, tokens)
 
     def count_stored(self, span: Span, config: ModelConfig) -> None:
         """Take account of the next segment, which an earlier run has written.
@@ -157,7 +167,11 @@ class OutFile:
         """
         if self._stored is None:
             raise ConfigError(f"{self.partial.path} holds no segments")
-        self._count(span, config, self._stored.segment(self.segments).payload)
+        payload = self._stored.segment(self.segments).payload
+        tokens = None
+        if self.header and self.header.tokens:
+            tokens = self._stored.tokens(self.segments).payload
+        self._count(span, config, payload, tokens)
 
     def finish(self, packets: Sequence[list[Packet]]) -> None:
         """Write the packets that are left, per track, and what ends a file."""
@@ -168,10 +182,11 @@ class OutFile:
         self._writer.finish()
         self._writer.close()
 
-    def _count(self, span: Span, config: ModelConfig, payload: bytes) -> None:
+    def _count(self, span: Span, config: ModelConfig, payload: bytes, tokens: bytes | None) -> None:
         if not self.segments:
             self.macs_per_pixel = config.macs_per_pixel
         self.parameters += config.parameters
         self.segments += 1
         self.frames += len(span)
-        self.budget.spend(len(span), span.pixels, len(payload))
+        beside = 0 if tokens is None else tokens_section(tokens)
+        self.budget.spend(len(span), span.pixels, len(payload), beside)

@@ -37,7 +37,8 @@ def split_payload(stored: Segment, header: Header) -> tuple[ModelConfig, bytes]:
         header: The stream's header.
 
     Raises:
-        UnsupportedVersionError: If the model is unknown, or has no predicted segments.
+        UnsupportedVersionError: If the model is unknown, has no predicted segments, or is not fed
+            by tokens in this release.
         BitstreamError: If the configuration is malformed.
     """
     payload = stored.payload
@@ -55,6 +56,10 @@ def split_payload(stored: Segment, header: Header) -> tuple[ModelConfig, bytes]:
     if stored.predicted and not family.PREDICTS:
         raise UnsupportedVersionError(
             f"a segment is predicted from the one before it, which {name} is not in this release"
+        )
+    if header.tokens is not None and header.tokens.fed and not family.TAKES_TOKENS:
+        raise UnsupportedVersionError(
+            f"the pictures are made from tokens, which those of {name} are not in this release"
         )
     config = family.unpack(
         own,

@@ -13,7 +13,7 @@ import torch
 
 from nvcodec.bitstream import Header, Segment
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
-from nvcodec.media import Colour, Frames, Planes
+from nvcodec.media import Colour, Frames, Planes, UInt8Array
 from nvcodec.metrics import psnr
 from nvcodec.models import name_of
 from nvcodec.models.config import ModelConfig
@@ -77,6 +77,7 @@ def open_segment(
     *,
     number: int,
     previous: object = None,
+    digits: UInt8Array | None = None,
 ) -> SegmentPictures:
     """The pictures of a segment.
 
@@ -86,6 +87,7 @@ def open_segment(
         device: Where to decode.
         number: Of the segment, for messages.
         previous: The state of the segment before, if this one is predicted from it.
+        digits: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
 
     Raises:
         UnsupportedVersionError: If the model is unknown.
@@ -98,7 +100,7 @@ def open_segment(
             f"for one frame; at most {_LARGEST_TENSOR} are allowed"
         )
     name, colour = name_of(header.model), header.video.colour
-    return open_body(name, config, body, colour, device, previous)
+    return open_body(name, config, body, colour, device, previous, digits)
 
 
 def open_body(
@@ -108,6 +110,7 @@ def open_body(
     colour: Colour,
     device: torch.device,
     previous: object = None,
+    digits: UInt8Array | None = None,
 ) -> SegmentPictures:
     """The pictures of a segment that may not be in a file yet.
 
@@ -118,6 +121,7 @@ def open_body(
         colour: How the pictures' samples are to map to light.
         device: Where to decode.
         previous: The state of the segment before, if this one is predicted from it.
+        digits: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
 
     Raises:
         BitstreamError: If the body is malformed.

@@ -13,6 +13,11 @@ from nvcodec.models.network_config import NetworkConfig
 # What the container itself takes: once, and per segment.
 _FIXED_BYTES = 120
 _SEGMENT_BYTES = 40
+_LEAST_BITS = 8.0
+
+# What tokens take besides themselves: in the header, and per segment.
+_TOKENS_FIXED_BYTES = 26
+_TOKENS_SEGMENT_BYTES = 24
 
 # What a file may miss its size by, as far as is known, before the shares of segments to come change.
 _SIZE_TOLERANCE = 0.005
@@ -71,6 +76,21 @@ def most_bits(parameters: int) -> float:
     return _MOST_BITS_PER_PARAMETER * parameters
 
 
+def beside_tokens(bits: float | None, tokens: bytes) -> float | None:
+    """What a segment's payload may take where its tokens count, too.
+
+    Args:
+        bits: Wanted for both, if anything is.
+        tokens: Those of the segment, coded.
+    """
+    return None if bits is None else max(bits - 8 * tokens_section(tokens), _LEAST_BITS)
+
+
+def tokens_section(tokens: bytes) -> int:
+    """About how many bytes of a file a segment's tokens take."""
+    return len(tokens) + _TOKENS_SEGMENT_BYTES
+
+
 class Budget:
     """Shares out a size among segments.
 
@@ -95,8 +115,9 @@ class Budget:
         self._config = config
         self._total = total_frames or 0
         self._frames = 0
-        self._spent = _FIXED_BYTES
-        self._share = ((config.size or 0) - _FIXED_BYTES) / max(self._total, 1)  # bytes per frame
+        tokens = config.latents != "private"
+        self._fixed = self._spent = _FIXED_BYTES + (_TOKENS_FIXED_BYTES if tokens else 0)
+        self._share = ((config.size or 0) - self._fixed) / max(self._total, 1)  # bytes per frame
         # Only networks look for a quality by way of sizes.
         self._guesses = config.psnr is not None and issubclass(
             config_class(config.model), NetworkConfig
@@ -120,7 +141,7 @@ class Budget:
     def bits(
         self, number: int, before: int, frames: int, pixels: int, last: float | None = None
     ) -> float | None:
-        """Wanted size of a segment's payload.
+        """Wanted size of a segment's payload, its tokens included.
 
         Args:
             number: Of the segment, one that `knows` is true of.
@@ -144,16 +165,23 @@ class Budget:
             if config.psnr is not None and not self._guesses:
                 return None
             bpp = config.bpp if config.bpp is not None else DEFAULT_BPP
-            fixed = _SEGMENT_BYTES + (0 if number else _FIXED_BYTES)
-            return max(bpp * pixels - 8 * fixed, 8.0)
+            fixed = _SEGMENT_BYTES + (0 if number else self._fixed)
+            return max(bpp * pixels - 8 * fixed, _LEAST_BITS)
         # Frames beyond those that the video says it has find nothing left.
         entitled = max(min(frames, self._total - before), 0)
-        return max(8 * (self._share * entitled - _SEGMENT_BYTES), 8.0)
+        return max(8 * (self._share * entitled - _SEGMENT_BYTES), _LEAST_BITS)
 
-    def spend(self, frames: int, pixels: int, payload: int) -> None:
-        """Take account of the next segment, in the order of the video; its payload in bytes."""
+    def spend(self, frames: int, pixels: int, payload: int, beside: int = 0) -> None:
+        """Take account of the next segment, in the order of the video.
+
+        Args:
+            frames: Its frames.
+            pixels: Its pixels, over all frames.
+            payload: Bytes of its payload.
+            beside: Bytes of its tokens' section.
+        """
         self._frames += frames
-        self._spent += payload + _SEGMENT_BYTES
+        self._spent += payload + beside + _SEGMENT_BYTES
         self._rates.append(8 * payload / pixels)
         left = self._total - self._frames
         if self._config.size is None or left <= 0:

@@ -18,9 +18,7 @@ HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
 SEGMENT, INDEX, END = "SEGM", "indx", "DONE"
 TOKENS, FED_TOKENS = "toks", "TOKS"
 """Tokens that a decoder of pictures can do without, and those that it cannot."""
-KNOWN = frozenset(
-    {HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, FED_TOKENS}
-)
+KNOWN = frozenset({HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, FED_TOKENS})
 
 MAX_SIDE = 65535
 MAX_PIXELS = 2**26

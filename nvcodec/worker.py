@@ -58,7 +58,7 @@ def _result(connection: Connection, setting: Setting, job: Job) -> Fitted | Fail
             raise _WithdrawnError
 
     try:
-        return carried_out(job, setting.taken(), setting.config.model, report)
+        return carried_out(job, setting.taken(), setting.config, report)
     except _WithdrawnError:
         return None
     except Exception as error:  # noqa: BLE001

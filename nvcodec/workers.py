@@ -77,13 +77,13 @@ class Here:
 
     Args:
         fitter: Fits the segments.
-        model: Name of the family.
+        config: Settings of the encode.
     """
 
     slots = 1
 
-    def __init__(self, fitter: Fitter, model: str) -> None:
-        self._fitter, self._model = fitter, model
+    def __init__(self, fitter: Fitter, config: EncoderConfig) -> None:
+        self._fitter, self._config = fitter, config
         self._waiting: list[tuple[int, Job]] = []
 
     @property
@@ -103,7 +103,7 @@ class Here:
         """See `Workers`."""
         ticket, job = self._waiting.pop()
         report = partial(listener, ticket)
-        return Ended(ticket, carried_out(job, self._fitter, self._model, report))
+        return Ended(ticket, carried_out(job, self._fitter, self._config, report))
 
     def close(self) -> None:
         """See `Workers`."""
@@ -121,7 +121,7 @@ def workers_for(config: EncoderConfig, fitter: Fitter) -> Workers:
         ConfigError: If Ray is wanted and not installed, or has no place for a job.
     """
     if config.workers == 1:
-        return Here(fitter, config.model)
+        return Here(fitter, config)
     setting = Setting.here(config, fitter.device)
     if config.workers != "ray":
         from nvcodec.processes import Processes

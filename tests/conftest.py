@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import av
@@ -19,6 +21,9 @@ from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.grids import CodedGrids
 from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.tokens import making
+from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokens.layout import frames_of, grid_of, steps_of
 
 CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "clips"
 
@@ -139,6 +144,71 @@ def _encode_sound(container: Any, stream: Any, layout: str, seconds: float) -> N
         frame.time_base = Fraction(1, 48000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="session")
+def make_digits() -> Callable[..., np.ndarray]:
+    """Makes tokens: see `made_digits`."""
+    return made_digits
+
+
+def made_digits(
+    shape: tuple[int, int, int], levels: Sequence[int], kind: str = "smooth", seed: int = 0
+) -> np.ndarray:
+    """Digits of tokens, uint8, shape (*shape, digits).
+
+    Args:
+        shape: Steps, rows and columns.
+        levels: Of each digit.
+        kind: `"smooth"` in space and time, `"random"`, or `"still"`: all steps the same.
+        seed: Of everything.
+    """
+    chance = np.random.default_rng(seed)
+    tops = np.array(levels) - 1
+    if kind == "random":
+        return chance.integers(0, tops + 1, (*shape, len(levels))).astype(np.uint8)
+    t, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    waves = [
+        np.sin(a * (t if kind == "smooth" else 0 * t) + b * y + c * x + d)
+        for a, b, c, d in chance.uniform(0.03, 0.3, (len(levels), 4))
+    ]
+    return np.rint((np.stack(waves, -1) + 1) / 2 * tops).astype(np.uint8)
+
+
+class BlockTokenizer:
+    """Tokens that are plain means of blocks, instead of those of a network."""
+
+    tokenizer_id = "000102030405060708090a0b0c0d0e0f"
+
+    def digits(self, rgb: np.ndarray) -> np.ndarray:
+        assert rgb.dtype == np.uint8 and rgb.shape[1] == 3
+        frames, _, height, width = rgb.shape
+        rows, columns = grid_of(width, height)
+        out = np.empty((steps_of(frames), rows, columns, len(LEVELS)), np.uint8)
+        for step, y, x in np.ndindex(*out.shape[:3]):
+            cell = np.s_[32 * y : 32 * y + 32, 32 * x : 32 * x + 32]
+            part = rgb[list(frames_of(step, frames))][(..., *cell)].astype(int)
+            means = part.mean(axis=(0, 2, 3))
+            ends = part[-1].mean(axis=(1, 2))
+            values = [*(means * 8), *(abs(ends - means) * 40)]
+            out[step, y, x] = np.minimum(np.array(values) // 256, np.array(LEVELS) - 1)
+        return out
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a tokenizer that takes no time: `BlockTokenizer`."""
+    module = ModuleType("nvcodec.tokens.tokenizer")
+    module.VideoTokenizer = SimpleNamespace(from_pretrained=_block_tokenizer)
+    monkeypatch.setitem(sys.modules, "nvcodec.tokens.tokenizer", module)
+    making.tokenizer.cache_clear()
+    yield "test:blocks"
+    making.tokenizer.cache_clear()
+
+
+def _block_tokenizer(name: str) -> BlockTokenizer:
+    assert name == "test:blocks"
+    return BlockTokenizer()
 
 
 @pytest.fixture(scope="session")

@@ -176,7 +176,7 @@ class TokenReader:
         base = self._reader.header.video.time_base
         starts = [float(entry.start * base) for entry in self.segments]
         # The last frame of one may be shown for longer than until the next begins, not the others.
-        following = [*starts[1:], np.inf]
+        following = [*starts, np.inf][1:]
         return [
             entry
             for entry, begins, ends in zip(self.segments, starts, following, strict=True)

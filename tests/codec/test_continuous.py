@@ -145,7 +145,7 @@ def shown(stream, monkeypatch):
     )  # fmt: skip
     opened: dict[int, Shown] = {}
 
-    def open_segment(stored, header, device, *, number, previous):
+    def open_segment(stored, header, device, *, number, previous, digits):
         opened[number] = Shown(luma[stored.first_frame : stored.first_frame + 4])
         return opened[number]
 

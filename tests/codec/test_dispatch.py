@@ -59,8 +59,7 @@ class Disorderly:
         if number in self.fail:
             return Ended(ticket, Failed(self.fail[number], ""))
         self.fitted.append(number)
-        model = self._config.model
-        done = carried_out(job, self._fitter, model, lambda one: listener(ticket, one))
+        done = carried_out(job, self._fitter, self._config, lambda one: listener(ticket, one))
         return Ended(ticket, pickle.loads(pickle.dumps(done)))
 
     def close(self) -> None:

@@ -111,8 +111,8 @@ def made(monkeypatch) -> dict[str, list]:
         made["fitters"].append(GreyFitter(config))
         return made["fitters"][-1]
 
-    def opened(stored, header, device, *, number, previous) -> SegmentPictures:
-        assert previous is None
+    def opened(stored, header, device, *, number, previous, digits) -> SegmentPictures:
+        assert previous is None and digits is None
         made["pictures"].append(GreyPictures(*split_payload(stored, header)))
         return made["pictures"][-1]
 

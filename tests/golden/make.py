@@ -1,6 +1,7 @@
 """Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH [STEP]]]`.
 
-MODEL may end in `+boost`; a square moves by STEP samples a frame.
+MODEL may end in `+boost`; a square moves by STEP samples a frame. With `+tokens` the pictures are
+larger, and their tokens, of no network, stand beside them.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
 tests hold every later release to decoding it. This script refuses to replace one.
@@ -9,6 +10,7 @@ tests hold every later release to decoding it. This script refuses to replace on
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import sys
 import tempfile
@@ -21,6 +23,7 @@ import numpy as np
 import torch
 
 import nvcodec
+from nvcodec import encoder
 from nvcodec.encoder import encode_file
 from nvcodec.entropy.grid_reader import decode_grids
 from nvcodec.entropy.tensors import decode_tensors
@@ -34,23 +37,33 @@ from nvcodec.models.network_config import NetworkConfig
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.payload import split_payload
 from nvcodec.samples import picture_planes
+from nvcodec.tokens import making, open_tokens
 
 FOLDER = Path(__file__).parent / "v1"
 SIZE = (35, 17)
 TIMES = (0, 3, 4, 9, 11)  # irregular, in units of 1/25 s
+# With tokens: 3 x 4 of them, in two segments of 3 and 2 steps.
+TOKEN_SIZE = (99, 67)
+TOKEN_TIMES = (*range(0, 24, 2), 25, 28)
 
 
-def clip(path: Path, step: int = 4) -> None:
-    """A bright square that moves over a gradient: five odd-sized, irregular frames, and a tone."""
+def clip(
+    path: Path,
+    step: int = 4,
+    size: tuple[int, int] = SIZE,
+    times: tuple[int, ...] = TIMES,
+) -> None:
+    """A bright square that moves over a gradient: odd-sized, irregular frames, and a tone."""
+    width, height = size
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
-        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio = container.add_stream("pcm_s16le", rate=16000, layout="mono")
         video.codec_context.color_range, video.codec_context.colorspace = 2, 1
-        for t, time in enumerate(TIMES):
-            picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-            picture[..., 0] = np.linspace(0, 200, SIZE[0])
-            picture[..., 2] = np.linspace(0, 200, SIZE[1])[:, None]
+        for t, time in enumerate(times):
+            picture = np.zeros((height, width, 3), np.uint8)
+            picture[..., 0] = np.linspace(0, 200, width)
+            picture[..., 2] = np.linspace(0, 200, height)[:, None]
             picture[4:12, 3 + step * t : 11 + step * t] = (240, 230, 60)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_color_range=2, dst_colorspace=1)
@@ -93,6 +106,24 @@ def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
             yield tensor.steps
 
 
+def ids(stream: bytes) -> list[int]:
+    """All ids, segment after segment."""
+    with open_tokens(stream) as tokens:
+        found: list[int] = tokens.grid().indices.ravel().tolist()
+        return found
+
+
+def without_network() -> None:
+    """Have tokens made by `BlockTokenizer`, which is no part of the package."""
+    path = Path(__file__).parent.parent / "conftest.py"
+    spec = importlib.util.spec_from_file_location("conftest", path)
+    assert spec is not None and spec.loader is not None
+    conftest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    made = conftest.BlockTokenizer()
+    making.tokenizer = encoder.tokenizer = lambda name: made
+
+
 def reference(video: nvcodec.Decoder) -> list[Planes]:
     """Every segment's pictures, computed in float32 throughout."""
     found = []
@@ -120,19 +151,24 @@ def main(
     """Encode the clip and write the stream and what it decodes to."""
     folder = FOLDER / name
     folder.mkdir(parents=True)
+    tokens = model.endswith("+tokens")
+    size = TOKEN_SIZE if tokens else SIZE
+    if tokens:
+        without_network()
     with tempfile.TemporaryDirectory() as work:
         source = Path(work) / "clip.mkv"
-        clip(source, int(step))
+        clip(source, int(step), size, TOKEN_TIMES if tokens else TIMES)
         encode_file(
             source,
             folder / "stream.nvc",
             nvcodec.EncoderConfig(
                 model=model.partition("+")[0],
                 boost=model.endswith("+boost"),
+                latents="both" if tokens else "private",
                 colour=nvcodec.ColourMode[colour],
                 bpp=float(bpp),
                 epochs=60,
-                segment=3,
+                segment=9 if tokens else 3,
                 refresh=int(refresh),
                 device="cpu",
             ),
@@ -144,7 +180,7 @@ def main(
         expected = {
             "made_by": nvcodec.__version__,
             "frames": len(video),
-            "size": list(SIZE),
+            "size": list(size),
             "pts": planes.pts.tolist(),
             "durations": planes.durations.tolist(),
             "symbols": digest(stream),
@@ -153,6 +189,8 @@ def main(
                 for track in video.reader.tracks
             ],
         }
+    if tokens:
+        expected["tokens"] = ids(stream)
     np.savez_compressed(folder / "planes.npz", y=y, u=u, v=v)
     (folder / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
 

@@ -92,7 +92,7 @@ def sections(data):
         yield kind, payload
 
 
-def read_head(payload):
+def read_head(payload, minor):
     b = Bytes(payload)
     head = {"width": b.uvar(), "height": b.uvar(), "time_base": b.ratio(), "rate": b.ratio()}
     head["aspect"] = b.ratio()
@@ -101,6 +101,13 @@ def read_head(payload):
     check(head["model"] in range(1, 7), f"unknown model {head['model']}")
     check(head["yuv"] in (0, 1), f"unknown colour mode {head['yuv']}")
     head["config"] = b.bytes()
+    head["tokens"] = None
+    use = b.fixed("B") if minor and b.at < len(payload) else 0
+    check(use in range(3), "a use of tokens")
+    if use:
+        head["tokens"] = {"use": use, "tokenizer": b.raw(16).hex()}
+        head["tokens"] |= {"time_stride": b.fixed("B"), "space_stride": b.fixed("B")}
+        head["tokens"]["levels"] = [b.fixed("B") for _ in range(b.fixed("B"))]
     return head
 
 
@@ -498,16 +505,19 @@ TOOLS = types.SimpleNamespace(**globals())
 
 def decode(data):
     """Everything of a file: see the keys of the result."""
-    out = {"pts": [], "durations": [], "symbols": [], "packets": {}}
-    pictures, head, last = [], None, None
+    out = {"pts": [], "durations": [], "symbols": [], "packets": {}, "tokens": []}
+    pictures, head, last, times = [], None, None, None
     for kind, payload in sections(data):
         if kind == b"HEAD":
-            head = out["head"] = read_head(payload)
+            head = out["head"] = read_head(payload, data[9])
         elif kind == b"pack":
             track, packets = read_pack(payload)
             out["packets"].setdefault(track, []).extend(packets)
         elif kind == b"SEGM":
             predicted, first, pts, durations, state = read_segm(payload)
+            check(times in (None, (first, pts, durations)), "tokens of another segment")
+            check((times is None) == (head["tokens"] is None), "a segment without tokens")
+            times = None
             check(not predicted or len(pictures), "the first segment is predicted")
             check(first == len(out["pts"]), "frames are missing")
             payload = Bytes(state)
@@ -519,6 +529,13 @@ def decode(data):
             out["durations"] += durations
             out["symbols"].append(coded)
             pictures += frames
+        elif head["tokens"] and kind == (b"toks", b"TOKS")[head["tokens"]["use"] - 1]:
+            predicted, *times, message = read_segm(payload)
+            check(not predicted, "tokens of a predicted segment")
+            times, tokens = tuple(times), part("second_tokens")
+            shape = tokens.grid(head, len(times[1]))
+            digits = tokens.decode(TOOLS, message, shape, head["tokens"]["levels"])
+            out["tokens"].append(tokens.ids(head, digits))
         else:
             check(kind in (b"indx", b"DONE") or kind[0] & 32, f"unknown section {kind}")
     out["planes"] = {name: np.stack([p[i] for p in pictures]) for i, name in enumerate("yuv")}

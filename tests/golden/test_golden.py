@@ -31,6 +31,7 @@ RELEASED = [
     "nirvana-predicted-yuv420",
     "ngp-rgb",
     "ngp-yuv420",
+    "nerv-tokens-yuv420",
 ]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")
@@ -55,6 +56,8 @@ def test_released_stream_decodes(name: str) -> None:
             for track in video.reader.tracks
         ]
         assert packets == expected["packets"]
+    if "tokens" in expected:
+        assert make.ids(stream) == expected["tokens"]
     with np.load(FOLDER / name / "planes.npz") as known:
         pairs = [(known[plane], getattr(planes, plane)) for plane in ("y", "u", "v")]
     difference = np.concatenate([np.abs(a.astype(int) - b).ravel() for a, b in pairs])

@@ -58,6 +58,12 @@ def test_times(stream):
     assert decoded["durations"] == expected["durations"]
 
 
+def test_tokens(stream):
+    decoded, expected, _ = stream
+    found = [number for ids in decoded["tokens"] for _, number in sorted(ids.items())]
+    assert found == expected.get("tokens", [])
+
+
 def test_packets(stream):
     decoded, expected, _ = stream
     tracks = sorted(decoded["packets"].items())

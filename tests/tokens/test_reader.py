@@ -1,0 +1,248 @@
+"""Tokens read from a file, and nothing else of it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from nvcodec.bitstream import Header, Segment, Writer
+from nvcodec.errors import (
+    BitstreamError,
+    ChecksumError,
+    ConfigError,
+    NoTokensError,
+    NvcodecError,
+    UnsupportedVersionError,
+)
+from nvcodec.media import VideoInfo
+from nvcodec.tokens import TokenGrid, open_tokens
+from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokens.stored import code_tokens, token_format
+
+ID = "00112233445566778899aabbccddeeff"
+FRAMES = (9, 6, 1)  # of segments: 3, 3 and 1 steps
+# Of the second one irregular; the last frame of all is shown for as long as is not known.
+TICKS = (
+    [100 + 10 * k for k in range(9)],
+    [190, 200, 220, 230, 240, 260],
+    [270],
+)
+SIZE = (100, 50)
+
+
+@pytest.fixture
+def digits(make_digits) -> np.ndarray:
+    return make_digits((7, 2, 4), LEVELS, "random")
+
+
+def write(digits, *, tokens: bool = True, fields=None, payload: int = 3000) -> bytes:
+    file = io.BytesIO()
+    fields = fields or (token_format(ID, fed=False) if tokens else None)
+    with Writer(file) as writer:
+        writer.header(
+            Header(
+                video=VideoInfo(
+                    width=SIZE[0],
+                    height=SIZE[1],
+                    time_base=Fraction(1, 100),
+                    frame_rate=Fraction(10),
+                ),
+                model=1,
+                tokens=fields,
+            )
+        )
+        writer.metadata({"title": "a clip"})
+        first = step = 0
+        for count, ticks in zip(FRAMES, TICKS, strict=True):
+            gaps = np.diff([*ticks, ticks[-1] + 10])
+            if count == 1:
+                gaps = [0]
+            steps = 1 + -(-(count - 1) // 4)
+            writer.segment(
+                Segment(first_frame=first, pts=ticks, durations=gaps, payload=bytes(payload)),
+                code_tokens(digits[step : step + steps]) if fields else None,
+            )
+            first, step = first + count, step + steps
+        writer.finish()
+    return file.getvalue()
+
+
+@pytest.fixture
+def data(digits) -> bytes:
+    return write(digits)
+
+
+def test_everything(data, digits):
+    for part in (data, data[:-3]):  # with and without an index
+        with open_tokens(part) as tokens:
+            assert (tokens.tokenizer_id, tokens.latents, tokens.size) == (ID, "beside", SIZE)
+            assert (tokens.frame_rate, tokens.shape, tokens.steps) == (10, (2, 4), 7)
+            assert tokens.duration == Fraction(17, 10)
+            assert tokens.metadata == {"title": "a clip"}
+            grid = tokens.grid()
+        assert isinstance(grid, TokenGrid)
+        assert (grid.digits == digits).all() and (grid.bits > 0).all()
+        assert (grid.size, grid.tokenizer_id, grid.cells) == (SIZE, ID, (0, 0))
+        assert grid.starts.tolist() == [1.0, 1.1, 1.5, 1.9, 2.0, 2.6, 2.7]
+        assert grid.ends.tolist() == [1.1, 1.5, 1.9, 2.0, 2.6, 2.7, 2.8]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "steps"),
+    [
+        (None, 1.1, [0]),
+        (1.05, 1.2, [0, 1]),
+        (1.9, None, [3, 4, 5, 6]),
+        (2.0, 2.01, [4]),
+        (2.75, 9, [6]),
+        (-5, 1.01, [0]),
+    ],
+)
+def test_a_stretch(data, digits, start, end, steps):
+    with open_tokens(data) as tokens:
+        grid = tokens.grid(start, end)
+    assert (grid.digits == digits[steps]).all()
+
+
+def test_a_stretch_without_anything(data):
+    with open_tokens(data) as tokens:
+        for start, end in ((3.0, 4.0), (None, 1.0), (2.0, 2.0)):
+            with pytest.raises(ConfigError, match="no token is shown"):
+                tokens.grid(start, end)
+
+
+def test_what_is_read(data, digits):
+    with open_tokens(data) as tokens:
+        opened = tokens.bytes_read
+        tokens.grid(2.0, 2.1)
+        one = tokens.bytes_read - opened
+        assert tokens.token_bytes < len(data) / 10
+        assert opened + one < 700 and one < tokens.token_bytes / 2 + 30
+        tokens.grid()
+        assert tokens.bytes_read < len(data) / 5
+        assert tokens.file_bytes == len(data)
+    # What was not asked for may be broken.
+    broken = bytearray(data)
+    place = data.index(b"toks")
+    broken[place + 30] ^= 1
+    place = data.rindex(b"SEGM")
+    broken[place + 30] ^= 1
+    with open_tokens(bytes(broken)) as tokens:
+        assert (tokens.grid(start=1.9).digits == digits[3:]).all()
+
+
+def test_without_torch(data, tmp_path):
+    (tmp_path / "a.nvc").write_bytes(data)
+    code = (
+        "import sys, nvcodec.tokens\n"
+        "with nvcodec.tokens.open_tokens('a.nvc') as tokens:\n"
+        "    grid = tokens.grid()\n"
+        "assert grid.indices.shape == (7, 2, 4) and grid.codes.shape == (7, 2, 4, 6)\n"
+        "assert not {'torch', 'av', 'compressai'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_the_same_ids_in_another_process(data, digits, tmp_path):
+    (tmp_path / "a.nvc").write_bytes(data)
+    code = (
+        "import sys, nvcodec.tokens as t\n"
+        "sys.stdout.buffer.write(t.open_tokens('a.nvc').grid().indices.tobytes())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path
+    )
+    with open_tokens(data) as tokens:
+        assert tokens.grid().indices.tobytes() == run.stdout
+
+
+def test_a_file_without_tokens(digits, tmp_path):
+    path = tmp_path / "plain.nvc"
+    path.write_bytes(write(digits, tokens=False))
+    with pytest.raises(NoTokensError, match=r"plain.nvc holds no tokens: .*--via pixels"):
+        open_tokens(path)
+    with pytest.raises(NoTokensError, match="the file holds no tokens"):
+        open_tokens(path.read_bytes())
+
+
+def test_a_foreign_tokenizer(data):
+    other = "f" * 32
+    with open_tokens(data) as tokens:
+        tokens.require(ID)
+        assert tokens.grid(tokenizer_id=ID).shape == (7, 2, 4)
+        for refused in (
+            lambda: tokens.require(other),
+            lambda: tokens.grid(tokenizer_id=other),
+        ):
+            with pytest.raises(ConfigError, match=f"{other}, the file's are of {ID}; .*via pixels"):
+                refused()
+
+
+@pytest.mark.parametrize("change", [{"levels": (8, 8)}, {"time_stride": 8}, {"space_stride": 16}])
+def test_tokens_of_another_layout(digits, change):
+    fields = replace(token_format(ID, fed=False), **change)
+    with pytest.raises(UnsupportedVersionError, match="HEAD section: tokens of"):
+        open_tokens(write(digits, fields=fields))
+
+
+def test_damaged_tokens(data, digits):
+    broken = bytearray(data)
+    place = data.index(b"toks", data.index(b"SEGM"))
+    broken[place + 20] ^= 1
+    for part in (bytes(broken), bytes(broken[:-3])):
+        with open_tokens(part) as tokens:
+            with pytest.raises(ChecksumError, match="toks") as caught:
+                tokens.grid()
+            assert f"byte {place}" in str(caught.value)
+            assert (tokens.grid(end=1.9).digits == digits[:3]).all()
+            whole = tokens.grid(skip_damaged=True)
+            assert (whole.digits == digits[[0, 1, 2, 6]]).all()
+            assert len(tokens.damage) == 1 and f"byte {place}" in tokens.damage[0]
+
+
+def test_a_malformed_message(digits, monkeypatch):
+    from nvcodec.entropy import digits as coding
+
+    monkeypatch.setattr(coding.rans, "encode", lambda *rest: bytes(40))
+    data = write(digits)
+    before = data.index(b"SEGM")
+    with (
+        open_tokens(data) as tokens,
+        pytest.raises(
+            BitstreamError, match=rf"toks section before byte {before}: tokens: the mess"
+        ),
+    ):
+        tokens.grid()
+
+
+def test_hostile_bytes(digits):
+    data = write(digits, payload=20)
+    chance = np.random.default_rng(0)
+    whole = 0
+    for trial in range(300):
+        broken = bytearray(data)
+        for place in chance.integers(0, len(data), chance.integers(1, 4)):
+            broken[place] ^= 1 << chance.integers(8)
+        if trial % 3 == 0:
+            del broken[chance.integers(10, len(broken)) :]
+        try:
+            with open_tokens(bytes(broken)) as tokens:
+                grid = tokens.grid(skip_damaged=True)
+                whole += len(grid.digits) == 7 and (grid.digits == digits).all()
+                assert len(grid.digits) in (0, 1, 3, 4, 6, 7)
+        except NvcodecError as error:
+            assert str(error)
+    assert 10 < whole < 290
+
+
+def test_from_a_file_that_is_not_ours(tmp_path):
+    with pytest.raises(BitstreamError, match=r"not an \.nvc file"):
+        open_tokens(b"something else")
+    with pytest.raises(FileNotFoundError):
+        open_tokens(tmp_path / "none.nvc")
