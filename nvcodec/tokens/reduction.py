@@ -73,6 +73,8 @@ def at_rate(grid: TokenGrid, rate: float) -> TokenGrid:
     """
     if not (isfinite(rate) and rate > 0):
         raise ConfigError(f"expected a positive number of steps a second, got {rate:g}")
+    if not grid.shape[0]:
+        return grid
     # Times are sums of ticks: one at a boundary may be a trifle before it.
     turn = np.floor((grid.starts - grid.starts[0]) * rate + 1e-6)
     return grid.at(np.unique(turn, return_index=True)[1])

@@ -96,8 +96,14 @@ class Tokens:
 
 
 def flatten(grid: TokenGrid, note: str = "") -> Tokens:
-    """All tokens of a grid, step by step and row by row."""
+    """All tokens of a grid, step by step and row by row.
+
+    Raises:
+        ConfigError: If it has none.
+    """
     size = grid.bits.size
+    if not size:
+        raise ConfigError("the grid has no tokens: nothing of the video could be read")
     return grouped(grid, np.arange(size).reshape(grid.shape), "all", note=note)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from nvcodec.errors import ConfigError
+from nvcodec.errors import ConfigError, VideoError
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.reduction import reduce
 from nvcodec.tokens.sequence import Tokens, flatten
+from nvcodec.wire import MAGIC
 
 if TYPE_CHECKING:
     from nvcodec.tokens.reader import TokenReader
@@ -53,3 +55,25 @@ def tokens_from(video: Video, budget: int | None = None, method: str = "tome") -
         return video
     grid = grid_from(video)
     return flatten(grid) if budget is None else reduce(grid, method, budget)
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as an `.nvc` stream does.
+
+    Raises:
+        VideoError: If it cannot be read.
+    """
+    if os.path.isdir(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def file_bytes(path: str | os.PathLike[str]) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    place = Path(path)
+    files = [one for one in place.iterdir() if one.is_file()] if place.is_dir() else [place]
+    return sum(one.stat().st_size for one in files)
