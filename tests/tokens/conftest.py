@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
@@ -60,3 +61,60 @@ def make_scene() -> Callable[..., TokenGrid]:
 @pytest.fixture
 def grid() -> TokenGrid:
     return scene()
+
+
+@pytest.fixture
+def words():
+    """A tokenizer of bytes and a few special words."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>"
+    )
+    made.add_special_tokens(
+        {"additional_special_tokens": ["<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]}
+    )
+    return made
+
+
+@pytest.fixture(scope="session")
+def qwen():
+    """Qwen2.5-VL with two layers of random weights."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": 300,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "bos_token_id": 256,
+            "eos_token_id": 257,
+            "pad_token_id": 256,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [2, 3, 3],
+            },
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 32,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        video_token_id=258,
+        image_token_id=299,
+        vision_start_token_id=259,
+        vision_end_token_id=260,
+    )
+    return transformers.Qwen2_5_VLForConditionalGeneration(config).eval()
