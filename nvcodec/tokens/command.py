@@ -62,7 +62,9 @@ def add_to(commands: Any, common: Callable[..., None]) -> None:
     fewer.add_argument("--to", dest="end", type=float, metavar="S", help="seconds; end there")
     fewer.add_argument("--fps", type=float, metavar="F", help="steps in time a second at most")
     fewer.add_argument("--budget", type=int, metavar="N", help="exactly so many tokens")
-    fewer.add_argument("--reduce", choices=list(METHODS), default="tome", help="how, with --budget")
+    fewer.add_argument(
+        "--reduce", choices=list(METHODS), help="how, with --budget; tome unless you say otherwise"
+    )
     common(command, output=True)
     command.set_defaults(run=run)
 
@@ -83,12 +85,14 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"expected --from before --to, got {options.start:g} and {options.end:g} s"
         )
+    if options.reduce is not None and options.budget is None:
+        raise ConfigError(f"--reduce {options.reduce} needs --budget, the number of tokens wanted")
     found = _found(options)
     grid = found.grid if options.fps is None else at_rate(found.grid, options.fps)
     if options.budget is None:
         tokens = flatten(grid)
     else:
-        tokens = reduce(grid, options.reduce, options.budget)
+        tokens = reduce(grid, options.reduce or "tome", options.budget)
     seconds = time.perf_counter() - begin
     if options.output is not None:
         save(options.output, tokens, video_id=options.input, overwrite=options.overwrite)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nvcodec.tokens.projector import Projector
 
+Videos = Video | Sequence[Video | Sequence[Video]]
 _VIDEO_TYPE = 2  # of mm_token_type_ids; text is 0
 
 
@@ -66,14 +67,14 @@ class TokenProcessor:
     def __call__(
         self,
         text: str | Sequence[str],
-        videos: Sequence[Video | Sequence[Video]] = (),
+        videos: Videos = (),
         **options: Any,
     ) -> Any:
         """Inputs for a model of transformers that has placeholders for videos.
 
         Args:
             text: B prompts, each with a placeholder for each of its videos.
-            videos: Those of all prompts in order; or for every prompt a list of its own.
+            videos: One, those of all prompts in order, or for every prompt a list of its own.
             options: For the tokenizer.
 
         Returns:
@@ -109,7 +110,7 @@ class TokenProcessor:
         self,
         model: Any,
         text: str | Sequence[str],
-        videos: Sequence[Video | Sequence[Video]] = (),
+        videos: Videos = (),
         **options: Any,
     ) -> Any:
         """Inputs for any language model of transformers.
@@ -142,20 +143,19 @@ class TokenProcessor:
         mask = made["attention_mask"].to(vectors.device)
         return feature({"inputs_embeds": vectors, "attention_mask": mask})
 
-    def tokens(
-        self, prompts: Sequence[str], videos: Sequence[Video | Sequence[Video]]
-    ) -> list[Tokens]:
+    def tokens(self, prompts: Sequence[str], videos: Videos) -> list[Tokens]:
         """The tokens of the videos of all prompts, one after the other.
 
         Raises:
             ConfigError: If a prompt has not as many placeholders as videos.
         """
+        these = list(videos) if isinstance(videos, (list, tuple)) else [videos]
         groups: list[list[Any]] = [
-            list(one) if isinstance(one, (list, tuple)) else [one] for one in videos
+            list(one) if isinstance(one, (list, tuple)) else [one] for one in these
         ]
         wanted = [one.count(self.placeholder) for one in prompts]
         given = [len(group) for group in groups]
-        if not any(isinstance(one, (list, tuple)) for one in videos):
+        if not any(isinstance(one, (list, tuple)) for one in these):
             wanted, given = [sum(wanted)], [len(groups)]
         if given != wanted:
             raise ConfigError(

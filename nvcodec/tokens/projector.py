@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _KIND = "nvcodec.Projector"
-_PLACES = 4  # when, row, column, how many it stands for
+_PLACES = 5  # when, row, column, how many it stands for, how long the video is
 
 
 class FactorisedEmbedding(nn.Module):
@@ -139,8 +139,8 @@ class Projector(nn.Module):
 
         Args:
             codes: Shape (..., channels), or digits of ids, integers, shape (..., 6).
-            places: When, which row and which column, each 0 to 1, and the logarithm of how many it
-                stands for; shape (..., 4).
+            places: When, which row and which column, each 0 to 1; the logarithms of how many it
+                stands for and of the seconds from 0 to 1; shape (..., 5).
         """
         turns = 2.0 ** torch.arange(self.config.bands, device=places.device) * torch.pi
         angles = (places[..., :3, None].float() * turns).flatten(-2)
@@ -217,17 +217,19 @@ class Projector(nn.Module):
 
 
 def places_of(tokens: Tokens) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Where tokens are, as `Projector.forward` takes it, float32, shape (N, 4).
+    """Where tokens are, as `Projector.forward` takes it, float32, shape (N, 5).
 
     Time counts from the first of these tokens to the end of the last, rows and columns from the
     middle of the whole picture's first cell to that of its last.
     """
     rows, columns = grid_of(*tokens.size)
     begin, end = tokens.spans[:, 0].min(initial=np.inf), tokens.spans[:, 1].max(initial=-np.inf)
-    when = (tokens.times - begin) / max(end - begin, 1e-9)
+    seconds = max(end - begin, 1e-3)
+    when = (tokens.times - begin) / seconds
     where = tokens.positions[:, 1:] / np.maximum([rows - 1, columns - 1], 1)
     many = np.log(tokens.counts)
-    return np.column_stack([when, where, many]).astype(np.float32)
+    length = np.full(len(tokens), np.log(seconds))
+    return np.column_stack([when, where, many, length]).astype(np.float32)
 
 
 def padded(embeds: list[Tensor], *, left: bool = False) -> tuple[Tensor, Tensor]:

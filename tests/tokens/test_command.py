@@ -102,6 +102,7 @@ def test_bad_input(capsys, tmp_path):
     assert "cannot be read" in refused(capsys, tmp_path / "none.nvc")
     assert "at least 1 token, got 0" in refused(capsys, STORED, "--budget", 0)
     assert "ends in .safetensors, .npy, .jsonl" in refused(capsys, STORED, "-o", "a.pt")
+    assert "--reduce bits needs --budget" in refused(capsys, STORED, "--reduce", "bits")
     there = tmp_path / "a.npy"
     there.write_bytes(b"precious")
     assert "pass -y" in refused(capsys, STORED, "-o", there)

@@ -72,7 +72,8 @@ def test_a_projector_has_the_size_of_the_embedding_and_comes_back(grid, tmp_path
 def test_places(grid):
     tokens = flatten(grid)
     places = places_of(tokens)
-    assert places.shape == (216, 4) and places[:, :3].min() == 0 and places[:, 1:3].max() == 1
+    assert places.shape == (216, 5) and places[:, :3].min() == 0 and places[:, 1:3].max() == 1
+    assert places[:, 4] == pytest.approx(np.log(33 * 0.04))
     assert (places[:, 3] == 0).all() and (np.diff(places[:, 0]) >= 0).all()
     assert places_of(reduce(grid, "pool_s", 9))[:, 3] == pytest.approx(np.log(24))
 
@@ -142,6 +143,7 @@ def test_a_prompt_gets_as_many_placeholders_as_tokens(words, grid, make_scene):
         (row != words.pad_token_id).sum() for row in made["input_ids"]
     ]
     assert "video_grid_thw" not in made
+    assert len(make.tokens([PAD], few)) == len(make.tokens([PAD], [few])) == 1
     whole = TokenProcessor(words)([f"{START}{PAD}{END}"] * 2, [grid, few])
     assert whole["video_grid_thw"].tolist() == [[9, 8, 12], [2, 4, 6]]
     assert whole["second_per_grid_ts"].tolist() == pytest.approx([0.04 * 33 / 9, 0.1])
