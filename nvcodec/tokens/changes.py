@@ -28,8 +28,8 @@ def keydelta(grid: TokenGrid, budget: int) -> Tokens:
     size = np.bincount(area)
     codes = grid.codes.reshape(steps, cells, -1)
     # Averages over areas as a product with a table of what belongs to which.
-    table = (area == np.arange(count)[:, None]) / size[:, None]
-    pooled = codes if count == cells else np.einsum("ac,tcd->tad", table, codes)
+    table = ((area == np.arange(count)[:, None]) / size[:, None]).astype(np.float32)
+    pooled = codes if count == cells else table @ codes
     change = ((pooled[1:] - pooled[:-1]) ** 2).sum(-1)
     kept = np.zeros((steps, count), np.bool_)
     kept[0] = True
@@ -76,6 +76,7 @@ def bits(grid: TokenGrid, budget: int) -> Tokens:
 def _begins(grid: TokenGrid) -> npt.NDArray[np.bool_]:
     """Steps that are shown for at most half the usual time, shape (t,)."""
     lengths = grid.ends - grid.starts
+    # A little more than half, since times are rounded to ticks.
     short: npt.NDArray[np.bool_] = lengths <= 0.6 * np.median(lengths)
     return short
 

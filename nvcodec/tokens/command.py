@@ -13,7 +13,6 @@ from typing import Any
 from nvcodec.errors import ConfigError, NoTokensError
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.reader import open_tokens
 from nvcodec.tokens.reduction import METHODS, at_rate, reduce
 from nvcodec.tokens.sequence import flatten
 from nvcodec.tokens.sources import file_bytes, is_stream
@@ -127,6 +126,8 @@ def run(options: argparse.Namespace) -> int:
 def _found(options: argparse.Namespace) -> _Found:
     """The tokens that the file stores, or some made of its pictures."""
     if options.via == "stream" or (options.via == "auto" and is_stream(options.input)):
+        from nvcodec.tokens.reader import open_tokens  # other commands need not wait for it
+
         try:
             with open_tokens(options.input) as reader:
                 grid = reader.grid(options.start, options.end)

@@ -20,8 +20,8 @@ _ROUNDS = 3
 def tome(grid: TokenGrid, budget: int) -> Tokens:
     """Pairs that are most alike become one, round by round (ToMe, Bolya et al., ICLR 2023).
 
-    In a round every token of a random half may join the nearest one of the other half, and the
-    closest do: a quarter of all, and no more than half of those that are to go, for many have to
+    In a round every token of a random half, always the same, may join the nearest one of the other
+    half, and the closest do: a quarter of all, and no more than half of those that are to go, for many have to
     wait for a round in which what they resemble is in the other half. Averages count how many
     tokens each stands for. As in LongVLM and B-VLLM, tokens meet those of about the same time:
     1024 of the other half, further away as they become fewer. Nearness is distance rather than

@@ -38,8 +38,7 @@ class TokenProcessor:
         placeholder_id: The number of the placeholder.
 
     Raises:
-        ConfigError: If transformers is not installed, the placeholder is no word of the tokenizer,
-            or there is no such style.
+        ConfigError: If the placeholder is no word of the tokenizer, or there is no such style.
     """
 
     def __init__(
@@ -85,8 +84,8 @@ class TokenProcessor:
             and `second_per_grid_ts`, seconds; other tokens have positions as words have.
 
         Raises:
-            ConfigError: If there are not as many placeholders as videos, or what the tokenizer made
-                of them are not as many as tokens.
+            ConfigError: If there are not as many placeholders as videos, what the tokenizer made of
+                them are not as many as tokens, or transformers is not installed.
         """
         feature = _batch_feature()
         prompts = [text] if isinstance(text, str) else list(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class Tokens:
             raise ConfigError(
                 f"expected {', '.join(_PER_TOKEN)} of {count} tokens as {wanted}, got {found}"
             )
+        if self.whole and count != prod(self.grid):
+            raise ConfigError(f"expected all tokens of a grid of {self.grid}, got {count}")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -74,6 +74,7 @@ def test_safetensors_of_something_else(grid, tmp_path):
     wrong = [
         ({**tensors}, {**about, "format": "x"}, "expected a file of the format"),
         ({**tensors}, {**about, "grid_thw": "[1, 2]"}, "damaged"),
+        ({**tensors}, {**about, "grid_thw": "[1, 2, 3]"}, "damaged"),
         ({**tensors}, {key: about[key] for key in about if key != "size"}, "damaged"),
         ({**tensors, "bits": tensors["bits"][:5]}, about, "damaged"),
         ({**tensors, "bits": tensors["bits"].astype(np.int8)}, about, "bits of type float32"),
