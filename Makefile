@@ -40,6 +40,7 @@ bench: setup
 	$(RUN) -m benchmarks.nirvana_motion
 	$(RUN) -m benchmarks.ngp_parts
 	$(RUN) -m benchmarks.restoration
+	$(RUN) -m benchmarks.token_reading
 	$(RUN) -m benchmarks.fused_mlp
 	$(RUN) -m benchmarks.tables
 

@@ -124,6 +124,13 @@ def test_any_order_gives_the_same_file(disorder, long, tmp_path, settings, targe
     assert workers.most == 3
 
 
+def test_tokens_are_made_by_whoever_fits(disorder, long, tmp_path, settings, blocks):
+    config = settings(segment=4, latents="both", tokenizer=blocks, parameters=None, size=40_000)
+    checked(disorder, long, tmp_path, config)
+    with Reader(tmp_path / "b.nvc") as reader:
+        assert all(reader.tokens(number).payload for number in range(6))
+
+
 @pytest.mark.parametrize(("model", "epochs"), [("nirvana", 60), ("latentgrid", 2)])
 def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, model, epochs):
     config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=2, epochs=epochs)

@@ -15,7 +15,7 @@ import torch
 import nvcodec
 from nvcodec import decoder, encoder, pictures
 from nvcodec.encoder import encode_file, encode_files
-from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
+from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
@@ -26,6 +26,7 @@ from nvcodec.outfile import OutFile
 from nvcodec.payload import pack_payload, split_payload
 from nvcodec.pictures import SegmentPictures, luma_psnr, open_body
 from nvcodec.resampling import CrossFade, resampled
+from nvcodec.tokens import open_tokens
 
 CPU = torch.device("cpu")
 
@@ -59,7 +60,8 @@ class GreyConfig(ModelConfig):
 class GreyPictures:
     batch = 2
 
-    def __init__(self, config: GreyConfig, body: bytes) -> None:
+    def __init__(self, config: GreyConfig, body: bytes, digits=None) -> None:
+        self.digits = digits
         self._config, self._values = config, np.frombuffer(body, np.uint8) << config.shift
         self.asked: list[list[int]] = []
 
@@ -112,8 +114,8 @@ def made(monkeypatch) -> dict[str, list]:
         return made["fitters"][-1]
 
     def opened(stored, header, device, *, number, previous, digits) -> SegmentPictures:
-        assert previous is None and digits is None
-        made["pictures"].append(GreyPictures(*split_payload(stored, header)))
+        assert previous is None
+        made["pictures"].append(GreyPictures(*split_payload(stored, header), digits))
         return made["pictures"][-1]
 
     module = ModuleType("grey_config")
@@ -180,6 +182,37 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch):
     # The segment that both files hold is not fitted again, the one that only one holds is.
     assert [task.number for task in made["fitters"][-1].tasks] == [1, 2]
     assert all(len(task.bits) == 2 for task in made["fitters"][-1].tasks)
+
+
+def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypatch, blocks):
+    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", True)
+    config = settings(
+        model="grey", parameters=None, bpp=9.0, audio=False, latents="shared", tokenizer=blocks
+    )
+    path = tmp_path / "a.nvc"
+    encode_file(clip, path, config)
+    fed = [task.digits for task in made["fitters"][0].tasks]
+    assert [digits.shape for digits in fed] == [(2, 1, 2, 6)] * 3
+    assert made["fitters"][0].tasks[1].bits[0] < 9 * 4 * 32 * 48 - 8 * 40
+    with open_tokens(path) as tokens:
+        assert tokens.latents == "fed"
+        assert (tokens.grid().digits == np.concatenate(fed)).all()
+    with nvcodec.open(path, device="cpu") as video:
+        assert not made["pictures"] and sum(len(part) for part in video.frames()) == 12
+        assert all((one.digits == of).all() for one, of in zip(made["pictures"], fed, strict=True))
+    broken = bytearray(path.read_bytes())
+    broken[broken.index(b"TOKS", broken.index(b"SEGM")) + 20] ^= 1
+    with nvcodec.open(bytes(broken), device="cpu") as video:
+        assert [part.pts[0] // 512 for part in video.frames()] == [0, 2, 8, 10]
+        with pytest.raises(ChecksumError, match="TOKS section"):
+            video[5]
+        (damage,) = video.reader.damage
+        assert (damage.section, damage.frames) == ("TOKS", (4, 8))
+        assert any("frames 4..7 are not decoded" in line for line in video.warnings)
+    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", False)
+    refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")
+    with nvcodec.open(path, device="cpu") as video, refused:
+        video[0]
 
 
 def test_the_families_of_a_release(settings):
