@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nvcodec.tokens.sequence import Tokens, flatten
     from nvcodec.tokens.splicing import mm_encoder_outputs, spliced
     from nvcodec.tokens.strings import VisualVocabulary, picture_ids, picture_text
+    from nvcodec.tokens.tokenizer import VideoTokenizer
 
 __all__ = [
     "METHODS",
@@ -31,6 +32,7 @@ __all__ = [
     "TokenProcessor",
     "TokenReader",
     "Tokens",
+    "VideoTokenizer",
     "VisualVocabulary",
     "at_rate",
     "flatten",
@@ -57,6 +59,7 @@ _HOMES = {
     "nvcodec.tokens.sequence": ("Tokens", "flatten"),
     "nvcodec.tokens.splicing": ("mm_encoder_outputs", "spliced"),
     "nvcodec.tokens.strings": ("VisualVocabulary", "picture_ids", "picture_text"),
+    "nvcodec.tokens.tokenizer": ("VideoTokenizer",),
 }
 
 
