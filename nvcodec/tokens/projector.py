@@ -206,13 +206,18 @@ class Projector(nn.Module):
         try:
             about = json.loads((source / _CONFIG).read_text())
             if about.pop("kind", None) != _KIND:
-                raise ConfigError(f"{source / _CONFIG} is not of a projector; expected {_KIND}")
+                raise ValueError(f"{_CONFIG} is not of a projector; expected {_KIND}")
             made = cls(ProjectorConfig(**about))
             made.load_state_dict(load((source / _WEIGHTS).read_bytes()))
-        except (OSError, AttributeError, TypeError, RuntimeError, SafetensorError) as error:
+        except (
+            OSError,
+            AttributeError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+            SafetensorError,
+        ) as error:
             raise ConfigError(f"{source} holds no projector that can be read: {error}") from error
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{source / _CONFIG} is not JSON: {error}") from error
         return made
 
 

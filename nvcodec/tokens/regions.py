@@ -22,8 +22,8 @@ def region(grid: TokenGrid, where: Where, budget: int) -> Tokens:
 
     Args:
         grid: Tokens of T steps, H rows and W columns.
-        where: A box (left, top, right, bottom) in samples of the video; or a mask of what counts,
-            of the grid's cells (H, W), of every step's (T, H, W), or of the video's samples.
+        where: A box (left, top, right, bottom) in samples of a picture of `grid.size`; or a mask of
+            what counts: of the grid's cells (H, W), of every step's (T, H, W), or of all samples.
         budget: Wanted tokens. Up to T each stands for a stretch of time; with more, for a part of
             the object too.
 
@@ -47,13 +47,14 @@ def region(grid: TokenGrid, where: Where, budget: int) -> Tokens:
     stretch = windows(len(present), stretches)
     room = np.bincount(stretch, inside[present].sum((1, 2))).astype(np.int64)
     given = shares(budget, np.ones(stretches), room)
+    first = np.cumsum(given) - given
     for number in range(stretches):
         steps = present[stretch == number]
         # By cells first, so that parts of the object stay together over time.
         cells, moments = np.nonzero(inside[steps].reshape(len(steps), -1).T)
         rows, columns = np.divmod(cells, grid.shape[2])
         parts = windows(len(cells), int(given[number]))
-        labels[steps[moments], rows, columns] = int(given[:number].sum()) + parts
+        labels[steps[moments], rows, columns] = first[number] + parts
     return grouped(grid, labels, "region")
 
 

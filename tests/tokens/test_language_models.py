@@ -97,8 +97,13 @@ def test_projectors_that_do_not_fit(grid, projector, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(ConfigError, match="no projector that can be read"):
         Projector.from_pretrained(tmp_path)
-    for text, found in [("{", "is not JSON"), (json.dumps({"kind": "x"}), "not of a projector")]:
-        (tmp_path / "config.json").write_text(text)
+    for text, found in [
+        ("{", "can be read: Expecting"),
+        (b"\xff", "can be read: .utf-8"),
+        (json.dumps({"kind": "x"}), "not of a projector"),
+    ]:
+        data = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "config.json").write_bytes(data)
         with pytest.raises(ConfigError, match=found):
             Projector.from_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="reads of codes or ids"):
