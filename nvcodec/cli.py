@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 import nvcodec
 from nvcodec.errors import NvcodecError
 from nvcodec.models import DEFAULT_MODEL, MODELS
+from nvcodec.tokens.command import add_to as add_tokens
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1 << 10, "mib": 1 << 20}
 _SPANS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_info(commands)
     _add_compare(commands)
+    add_tokens(commands, _add_common)
     models = commands.add_parser("models", help="list the model families")
     models.set_defaults(run=_models)
     return parser

@@ -75,7 +75,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
 def test_help_and_models():
     done = run("--help")
     assert done.returncode == 0 and done.stderr == ""
-    for command in ("encode", "decode", "info", "compare", "models"):
+    for command in ("encode", "decode", "info", "compare", "tokens", "models"):
         assert re.search(rf"^ +{command} ", done.stdout, re.MULTILINE)
     done = run("encode", "--help")
     for option in [

@@ -2,6 +2,7 @@
 
 with nvcodec.tokens.open_tokens("clip.nvc") as tokens:
     ids = tokens.grid(start=2.0, end=4.5).indices      # uint16, shape (t, h, w)
+    few = nvcodec.tokens.reduce(tokens.grid(), "tome", 64)
 """
 
 from __future__ import annotations
@@ -11,14 +12,54 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nvcodec.tokens.grid import TokenGrid
+    from nvcodec.tokens.pooling import shuffle_merge
+    from nvcodec.tokens.processor import TokenProcessor
+    from nvcodec.tokens.projector import FactorisedEmbedding, Projector, ProjectorConfig, padded
     from nvcodec.tokens.reader import TokenReader, open_tokens
+    from nvcodec.tokens.reduction import METHODS, at_rate, reduce
+    from nvcodec.tokens.regions import region
+    from nvcodec.tokens.sequence import Tokens, flatten
+    from nvcodec.tokens.splicing import mm_encoder_outputs, spliced
+    from nvcodec.tokens.strings import VisualVocabulary, picture_ids, picture_text
+    from nvcodec.tokens.tokenizer import VideoTokenizer
 
-__all__ = ["TokenGrid", "TokenReader", "open_tokens"]
+__all__ = [
+    "METHODS",
+    "FactorisedEmbedding",
+    "Projector",
+    "ProjectorConfig",
+    "TokenGrid",
+    "TokenProcessor",
+    "TokenReader",
+    "Tokens",
+    "VideoTokenizer",
+    "VisualVocabulary",
+    "at_rate",
+    "flatten",
+    "mm_encoder_outputs",
+    "open_tokens",
+    "padded",
+    "picture_ids",
+    "picture_text",
+    "reduce",
+    "region",
+    "shuffle_merge",
+    "spliced",
+]
 
 # Imported when first used: ids are read without torch, and some of what is here needs it.
 _HOMES = {
     "nvcodec.tokens.grid": ("TokenGrid",),
+    "nvcodec.tokens.pooling": ("shuffle_merge",),
+    "nvcodec.tokens.processor": ("TokenProcessor",),
+    "nvcodec.tokens.projector": ("FactorisedEmbedding", "Projector", "ProjectorConfig", "padded"),
     "nvcodec.tokens.reader": ("TokenReader", "open_tokens"),
+    "nvcodec.tokens.reduction": ("METHODS", "at_rate", "reduce"),
+    "nvcodec.tokens.regions": ("region",),
+    "nvcodec.tokens.sequence": ("Tokens", "flatten"),
+    "nvcodec.tokens.splicing": ("mm_encoder_outputs", "spliced"),
+    "nvcodec.tokens.strings": ("VisualVocabulary", "picture_ids", "picture_text"),
+    "nvcodec.tokens.tokenizer": ("VideoTokenizer",),
 }
 
 
@@ -27,3 +68,7 @@ def __getattr__(name: str) -> object:
         if name in names:
             return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,80 @@
+"""An exact number of tokens out of a grid, by name of the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+
+import numpy as np
+
+from nvcodec.errors import ConfigError
+from nvcodec.tokens.changes import bits, keydelta
+from nvcodec.tokens.grid import TokenGrid
+from nvcodec.tokens.merging import slots, tome
+from nvcodec.tokens.pooling import pool_s, pool_t, slowfast, stride_t
+from nvcodec.tokens.sequence import Tokens, flatten
+from nvcodec.tokens.shots import cubes, scenes
+from nvcodec.tokens.tracks import track
+
+METHODS: dict[str, Callable[[TokenGrid, int], Tokens]] = {
+    "bits": bits,
+    "cubes": cubes,
+    "keydelta": keydelta,
+    "pool_s": pool_s,
+    "pool_t": pool_t,
+    "scenes": scenes,
+    "slots": slots,
+    "slowfast": slowfast,
+    "stride_t": stride_t,
+    "tome": tome,
+    "track": track,
+}
+"""Operators that take a grid and a number of tokens from 1 to less than it has."""
+
+
+def reduce(grid: TokenGrid, method: str, budget: int) -> Tokens:
+    """Exactly so many tokens of a grid.
+
+    The same grid gives the same tokens. All operators but `stride_t` and `slowfast` let every token
+    of the grid count once, so that `counts` add up to their number.
+
+    Args:
+        grid: Tokens of a video or of a part of it.
+        method: One of `METHODS`.
+        budget: How many are wanted, at least 1.
+
+    Returns:
+        `budget` tokens; all of the grid's, with a `note`, where these are fewer.
+
+    Raises:
+        ConfigError: If there is no such method, the budget is less than 1, or the method needs
+            what the grid does not have.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"expected one of {', '.join(METHODS)}, got {method!r}")
+    if budget < 1:
+        raise ConfigError(f"expected a budget of at least 1 token, got {budget}")
+    total = grid.bits.size
+    if budget < total:
+        return METHODS[method](grid, budget)
+    note = f"there are {total} tokens, {budget} were asked for: these are all"
+    return flatten(grid, note if budget > total else "")
+
+
+def at_rate(grid: TokenGrid, rate: float) -> TokenGrid:
+    """At most so many steps in time a second: the first to begin in each of equal intervals.
+
+    Args:
+        grid: T steps.
+        rate: Steps a second, positive.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if not (isfinite(rate) and rate > 0):
+        raise ConfigError(f"expected a positive number of steps a second, got {rate:g}")
+    if not grid.shape[0]:
+        return grid
+    # Times are sums of ticks: one at a boundary may be a trifle before it.
+    turn = np.floor((grid.starts - grid.starts[0]) * rate + 1e-6)
+    return grid.at(np.unique(turn, return_index=True)[1])

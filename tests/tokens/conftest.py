@@ -1,0 +1,120 @@
+"""Grids of tokens as a tokenizer could make them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from nvcodec.tokens.grid import TokenGrid
+from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokens.layout import SPACE_STRIDE
+
+try:
+    import torchvision  # noqa: F401
+except (ImportError, RuntimeError):
+    # Built for another torch, such as one with CUDA. CompressAI brings it, nothing here needs it,
+    # and transformers imports it wherever it is.
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    sys.modules["torchvision"] = None  # type: ignore[assignment]
+
+TOKENIZER = "0123456789abcdef" * 2
+
+
+def scene(
+    shape: tuple[int, int, int] = (9, 4, 6), seed: int = 0, cuts: tuple[int, ...] = ()
+) -> TokenGrid:
+    """A still background that changes at `cuts`, with a spot that goes right, a cell a step.
+
+    The first step lasts a frame of 40 ms, the others four; tokens that are new take more bits.
+    """
+    steps, height, width = shape
+    chance = np.random.default_rng(seed)
+    digits = np.empty((*shape, 6), np.uint8)
+    for begin, end in zip((0, *cuts), (*cuts, steps), strict=True):
+        digits[begin:end] = chance.integers(0, LEVELS, (height, width, 6))
+    spot = chance.integers(0, LEVELS)
+    for step in range(steps):
+        digits[step, height // 2, step % width] = spot
+    new = np.ones(shape, np.bool_)
+    new[1:] = (digits[1:] != digits[:-1]).any(-1)
+    ends = 0.04 * (1 + 4 * np.arange(steps))
+    return TokenGrid(
+        digits=digits,
+        bits=np.where(new, 14, 2).astype(np.float32) + chance.random(shape).astype(np.float32),
+        starts=np.concatenate([[0], ends[:-1]]),
+        ends=ends,
+        size=(SPACE_STRIDE * width, SPACE_STRIDE * height),
+        tokenizer_id=TOKENIZER,
+    )
+
+
+@pytest.fixture
+def make_scene() -> Callable[..., TokenGrid]:
+    return scene
+
+
+@pytest.fixture
+def grid() -> TokenGrid:
+    return scene()
+
+
+@pytest.fixture
+def words():
+    """A tokenizer of bytes and a few special words."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>"
+    )
+    made.add_special_tokens(
+        {"additional_special_tokens": ["<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]}
+    )
+    return made
+
+
+@pytest.fixture(scope="session")
+def qwen():
+    """Qwen2.5-VL with two layers of random weights."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": 300,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "bos_token_id": 256,
+            "eos_token_id": 257,
+            "pad_token_id": 256,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [2, 3, 3],
+            },
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 32,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        video_token_id=258,
+        image_token_id=299,
+        vision_start_token_id=259,
+        vision_end_token_id=260,
+    )
+    return transformers.Qwen2_5_VLForConditionalGeneration(config).eval()
