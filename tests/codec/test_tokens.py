@@ -13,7 +13,8 @@ import pytest
 import nvcodec
 from nvcodec.bitstream import Reader
 from nvcodec.cli import main
-from nvcodec.errors import ConfigError
+from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.media import ColourMode
 from nvcodec.rate import Budget, beside_tokens, tokens_section
 from nvcodec.tokens import open_tokens
 from nvcodec.video.colour import rgb
@@ -54,7 +55,7 @@ PARTS = (slice(0, 5), slice(5, 10), slice(10, 12))
 
 
 @pytest.mark.parametrize(
-    "model", [{"model": "hnerv"}, {"model": "latentgrid", "parameters": None, "bpp": 0.5}]
+    "model", [{"model": "nerv"}, {"model": "latentgrid", "parameters": None, "bpp": 0.5}]
 )
 def test_tokens_beside_any_model(tokened, settings, wide, tmp_path, model):
     config = tokened(**model)
@@ -67,7 +68,7 @@ def test_tokens_beside_any_model(tokened, settings, wide, tmp_path, model):
         assert len({*grid.indices.ravel().tolist()}) > 10
         taken = tokens.token_bytes
     assert report.video_bytes == (tmp_path / "a.nvc").stat().st_size
-    if model["model"] == "hnerv":
+    if model["model"] == "nerv":
         # Without a size to meet, what the pictures are made from is not touched.
         plain = settings(segment=5, **model)
         nvcodec.encode(wide, tmp_path / "b.nvc", plain, measure=False)
@@ -148,7 +149,7 @@ def test_info(tokened, wide, tmp_path, capsys):
         taken = tokens.token_bytes
     assert found == {
         "tokenizer_id": BlockTokenizer.tokenizer_id,
-        "fed": False,
+        "fed": True,
         "steps": 6,
         "rows": 3,
         "columns": 4,
@@ -169,3 +170,47 @@ def test_settings_that_cannot_work(settings):
             ConfigError, match=f"{model} cannot be made from shared latents; .*both"
         ):
             settings(model=model, latents="shared")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"latents": "shared"},
+        {"latents": "both", "colour": ColourMode.RGB},
+        {"latents": "both", "boost": True, "parameters": 4000},
+        {"latents": "shared", "parameters": None, "bpp": 2.0},
+        {"latents": "shared", "parameters": None, "psnr": 15},
+    ],
+)
+def test_networks_made_of_tokens(tokened, wide, tmp_path, options):
+    config = tokened(model="hnerv", **options)
+    report = nvcodec.encode(wide, tmp_path / "a.nvc", config, measure=False)
+    # One epoch need not reach a quality.
+    assert "psnr" in options or not report.warnings
+    with open_tokens(tmp_path / "a.nvc") as tokens:
+        assert tokens.latents == "fed"
+        assert (tokens.grid().digits == expected(wide, *PARTS)).all()
+        taken = tokens.token_bytes
+    assert report.video_bytes == (tmp_path / "a.nvc").stat().st_size > taken
+    if "bpp" in options:
+        assert report.video_bytes * 8 == pytest.approx(2.0 * 12 * 100 * 70, rel=0.05)
+    with nvcodec.open(tmp_path / "a.nvc", device="cpu") as video:
+        whole = [video[t] for t in range(12)]
+        assert not video.losses and whole[11].shape == (70, 100, 3)
+        assert (video.pictures_at([7 / 25], (100, 70))[0] == whole[7]).all()
+
+
+def test_without_its_tokens_a_segment_made_of_them_is_lost(tokened, wide, tmp_path):
+    path = tmp_path / "a.nvc"
+    nvcodec.encode(wide, path, tokened(model="hnerv", latents="shared"), measure=False)
+    with nvcodec.open(path, device="cpu") as video:
+        whole = [video[t] for t in range(12)]
+    data = bytearray(path.read_bytes())
+    second = data.index(b"TOKS", data.index(b"TOKS") + 4)
+    data[second + 12] ^= 1
+    path.write_bytes(data)
+    with nvcodec.open(path, device="cpu") as video:
+        for t in (*range(5), 10, 11):
+            assert (video[t] == whole[t]).all()
+        with pytest.raises(BitstreamError, match="TOKS"):
+            video[6]

@@ -1,0 +1,77 @@
+"""What a network is told of the tokens around a frame."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models import build
+from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.token_feed import TokenFeed
+from nvcodec.models.token_layout import CHANNELS, fed_channels, frames_of, steps_of
+
+FRAMES = 11
+
+
+@pytest.fixture
+def feed() -> TokenFeed:
+    made = TokenFeed(FRAMES, (2, 3))
+    made.codes.copy_(torch.rand(made.codes.shape) * 2 - 1)
+    return made
+
+
+def test_every_frame_gets_its_step_and_the_ones_beside(feed):
+    told = feed(torch.arange(FRAMES))
+    assert told.shape == (FRAMES, fed_channels(), 2, 3)
+    steps = steps_of(FRAMES)
+    for step in range(steps):
+        around = [max(step - 1, 0), step, min(step + 1, steps - 1)]
+        for frame in frames_of(step, FRAMES):
+            expected = torch.cat([feed.codes[one] for one in around])
+            assert torch.equal(told[frame, : 3 * CHANNELS], expected)
+
+
+def test_frames_of_a_step_differ_by_their_place(feed):
+    told = feed(torch.arange(FRAMES))
+    places = told[:, -2, 0, 0]
+    assert places[0] == 1
+    torch.testing.assert_close(places[1:5], torch.tensor([-1, -1 / 3, 1 / 3, 1.0]))
+    assert torch.equal(places[1:5], places[5:9])
+    inner = told[:, : 3 * CHANNELS] * places[:, None, None, None]
+    torch.testing.assert_close(told[:, 3 * CHANNELS : 6 * CHANNELS], inner)
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize("latents", ["shared", "both"])
+@pytest.mark.parametrize("boosted", [False, True])
+def test_configurations(colour, latents, boosted):
+    size, budget = (100, 175), 20_000
+    config = HNeRVConfig.from_budget(
+        budget, size=size, frames=30, colour=colour, boosted=boosted, latents=latents
+    )
+    assert config.fed and config.grid == (4, 6)
+    assert 0.8 * budget < config.parameters <= 1.01 * budget
+    assert bool(config.latents()) == (latents == "both")
+    again = HNeRVConfig.unpack(config.pack(), size=size, frames=30, colour=colour)
+    assert again == config
+    model = build("hnerv", config)
+    assert model.planes(torch.tensor([0, 29])).shape[2:] == colour.native_size(size)
+    # What is fed decides the pictures, at least a little.
+    model.feed(torch.ones(steps_of(30), CHANNELS, 4, 6))
+    assert not torch.equal(model.planes(torch.tensor([5])), model.planes(torch.tensor([0])))
+
+
+def test_what_cannot_be():
+    size, colour = (64, 64), ColourMode.RGB
+    config = HNeRVConfig.smallest(size=size, frames=2, colour=colour, latents="shared")
+    with pytest.raises(BitstreamError, match="expected 1 at its end"):
+        HNeRVConfig.unpack(config.pack()[:-1] + b"\2", size=size, frames=2, colour=colour)
+    with pytest.raises(BitstreamError, match="tokens have a grid"):
+        HNeRVConfig.unpack(config.pack(), size=(33, 2100), frames=2, colour=ColourMode.YUV420)
+    with pytest.raises(ConfigError, match="1..255 embedding channels"):
+        HNeRVConfig(
+            size=size, frames=2, colour=colour, strides=(4, 4, 2), kernels=(1, 3, 5),
+            widths=(4, 4, 4, 4), channels=0,
+        )  # fmt: skip
