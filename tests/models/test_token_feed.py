@@ -70,7 +70,7 @@ def test_what_cannot_be():
         HNeRVConfig.unpack(config.pack()[:-1] + b"\2", size=size, frames=2, colour=colour)
     with pytest.raises(BitstreamError, match="tokens have a grid"):
         HNeRVConfig.unpack(config.pack(), size=(33, 2100), frames=2, colour=ColourMode.YUV420)
-    with pytest.raises(ConfigError, match="1..255 embedding channels"):
+    with pytest.raises(ConfigError, match=r"1\.\.255 embedding channels"):
         HNeRVConfig(
             size=size, frames=2, colour=colour, strides=(4, 4, 2), kernels=(1, 3, 5),
             widths=(4, 4, 4, 4), channels=0,
