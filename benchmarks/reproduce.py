@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -62,15 +63,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         for setting in same:
             for seed in options.seeds:
                 runs.append(_run(setting, samples, epochs, seed, options))
-                psnr = runs[-1]["psnr"]
-                print(f"{setting.variant}, {setting.parameters}: {psnr:.2f} dB", flush=True)
+                # After every fit: hours of work should outlive what ends them early.
+                _write(options.out, runs)
+
+
+def _write(path: Path, runs: Sequence[dict[str, Any]]) -> None:
     found = orders(runs)
     results = {
         "runs": runs,
         "orders": found,
         "order_holds": all(order["holds"] for order in found) if found else None,
     }
-    record.write(options.out, results, {"main": _table(runs, found)})
+    record.write(path, results, {"main": _table(runs, found)})
 
 
 def _parser() -> argparse.ArgumentParser:
