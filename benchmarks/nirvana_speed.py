@@ -20,6 +20,7 @@ import torch
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
+from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.models.nirvana_config import NirvanaConfig
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the command line does
     curves: dict[str, list[dict[str, Any]]] = {"nerv": [], "nirvana": []}
     for epochs in options.nerv_epochs:
         curves["nerv"].append(_point("nerv", options.parameters, epochs, options))
