@@ -28,8 +28,8 @@ _FINENESS = 2.0
 _STRIDES = ((4, 2), (8, 2))
 _LARGEST_GRID = 1 << 14
 _KERNELS = (1, 3)
-# The stages are a power of two wide, which suits a processor's registers, and the last one half of
-# that; the coordinate network, cheap for what it holds, at least so many times as wide.
+# The stages are a power of two wide, which suits a processor's registers, and large ones end with half
+# of that; the coordinate network, cheap for what it holds, is at least so many times as wide.
 _WIDER = 2
 _NARROWEST = 4
 _MOST_LAYERS = 16
