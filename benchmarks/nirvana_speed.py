@@ -100,9 +100,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     _draw(curves, options.figures / f"{options.out.stem}.png")
 
 
+def file_of(name: str, model: str, epochs: int) -> Path:
+    """Where a run leaves the file of a point; `name` is that of its result."""
+    return record.FILES / f"{name}_{model}_{epochs}.nvc"
+
+
 def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, Any]:
     """An encode, measured."""
-    file = record.FILES / f"nirvana_speed_{model}_{epochs}.nvc"
+    file = file_of(options.out.stem, model, epochs)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     frames = slice(0, options.frames)
