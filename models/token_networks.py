@@ -106,8 +106,9 @@ class TokenEncoder(nn.Module):
         x = self.middle(F.gelu(self.quartered(x)))
         x = self.last(F.gelu(self.eighthed(x)))
         # Of a step's own frames, without the one before.
-        mean = F.avg_pool2d(video.flatten(0, 1), _CELL).unflatten(0, (batch, frames))
-        own = mean[:, 1:].unflatten(1, (steps - 1, _MADE)).mean(2)
+        mean = F.avg_pool2d(video.flatten(0, 1), _CELL)
+        mean = mean.view(batch, frames, *mean.shape[1:])
+        own = mean[:, 1:].reshape(batch, steps - 1, _MADE, *mean.shape[2:]).mean(2)
         mean = torch.cat([mean[:, :1], own], 1).flatten(0, 1)
         out: Tensor = self.out(self.norm(x)) + self.colour(mean)
         return out.view(batch, steps, *out.shape[1:])
@@ -157,7 +158,7 @@ class TokenDecoder(nn.Module):
         x = self.middle(F.gelu(depth_to_space(self.doubled(x), 2)))
         x = self.last(F.gelu(depth_to_space(self.quadrupled(x), 2)))
         x = depth_to_space(self.out(x), 8)
-        x = x.unflatten(1, (_MADE, 3)) + plain[:, None]
-        x = x.reshape(batch, steps * _MADE, 3, *x.shape[-2:])
+        x = x.reshape(batch * steps, _MADE, 3, *x.shape[-2:]) + plain[:, None]
+        x = x.view(batch, steps * _MADE, *x.shape[2:])
         # Of the first step's pictures, all of the same moment, the last is taken.
         return x[:, _MADE - 1 :]
