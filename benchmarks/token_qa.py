@@ -1,0 +1,289 @@
+"""Questions about procedural clips, answered by a frozen language model that reads tokens.
+
+SmolLM2-135M-Instruct is not changed; a small projector is trained on clips made of some pictures,
+and what it learned is measured on clips made of others. Beside tokens of the shared tokenizer the
+same number of vectors is made of raw pixels, of their principal components, and of the middle frame
+alone. Controls: vectors of another clip, none at all, and in reverse order, which must turn the
+answers on directions round; and, for the model's own ceiling, the scene described in words. With
+`--reader probe` a small network answers instead, which says what there is to find out at all.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks import record, token_pictures
+from benchmarks.token_questions import DIRECTIONS, KINDS, Ints, make
+from benchmarks.token_readers import LanguageModel, Probe, Projected, weights
+from benchmarks.token_sources import BUDGETS, SOURCES, Scaled, places, source
+from nvcodec.tokens.tokenizer import VideoTokenizer
+
+_CHUNK = 50
+_QUESTIONS = tuple(dict.fromkeys(question.name for asked in KINDS.values() for question in asked))
+_OPPOSITE = np.array([1, 0, 3, 2])
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Clips of one kind as vectors.
+
+    Attributes:
+        vectors: By source and budget, shape (N, budget, channels).
+        answers: Shape (N, questions).
+    """
+
+    vectors: dict[tuple[str, int], Tensor]
+    answers: Ints
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = record.parser("token_qa", __doc__)
+    parser.add_argument("--reader", choices=("model", "probe"), default="model")
+    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
+    parser.add_argument("--tokenizer", default="bundled:small")
+    parser.add_argument("--clips", type=int, default=750, help="of each kind, to train on")
+    parser.add_argument("--tests", type=int, default=150, help="of each kind, to measure on")
+    parser.add_argument("--steps", type=int, default=400, help="of training")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of training, at most")
+    parser.add_argument("--batch", type=int, default=16, help="clips a step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cache", type=Path, help="a file to keep clips in, as vectors")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    train, test = _cached(options)
+    model = LanguageModel(weights()) if options.reader == "model" else None
+    rows: list[dict[str, Any]] = []
+    for budget in options.budgets:
+        for name in options.sources:
+            rows.append(_run(name, budget, train, test, model, options))
+            _write(rows, None, options)
+    if model is not None:
+        _write(rows, _described(model, options), options)
+
+
+def _cached(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
+    if options.cache and options.cache.exists():
+        found: tuple[dict[str, Shown], dict[str, Shown]] = torch.load(
+            options.cache, weights_only=False
+        )
+        return found
+    tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
+    random = np.random.default_rng(options.seed)
+    pictures = token_pictures.load()
+    some = torch.cat([make(kind, pictures, random, 24).video for kind in KINDS])
+    ways = {
+        (name, budget): source(name, budget, tokenizer, some)
+        for name in SOURCES
+        for budget in BUDGETS
+    }
+    train = {kind: _shown(kind, pictures, random, options.clips, ways) for kind in KINDS}
+    apart = token_pictures.load(apart=True)
+    test = {kind: _shown(kind, apart, random, options.tests, ways) for kind in KINDS}
+    if options.cache:
+        torch.save((train, test), options.cache)
+    return train, test
+
+
+def _shown(
+    kind: str,
+    pictures: token_pictures.Pictures,
+    random: np.random.Generator,
+    count: int,
+    ways: dict[tuple[str, int], Scaled],
+) -> Shown:
+    """Draw clips, and keep their vectors only."""
+    vectors: dict[tuple[str, int], list[Tensor]] = {key: [] for key in ways}
+    answers = []
+    for start in range(0, count, _CHUNK):
+        clips = make(kind, pictures, random, min(_CHUNK, count - start))
+        answers.append(clips.answers)
+        for key, way in ways.items():
+            vectors[key].append(way(clips.video))
+    return Shown({key: torch.cat(parts) for key, parts in vectors.items()}, np.concatenate(answers))
+
+
+def _run(
+    name: str,
+    budget: int,
+    train: dict[str, Shown],
+    test: dict[str, Shown],
+    model: LanguageModel | None,
+    options: Any,
+) -> dict[str, Any]:
+    """Train a projector, and measure."""
+    torch.manual_seed(options.seed)
+    random = np.random.default_rng(options.seed)
+    key = (name, budget)
+    reader = model or _probe()
+    channels = next(iter(train.values())).vectors[key].shape[2]
+    projector = Projected(channels, reader.width, reader.rms)
+    where = places(name, budget)
+    learned = [*projector.parameters(), *(p for p in reader.parameters() if p.requires_grad)]
+    optimiser = torch.optim.AdamW(learned, 2e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    kinds, began, curve, losses = list(KINDS), time.monotonic(), [], []
+    for step in range(options.steps):
+        share = max(step / options.steps, (time.monotonic() - began) / (60 * options.minutes))
+        if share >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = 2e-3 * min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * share))
+        kind = kinds[step % len(kinds)]
+        chosen = random.integers(len(train[kind].answers), size=options.batch)
+        seen = projector(train[kind].vectors[key][chosen], where)
+        answers = torch.from_numpy(train[kind].answers[chosen])
+        found = reader(seen, KINDS[kind])
+        loss = torch.stack(
+            [F.cross_entropy(one, answers[:, place]) for place, one in enumerate(found)]
+        ).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if (step + 1) % 40 == 0:
+            curve.append({"clips": (step + 1) * options.batch, "loss": float(np.mean(losses))})
+            losses.clear()
+            print(name, budget, curve[-1], round(time.monotonic() - began), flush=True)
+
+    def measured(change: Any = lambda vectors: vectors) -> dict[str, Any]:
+        return _accuracy(test, key, lambda v: reader(*v), projector, where, change)
+
+    row: dict[str, Any] = {
+        "source": name,
+        "budget": budget,
+        "channels": channels,
+        "clips": min(step + 1, options.steps) * options.batch,
+        "seconds": time.monotonic() - began,
+        "curve": curve,
+        "accuracy": measured(),
+    }
+    if name == "tokens":
+        row["controls"] = {
+            "another clip": measured(lambda vectors: vectors.roll(1, 0)),
+            "nothing": measured(torch.zeros_like),
+        }
+        row["reversed"] = _reversed(test, key, reader, projector, where)
+    print(name, budget, {k: round(v["share"], 3) for k, v in row["accuracy"].items()}, flush=True)
+    return row
+
+
+def _probe() -> Probe:
+    questions = {question.name: question for asked in KINDS.values() for question in asked}
+    return Probe(list(questions), [len(one.options) for one in questions.values()])
+
+
+@torch.no_grad()
+def _accuracy(
+    test: dict[str, Shown],
+    key: tuple[str, int],
+    reader: Any,
+    projector: Projected,
+    where: Tensor,
+    change: Any,
+) -> dict[str, Any]:
+    """Right answers by question, with a 95 % interval (normal approximation)."""
+    right: dict[str, list[bool]] = {name: [] for name in _QUESTIONS}
+    chance: dict[str, float] = {}
+    for kind, shown in test.items():
+        vectors = change(shown.vectors[key])
+        for start in range(0, len(vectors), 25):
+            seen = projector(vectors[start : start + 25], where)
+            for place, (question, found) in enumerate(
+                zip(KINDS[kind], reader((seen, KINDS[kind])), strict=True)
+            ):
+                wanted = shown.answers[start : start + 25, place]
+                right[question.name] += (found.argmax(1).numpy() == wanted).tolist()
+                chance[question.name] = 1 / len(question.options)
+    return {
+        name: {
+            "share": float(np.mean(one)),
+            "interval": 1.96 * float(np.std(one)) / math.sqrt(len(one)),
+            "questions": len(one),
+            "chance": chance[name],
+        }
+        for name, one in right.items()
+    }
+
+
+@torch.no_grad()
+def _reversed(
+    test: dict[str, Shown], key: tuple[str, int], reader: Any, projector: Projected, where: Tensor
+) -> dict[str, float]:
+    """How often the answer on a direction turns round when time does.
+
+    Tokens say themselves how things move, so their order alone need not decide.
+    """
+    shown = test["moving"]
+    vectors = shown.vectors[key]
+    steps = vectors.view(len(vectors), 4, -1, vectors.shape[2])
+    turned = steps.flip(1).flatten(1, 2)
+    asked = KINDS["moving"]
+    answers = [reader(projector(v, where), asked)[0].argmax(1).numpy() for v in (vectors, turned)]
+    assert asked[0].options == DIRECTIONS
+    return {
+        "turned": float((answers[1] == _OPPOSITE[answers[0]]).mean()),
+        "same": float((answers[1] == answers[0]).mean()),
+    }
+
+
+@torch.no_grad()
+def _described(model: LanguageModel, options: Any) -> dict[str, float]:
+    """Right answers if the scene is told in words: the model's own ceiling, untrained."""
+    random = np.random.default_rng(options.seed)
+    asked = KINDS["moving"]
+    right = np.zeros(len(asked))
+    count = 60
+    for _ in range(count):
+        answers = [int(random.integers(len(question.options))) for question in asked]
+        direction, colour, form, speed = (
+            question.options[answer] for question, answer in zip(asked, answers, strict=True)
+        )
+        told = f"A {colour} {form} moves {direction} and gets {speed}. "
+        seen = F.embedding(model.ids(told), model.embedding)[None]
+        found = model(seen, asked)
+        right += [int(one.argmax()) == answer for one, answer in zip(found, answers, strict=True)]
+    return {question.name: float(one) for question, one in zip(asked, right / count, strict=True)}
+
+
+def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, options: Any) -> None:
+    lines = []
+    for row in rows:
+        lines.append((row["source"], str(row["budget"]), *_percent(row["accuracy"])))
+        for control, found in row.get("controls", {}).items():
+            lines.append((f"of {control}", str(row["budget"]), *_percent(found)))
+    if described:
+        shares = [
+            f"{100 * described[name]:.0f}" if name in described else "-" for name in _QUESTIONS
+        ]
+        lines.append(("described in words", "-", *shares))
+    if rows:
+        chance = rows[0]["accuracy"]
+        lines.append(("chance", "-", *(f"{100 * chance[n]['chance']:.0f}" for n in _QUESTIONS)))
+    note = (
+        f"Right answers, %, and 95 % intervals. {options.clips} clips of each kind to train on, each "
+        "seen several times; tests on other pictures."
+    )
+    table = record.Table(("shown", "vectors", *_QUESTIONS), tuple(lines), note)
+    record.write(options.out, {"rows": rows, "described": described}, {"main": table})
+
+
+def _percent(found: dict[str, Any]) -> list[str]:
+    return [
+        f"{100 * found[name]['share']:.0f} ±{100 * found[name]['interval']:.0f}"
+        for name in _QUESTIONS
+    ]
+
+
+if __name__ == "__main__":
+    main()
