@@ -29,11 +29,13 @@ class ModelConfig(ABC):
         PREDICTS: Whether the family has such segments.
         REFRESH: Every so many segments at least, one should not be predicted.
         GROUP: Frames of a segment that suit the family; None if they depend on the size only.
+        PASSES: How many times a preset's passes over the frames a fit takes.
     """
 
     PREDICTS: ClassVar[bool] = False
     REFRESH: ClassVar[int] = 4
     GROUP: ClassVar[int | None] = None
+    PASSES: ClassVar[int] = 1
 
     size: tuple[int, int]
     frames: int
