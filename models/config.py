@@ -29,12 +29,14 @@ class ModelConfig(ABC):
         PREDICTS: Whether the family has such segments.
         REFRESH: Every so many segments at least, one should not be predicted.
         GROUP: Frames of a segment that suit the family; None if they depend on the size only.
+        PASSES: How many times a preset's passes over the frames a fit takes.
         TAKES_TOKENS: Whether the pictures can be made from the segment's tokens.
     """
 
     PREDICTS: ClassVar[bool] = False
     REFRESH: ClassVar[int] = 4
     GROUP: ClassVar[int | None] = None
+    PASSES: ClassVar[int] = 1
     TAKES_TOKENS: ClassVar[bool] = False
 
     size: tuple[int, int]

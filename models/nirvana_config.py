@@ -46,6 +46,8 @@ class NirvanaConfig(StackConfig):
     PREDICTS: ClassVar[bool] = True
     REFRESH: ClassVar[int] = 16
     GROUP: ClassVar[int | None] = 4
+    # A pass is a single step. So many take no longer than one pass of NeRV.
+    PASSES: ClassVar[int] = 5
     RECIPE = Recipe(
         learning_rate=3e-2,
         batch=1 << 20,  # all frames

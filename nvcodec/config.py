@@ -63,7 +63,8 @@ class FitConfig:
             )
 
 
-# Presets trade time only: each is a number of passes over the frames.
+# Presets trade time only: each is a number of passes over the frames, or of as many times more as
+# its configuration class says for a family.
 PRESETS = {
     "ultrafast": FitConfig(epochs=12),
     "fast": FitConfig(epochs=40),
@@ -215,4 +216,8 @@ class EncoderConfig:
     def fitting(self) -> FitConfig:
         """The fit's configuration after preset and overrides."""
         chosen = self.fit or PRESETS[self.preset]
-        return replace(chosen, epochs=self.epochs) if self.epochs is not None else chosen
+        if self.epochs is not None:
+            return replace(chosen, epochs=self.epochs)
+        if self.fit is not None:
+            return chosen
+        return replace(chosen, epochs=chosen.epochs * config_class(self.model).PASSES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.config import PRESETS, FitConfig
+from nvcodec.config import PRESETS, EncoderConfig, FitConfig
 from nvcodec.entropy.quantisation import dequantise
 from nvcodec.entropy.tensors import encode_tensors
 from nvcodec.errors import ConfigError
@@ -248,6 +248,18 @@ def test_fits_on_patches():
 def test_settings_are_checked(bad):
     with pytest.raises(ConfigError):
         FitConfig(**bad)
+
+
+def test_families_whose_passes_are_single_steps_take_more_of_them():
+    usual = PRESETS["fast"].epochs
+    made = {
+        name: EncoderConfig(model=name, preset="fast").fitting.epochs
+        for name in ("nerv", "nirvana")
+    }
+    assert made["nerv"] == usual < made["nirvana"]
+    # What is asked for is done.
+    assert EncoderConfig(model="nirvana", epochs=7).fitting.epochs == 7
+    assert EncoderConfig(model="nirvana", fit=FitConfig(epochs=7)).fitting.epochs == 7
 
 
 def test_presets_differ_only_in_work():
