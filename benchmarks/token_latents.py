@@ -7,6 +7,7 @@ fed by tokens store them beside what they are made of.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from benchmarks.clips import clip
 from nvcodec.config import LATENTS
 from nvcodec.models import config_class
 from nvcodec.tokens import open_tokens
+from nvcodec.tokens.making import tokenizer
 
 _ALLOWED = 0.5  # dB
 
@@ -43,17 +45,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         audio=False,
         device="cpu",
     )
-    points: list[dict[str, Any]] = []
-    for model in options.models:
-        ways = [way for way in LATENTS if way != "shared" or config_class(model).TAKES_TOKENS]
-        for bpp in options.bpp:
-            own: dict[str, Any] | None = None
-            for way in ways:
-                point = _point(source, replace(config, model=model, bpp=bpp, latents=way))
-                own = own or point
-                point["change"] = point["psnr_yuv"] - own["psnr_yuv"]
-                points.append(point)
-                print(point, file=sys.stderr, flush=True)
+    points = [
+        _point(source, replace(config, model=model, bpp=bpp, latents=way))
+        for way in LATENTS
+        for model in options.models
+        if way != "shared" or config_class(model).TAKES_TOKENS
+        for bpp in options.bpp
+    ]
+    points.sort(key=lambda one: (options.models.index(one["model"]), one["bpp"]))
+    own = {(one["model"], one["bpp"]): one for one in points if one["latents"] == "private"}
+    for one in points:
+        one["change"] = one["psnr_yuv"] - own[one["model"], one["bpp"]]["psnr_yuv"]
     changes = {
         way: [one["change"] for one in points if one["latents"] == way and one["fed"]]
         for way in ("shared", "both")
@@ -81,15 +83,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
-    """A file of a size."""
+    """A file of a size; what an earlier run that was stopped has measured is taken over."""
     record.FILES.mkdir(parents=True, exist_ok=True)
     target = record.FILES / f"token_latents_{config.model}_{config.bpp}_{config.latents}.nvc"
+    settings = _settings(source, config)
+    kept = target.with_suffix(".json")
+    if kept.is_file() and (before := json.loads(kept.read_text()))["settings"] == settings:
+        return dict(before["point"])
     report = nvcodec.encode(source, target, config, overwrite=True)
     stored = 0
     if config.latents != "private":
         with open_tokens(target) as tokens:
             stored = tokens.token_bytes
-    return {
+    point = {
         "model": config.model,
         "bpp": config.bpp,
         "latents": config.latents,
@@ -100,6 +106,19 @@ def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
         "psnr_y": report.psnr_y,
         "psnr_yuv": report.psnr_yuv,
         "encode_seconds": report.encode_seconds,
+    }
+    kept.write_text(json.dumps({"settings": settings, "point": point}))
+    print(point, file=sys.stderr, flush=True)
+    return point
+
+
+def _settings(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
+    """What a point depends on."""
+    tokenized = config.latents != "private"
+    return {
+        "source": str(source),
+        "config": str(replace(config, tokenizer="")),
+        "tokenizer": tokenizer(config.tokenizer).tokenizer_id if tokenized else None,
     }
 
 

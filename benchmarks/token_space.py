@@ -1,0 +1,211 @@
+"""Whether tokens mean the same in all videos, and latents of networks of a video's own do not.
+
+Probes: linear classifiers of what is in a cell - how light, what colour, which way it moves - are
+trained on random scenes whose photographs and sprites the tokenizer has not seen, and tested on
+other scenes. Retrieval: first halves of stretches of real clips look for their second halves. Both
+for tokens of the shared tokenizer and for latents of HNeRV, fitted to every video with its own
+encoder, on the grid of tokens.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import record, token_pictures, token_probe, token_retrieval
+from benchmarks.token_scenes import Scenes
+from benchmarks.token_videos import batch
+from nvcodec.tokens.tokenizer import VideoTokenizer
+
+_FRAMES = 17
+_BATCH = 8
+# Another copy of what another clip shows: its halves have two right answers.
+_TWICE = ("small_bunny_1080p_30fps.mp4",)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = record.parser("token_space", __doc__)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of videos")
+    parser.add_argument("--without", nargs="*", default=_TWICE, help="files to leave out")
+    parser.add_argument("--videos", type=int, default=16, help="scenes to train on, and to test on")
+    parser.add_argument("--more", type=int, default=256, help="scenes to train on, tokens only")
+    parser.add_argument("--epochs", type=int, default=30, help="of a video's own network")
+    parser.add_argument("--stretches", type=int, default=10, help="of a clip, at most")
+    parser.add_argument("--own", type=int, default=16, help="stretches with networks of their own")
+    parser.add_argument("--tokenizer", default="bundled:small")
+    options = parser.parse_args(argv)
+    tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
+    probes = _probes(tokenizer, options)
+    found = _retrieval(tokenizer, options)
+    names = list(token_probe.CLASSES)
+    probe_table = record.Table(
+        ("what is read", *(f"{name}, other videos" for name in names),
+         *(f"{name}, same video" for name in names)),
+        tuple(
+            (what, *(f"{100 * row[kind][name]:.0f} %" if row.get(kind) else "-"
+                     for kind in ("across", "within") for name in names))
+            for what, row in probes["rows"].items()
+        ),
+        f"Share of right answers, classes weighing the same. {options.videos} scenes to train on, as "
+        f"many to test on, {_FRAMES} frames of 128x128; own networks: {options.epochs} epochs, "
+        f"{probes['psnr']:.1f} dB on average.",
+    )  # fmt: skip
+    retrieval_table = record.Table(
+        ("descriptor", "pairs", "own half nearest", "same clip nearest"),
+        tuple(
+            (what, str(one["count"]), f"{one['same']:.0%}", f"{one['clip']:.0%}")
+            for what, one in found["rows"].items()
+        ),
+        f"Halves of {_FRAMES} frames, {found['clips']} clips. Nearest by Euclidean distance of "
+        "standardised numbers.",
+    )
+    results = {"probes": probes, "retrieval": found}
+    record.write(options.out, results, {"probes": probe_table, "retrieval": retrieval_table})
+
+
+def _scenes(count: int, seed: int) -> list[Scenes]:
+    """Random scenes of pictures that are set apart."""
+    pictures = token_pictures.load(apart=True)
+    random = np.random.default_rng(seed)
+    return [
+        batch(pictures, random, min(_BATCH, count - first), _FRAMES)
+        for first in range(0, count, _BATCH)
+    ]
+
+
+def _bytes(scenes: Scenes) -> torch.Tensor:
+    return (scenes.video.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _probes(tokenizer: VideoTokenizer, options: Any) -> dict[str, Any]:
+    """Accuracies, by what is read."""
+    sets = {
+        "train": _scenes(options.videos, 1), "test": _scenes(options.videos, 2),
+        "more": _scenes(options.more, 3),
+    }  # fmt: skip
+    known = {}
+    for name, scenes in sets.items():
+        each = [token_probe.labels(one) for one in scenes]
+        known[name] = {key: np.concatenate([one[key] for one in each]) for key in each[0]}
+    luma = known["more"]["luma"].copy()
+    for classes in known.values():
+        classes["luma"] = token_probe.quarters(classes["luma"], luma)
+    videos = {name: [v for one in scenes for v in _bytes(one)] for name, scenes in sets.items()}
+
+    def tokens(of: VideoTokenizer, name: str) -> token_probe.FloatArray:
+        return np.stack([token_probe.token_features(of.digits(video)) for video in videos[name]])
+
+    torch.manual_seed(0)
+    rows: dict[str, Any] = {
+        "chance; the video's most frequent class": {
+            "across": {name: 1 / count for name, count in token_probe.CLASSES.items()},
+            "within": token_probe.guessed(known["test"]),
+        }
+    }
+    psnr: list[float] = []
+    for what, same in (("own latents, a seed each", False), ("own latents, one seed", True)):
+        own: dict[str, Any] = {}
+        for offset, name in ((1, "train"), (1001, "test")):
+            fits = [
+                token_probe.own_latents(video, options.epochs, 0 if same else offset + number)
+                for number, video in enumerate(videos[name])
+            ]
+            psnr += [one.psnr for one in fits]
+            own[name] = [token_probe.own_features(one) for one in fits]
+            print(f"{what}: {np.mean(psnr):.2f} dB", file=sys.stderr, flush=True)
+        rows[what] = _both(own, known)
+        alike = {name: token_probe.standardised(each) for name, each in own.items()}
+        rows[f"{what}, standardised per video"] = _both(alike, known)
+    shared = {name: tokens(tokenizer, name) for name in videos}
+    rows["shared tokens"] = _both(shared, known)
+    rows[f"shared tokens, {options.more} scenes to train on"] = {
+        "across": token_probe.across(shared["more"], known["more"], shared["test"], known["test"])
+    }
+    untrained = VideoTokenizer.untrained()
+    rows["tokens of an untrained tokenizer"] = _both(
+        {name: tokens(untrained, name) for name in ("train", "test")}, known
+    )
+    return {"rows": rows, "psnr": float(np.mean(psnr))}
+
+
+def _both(features: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    train, test = np.stack(features["train"]), np.stack(features["test"])
+    return {
+        "across": token_probe.across(train, known["train"], test, known["test"]),
+        "within": token_probe.within(test, known["test"]),
+    }
+
+
+def _retrieval(tokenizer: VideoTokenizer, options: Any) -> dict[str, Any]:
+    """Recall, by descriptor."""
+    paths = token_retrieval.videos(options.clips, options.without)
+    parts = [
+        stretch
+        for path in paths
+        for stretch in token_retrieval.stretches(path, _FRAMES, options.stretches)
+    ]
+    clips = [one.clip for one in parts]
+    digits = [[tokenizer.digits(half) for half in one.halves] for one in parts]
+
+    def described(make: Callable[[Any], token_retrieval.FloatArray], of: Any) -> Any:
+        return [np.stack([make(pair[side]) for pair in of]) for side in (0, 1)]
+
+    made = {
+        "tokens, frequencies of digits": described(token_retrieval.digit_frequencies, digits),
+        "tokens, mean and deviation of codes": described(token_retrieval.token_moments, digits),
+        "mean and deviation of colours": described(
+            token_retrieval.colour_moments, [one.halves for one in parts]
+        ),
+    }
+    rows = {what: asdict(token_retrieval.recall(*each, clips)) for what, each in made.items()}
+    rows["chance"] = _chance(clips)
+    # Of as many clips as there are.
+    some = _spread(clips, options.own)
+    own = []
+    for number in some:
+        halves = [_halved(half) for half in parts[number].halves]
+        own.append([token_probe.own_latents(half, options.epochs, 2 * number + side + 1)
+                    for side, half in enumerate(halves)])  # fmt: skip
+        print(f"own networks: {len(own)} of {len(some)}", file=sys.stderr, flush=True)
+    few = [clips[number] for number in some]
+    latents = described(
+        lambda one: token_retrieval.moments(one.latents.movedim(1, -1).double().numpy()), own
+    )
+    rows["few: own latents, mean and deviation"] = asdict(token_retrieval.recall(*latents, few))
+    for what, (first, second) in made.items():
+        rows[f"few: {what}"] = asdict(token_retrieval.recall(first[some], second[some], few))
+    rows["few: chance"] = _chance(few)
+    return {"rows": rows, "clips": len(set(clips))}
+
+
+def _chance(clips: Sequence[str]) -> dict[str, Any]:
+    shares = np.unique(clips, return_counts=True)[1] / len(clips)
+    return asdict(token_retrieval.Recall(1 / len(clips), float((shares**2).sum()), len(clips)))
+
+
+def _spread(clips: Sequence[str], count: int) -> list[int]:
+    """Places of stretches: the first of every clip, then the second, and so on."""
+    seen: dict[str, int] = {}
+    order = []
+    for place, clip in enumerate(clips):
+        seen[clip] = seen.get(clip, 0) + 1
+        order.append((seen[clip], place))
+    return sorted(place for _, place in sorted(order)[:count])
+
+
+def _halved(pictures: torch.Tensor) -> torch.Tensor:
+    """Half as wide and high, then up to whole cells with the last samples: for time's sake."""
+    small = torch.nn.functional.avg_pool2d(pictures.float(), 2)
+    down, right = -small.shape[2] % 32, -small.shape[3] % 32
+    padded = torch.nn.functional.pad(small, (0, right, 0, down), mode="replicate")
+    return padded.round().to(torch.uint8)
+
+
+if __name__ == "__main__":
+    main()
