@@ -34,7 +34,7 @@ from nvcodec.tokens.tokenizer import VideoTokenizer
 
 MOTION = (3, 4)
 """The digits for horizontal and vertical motion; both have five levels, the middle one standing still."""
-_FRAMES, _COUNT = 9, 8
+_FRAMES, _COUNT = 9, 6
 _SOFT = 0.15  # of the training, with noise instead of rounding
 _FULL, _SLOW = 8.0, 0.5  # samples a frame at the last level, and where the scale turns linear
 
@@ -62,8 +62,8 @@ class Losses:
         to levels before they mean anything, vectors would stay where they begin.
         """
         moved = min(1.0, 0.05 + 3 * share)
-        held = min(1.0, max(0.0, 4 * share - 2))
-        return self.pictures + self.coarse + moved * self.motion + 0.3 * held * self.margin
+        held = min(1.0, max(0.0, 3 * share - 1))
+        return self.pictures + self.coarse + moved * self.motion + held * self.margin
 
 
 def main(argv: Sequence[str] | None = None) -> None:

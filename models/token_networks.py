@@ -3,8 +3,10 @@
     frames ─► 4x4 patches ─► conv ─► /8 ┐
                                         ├ five frames, one after another ─► /8 ─► /16 ─► /32 ─► z
     ...                                 ┘
-
     code of a step and of the one before ─► /32 ─► /16 ─► /8 ─► 8x8 patches of four frames
+
+Beside both goes a straight line: the mean colour of a cell, which is what they begin with, and know
+how to give back, before anything is learned.
 
 Everything is local and causal: a step sees its four frames and the one before them, the first step
 of a segment the first frame five times. Hence any size, any length, and steps in any order.
@@ -20,9 +22,13 @@ from torch import Tensor, nn
 
 from nvcodec.models.layers import ChannelsFirstNorm, depth_to_space
 
-_PATCH = 4
+_PATCH, _CELL = 4, 32
 _SEEN = 5  # frames that a step sees: its own and the one before
 _MADE = 4
+# Mean red, green and blue to the first digits' vectors: luma, and what blue and red have beyond it.
+# With tanh between, the second undoes the first well enough to begin with.
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+_LUMA_GAIN, _COLOUR_GAIN = 1.2, 2.0
 
 
 class Residual(nn.Module):
@@ -66,6 +72,13 @@ class TokenEncoder(nn.Module):
         self.norm = ChannelsFirstNorm(last, eps=1e-6)
         self.out = nn.Conv2d(last, channels, 1)
         nn.init.normal_(self.out.weight, std=last**-0.5)
+        self.colour = nn.Conv2d(3, channels, 1, bias=False)
+        with torch.no_grad():
+            beyond = torch.eye(3)[[2, 0]] - _LUMA
+            self.colour.weight.zero_()[:3, :, 0, 0] = torch.cat(
+                [_LUMA_GAIN * _LUMA[None], _COLOUR_GAIN * beyond]
+            )
+            self.out.weight[:3] *= 0.2
 
     def forward(self, video: Tensor) -> Tensor:
         """Vectors of a segment.
@@ -92,7 +105,11 @@ class TokenEncoder(nn.Module):
         x = self.step(F.gelu(self.joined(x)))
         x = self.middle(F.gelu(self.quartered(x)))
         x = self.last(F.gelu(self.eighthed(x)))
-        out: Tensor = self.out(self.norm(x))
+        # Of a step's own frames, without the one before.
+        mean = F.avg_pool2d(video.flatten(0, 1), _CELL).unflatten(0, (batch, frames))
+        own = mean[:, 1:].unflatten(1, (steps - 1, _MADE)).mean(2)
+        mean = torch.cat([mean[:, :1], own], 1).flatten(0, 1)
+        out: Tensor = self.out(self.norm(x)) + self.colour(mean)
         return out.view(batch, steps, *out.shape[1:])
 
 
@@ -114,6 +131,14 @@ class TokenDecoder(nn.Module):
         self.quadrupled = nn.Conv2d(middle, 4 * last, 1)
         self.last = Residual(last)
         self.out = nn.Conv2d(last, 64 * 3 * _MADE, 1)
+        nn.init.zeros_(self.out.weight)
+        self.colour = nn.Conv2d(channels, 3, 1)
+        with torch.no_grad():
+            luma, blue, red = torch.eye(channels)[:3] / torch.tensor(
+                [[_LUMA_GAIN], [_COLOUR_GAIN], [_COLOUR_GAIN]]
+            )
+            green = -(_LUMA[0] * red + _LUMA[2] * blue) / _LUMA[1]
+            self.colour.weight[:, :, 0, 0] = luma + torch.stack([red, green, blue])
 
     def forward(self, codes: Tensor) -> Tensor:
         """Pictures of codes.
@@ -127,10 +152,12 @@ class TokenDecoder(nn.Module):
         batch, steps = codes.shape[:2]
         before = torch.cat([codes[:, :1], codes[:, :-1]], 1)
         x = torch.cat([before, codes], 2).flatten(0, 1)
+        plain = F.interpolate(self.colour(codes.flatten(0, 1)), scale_factor=_CELL, mode="bilinear")
         x = self.first(F.gelu(self.stem(x)))
         x = self.middle(F.gelu(depth_to_space(self.doubled(x), 2)))
         x = self.last(F.gelu(depth_to_space(self.quadrupled(x), 2)))
         x = depth_to_space(self.out(x), 8)
+        x = x.unflatten(1, (_MADE, 3)) + plain[:, None]
         x = x.reshape(batch, steps * _MADE, 3, *x.shape[-2:])
         # Of the first step's pictures, all of the same moment, the last is taken.
         return x[:, _MADE - 1 :]
