@@ -6,6 +6,7 @@ videos and tested on others, or on some steps of a video and tested on the steps
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks import record
 from benchmarks.token_scenes import Scenes
 from nvcodec.config import FitConfig
 from nvcodec.fitting import fit
@@ -51,7 +53,7 @@ class Own:
 
 
 def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
-    """Fit HNeRV, its encoder included, to a short video.
+    """Fit HNeRV, its encoder included, to a short video; an earlier run's fit is taken over.
 
     Args:
         pictures: uint8, shape (T, 3, H, W), sides multiples of 32.
@@ -67,11 +69,20 @@ def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
         kernels=(1, 3, 5),
         widths=(20, 17, 14, 12),
     )
+    how = FitConfig(epochs=epochs, quantised_share=0.05)
+    settings = hashlib.sha256(repr((config, how, seed)).encode())
+    settings.update(pictures.contiguous().numpy().tobytes())
+    kept = record.FILES / "own_latents" / f"{settings.hexdigest()[:32]}.pt"
+    if kept.is_file():
+        return Own(**torch.load(kept, weights_only=True))
     torch.manual_seed(seed)
     model = build("hnerv", config)
-    how = FitConfig(epochs=epochs, quantised_share=0.05)
-    outcome = fit(model, pictures.contiguous(memory_format=torch.channels_last), how, seed=seed)
-    return Own(model.latents["embedding"].detach().float(), outcome.float_psnr)
+    samples = pictures.contiguous(memory_format=torch.channels_last)
+    outcome = fit(model, samples, how, seed=seed)
+    own = Own(model.latents["embedding"].detach().float(), outcome.float_psnr)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"latents": own.latents, "psnr": own.psnr}, kept)
+    return own
 
 
 def own_features(own: Own) -> FloatArray:
