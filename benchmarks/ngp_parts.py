@@ -83,7 +83,7 @@ VARIANTS = (
     Variant("grids coded one by one", _alone),
     Variant("2 features", _features(2)),
     Variant("8 features", _features(8)),
-    Variant("64 hidden units", lambda: mock.patch.object(ngp_config, "_WIDTHS", ((64, 1 << 62),))),
+    Variant("32 hidden units", lambda: mock.patch.object(ngp_config, "_WIDTHS", ((32, 1 << 62),))),
 )
 
 

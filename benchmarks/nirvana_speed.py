@@ -20,6 +20,7 @@ import torch
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
+from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.models.nirvana_config import NirvanaConfig
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the command line does
     curves: dict[str, list[dict[str, Any]]] = {"nerv": [], "nirvana": []}
     for epochs in options.nerv_epochs:
         curves["nerv"].append(_point("nerv", options.parameters, epochs, options))
@@ -98,9 +100,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     _draw(curves, options.figures / f"{options.out.stem}.png")
 
 
+def file_of(name: str, model: str, epochs: int) -> Path:
+    """Where a run leaves the file of a point; `name` is that of its result."""
+    return record.FILES / f"{name}_{model}_{epochs}.nvc"
+
+
 def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, Any]:
     """An encode, measured."""
-    file = record.FILES / f"nirvana_speed_{model}_{epochs}.nvc"
+    file = file_of(options.out.stem, model, epochs)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     frames = slice(0, options.frames)

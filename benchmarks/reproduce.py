@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -59,15 +61,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     for size, same in groupby(wanted, key=lambda setting: setting.size):
         samples = bunny(frames, size)
         for setting in same:
-            runs.append(_run(setting, samples, epochs, options))
-            print(f"{setting.variant}, {setting.parameters}: {runs[-1]['psnr']:.2f} dB", flush=True)
+            for seed in options.seeds:
+                runs.append(_run(setting, samples, epochs, seed, options))
+                # After every fit: hours of work should outlive what ends them early.
+                _write(options.out, runs)
+
+
+def _write(path: Path, runs: Sequence[dict[str, Any]]) -> None:
     found = orders(runs)
     results = {
         "runs": runs,
         "orders": found,
         "order_holds": all(order["holds"] for order in found) if found else None,
     }
-    record.write(options.out, results, {"main": _table(runs, found)})
+    record.write(path, results, {"main": _table(runs, found)})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quantised-share", type=float, default=FitConfig().quantised_share)
     parser.add_argument("--compile", action="store_true", help="compile the networks")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     return parser
 
 
@@ -105,7 +112,7 @@ def settings(options: argparse.Namespace) -> Iterator[Setting]:
 
 
 def _run(
-    setting: Setting, samples: Tensor, epochs: int, options: argparse.Namespace
+    setting: Setting, samples: Tensor, epochs: int, seed: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     """A fit, and what came of it."""
     how = FitConfig(
@@ -116,9 +123,7 @@ def _run(
     )
     variant, size, asked = setting
     file = record.FILES / f"{options.out.stem}_{variant}_{size[0]}x{size[1]}_{asked}.nvc"
-    fitted = fit_to_file(
-        variant, samples, asked, how, file, seed=options.seed, device=options.device
-    )
+    fitted = fit_to_file(variant, samples, asked, how, file, seed=seed, device=options.device)
     comparable = (len(samples), epochs) == (published_psnr.FRAMES, published_psnr.EPOCHS)
     published = published_psnr.PSNR.get(setting) if comparable else None
     psnr = float_psnr(fitted.floating, samples)
@@ -132,6 +137,7 @@ def _run(
         "parameters": fitted.config.parameters,
         "macs_per_pixel": fitted.config.macs_per_pixel,
         "epochs": epochs,
+        "seed": seed,
         "device": where["gpu"] if choose_device(options.device).type == "cuda" else where["cpu"],
         "psnr": psnr,
         "published": published,
@@ -146,20 +152,28 @@ def _run(
 
 
 def orders(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every published order that the runs can tell of, at every size, and whether it holds."""
+    """Every published order that the runs can tell of, at every size, and whether it holds.
+
+    Of a network that was fitted with several seeds the mean counts.
+    """
     found = []
     for size, asked in dict.fromkeys((run["size"], run["parameters_asked"]) for run in runs):
-        psnr = {
-            Variant(run["model"], run["boosted"]): run["psnr"]
-            for run in runs
-            if (run["size"], run["parameters_asked"]) == (size, asked)
-        }
+        fits: dict[Variant, list[float]] = {}
+        for run in runs:
+            if (run["size"], run["parameters_asked"]) == (size, asked):
+                fits.setdefault(Variant(run["model"], run["boosted"]), []).append(run["psnr"])
+        psnr = {variant: fmean(values) for variant, values in fits.items()}
         for order in published_psnr.ORDERS:
             holds = published_psnr.agrees(order, psnr)
             if holds is not None:
-                networks = [str(variant) for variant in order]
                 found.append(
-                    {"size": size, "parameters": asked, "networks": networks, "holds": holds}
+                    {
+                        "size": size,
+                        "parameters": asked,
+                        "networks": [str(variant) for variant in order],
+                        "psnr": [psnr[variant] for variant in order],
+                        "holds": holds,
+                    }
                 )
     return found
 
@@ -191,7 +205,8 @@ def _table(runs: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> r
         note += "No figure is published for rows that show none. "
     note += " ".join(
         f"{' < '.join(order['networks'])} at {order['parameters'] / 1e6:g}M: "
-        f"{'as published' if order['holds'] else 'NOT as published'}."
+        f"{'as published' if order['holds'] else 'NOT as published'} "
+        f"({', '.join(f'{value:.2f}' for value in order['psnr'])} dB)."
         for order in found
     )
     return record.Table(columns, tuple(rows), note.strip())

@@ -27,6 +27,7 @@ from torch import Tensor
 from benchmarks import record, token_pictures
 from benchmarks.token_scenes import Scenes
 from benchmarks.token_videos import batch, noisy
+from nvcodec.models.cell_motion import motion_code
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokens.quantiser import distance, quantise
@@ -36,7 +37,6 @@ MOTION = (3, 4)
 """The digits for horizontal and vertical motion; both have five levels, the middle one standing still."""
 _FRAMES, _COUNT = 9, 6
 _SOFT = 0.15  # of the training, with noise instead of rounding
-_FULL, _SLOW = 8.0, 0.5  # samples a frame at the last level, and where the scale turns linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Losses:
         Motion is hard to see at first, and nothing else would be learned if it weighed much; drawn
         to levels before they mean anything, vectors would stay where they begin.
         """
-        moved = min(1.0, 0.05 + 3 * share)
-        held = min(1.0, max(0.0, 3 * share - 1))
+        moved = min(1.0, 0.1 + 3 * share)
+        held = min(1.0, max(0.0, 2 * share - 1))
         return self.pictures + self.coarse + moved * self.motion + held * self.margin
 
 
@@ -172,12 +172,6 @@ def cell_motion(motion: Tensor, covered: Tensor) -> Tensor:
     mean = mean.view(count, frames, 2, *mean.shape[-2:])
     steps = mean[:, 1:].unflatten(1, (-1, TIME_STRIDE)).mean(2)
     return torch.cat([torch.zeros_like(steps[:, :1]), steps], 1)
-
-
-def motion_code(motion: Tensor) -> Tensor:
-    """Samples a frame as a code: signed, logarithmic, 1 at 8 samples and beyond."""
-    scaled = torch.log1p(motion.abs() / _SLOW) / math.log1p(_FULL / _SLOW)
-    return scaled.clamp(max=1) * motion.sign()
 
 
 def _mirrored(scenes: Scenes) -> Scenes:

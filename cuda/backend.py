@@ -104,7 +104,9 @@ def choose(device: torch.device, points: int, call: Callable[[], Call]) -> Modul
         reason = missing(one, device) or _failure(one, device, made)
         if reason is None:
             return import_module(_MODULES[one][made.kind])
-    raise ConfigError(f"{VARIABLE}={name} cannot compute {made.what}: {reason}; leave it at auto")
+    raise ConfigError(
+        f"{VARIABLE}={name} cannot compute {made.what}: {reason}; left at auto, another backend does"
+    )
 
 
 @dataclass(frozen=True)

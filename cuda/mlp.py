@@ -83,9 +83,10 @@ class FusedMLP(nn.Module):
 
         def call() -> Call:
             shapes = tuple(tuple(weight.shape) for weight in weights)
+            values = " to ".join(str(size) for size in (x.shape[-1], *map(len, weights)))
             return Call(
                 "mlp",
-                f"a perceptron of {shapes} with {' and '.join(names)} in {dtype}",
+                f"a perceptron of {values} values ({', '.join(names)}) in {dtype}",
                 (shapes, biases[0] is None, names, dtype, weights[0].dtype, x.dtype),
                 lambda module: module.refusal(weights, biases, *names, dtype),
                 lambda module: _try(module, x, weights, biases, names, dtype),

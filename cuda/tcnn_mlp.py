@@ -30,7 +30,7 @@ def refusal(
 ) -> str | None:
     """Why these layers are not for it, or None; arguments as of `perceive`."""
     if dtype not in (torch.bfloat16, torch.float16):
-        return f"it computes in float16, for autocast to a type of 16 bits, not in {dtype}"
+        return "it computes in float16, for autocast to a type of 16 bits, only"
     if biases[0] is not None:
         return "it has no biases"
     if len(weights) < 2 or len(weights[0]) not in _WIDTHS:

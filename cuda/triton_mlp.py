@@ -27,12 +27,12 @@ def refusal(
 ) -> str | None:
     """Why these layers are not for the kernels, or None; arguments as of `perceive`."""
     if dtype not in _HALF:
-        return f"it computes in bfloat16 or float16, under autocast, not in {dtype}"
+        return "its kernels compute in bfloat16 or float16 only"
     sizes = {weights[0].shape[1], *(len(weight) for weight in weights)}
     if len(weights) < 2 or max(sizes) > _MOST or len(weights[0]) < _LEAST:
         return (
-            f"it has one or more hidden layers of {_LEAST} to {_MOST}, at most {_MOST} inputs and "
-            f"outputs, not {[tuple(weight.shape) for weight in weights]}"
+            f"its kernels hold one or more hidden layers of {_LEAST} to {_MOST} values, and at most "
+            f"{_MOST} inputs and outputs"
         )
     return None
 

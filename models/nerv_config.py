@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ _BASE = 125  # hundredths
 _LEVELS = 40
 _HIDDEN = 512
 _SMALLEST_PUBLISHED = 26  # grid channels of NeRV-S
+_MOST_HIDDEN = 65535
 _FIELDS = struct.Struct("<HBB")
 
 
@@ -50,7 +51,9 @@ class NeRVConfig(StackConfig):
     def __post_init__(self) -> None:
         """Check the fields of this family; see `StackConfig`."""
         super(NeRVConfig, self).__post_init__()
-        if not (1 <= self.hidden <= 65535 and 1 <= self.levels <= 255 and 1 <= self.base <= 255):
+        if not (
+            1 <= self.hidden <= _MOST_HIDDEN and 1 <= self.levels <= 255 and 1 <= self.base <= 255
+        ):
             raise ConfigError(
                 f"got {self.hidden = }, {self.levels = }, {self.base = } out of range"
             )
@@ -137,7 +140,7 @@ class NeRVConfig(StackConfig):
     ) -> NeRVConfig:
         """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
 
-        See `NetworkConfig`.
+        What the steps of these widths leave goes to single ones; see `NetworkConfig`.
         """
         time_width = 0
         if boosted:
@@ -149,7 +152,7 @@ class NeRVConfig(StackConfig):
                 sixteenths, size=size, frames=frames, colour=colour, time_width=time_width
             )
 
-        return largest_within(scaled, parameters, 16 * 2048)
+        return largest_within(scaled, parameters, 16 * 2048)._filled(parameters)
 
     @classmethod
     def smallest(
@@ -158,6 +161,22 @@ class NeRVConfig(StackConfig):
         """One channel on the grid; see `NetworkConfig`."""
         width = suited_time_width(0, 0) if boosted else 0
         return cls._scaled(1, size=size, frames=frames, colour=colour, time_width=width)
+
+    def _filled(self, parameters: int) -> NeRVConfig:
+        """With a channel more where a budget still allows it, late stages first, and hidden units.
+
+        Networks of two families are then compared at equal numbers of values, to about 1 %.
+        """
+        made = self
+        for place in reversed(range(len(made.widths))):
+            widths = list(made.widths)
+            widths[place] += 1
+            wider = replace(made, widths=tuple(widths))
+            if wider.parameters <= parameters:
+                made = wider
+        unit = replace(made, hidden=made.hidden + 1).parameters - made.parameters
+        hidden = made.hidden + (parameters - made.parameters) // unit
+        return replace(made, hidden=min(hidden, _MOST_HIDDEN))
 
     @classmethod
     def _scaled(

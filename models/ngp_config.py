@@ -21,7 +21,7 @@ _LARGEST_FEATURES = 255
 _FEATURES = 4
 _DEPTH = 2
 # The perceptron's width, up to how many values of the whole network.
-_WIDTHS = ((16, 6_000), (32, 1 << 62))
+_WIDTHS = ((16, 6_000), (32, 20_000), (64, 1 << 62))
 _MOST_ENTRIES = 1 << 23
 # Of the entries of a level, that make one more of its grids in time worth while.
 _WORTH = 0.75

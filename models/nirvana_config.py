@@ -23,13 +23,15 @@ _COORDINATES = 2
 _DEPTH = 3
 # Rounding weights turns the sines of all that follows.
 _FINENESS = 2.0
-# A patch is what the stages make of one position: 4 samples of the model's grid, 8 or 16 of large
-# ones. The first stage sees its own patch only.
-_STRIDES = ((2, 2), (4, 2), (4, 4))
+# A patch is what the stages make of one position: 8 samples of the model's grid, 16 of very large
+# ones. The first stage sees its own patch only, and makes most of its detail.
+_STRIDES = ((4, 2), (8, 2))
 _LARGEST_GRID = 1 << 14
 _KERNELS = (1, 3)
-_NARROWER = (3, 4)
-_NARROWEST = 6
+# The stages are a power of two wide, which suits a processor's registers, and large ones end with half
+# of that; the coordinate network, cheap for what it holds, is at least so many times as wide.
+_WIDER = 2
+_NARROWEST = 4
 _MOST_LAYERS = 16
 
 
@@ -107,13 +109,31 @@ class NirvanaConfig(StackConfig):
         colour: ColourMode,
         boosted: bool = False,
     ) -> NirvanaConfig:
-        """The widest coordinate network that fits; see `NetworkConfig`."""
+        """The widest coordinate network that fits before stages of a width that suits it.
+
+        See `NetworkConfig`.
+        """
         _check_plain(boosted)
-        return largest_within(
-            lambda width: cls._with_width(width, size=size, frames=frames, colour=colour),
-            parameters,
-            LARGEST_WIDTH,
-        )
+
+        def widest(stages: int) -> NirvanaConfig:
+            return largest_within(
+                lambda width: cls._with_widths(
+                    width, stages, size=size, frames=frames, colour=colour
+                ),
+                parameters,
+                LARGEST_WIDTH,
+            )
+
+        made, stages = widest(1), 2
+        while made.widths[0] >= _WIDER * stages:
+            try:
+                wider = widest(stages)
+            except ConfigError:
+                break
+            if wider.widths[0] < _WIDER * stages:
+                break
+            made, stages = wider, 2 * stages
+        return made
 
     @classmethod
     def smallest(
@@ -121,26 +141,24 @@ class NirvanaConfig(StackConfig):
     ) -> NirvanaConfig:
         """One channel everywhere; see `NetworkConfig`."""
         _check_plain(boosted)
-        return cls._with_width(1, size=size, frames=frames, colour=colour)
+        return cls._with_widths(1, 1, size=size, frames=frames, colour=colour)
 
     @classmethod
-    def _with_width(
-        cls, width: int, *, size: tuple[int, int], frames: int, colour: ColourMode
+    def _with_widths(
+        cls, width: int, stages: int, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> NirvanaConfig:
         native = colour.native_size(size)
         strides = next(
             (some for some in _STRIDES if prod(grid_for(native, some)) <= _LARGEST_GRID),
             _STRIDES[-1],
         )
-        least = min(_NARROWEST, width)
-        widths = (width, *(max(width // part, least) for part in _NARROWER))
         return cls(
             size=size,
             frames=frames,
             colour=colour,
             strides=strides,
             kernels=_KERNELS,
-            widths=widths,
+            widths=(width, stages, max(stages // 2, min(stages, _NARROWEST))),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,22 @@ from nvcodec.models.ngp import NGP
 
 # Points decoded at a time: what they make on their way stays in the caches.
 _PART = 1 << 15
+# Rows of another size made at a time.
+_BAND = 128
+# Places are told apart to such a part of a point.
+_FINE = 1 << 16
+
+
+class _LumaPlaces(NamedTuple):
+    """Where to look for the luma of a line.
+
+    Attributes:
+        places: In each phase of the points, shape (2, count), 0 to 1.
+        shares: What is found there counts, likewise; both together one.
+    """
+
+    places: Tensor
+    shares: Tensor
 
 
 class PointSynthesis:
@@ -72,25 +90,31 @@ class PointSynthesis:
             rows, columns = self._centres(size)
             return (_levels(self._samples(times, rows, columns)),)
         luma = torch.zeros(len(times), *size, device=self._device)
-        ways = [
-            [self._luma_places(count, axis, phase) for phase in range(2)]
-            for axis, count in enumerate(size)
-        ]
-        for down, (rows, of_row) in enumerate(ways[0]):
-            for across, (columns, of_column) in enumerate(ways[1]):
-                phase = 2 * down + across
-                found = self._samples(times, rows, columns, slice(phase, phase + 1))[:, 0]
-                luma += found * of_row[:, None] * of_column
+        down, across = (self._luma_places(count, axis) for axis, count in enumerate(size))
+        columns, of_column = torch.unique(across.places, return_inverse=True)
+        for top in range(0, size[0], _BAND):
+            band = slice(top, top + _BAND)
+            rows, of_row = torch.unique(down.places[:, band], return_inverse=True)
+            found = self._samples(times, rows, columns, slice(0, 4))
+            for phase, part in enumerate(found.unbind(1)):
+                row, column = divmod(phase, 2)
+                share = down.shares[row, band, None] * across.shares[column]
+                luma[:, band] += part[:, of_row[row]][:, :, of_column[column]] * share
         rows, columns = (self._chroma_places(count, axis) for axis, count in enumerate(size))
         return _levels(luma), _levels(self._samples(times, rows, columns, slice(4, 6)))
 
-    def _luma_places(self, count: int, axis: int, phase: int) -> tuple[Tensor, Tensor]:
-        """Where to look for the luma of a line in one phase of the points, and what that counts."""
+    def _luma_places(self, count: int, axis: int) -> _LumaPlaces:
         native = self.model.config.native_size[axis]
         length = self.model.config.size[axis]
-        sample = (torch.arange(count, device=self._device) + 0.5) * (length / count) - 0.5
-        point = (sample - phase) / 2
-        return (point + 0.5) / native, 1 - 2 * (point - point.round()).abs()
+        line = torch.arange(count, dtype=torch.float64)
+        sample = (line + 0.5) * (length / count) - 0.5
+        points = torch.stack([sample, sample - 1]) / 2
+        shares = 1 - 2 * (points - points.round()).abs()
+        # Where a size is a multiple of the video's, both phases ask for the same places but for a
+        # few: rounded, these are equal.
+        places = (points * _FINE).round() / _FINE
+        places = (places + 0.5) / native
+        return _LumaPlaces(places.float().to(self._device), shares.float().to(self._device))
 
     def _chroma_places(self, count: int, axis: int) -> Tensor:
         """Where the chroma of a line is; between two luma rows, but at every other luma column."""

@@ -5,8 +5,9 @@
     ...                                 ┘
     code of a step and of the one before ─► /32 ─► /16 ─► /8 ─► 8x8 patches of four frames
 
-Beside both goes a straight line: the mean colour of a cell, which is what they begin with, and know
-how to give back, before anything is learned.
+Beside the encoder goes a straight line: the mean colour of a cell and its motion by least squares
+(`nvcodec.models.cell_motion`), and beside the decoder one for the colour. These are what both begin
+with, before anything is learned.
 
 Everything is local and causal: a step sees its four frames and the one before them, the first step
 of a segment the first frame five times. Hence any size, any length, and steps in any order.
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvcodec.models.cell_motion import MOTION_CHANNELS, cell_motion
 from nvcodec.models.layers import ChannelsFirstNorm, depth_to_space
 
 _PATCH, _CELL = 4, 32
@@ -28,7 +30,7 @@ _MADE = 4
 # Mean red, green and blue to the first digits' vectors: luma, and what blue and red have beyond it.
 # With tanh between, the second undoes the first well enough to begin with.
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
-_LUMA_GAIN, _COLOUR_GAIN = 1.2, 2.0
+_LUMA_GAIN, _COLOUR_GAIN, _MOTION_GAIN = 1.2, 2.0, 1.5
 
 
 class Residual(nn.Module):
@@ -72,13 +74,14 @@ class TokenEncoder(nn.Module):
         self.norm = ChannelsFirstNorm(last, eps=1e-6)
         self.out = nn.Conv2d(last, channels, 1)
         nn.init.normal_(self.out.weight, std=last**-0.5)
-        self.colour = nn.Conv2d(3, channels, 1, bias=False)
+        self.plain = nn.Conv2d(3 + MOTION_CHANNELS, channels, 1, bias=False)
         with torch.no_grad():
             beyond = torch.eye(3)[[2, 0]] - _LUMA
-            self.colour.weight.zero_()[:3, :, 0, 0] = torch.cat(
-                [_LUMA_GAIN * _LUMA[None], _COLOUR_GAIN * beyond]
-            )
-            self.out.weight[:3] *= 0.2
+            plain = self.plain.weight.zero_()[:, :, 0, 0]
+            plain[:3, :3] = torch.cat([_LUMA_GAIN * _LUMA[None], _COLOUR_GAIN * beyond])
+            for place in range(2):
+                plain[3 + place, 3 + place :: 2] = _MOTION_GAIN / (MOTION_CHANNELS // 2)
+            self.out.weight[:5] *= 0.2
 
     def forward(self, video: Tensor) -> Tensor:
         """Vectors of a segment.
@@ -106,10 +109,11 @@ class TokenEncoder(nn.Module):
         x = self.middle(F.gelu(self.quartered(x)))
         x = self.last(F.gelu(self.eighthed(x)))
         # Of a step's own frames, without the one before.
-        mean = F.avg_pool2d(video.flatten(0, 1), _CELL).unflatten(0, (batch, frames))
-        own = mean[:, 1:].unflatten(1, (steps - 1, _MADE)).mean(2)
-        mean = torch.cat([mean[:, :1], own], 1).flatten(0, 1)
-        out: Tensor = self.out(self.norm(x)) + self.colour(mean)
+        mean = F.avg_pool2d(video.flatten(0, 1), _CELL)
+        mean = mean.view(batch, frames, *mean.shape[1:])
+        own = mean[:, 1:].reshape(batch, steps - 1, _MADE, *mean.shape[2:]).mean(2)
+        known = torch.cat([torch.cat([mean[:, :1], own], 1), cell_motion(video)], 2)
+        out: Tensor = self.out(self.norm(x)) + self.plain(known.flatten(0, 1))
         return out.view(batch, steps, *out.shape[1:])
 
 
@@ -157,7 +161,7 @@ class TokenDecoder(nn.Module):
         x = self.middle(F.gelu(depth_to_space(self.doubled(x), 2)))
         x = self.last(F.gelu(depth_to_space(self.quadrupled(x), 2)))
         x = depth_to_space(self.out(x), 8)
-        x = x.unflatten(1, (_MADE, 3)) + plain[:, None]
-        x = x.reshape(batch, steps * _MADE, 3, *x.shape[-2:])
+        x = x.reshape(batch * steps, _MADE, 3, *x.shape[-2:]) + plain[:, None]
+        x = x.reshape(batch, steps * _MADE, *x.shape[2:])
         # Of the first step's pictures, all of the same moment, the last is taken.
         return x[:, _MADE - 1 :]

@@ -2,6 +2,9 @@
 
 Every step frees what it took for its pictures and takes as much again. glibc gives such memory back
 to the system each time, and the system clears it page by page: up to a third of the time of a step.
+
+How a process allocates is its owner's business: the command line and worker processes ask for this,
+the library does not. A program that fits networks through the library may.
 """
 
 from __future__ import annotations

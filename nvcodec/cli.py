@@ -241,8 +241,10 @@ def _add_common(command: argparse.ArgumentParser, *, output: bool) -> None:
 
 
 def _encode(options: argparse.Namespace) -> int:
+    from nvcodec.allocation import keep_freed_memory
     from nvcodec.progress import EncodeBar
 
+    keep_freed_memory()
     config = nvcodec.EncoderConfig(
         model=options.model,
         boost=options.boost,

@@ -11,7 +11,6 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from operator import index
 from types import TracebackType
@@ -27,7 +26,6 @@ from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
 from nvcodec.pictures import SegmentPictures, open_segment
-from nvcodec.resampling import resampled
 from nvcodec.tokens.stored import stored_tokens
 from nvcodec.video.colour import rgb
 
@@ -168,9 +166,8 @@ class Decoder:
             try:
                 batch = min(most, self._pictures(entry.index).batch) if first < last else 1
                 for begin in range(first, last, batch):
-                    part = self.planes(range(begin, min(begin + batch, last)))
-                    y, u, v = resampled((part.y, part.u, part.v), (height, width), self.device)
-                    yield replace(part, y=y, u=u, v=v)
+                    numbers = range(begin, min(begin + batch, last))
+                    yield self.planes(numbers) if own else self._sized(numbers, (height, width))
             except BitstreamError as error:
                 self._warn(f"frames {first}..{last - 1} are not decoded: {error}")
 
@@ -208,6 +205,17 @@ class Decoder:
             places = np.flatnonzero(np.array(owners) == owner)
             self._decode(owner, numbers[places], places, out)
         return out
+
+    def _sized(self, frames: range, size: tuple[int, int]) -> Frames:
+        """Frames of one segment at another size, as its family makes them."""
+        segment = self.reader.segment_of(frames.start).index
+        stored = self.reader.segment(segment)
+        local = [number - stored.first_frame for number in frames]
+        y, u, v = self._pictures(segment).at(local, size)
+        pts, durations = (
+            np.array(ticks, np.int64)[local] for ticks in (stored.pts, stored.durations)
+        )
+        return Frames(y=y, u=u, v=v, pts=pts, durations=durations)
 
     def _decode(
         self,

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from nvcodec.adam import Adam
 from nvcodec.adan import Adan
-from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
 from nvcodec.device import working_type
@@ -224,7 +223,6 @@ class _Loop:
 
     def run(self) -> list[Fit]:
         """All stages."""
-        keep_freed_memory()
         # The encoder's weights come from the seed too, without touching the global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.order)))

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from nvcodec.allocation import keep_freed_memory
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import FitProgress
 from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
@@ -131,6 +132,7 @@ class _Letters:
 
 def _fitted(packed: bytes, ticket: int, letters: Any) -> Fitted | Failed:
     """A task."""
+    keep_freed_memory()
     setting, job = pickle.loads(packed)
     last = None
 

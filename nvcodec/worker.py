@@ -11,6 +11,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
+from nvcodec.allocation import keep_freed_memory
 from nvcodec.fitter import FitProgress
 from nvcodec.jobs import Failed, Fitted, Job, Setting, carried_out
 
@@ -68,6 +69,7 @@ def _result(connection: Connection, setting: Setting, job: Job) -> Fitted | Fail
 def main() -> None:
     """Fit what comes through the connection whose descriptor is the first argument."""
     threading.Thread(target=_end_with_the_other, daemon=True).start()
+    keep_freed_memory()
     connection = Connection(int(sys.argv[1]))
     setting = receive(connection)
     assert isinstance(setting, Setting)

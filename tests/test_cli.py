@@ -250,3 +250,25 @@ def test_options_are_parsed():
     assert [_frames(text) for text in ("2:5", ":5", "2:", ":")] == [
         slice(2, 5), slice(None, 5), slice(2, None), slice(None, None)
     ]  # fmt: skip
+
+
+def test_only_processes_of_our_own_change_how_they_keep_memory(make_clip, tmp_path):
+    program = (
+        "import sys, nvcodec\n"
+        "from nvcodec.allocation import keep_freed_memory\n"
+        "from nvcodec.cli import main\n"
+        "clip, target = sys.argv[1:]\n"
+        "config = nvcodec.EncoderConfig(model='nerv', bpp=4, epochs=1, device='cpu')\n"
+        "nvcodec.encode(clip, target, config, measure=False)\n"
+        "print(keep_freed_memory.cache_info().currsize)\n"
+        "main(['encode', clip, '-o', target, '--overwrite', '--model', 'nerv', '--bpp', '4',\n"
+        "      '--epochs', '1', '--device', 'cpu', '--quiet'])\n"
+        "print(keep_freed_memory.cache_info().currsize)\n"
+    )
+    clip = make_clip("clip.mkv", frames=2, size=(48, 32))
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(clip), str(tmp_path / "made.nvc")],
+        capture_output=True, text=True, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and (lines[0], lines[-1]) == ("0", "1"), done

@@ -94,7 +94,11 @@ def test_only_equal_settings_are_compared(tmp_path, monkeypatch):
     (found,) = reproduce.orders(runs)
     assert found == {
         "size": (8, 4), "parameters": 10, "networks": ["nerv", "hnerv", "hnerv+boost"],
-        "holds": True,
+        "psnr": [20.0, 22.0, 23.0], "holds": True,
     }  # fmt: skip
     runs[1]["psnr"] = 19.0
     assert reproduce.orders(runs)[0]["holds"] is False
+    # Another seed: the means count.
+    runs.append(runs[1] | {"psnr": 23.0})
+    assert reproduce.orders(runs)[0]["psnr"] == [20.0, 21.0, 23.0]
+    assert reproduce.orders(runs)[0]["holds"] is True

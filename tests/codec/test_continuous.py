@@ -51,6 +51,9 @@ def test_at_the_time_of_a_frame_it_is_that_frame(name):
         off = np.abs(y[[0, 2]].astype(int) - filtered)
         # Networks of points are asked for other sizes.
         assert off.mean() < 5 if name.startswith("ngp") else not off.any()
+        # Playing on gives the same.
+        played = [part.y for part in video.frames(size=size)]
+        assert np.array_equal(np.concatenate(played)[[-1, 0]], y[[0, 2]])
         assert video.pictures_at([middle]).shape == (1, video.info.height, video.info.width, 3)
         assert video.warnings == []
 

@@ -101,7 +101,9 @@ def test_the_environment_decides(stand_ins, monkeypatch, name, served):
 
 def test_a_wish_that_cannot_be_met_is_an_error(stand_ins, monkeypatch):
     monkeypatch.setenv(backend.VARIABLE, "triton")
-    with pytest.raises(ConfigError, match="triton cannot compute a perceptron: too wide; leave"):
+    with pytest.raises(
+        ConfigError, match="triton cannot compute a perceptron: too wide; left at auto"
+    ):
         backend.choose(CUDA, 5000, lambda: call(lambda module: "too wide"))
     monkeypatch.setenv(backend.VARIABLE, "tinycudann")
     with pytest.raises(ConfigError, match="needs a CUDA device, and this is on cpu"):

@@ -180,6 +180,24 @@ def test_any_size_derives_with_little_padding(area):
         assert height * width <= limit * size[0] * size[1], (size, found)
 
 
+@pytest.mark.parametrize("name", ["nerv", "nervpp"])
+@pytest.mark.parametrize("boosted", [False, True])
+def test_small_networks_of_equal_budgets_have_as_many_values(name, boosted):
+    for budget in (20_000, 50_000, 100_000, 200_000, 350_000, 1_000_000):
+        config = config_class(name).from_budget(
+            budget, size=(160, 320), frames=66, colour=ColourMode.RGB, boosted=boosted
+        )
+        assert 0.98 * budget < config.parameters <= budget
+
+
+def test_the_budget_of_a_published_nerv_gives_that_network():
+    published = NeRVConfig.published(26, size=(720, 1280), frames=132)
+    made = NeRVConfig.from_budget(
+        published.parameters, size=(720, 1280), frames=132, colour=ColourMode.RGB
+    )
+    assert made == published
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("colour", list(ColourMode))
 def test_any_size_has_a_network(name, colour):
