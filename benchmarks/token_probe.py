@@ -33,6 +33,7 @@ NONE = -1
 _COARSE = SPACE_STRIDE // 4  # cells of `Scenes.motion`
 _MOVING, _ONE_WAY = 0.5, 2.0  # samples a frame, and how much more along one axis than the other
 _COLOURFUL = 0.03
+_FOLDS = 6
 _RIDGE = 1e-2  # of the mean eigenvalue
 
 FloatArray = npt.NDArray[np.float64]
@@ -182,14 +183,30 @@ def across(
     tested: Mapping[str, IntArray],
 ) -> dict[str, float]:
     """Accuracy on other videos; features have shape (N, steps, rows, columns, C)."""
-    width = train.shape[-1]
     return {
-        name: balanced(
-            probed(train.reshape(-1, width), trained[name].ravel(), test.reshape(-1, width), count),
-            tested[name].ravel(),
-        )
+        name: balanced(_answers(train, trained[name], test, count), tested[name])
         for name, count in CLASSES.items()
     }
+
+
+def folded(features: FloatArray, classes: Mapping[str, IntArray]) -> dict[str, float]:
+    """Accuracy on other videos: each sixth is asked about what the rest was trained on."""
+    found: dict[str, float] = {}
+    for name, count in CLASSES.items():
+        answers = np.full(classes[name].shape, NONE)
+        for fold in range(min(_FOLDS, len(features))):
+            asked = np.arange(len(features)) % _FOLDS == fold
+            answers[asked] = _answers(
+                features[~asked], classes[name][~asked], features[asked], count
+            )
+        found[name] = balanced(answers, classes[name])
+    return found
+
+
+def _answers(train: FloatArray, trained: IntArray, test: FloatArray, count: int) -> IntArray:
+    width = train.shape[-1]
+    found = probed(train.reshape(-1, width), trained.ravel(), test.reshape(-1, width), count)
+    return found.reshape(test.shape[:-1])
 
 
 def within(features: FloatArray, classes: Mapping[str, IntArray]) -> dict[str, float]:

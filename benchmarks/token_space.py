@@ -2,9 +2,9 @@
 
 Probes: linear classifiers of what is in a cell - how light, what colour, which way it moves - are
 trained on random scenes and tested on others, all of photographs that the tokenizer has not seen
-and, without a font of emoji, plain shapes. Retrieval: first halves of stretches of real clips look for their second halves. Both
-for tokens of the shared tokenizer and for latents of HNeRV, fitted to every video with its own
-encoder, on the grid of tokens.
+and, without a font of emoji, plain shapes. Retrieval: first halves of stretches of real clips look
+for their second halves. Both for tokens of the shared tokenizer and for latents of HNeRV, fitted to
+every video with its own encoder, on the grid of tokens.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("token_space", __doc__)
     parser.add_argument("--clips", type=Path, required=True, help="folder of videos")
     parser.add_argument("--without", nargs="*", default=_TWICE, help="files to leave out")
-    parser.add_argument("--videos", type=int, default=12, help="scenes to train on, and to test on")
-    parser.add_argument("--more", type=int, default=256, help="scenes to train on, tokens only")
+    parser.add_argument("--videos", type=int, default=12, help="half the scenes")
+    parser.add_argument("--more", type=int, default=256, help="further scenes, tokens only")
     parser.add_argument("--epochs", type=int, default=25, help="of a video's own network")
-    parser.add_argument("--stretches", type=int, default=10, help="of a clip, at most")
+    parser.add_argument("--stretches", type=int, default=14, help="of a clip, at most")
     parser.add_argument("--own", type=int, default=12, help="stretches with networks of their own")
     parser.add_argument("--tokenizer", default="bundled:small")
     options = parser.parse_args(argv)
@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                      for kind in ("across", "within") for name in names))
             for what, row in probes["rows"].items()
         ),
-        f"Share of right answers, classes weighing the same. {options.videos} scenes to train on, as "
-        f"many to test on, {_FRAMES} frames of 128x128; own networks: {options.epochs} epochs, "
+        f"Share of right answers, classes weighing the same. {2 * options.videos} scenes of {_FRAMES} "
+        f"frames of 128x128, a sixth of them at a time to test on; own networks: {options.epochs} epochs, "
         f"{probes['psnr']:.1f} dB on average.",
     )  # fmt: skip
     retrieval_table = record.Table(
@@ -82,56 +82,55 @@ def _scenes(count: int, seed: int) -> tuple[list[torch.Tensor], dict[str, token_
 
 def _probes(tokenizer: VideoTokenizer, options: Any) -> dict[str, Any]:
     """Accuracies, by what is read."""
-    wanted = {"train": (options.videos, 1), "test": (options.videos, 2), "more": (options.more, 3)}
-    drawn = {name: _scenes(*how) for name, how in wanted.items()}
-    videos = {name: one for name, (one, _) in drawn.items()}
-    known = {name: classes for name, (_, classes) in drawn.items()}
-    luma = known["more"]["luma"]
-    for classes in known.values():
-        classes["luma"] = token_probe.quarters(classes["luma"], luma)
+    draws = [_scenes(options.videos, seed) for seed in (1, 2)]
+    videos = [video for drawn, _ in draws for video in drawn]
+    known = {name: np.concatenate([one[name] for _, one in draws]) for name in draws[0][1]}
+    more, taught = _scenes(options.more, 3)
+    known["luma"], taught["luma"] = (
+        token_probe.quarters(one["luma"], taught["luma"]) for one in (known, taught)
+    )
 
-    def tokens(of: VideoTokenizer, name: str) -> token_probe.FloatArray:
-        return np.stack([token_probe.token_features(of.digits(video)) for video in videos[name]])
+    def tokens(of: VideoTokenizer, pictures: Sequence[torch.Tensor]) -> token_probe.FloatArray:
+        return np.stack([token_probe.token_features(of.digits(video)) for video in pictures])
+
+    def both(features: token_probe.FloatArray) -> dict[str, Any]:
+        return {
+            "across": token_probe.folded(features, known),
+            "within": token_probe.within(features, known),
+        }
 
     rows: dict[str, Any] = {
         "chance; the video's most frequent class": {
             "across": {name: 1 / count for name, count in token_probe.CLASSES.items()},
-            "within": token_probe.guessed(known["test"]),
+            "within": token_probe.guessed(known),
         }
     }
+    seeds = [1000 * draw + number for draw in (0, 1) for number in range(1, options.videos + 1)]
     psnr: list[float] = []
     for what, same in (("own latents, a seed each", False), ("own latents, one seed", True)):
-        own: dict[str, Any] = {}
-        for offset, name in ((1, "train"), (1001, "test")):
-            fits = [
-                token_probe.own_latents(video, options.epochs, 0 if same else offset + number)
-                for number, video in enumerate(videos[name])
-            ]
-            psnr += [one.psnr for one in fits]
-            own[name] = [token_probe.own_features(one) for one in fits]
-            print(f"{what}: {np.mean(psnr):.2f} dB", file=sys.stderr, flush=True)
-        rows[what] = _both(own, known)
-        alike = {name: token_probe.standardised(each) for name, each in own.items()}
-        rows[f"{what}, standardised per video"] = _both(alike, known)
-    shared = {name: tokens(tokenizer, name) for name in videos}
-    rows["shared tokens"] = _both(shared, known)
-    rows[f"shared tokens, {options.more} scenes to train on"] = {
-        "across": token_probe.across(shared["more"], known["more"], shared["test"], known["test"])
+        fits = [
+            token_probe.own_latents(video, options.epochs, 0 if same else seed)
+            for video, seed in zip(videos, seeds, strict=True)
+        ]
+        psnr += [one.psnr for one in fits]
+        own = [token_probe.own_features(one) for one in fits]
+        print(f"{what}: {np.mean(psnr):.2f} dB", file=sys.stderr, flush=True)
+        rows[what] = both(np.stack(own))
+        rows[f"{what}, standardised per video"] = both(np.stack(token_probe.standardised(own)))
+    shared = tokens(tokenizer, videos)
+    rows["shared tokens"] = both(shared)
+    rows[f"shared tokens, {options.more} other scenes to train on"] = {
+        "across": token_probe.across(tokens(tokenizer, more), taught, shared, known)
     }
     torch.manual_seed(0)
-    untrained = VideoTokenizer.untrained()
-    rows["tokens of the tokenizer before training"] = _both(
-        {name: tokens(untrained, name) for name in ("train", "test")}, known
+    rows["tokens of the tokenizer before training"] = both(
+        tokens(VideoTokenizer.untrained(), videos)
     )
-    return {"rows": rows, "psnr": float(np.mean(psnr))}
-
-
-def _both(features: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    train, test = np.stack(features["train"]), np.stack(features["test"])
-    return {
-        "across": token_probe.across(train, known["train"], test, known["test"]),
-        "within": token_probe.within(test, known["test"]),
+    cells = {
+        name: np.bincount(known[name][known[name] != token_probe.NONE], minlength=count).tolist()
+        for name, count in token_probe.CLASSES.items()
     }
+    return {"rows": rows, "psnr": float(np.mean(psnr)), "cells": cells}
 
 
 def _retrieval(tokenizer: VideoTokenizer, options: Any) -> dict[str, Any]:
