@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--videos", type=int, default=12, help="half the scenes")
     parser.add_argument("--more", type=int, default=256, help="further scenes, tokens only")
     parser.add_argument("--epochs", type=int, default=25, help="of a video's own network")
-    parser.add_argument("--stretches", type=int, default=14, help="of a clip, at most")
+    parser.add_argument("--stretches", type=int, default=24, help="of a clip, at most")
     parser.add_argument("--own", type=int, default=12, help="stretches with networks of their own")
     parser.add_argument("--tokenizer", default="bundled:small")
     options = parser.parse_args(argv)
