@@ -9,7 +9,6 @@ not flicker. No real video is looked at.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -67,8 +66,8 @@ class Losses:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=record.ROOT / "out" / "tokenizer")
+    parser = record.parser("train_tokenizer", __doc__)
+    parser.add_argument("--folder", type=Path, default=record.ROOT / "out" / "tokenizer")
     parser.add_argument("--minutes", type=float, default=29.0, help="of training, at most")
     parser.add_argument("--steps", type=int, default=20_000, help="of training, at most")
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning, at first")
@@ -118,10 +117,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             curve.append({"step": step, "seconds": taken, **means})
             recent.clear()
             print(json.dumps({k: round(v, 4) for k, v in curve[-1].items()}), flush=True)
-    tokenizer.save_pretrained(options.out)
-    note = {"steps": step, "seconds": time.monotonic() - began, "curve": curve}
-    (options.out / "training.json").write_text(json.dumps(note, indent=1) + "\n")
-    print(f"{options.out}: tokenizer {tokenizer.tokenizer_id}, {step} steps")
+    tokenizer.save_pretrained(options.folder)
+    note = {
+        "tokenizer_id": tokenizer.tokenizer_id,
+        "steps": step,
+        "seconds": time.monotonic() - began,
+        "curve": curve,
+    }
+    record.write(options.out, note, {})
+    print(f"{options.folder}: tokenizer {tokenizer.tokenizer_id}, {step} steps")
 
 
 def _losses(

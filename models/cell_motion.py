@@ -31,14 +31,15 @@ def cell_motion(video: Tensor) -> Tensor:
         step.
     """
     batch, frames, _, height, width = video.shape
-    luma = video.float().mean(2, keepdim=True).flatten(0, 1)
     found = []
     for scale in _SCALES:
-        small = F.avg_pool2d(luma, scale).view(batch, frames, height // scale, width // scale)
+        small = F.avg_pool2d(video.flatten(0, 1).float(), scale)
+        small = small.view(batch, frames, 3, height // scale, width // scale)
         steps = _least_squares(small, SPACE_STRIDE // scale)
         found.append(motion_code(scale * steps))
     steps = torch.cat(found, 2)
-    return torch.cat([torch.zeros_like(steps[:, :1]), steps], 1)
+    still = steps.new_zeros(batch, 1, *steps.shape[2:])
+    return torch.cat([still, steps], 1)
 
 
 def motion_code(motion: Tensor) -> Tensor:
@@ -48,16 +49,19 @@ def motion_code(motion: Tensor) -> Tensor:
 
 
 def _least_squares(pictures: Tensor, cell: int) -> Tensor:
-    """Motion a frame that best explains (B, T, h, w), shape (B, n, 2, h / cell, w / cell)."""
-    batch, frames, height, width = pictures.shape
+    """Motion a frame that best explains (B, T, 3, h, w), shape (B, n, 2, h / cell, w / cell)."""
+    batch, frames, colours, height, width = pictures.shape
     if frames == 1:
         return pictures.new_zeros(batch, 0, 2, height // cell, width // cell)
     now, before = pictures[:, 1:], pictures[:, :-1]
-    middle = F.pad((now + before) / 2, (1, 1, 1, 1), mode="replicate")
+    middle = F.pad(((now + before) / 2).flatten(1, 2), (1, 1, 1, 1), mode="replicate")
+    middle = middle.view(batch, frames - 1, colours, height + 2, width + 2)
     x = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2
     y = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2
     t = now - before
-    products = torch.stack([x * x, y * y, x * y, x * t, y * t], 2)
+    products = torch.stack(
+        [(one * two).mean(2) for one, two in ((x, x), (y, y), (x, y), (x, t), (y, t))], 2
+    )
     # Over all of a cell and its four frames.
     sums = F.avg_pool2d(products.flatten(0, 2).unsqueeze(1), cell)
     sums = sums.view(batch, -1, TIME_STRIDE, 5, height // cell, width // cell).mean(2)

@@ -1,0 +1,172 @@
+"""The shared tokenizer: shapes, files, and what its ids may depend on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from nvcodec.errors import ConfigError
+from nvcodec.models.cell_motion import cell_motion
+from nvcodec.tokens import VideoTokenizer
+from nvcodec.tokens.ids import IDS, codes_of, unpack_ids
+from nvcodec.tokens.layout import grid_of, steps_of
+from nvcodec.tokens.quantiser import distance, quantise
+
+SMALL = ((4, 6, 8, 8, 8), (8, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> VideoTokenizer:
+    torch.manual_seed(0)
+    return VideoTokenizer.untrained(*SMALL)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> VideoTokenizer:
+    return VideoTokenizer.from_pretrained()
+
+
+def picture(frames: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 6, 13])
+@pytest.mark.parametrize("size", [(32, 64), (33, 40), (1, 1)])
+def test_any_length_and_size(tiny, frames, size):
+    video = picture(frames, *size)
+    shape = (steps_of(frames), *grid_of(size[1], size[0]))
+    digits = tiny.digits(video.transpose(0, 3, 1, 2))
+    assert digits.shape == (*shape, 6)
+    encoded = tiny.encode(video)
+    assert encoded.indices.shape == (1, *shape) and encoded.indices.dtype == torch.int32
+    assert encoded.grid_thw.tolist() == [list(shape)]
+    np.testing.assert_array_equal(unpack_ids(encoded.indices[0].numpy()), digits)
+    made = tiny.decode(encoded.indices)
+    assert made.shape == (1, 3, 4 * shape[0] - 3, 32 * shape[1], 32 * shape[2])
+    torch.testing.assert_close(made, tiny.decode(encoded.codes))
+
+
+def test_steps_do_not_see_what_follows(tiny):
+    video = picture(17, 40, 40).transpose(0, 3, 1, 2)
+    whole = tiny.digits(video)
+    for frames in (1, 5, 9):
+        np.testing.assert_array_equal(tiny.digits(video[:frames]), whole[: steps_of(frames)])
+
+
+def test_parts_make_the_whole(tiny, monkeypatch):
+    video = picture(30, 40, 40).transpose(0, 3, 1, 2)
+    whole = tiny.digits(video)
+    monkeypatch.setattr("nvcodec.tokens.tokenizer._PIXELS", 4 * 40 * 40)
+    np.testing.assert_array_equal(tiny.digits(video), whole)
+
+
+def test_both_inputs_are_the_same(tiny):
+    video = picture(5, 32, 32)
+    tensor = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    assert torch.equal(tiny.encode(video).indices, tiny.encode(tensor).indices)
+    assert torch.equal(tiny.encode(video[None]).indices, tiny.tokenize(tensor).indices)
+
+
+def test_saved_and_loaded(tiny, tmp_path):
+    tiny.save_pretrained(tmp_path)
+    again = VideoTokenizer.from_pretrained(tmp_path)
+    assert again.tokenizer_id == tiny.tokenizer_id and len(tiny.tokenizer_id) == 32
+    video = picture(5, 64, 64)
+    assert torch.equal(again.encode(video).indices, tiny.encode(video).indices)
+    with torch.no_grad():
+        again.encoder.out.bias += 1
+    assert again.tokenizer_id != tiny.tokenizer_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"levels": [8, 8, 8, 6, 5, 5]},
+        {"version": 2},
+        {"encoder_widths": [4, 6, 8, 8]},
+        {"encoder_widths": [4, 6, 8, 8, 9]},
+        {"encoder_widths": [4, 6, 8, 8, 10**9]},
+    ],
+)
+def test_other_configurations(tiny, tmp_path, change):
+    tiny.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ConfigError, match=str(tmp_path)):
+        VideoTokenizer.from_pretrained(tmp_path)
+
+
+def test_damaged_weights(tiny, tmp_path):
+    tiny.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match="expected a tokenizer"):
+        VideoTokenizer.from_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="there is bundled:small"):
+        VideoTokenizer.from_pretrained("bundled:large")
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        torch.zeros(1, 5, 3, 32, 32),
+        torch.zeros(1, 3, 5, 32, 32, dtype=torch.uint8),
+        np.zeros((5, 32, 32, 3), np.float32),
+        np.zeros((0, 32, 32, 3), np.uint8),
+    ],
+)
+def test_what_is_no_video(tiny, video):
+    with pytest.raises(ConfigError, match="expected a float tensor"):
+        tiny.encode(video)
+
+
+def test_ids_are_exact_in_low_precision(tiny):
+    ids = torch.arange(IDS).view(1, 1, 1, -1)
+    codes = tiny.indices_to_codes(ids)
+    assert torch.equal(tiny.codes_to_indices(codes), ids.int())
+
+
+def test_quantised_vectors():
+    vectors = torch.linspace(-4, 4, 600).view(100, 6).requires_grad_()
+    codes, digits = quantise(vectors, 1)
+    np.testing.assert_allclose(codes.detach(), codes_of(digits.numpy()), atol=1e-6)
+    codes.sum().backward()
+    assert (vectors.grad > 0).all()
+    apart = distance(vectors.detach(), 1)
+    assert (apart >= 0).all() and (apart <= 0.5).all()
+
+
+@pytest.mark.parametrize("way", [(1, 0), (-1, 0), (0, 1), (0, -2)])
+def test_motion_by_least_squares(way):
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 24, 24), (192, 192), mode="bicubic")
+    frames = [
+        smooth[0, :, 40 - t * way[1] : 104 - t * way[1], 40 - t * way[0] : 104 - t * way[0]]
+        for t in range(9)
+    ]
+    found = cell_motion(torch.stack(frames)[None])
+    assert (found[:, 0] == 0).all()
+    for axis, moved in enumerate(np.sign(way)):
+        mean = found[:, 1:, axis::2].mean()
+        assert (mean.abs() < 0.15) if moved == 0 else (mean.sign() == moved and mean.abs() > 0.2)
+
+
+def test_noise_does_not_move():
+    torch.manual_seed(0)
+    still = torch.full((1, 9, 3, 64, 64), 0.2)
+    assert cell_motion(still + torch.randn(still.shape) / 255).abs().max() < 0.1
+
+
+def test_the_bundled_one_sees_motion(bundled):
+    background = np.random.default_rng(1).integers(90, 110, (128, 128, 3)).astype(np.uint8)
+    videos = {}
+    for name, step in (("left", -4), ("right", 4)):
+        frames = np.repeat(background[None], 9, 0)
+        for t in range(9):
+            x = 64 + step * (t - 4)
+            frames[t, 40:88, x - 20 : x + 20] = (240, 220, 60)
+        videos[name] = codes_of(bundled.digits(frames.transpose(0, 3, 1, 2)))[1:, ..., 3].mean()
+    assert videos["left"] < -0.05 and videos["right"] > 0.05
