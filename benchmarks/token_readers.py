@@ -66,7 +66,7 @@ class LanguageModel(nn.Module):
         model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
         if untrained:
             model = AutoModelForCausalLM.from_config(model.config)
-        self.model = model.float().eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False)
         self.words = AutoTokenizer.from_pretrained(path.parent, **given)
         self.embedding = self.model.get_input_embeddings().weight
         self.width = self.embedding.shape[1]
