@@ -2,10 +2,12 @@
 
 Clips are encoded with tokens beside their pictures. Then both ways to tokens are timed in turn, on
 one core: opening the file and reading its tokens, and opening it, decoding every picture and running
-the tokenizer. What is read must be what the tokenizer made of the source's pictures when the file
-was encoded, and the same in another process with other threads. Decoded pictures are not quite the
-source's; how many of their tokens are the same is told, too. Sizes are compared with ids as 16-bit
-numbers, plain and packed by zlib and LZMA, all of a clip's at once.
+the tokenizer. Times are those of the processor, so that others who use it do not count.
+
+What is read must be what the tokenizer made of the source's pictures when the file was encoded, and
+the same in another process with other threads. Decoded pictures are not quite the source's; how
+many of their tokens are the same is told, too. Sizes are compared with ids as 16-bit numbers, plain
+and packed by zlib and LZMA, all of a clip's at once.
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             for name, one in clips.items()
         ),
-        f"One core; median (lowest-highest) of {options.rounds} rounds. {options.model}, "
+        f"One core, processor time; median (lowest-highest) of {options.rounds} rounds. {options.model}, "
         f"{options.bpp:g} bpp.",
     )  # fmt: skip
     size = record.Table(
@@ -150,15 +152,15 @@ def _measured(source: Path, file: Path, options: Any) -> dict[str, Any]:
     count = grid.indices.size
 
     def read() -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         for _ in range(options.reads):
             _ids_of(file)
-        return (time.perf_counter() - begin) / options.reads
+        return (time.process_time() - begin) / options.reads
 
     def pixels() -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         _from_pixels(file, options.tokenizer)
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     decoded = _from_pixels(file, options.tokenizer)
     _ids_of(file)
