@@ -87,7 +87,7 @@ def _cached(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
     tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
     random = np.random.default_rng(options.seed)
     pictures = token_pictures.load()
-    some = torch.cat([make(kind, pictures, random, 24).video for kind in KINDS])
+    some = torch.cat([make(kind, pictures, random, min(24, options.clips)).video for kind in KINDS])
     ways = {
         (name, budget): source(name, budget, tokenizer, some)
         for name in SOURCES
