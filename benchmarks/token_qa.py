@@ -45,6 +45,10 @@ class Shown:
     vectors: dict[tuple[str, int], Tensor]
     answers: Ints
 
+    def first(self, count: int) -> Shown:
+        """Some of them."""
+        return Shown({k: one[:count] for k, one in self.vectors.items()}, self.answers[:count])
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("token_qa", __doc__)
@@ -74,10 +78,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _cached(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
     if options.cache and options.cache.exists():
-        found: tuple[dict[str, Shown], dict[str, Shown]] = torch.load(
-            options.cache, weights_only=False
+        kept = torch.load(options.cache, weights_only=False)
+        train, test = (
+            {kind: shown.first(count) for kind, shown in clips.items()}
+            for clips, count in zip(kept, (options.clips, options.tests), strict=True)
         )
-        return found
+        return train, test
     tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
     random = np.random.default_rng(options.seed)
     pictures = token_pictures.load()

@@ -66,7 +66,11 @@ class LanguageModel(nn.Module):
         model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
         if untrained:
             model = AutoModelForCausalLM.from_config(model.config)
-        self.model = model.float().eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False)
+        for module in list(self.model.model.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Linear):
+                    setattr(module, name, _Half(child))
         self.words = AutoTokenizer.from_pretrained(path.parent, **given)
         self.embedding = self.model.get_input_embeddings().weight
         self.width = self.embedding.shape[1]
@@ -111,6 +115,19 @@ class LanguageModel(nn.Module):
         if any(len(ids) != 1 for ids in found):
             raise AssertionError(f"an answer to {question.name} is not one token")
         return torch.cat(found)
+
+
+class _Half(nn.Module):
+    """A frozen linear layer in bfloat16, twice as fast where processors have that; its sums are not."""
+
+    weight: Tensor
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.register_buffer("weight", layer.weight.detach().bfloat16())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.bfloat16(), self.weight).float()
 
 
 class Probe(nn.Module):

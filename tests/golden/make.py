@@ -1,7 +1,8 @@
 """Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH [STEP]]]`.
 
 MODEL may end in `+boost`; a square moves by STEP samples a frame. With `+tokens` the pictures are
-larger, and their tokens, of no network, stand beside them.
+larger, and their tokens, of no network, stand beside them; with `+both` or `+shared` the model is fed
+by them.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
 tests hold every later release to decoding it. This script refuses to replace one.
@@ -38,6 +39,7 @@ from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.payload import split_payload
 from nvcodec.samples import picture_planes
 from nvcodec.tokens import making, open_tokens
+from nvcodec.tokens.stored import stored_tokens
 
 FOLDER = Path(__file__).parent / "v1"
 SIZE = (35, 17)
@@ -138,7 +140,8 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
             state = pictures.state()
             found.append(pictures.planes(range(stored.frames)))
             continue
-        model = decode_network(body, config, name_of(header.model), state)
+        digits = stored_tokens(video.reader, entry.index)[1] if config.takes_tokens else None
+        model = decode_network(body, config, name_of(header.model), state, digits)
         state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         levels = synthesis(model, torch.float32).levels(torch.arange(stored.frames))
         found.append(picture_planes(levels, model.config, video.info.colour))
@@ -151,7 +154,8 @@ def main(
     """Encode the clip and write the stream and what it decodes to."""
     folder = FOLDER / name
     folder.mkdir(parents=True)
-    tokens = model.endswith("+tokens")
+    latents = {"tokens": "both", "both": "both", "shared": "shared"}.get(model.partition("+")[2])
+    tokens = latents is not None
     size = TOKEN_SIZE if tokens else SIZE
     if tokens:
         without_network()
@@ -164,7 +168,7 @@ def main(
             nvcodec.EncoderConfig(
                 model=model.partition("+")[0],
                 boost=model.endswith("+boost"),
-                latents="both" if tokens else "private",
+                latents=latents or "private",
                 colour=nvcodec.ColourMode[colour],
                 bpp=float(bpp),
                 epochs=60,

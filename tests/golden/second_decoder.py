@@ -216,9 +216,12 @@ def layers_and_latent(head, config, frames):
         check(not boosted and 1 <= net["depth"] <= 16, "a nirvana configuration")
         layers += [((width, n, 1, 1), 1) for n in (2, *[width] * (net["depth"] - 1))]
     else:
-        d = c.fixed("B")
-        net["latent"] = (frames, d, h, w)
-        layers.append(((width, d, 1, 1), 1))
+        d, net["fed"] = c.fixed("B"), bool(c.data[c.at :])
+        check(not net["fed"] or c.fixed("B") == 1, "whether it is fed by tokens")
+        check(net["fed"] == (head["tokens"] is not None and head["tokens"]["use"] == 2), "tokens")
+        check(d or net["fed"], "no embedding and no tokens")
+        net["latent"] = (frames, d, h, w) if d else None
+        layers.append(((width, d + 38 * net["fed"], 1, 1), 1))
         head_kernel = 3
         follow(width)
     for s, k, out in stages:
@@ -400,7 +403,11 @@ def run_network(head, net, values, t, frames):
         activation, z = np.sin, code(80, 125, t, frames)
         z = np.sin(linear(np.sin(linear(z, *next(pairs))), *next(pairs)))
     if head["model"] == 2:
-        x = activation(convolution(values[-1][t], *next(pairs)))
+        x = values[-1][t] if net["latent"] else np.empty((0, *net["first"][1:]))
+        if net["fed"]:
+            fed = part("second_tokens").around(head, head["digits"], t, net["first"][1:])
+            x = np.concatenate([x, fed])
+        x = activation(convolution(x, *next(pairs)))
         x = correct(x, z, pairs) if net["boosted"] else x
     elif head["model"] == 5:
         _, h, w = net["first"]
@@ -535,6 +542,7 @@ def decode(data):
             times, tokens = tuple(times), part("second_tokens")
             shape = tokens.grid(head, len(times[1]))
             digits = tokens.decode(TOOLS, message, shape, head["tokens"]["levels"])
+            head["digits"] = digits
             out["tokens"].append(tokens.ids(head, digits))
         else:
             check(kind in (b"indx", b"DONE") or kind[0] & 32, f"unknown section {kind}")

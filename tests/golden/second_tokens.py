@@ -5,6 +5,8 @@ Written from docs/bitstream.md alone; it shares nothing with the package.
 
 import itertools
 
+import numpy as np
+
 DECAYS = (64, 1966, 5243, 9830, 14418, 19661, 24904, 30147)
 DECAYS += (35389, 40632, 45875, 50463, 55050, 58982, 62259, 65536)
 # The largest U of each class (section 26).
@@ -27,6 +29,24 @@ def ids(head, digits):
             number = number * levels + value
         out[place] = number
     return out
+
+
+def around(head, digits, t, grid):
+    """What a network is told of frame t, shape (38, rows, columns) (section 14)."""
+    rows, columns = grid
+    last = max(step for step, _, _ in digits)
+    step, p = (-(-t // 4), 2 * ((t - 1) % 4) / 3 - 1) if t else (0, 1.0)
+    codes = []
+    for wanted in (step - 1, step, step + 1):
+        there = min(max(wanted, 0), last)
+        for k, levels in enumerate(head["tokens"]["levels"]):
+            plane = [
+                [(2 * digits[there, y, x][k] - (levels - 1)) / (levels - 1) for x in range(columns)]
+                for y in range(rows)
+            ]
+            codes.append(np.array(plane))
+    flat = np.ones((rows, columns))
+    return np.stack([*codes, *(p * code for code in codes), p * flat, p * p * flat])
 
 
 def order(steps):

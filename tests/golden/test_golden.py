@@ -32,6 +32,8 @@ RELEASED = [
     "ngp-rgb",
     "ngp-yuv420",
     "nerv-tokens-yuv420",
+    "hnerv-both-yuv420",
+    "hnerv-shared-rgb",
 ]
 
 _spec = importlib.util.spec_from_file_location("golden_make", Path(__file__).parent / "make.py")
