@@ -27,7 +27,7 @@ from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE
 
 CLASSES = {"luma": 4, "colour": 3, "direction": 4}
-"""Quarters of the range that occurs; red, green or blue above the others; left, right, up, down."""
+"""Quarters of the cells; red, green or blue above the others; left, right, up, down."""
 NONE = -1
 """The class of a cell that has none: grey, or not moving one way."""
 _COARSE = SPACE_STRIDE // 4  # cells of `Scenes.motion`
