@@ -180,7 +180,8 @@ def machine() -> dict[str, Any]:
 def _command() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     script = ["python", "-m", spec.name] if spec else ["python", sys.argv[0]]
-    return shlex.join([*script, *sys.argv[1:]])
+    # As it would be typed in the repository.
+    return shlex.join([*script, *(one.removeprefix(f"{ROOT}/") for one in sys.argv[1:])])
 
 
 def _commit() -> dict[str, Any]:

@@ -23,8 +23,8 @@ from nvcodec.fitting import fit
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE
 
 CLASSES = {"luma": 4, "colour": 3, "direction": 4}
 """Quarters of the cells; red, green or blue above the others; left, right, up, down."""

@@ -78,9 +78,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _cached(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
     if options.cache and options.cache.exists():
-        kept = torch.load(options.cache, weights_only=False)
+        kept = torch.load(options.cache, weights_only=True)
         train, test = (
-            {kind: shown.first(count) for kind, shown in clips.items()}
+            {
+                kind: Shown(vectors, answers.numpy()).first(count)
+                for kind, (vectors, answers) in clips.items()
+            }
             for clips, count in zip(kept, (options.clips, options.tests), strict=True)
         )
         return train, test
@@ -97,7 +100,11 @@ def _cached(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
     apart = token_pictures.load(apart=True)
     test = {kind: _shown(kind, apart, random, options.tests, ways) for kind in KINDS}
     if options.cache:
-        torch.save((train, test), options.cache)
+        plain = [
+            {kind: (shown.vectors, torch.from_numpy(shown.answers)) for kind, shown in part.items()}
+            for part in (train, test)
+        ]
+        torch.save(plain, options.cache)
     return train, test
 
 
@@ -138,6 +145,7 @@ def _run(
     learned = [*projector.parameters(), *(p for p in reader.parameters() if p.requires_grad)]
     optimiser = torch.optim.AdamW(learned, 2e-3, betas=(0.9, 0.98), weight_decay=0.01)
     kinds, began, curve, losses = list(KINDS), time.monotonic(), [], []
+    trained = 0
     for step in range(options.steps):
         share = max(step / options.steps, (time.monotonic() - began) / (60 * options.minutes))
         if share >= 1:
@@ -157,19 +165,20 @@ def _run(
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         losses.append(loss.item())
+        trained += options.batch
         if (step + 1) % 40 == 0:
-            curve.append({"clips": (step + 1) * options.batch, "loss": float(np.mean(losses))})
+            curve.append({"clips": trained, "loss": float(np.mean(losses))})
             losses.clear()
             print(name, budget, curve[-1], round(time.monotonic() - began), flush=True)
 
     def measured(change: Any = lambda vectors: vectors) -> dict[str, Any]:
-        return _accuracy(test, key, lambda v: reader(*v), projector, where, change)
+        return _accuracy(test, key, reader, projector, where, change)
 
     row: dict[str, Any] = {
         "source": name,
         "budget": budget,
         "channels": channels,
-        "clips": min(step + 1, options.steps) * options.batch,
+        "clips": trained,
         "seconds": time.monotonic() - began,
         "curve": curve,
         "accuracy": measured(),
@@ -206,7 +215,7 @@ def _accuracy(
         for start in range(0, len(vectors), 25):
             seen = projector(vectors[start : start + 25], where)
             for place, (question, found) in enumerate(
-                zip(KINDS[kind], reader((seen, KINDS[kind])), strict=True)
+                zip(KINDS[kind], reader(seen, KINDS[kind]), strict=True)
             ):
                 wanted = shown.answers[start : start + 25, place]
                 right[question.name] += (found.argmax(1).numpy() == wanted).tolist()

@@ -27,8 +27,8 @@ from benchmarks import record, token_pictures
 from benchmarks.token_scenes import Scenes
 from benchmarks.token_videos import batch, noisy
 from nvcodec.models.cell_motion import motion_code
+from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokens.quantiser import distance, quantise
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
@@ -90,14 +90,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     began, shown, step, share = time.monotonic(), -math.inf, 0, 0.0
     curve: list[dict[str, Any]] = []
     recent: list[dict[str, float]] = []
-    scenes = None
+    waiting: list[Scenes] = []
     while share < 1:
         # Drawing takes as long as a step: every scene is seen twice, in a mirror the second time.
-        if scenes is None:
-            scenes = batch(pictures, random, _COUNT, _FRAMES)
-            seen, scenes_next = scenes, scenes
-        else:
-            seen, scenes_next = _mirrored(scenes), None
+        if not waiting:
+            drawn = batch(pictures, random, _COUNT, _FRAMES)
+            waiting = [_mirrored(drawn), drawn]
+        seen = waiting.pop()
         for group in optimiser.param_groups:
             warm = min(1.0, (step + 1) / 100)
             group["lr"] = options.rate * warm * (0.5 + 0.5 * math.cos(math.pi * share))
@@ -106,7 +105,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        scenes = scenes_next
         step += 1
         recent.append(_values(losses))
         taken = time.monotonic() - began

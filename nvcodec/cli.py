@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import nvcodec
+from nvcodec.config import DEFAULT_TOKENIZER, LATENTS
 from nvcodec.errors import NvcodecError
 from nvcodec.models import DEFAULT_MODEL, MODELS
 from nvcodec.tokens.command import add_to as add_tokens
@@ -108,13 +109,13 @@ def _add_encode(commands: Any) -> None:
     )
     network.add_argument(
         "--latents",
-        choices=["private", "shared", "both"],
+        choices=LATENTS,
         default="private",
         help="both: also store tokens that all videos have in common; shared: make the pictures "
         "from tokens instead of latents of their own, where the model can",
     )
     network.add_argument(
-        "--tokenizer", default="bundled:small", help="of the tokens: a folder, or bundled:NAME"
+        "--tokenizer", default=DEFAULT_TOKENIZER, help="of the tokens: a folder, or bundled:NAME"
     )
     target = network.add_mutually_exclusive_group()
     target.add_argument("--size", type=_size, help="bytes of the file without audio, e.g. 250kB")

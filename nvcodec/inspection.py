@@ -12,7 +12,7 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
 from nvcodec.models.network_config import NetworkConfig
-from nvcodec.tokens.layout import grid_of, steps_of
+from nvcodec.models.token_layout import grid_of, steps_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,9 @@ from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.grids import CodedGrids
 from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.token_layout import frames_of, grid_of, steps_of
 from nvcodec.tokens import making
 from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.layout import frames_of, grid_of, steps_of
 
 CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "clips"
 

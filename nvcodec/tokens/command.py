@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError, NoTokensError
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
@@ -54,7 +55,7 @@ def add_to(commands: Any, common: Callable[..., None]) -> None:
         "auto: the former where there are any",
     )
     command.add_argument(
-        "--tokenizer", default="bundled:small", help="by pixels: a folder, or bundled:NAME"
+        "--tokenizer", default=DEFAULT_TOKENIZER, help="by pixels: a folder, or bundled:NAME"
     )
     fewer = command.add_argument_group("fewer tokens")
     fewer.add_argument("--from", dest="start", type=float, metavar="S", help="seconds; begin there")

@@ -11,12 +11,13 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
+from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of, steps_of
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of, steps_of
 from nvcodec.tokens.making import tokenizer, tokens_of
 from nvcodec.tokens.sources import is_stream
 from nvcodec.video.colour import matrix_for
@@ -51,7 +52,7 @@ def small_size(width: int, height: int) -> tuple[int, int]:
 def grid_from_pixels(
     path: str | os.PathLike[str],
     *,
-    name: str = "bundled:small",
+    name: str = DEFAULT_TOKENIZER,
     start: float | None = None,
     end: float | None = None,
     size: tuple[int, int] | None = None,

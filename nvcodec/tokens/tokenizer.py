@@ -19,10 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError
+from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, steps_of
 from nvcodec.models.token_networks import TokenDecoder, TokenEncoder
 from nvcodec.tokens.ids import LEVELS, codes_of, pack_digits, unpack_ids
-from nvcodec.tokens.layout import SPACE_STRIDE, TIME_STRIDE, steps_of
 from nvcodec.tokens.quantiser import quantise
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -96,7 +97,7 @@ class VideoTokenizer:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path = "bundled:small", *, device: str | torch.device = "cpu"
+        cls, path: str | Path = DEFAULT_TOKENIZER, *, device: str | torch.device = "cpu"
     ) -> VideoTokenizer:
         """A tokenizer from its folder, or one that comes with the package. Nothing is downloaded.
 
@@ -217,15 +218,18 @@ class VideoTokenizer:
             rgb: uint8, shape (T, 3, H, W).
 
         Returns:
-            uint8, shape (t, h, w, 6), with t and (h, w) as `nvcodec.tokens.layout` has them.
+            uint8, shape (t, h, w, 6), with t and (h, w) as `nvcodec.models.token_layout` has them.
         """
         frames = torch.as_tensor(rgb).to(self._device)
-        _, digits = self._quantised(frames[None], bytes_=True)
+        _, digits = self._quantised(frames[None])
         found: npt.NDArray[np.uint8] = digits[0].movedim(1, -1).to(torch.uint8).cpu().numpy()
         return found
 
-    def _quantised(self, video: Tensor, *, bytes_: bool = False) -> tuple[Tensor, Tensor]:
-        """Codes and digits, (B, t, 6, h, w), of frames (B, T, 3, H, W), some steps at a time."""
+    def _quantised(self, video: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes and digits, (B, t, 6, h, w), of frames (B, T, 3, H, W), some steps at a time.
+
+        Frames are in [-1, 1], or uint8: only those at hand are ever floating then.
+        """
         frames, _, height, width = video.shape[1:]
         steps = steps_of(frames)
         most = max(1, _PIXELS // (TIME_STRIDE * height * width))
@@ -237,9 +241,9 @@ class VideoTokenizer:
                 # it alone is not used.
                 start = max(0, TIME_STRIDE * (first - 1))
                 part = video[:, start : TIME_STRIDE * (last - 1) + 1]
-                part = part.to(self._device).float()
-                part = _padded(part / 127.5 - 1 if bytes_ else part)
-                vectors = self.encoder(part)
+                part = part.to(self._device)
+                part = part / 127.5 - 1 if part.dtype == torch.uint8 else part.float()
+                vectors = self.encoder(_padded(part))
                 parts.append(vectors[:, 1:] if first else vectors)
             return quantise(torch.cat(parts, 1), 2)
 
@@ -264,13 +268,13 @@ def _padded(video: Tensor) -> Tensor:
 
 
 def _frames_first(video: Tensor | npt.NDArray[np.uint8]) -> Tensor:
-    """(B, T, 3, H, W) in [-1, 1]."""
+    """(B, T, 3, H, W), in [-1, 1] or uint8."""
     if isinstance(video, Tensor):
         if video.dim() == 5 and video.shape[1] == 3 and video.is_floating_point() and video.numel():
             return video.movedim(1, 2)
     elif video.dtype == np.uint8 and video.ndim in (4, 5) and video.shape[-1] == 3 and video.size:
         batched = video if video.ndim == 5 else video[None]
-        return torch.from_numpy(np.ascontiguousarray(batched)).movedim(-1, 2).float() / 127.5 - 1
+        return torch.from_numpy(np.ascontiguousarray(batched)).movedim(-1, 2)
     raise ConfigError(
         "expected a float tensor (B, 3, T, H, W) in [-1, 1] or a uint8 array ([B,] T, H, W, 3), got "
         f"{type(video).__name__} of {video.dtype}, shape {tuple(video.shape)}"

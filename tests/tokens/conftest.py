@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from nvcodec.models.token_layout import SPACE_STRIDE
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.layout import SPACE_STRIDE
 
 try:
     import torchvision  # noqa: F401

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nvcodec.errors import ConfigError
+from nvcodec.models.token_layout import frames_of, grid_of, steps_of
 from nvcodec.tokens.ids import IDS, LEVELS, codes_of, nearest_digits, pack_digits, unpack_ids
-from nvcodec.tokens.layout import frames_of, grid_of, steps_of
 
 
 def test_every_id_comes_back():

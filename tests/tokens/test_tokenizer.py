@@ -10,9 +10,9 @@ import torch
 
 from nvcodec.errors import ConfigError
 from nvcodec.models.cell_motion import cell_motion
+from nvcodec.models.token_layout import grid_of, steps_of
 from nvcodec.tokens import VideoTokenizer
 from nvcodec.tokens.ids import IDS, codes_of, unpack_ids
-from nvcodec.tokens.layout import grid_of, steps_of
 from nvcodec.tokens.quantiser import distance, quantise
 
 SMALL = ((4, 6, 8, 8, 8), (8, 8, 8))
