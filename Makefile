@@ -19,7 +19,8 @@ demo: setup
 	$(RUN) -m benchmarks.demo
 
 test: setup
-	$(VENV)/bin/pytest -q
+	# Tests of one file share what they made.
+	$(VENV)/bin/pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(VENV)/bin/ruff check .

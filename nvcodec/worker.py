@@ -10,6 +10,7 @@ import pickle
 import sys
 import threading
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.fitter import FitProgress
@@ -66,11 +67,7 @@ def _result(connection: Connection, setting: Setting, job: Job) -> Fitted | Fail
         return Failed.of(error)
 
 
-def main() -> None:
-    """Fit what comes through the connection whose descriptor is the first argument."""
-    threading.Thread(target=_end_with_the_other, daemon=True).start()
-    keep_freed_memory()
-    connection = Connection(int(sys.argv[1]))
+def _serve(connection: Connection) -> NoReturn:
     setting = receive(connection)
     assert isinstance(setting, Setting)
     while True:
@@ -79,6 +76,19 @@ def main() -> None:
         if isinstance(job, Job):
             send(connection, _result(connection, setting, job))
         del job  # its pictures are large
+
+
+def main() -> None:
+    """Fit what comes through the connection whose descriptor is the first argument."""
+    threading.Thread(target=_end_with_the_other, daemon=True).start()
+    keep_freed_memory()
+    connection = Connection(int(sys.argv[1]))
+    try:
+        _serve(connection)
+    except (EOFError, OSError):  # of the connection alone: see `_result`
+        # The other side is gone, which this thread may notice before the one that waits for it.
+        # Not by the usual way out, on which the interpreter would wait for that thread's lock.
+        os._exit(1)
 
 
 if __name__ == "__main__":
