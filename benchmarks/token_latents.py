@@ -2,7 +2,8 @@
 
 The same clip is fitted with latents of its own, with the tokens of the shared tokenizer in their
 place, and with both; every file is to have the same bytes, tokens included. Models that cannot be
-fed by tokens store them beside what they are made of.
+fed by tokens store them beside what they are made of. Networks made from tokens alone are always
+boosted, hence compared with boosted ones.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ _ALLOWED = 0.5  # dB
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("token_latents", __doc__)
     parser.add_argument("--clip", type=Path, help="default: Big Buck Bunny")
-    parser.add_argument("--models", nargs="+", default=["hnerv", "latentgrid"])
+    parser.add_argument("--models", nargs="+", default=["hnerv", "hnerv+boost", "latentgrid"])
     parser.add_argument("--bpp", type=float, nargs="+", default=[0.05, 0.15])
     parser.add_argument("--frames", type=int, default=66)
     parser.add_argument("--resize", type=record.size_argument, default=(320, 176))
-    parser.add_argument("--epochs", type=int, default=60, help="of the float stage")
+    parser.add_argument("--epochs", type=int, default=30, help="of the float stage")
     parser.add_argument("--tokenizer", default="bundled:small")
     options = parser.parse_args(argv)
     source = options.clip or clip("bigbuckbunny.mp4")
@@ -46,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         device="cpu",
     )
     points = [
-        _point(source, replace(config, model=model, bpp=bpp, latents=way))
+        _point(source, replace(config, model=family, boost=bool(boost), bpp=bpp, latents=way))
+        for family, _, boost in (model.partition("+") for model in options.models)
         for way in LATENTS
-        for model in options.models
-        if way != "shared" or config_class(model).TAKES_TOKENS
+        if way != "shared" or (boost and config_class(family).TAKES_TOKENS)
         for bpp in options.bpp
     ]
     points.sort(key=lambda one: (options.models.index(one["model"]), one["bpp"]))
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
     """A file of a size; what an earlier run that was stopped has measured is taken over."""
     record.FILES.mkdir(parents=True, exist_ok=True)
-    target = record.FILES / f"token_latents_{config.model}_{config.bpp}_{config.latents}.nvc"
+    target = record.FILES / f"token_latents_{_name(config)}_{config.bpp}_{config.latents}.nvc"
     settings = _settings(source, config)
     kept = target.with_suffix(".json")
     if kept.is_file() and (before := json.loads(kept.read_text()))["settings"] == settings:
@@ -96,7 +97,7 @@ def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
         with open_tokens(target) as tokens:
             stored = tokens.token_bytes
     point = {
-        "model": config.model,
+        "model": _name(config),
         "bpp": config.bpp,
         "latents": config.latents,
         "fed": config.fed,
@@ -110,6 +111,10 @@ def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
     kept.write_text(json.dumps({"settings": settings, "point": point}))
     print(point, file=sys.stderr, flush=True)
     return point
+
+
+def _name(config: nvcodec.EncoderConfig) -> str:
+    return config.model + "+boost" * config.boost
 
 
 def _settings(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.layers import ChannelsFirstNorm, ConvNeXtBlock
 from nvcodec.models.stack_model import StackModel
 from nvcodec.models.token_feed import TokenFeed
+from nvcodec.models.token_layout import grid_of
 
 
 class HNeRV(StackModel):
@@ -36,7 +37,10 @@ class HNeRV(StackModel):
         self.stack = plain_stack(config, "gelu")
         for spec in config.latents():
             self.latents[spec.name] = nn.Parameter(torch.zeros(spec.shape))
-        self.tokens = TokenFeed(config.frames, config.grid) if config.fed else None
+        self.tokens = None
+        if config.fed:
+            cells = grid_of(config.size[1], config.size[0])
+            self.tokens = TokenFeed(config.frames, cells, config.grid, config.position_side)
 
     def embed(self, index: Tensor) -> Tensor:
         """Stored embeddings of frames, and codes of tokens; see `StackModel`."""
@@ -55,7 +59,7 @@ class HNeRV(StackModel):
     def feed(self, codes: Tensor) -> None:
         """See `VideoModel`."""
         assert self.tokens is not None
-        self.tokens.codes.copy_(codes)
+        self.tokens.feed(codes)
 
     def fit_encoder(self) -> nn.Module | None:
         """The encoder that finds the embeddings while fitting; never stored (section 3.1)."""

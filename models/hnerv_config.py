@@ -18,7 +18,7 @@ from nvcodec.models.stack_config import (
     stage_layers,
     unpack_stages,
 )
-from nvcodec.models.token_layout import fed_channels, grid_of
+from nvcodec.models.token_layout import fed_channels
 
 _GRID_AREA = 8  # 2x4 embeddings: the best of the paper's table 8
 _CHANNELS = 16
@@ -33,10 +33,8 @@ _BOOSTED_AREAS = (144, 72, 36, 18, _GRID_AREA)
 _BOOSTED_SHARE = 0.45
 _BOOSTED_KERNEL = 3
 _BOOSTED_BLOCKS = (1, 1, 2, 2, 2)
-# Fed by tokens: strides from their grid to the samples, and what a frame's own embeddings on that
-# grid may take of all values.
-_FED_STRIDES = {ColourMode.RGB: (4, 2, 2, 2), ColourMode.YUV420: (4, 2, 2)}
-_OWN_SHARE = 0.25
+# Without embeddings nothing speaks against a large grid, where tokens keep their places.
+_SHARED_AREA = 72
 _FED = b"\1"
 
 Latents = Literal["private", "shared", "both"]
@@ -63,9 +61,6 @@ class HNeRVConfig(StackConfig):
         least = 0 if self.fed else 1
         if not least <= self.channels <= 255:
             raise ConfigError(f"expected {least}..255 embedding channels, got {self.channels}")
-        cells = grid_of(self.size[1], self.size[0])
-        if self.fed and self.grid != cells:
-            raise ConfigError(f"tokens have a grid of {cells}, the embeddings one of {self.grid}")
 
     def blocks(self) -> tuple[tuple[Layer, ...], ...]:
         """The 1x1 stem, then one convolution per stage; see `StackConfig`."""
@@ -88,6 +83,11 @@ class HNeRVConfig(StackConfig):
     def takes_tokens(self) -> bool:
         """See `NetworkConfig`."""
         return self.fed
+
+    @property
+    def position_side(self) -> int:
+        """Luma samples along each side of a position of the grid."""
+        return prod(self.strides) * (2 if self.colour is ColourMode.YUV420 else 1)
 
     def pack(self) -> bytes:
         """The stages, then the channels of an embedding, and 1 if the network is fed by tokens."""
@@ -128,18 +128,17 @@ class HNeRVConfig(StackConfig):
             size: Height and width.
             frames: Of the segment.
             colour: The samples the model makes.
-            boosted: Whether its blocks are conditioned on time.
+            boosted: Whether its blocks are conditioned on time. Without embeddings they always
+                are: of frames that share a token nothing else tells them apart as well.
             latents: Embeddings, tokens, or both.
         """
-        fed = latents != "private"
-        if fed:
-            geometry = _fed_geometry(size, colour)
-            cells = frames * prod(geometry.grid)
-            fitting = max(1, min(_CHANNELS, int(_OWN_SHARE * parameters / cells)))
-            channels = fitting if latents == "both" else 0
+        boosted = boosted or latents == "shared"
+        channels = 0 if latents == "shared" else _CHANNELS
+        native = colour.native_size(size)
+        if channels:
+            geometry = _geometry(native, frames, parameters if boosted else None)
         else:
-            geometry = _geometry(colour.native_size(size), frames, parameters if boosted else None)
-            channels = _CHANNELS
+            geometry = derive(native, _SHARED_AREA)
         embeddings = frames * channels * prod(geometry.grid)
         solved = max(published_width(parameters - embeddings, geometry.strides), 1)
         solved = min(solved, LARGEST_WIDTH)
@@ -154,7 +153,7 @@ class HNeRVConfig(StackConfig):
                 colour=colour,
                 time_width=time_width,
                 channels=channels,
-                fed=fed,
+                fed=latents != "private",
             )
             if config.parameters <= _SLACK * parameters:
                 return config
@@ -174,17 +173,19 @@ class HNeRVConfig(StackConfig):
         latents: Latents = "private",
     ) -> HNeRVConfig:
         """One channel in every stage; see `NetworkConfig`, and `from_budget` for `latents`."""
-        fed = latents != "private"
+        boosted = boosted or latents == "shared"
         native = colour.native_size(size)
         return cls._with_width(
             1,
-            _fed_geometry(size, colour) if fed else _geometry(native, frames, None),
+            _geometry(native, frames, None)
+            if latents != "shared"
+            else derive(native, _SHARED_AREA),
             size=size,
             frames=frames,
             colour=colour,
             time_width=suited_time_width(0, 0) if boosted else 0,
-            channels={"private": _CHANNELS, "both": 1, "shared": 0}[latents],
-            fed=fed,
+            channels=0 if latents == "shared" else _CHANNELS,
+            fed=latents != "private",
         )
 
     @classmethod
@@ -223,12 +224,6 @@ class HNeRVConfig(StackConfig):
             channels=channels,
             fed=fed,
         )
-
-
-def _fed_geometry(size: tuple[int, int], colour: ColourMode) -> Geometry:
-    """The grid of the tokens, and strides from there to the samples."""
-    height, width = size
-    return Geometry(grid_of(width, height), _FED_STRIDES[colour])
 
 
 def _geometry(size: tuple[int, int], frames: int, budget: int | None) -> Geometry:

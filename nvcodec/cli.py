@@ -112,7 +112,7 @@ def _add_encode(commands: Any) -> None:
         choices=LATENTS,
         default="private",
         help="both: also store tokens that all videos have in common; shared: make the pictures "
-        "from tokens instead of latents of their own, where the model can",
+        "from tokens instead of latents of their own, where the model can, and boosted",
     )
     network.add_argument(
         "--tokenizer", default=DEFAULT_TOKENIZER, help="of the tokens: a folder, or bundled:NAME"

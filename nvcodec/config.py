@@ -91,7 +91,7 @@ class EncoderConfig:
         latents: `"private"`: only what is fitted to the video. `"both"`: tokens besides, made by a
             tokenizer that all videos share; read them with `nvcodec.tokens.open_tokens`. Families
             that can be fed by tokens are. `"shared"`: tokens instead of latents of its own, for
-            those families only. Tokens count in the size of the file.
+            those families only, and always boosted. Tokens count in the size of the file.
         tokenizer: Makes the tokens: a folder, or `bundled:` and a name.
         preset: Name in `PRESETS`.
         epochs: Passes over the frames, instead of the preset's.

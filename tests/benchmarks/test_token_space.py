@@ -108,13 +108,15 @@ def test_what_is_told_of_clips(untrained, folder, tmp_path):
 def test_what_tokens_cost(untrained, folder, tmp_path):
     out = tmp_path / "out.json"
     command = ["--clip", str(folder / "a.mkv"), "--out", str(out), "--tokenizer", str(untrained),
-               "--models", "hnerv", "--bpp", "2", "--frames", "5", "--resize", "64x32",
+               "--models", "hnerv", "hnerv+boost", "--bpp", "2", "--frames", "5", "--resize", "64x32",
                "--epochs", "1"]  # fmt: skip
     token_latents.main(command)
     points = json.loads(out.read_text())["results"]["points"]
     ways = [(one["model"], one["latents"], one["fed"]) for one in points]
     assert ways == [
-        ("hnerv", "private", False), ("hnerv", "shared", True), ("hnerv", "both", True),
+        ("hnerv", "private", False), ("hnerv", "both", True),
+        ("hnerv+boost", "private", False), ("hnerv+boost", "shared", True),
+        ("hnerv+boost", "both", True),
     ]  # fmt: skip
     for one in points:
         assert (one["token_bytes"] > 0) == (one["latents"] != "private")

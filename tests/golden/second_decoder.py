@@ -196,6 +196,7 @@ def layers_and_latent(head, config, frames):
     native = -(-head["height"] // half), -(-head["width"] // half)
     h, w = -(-native[0] // product), -(-native[1] // product)
     net = {"native": native, "stages": stages, "first": (width, h, w), "latent": None}
+    net["side"] = half * product
     z = net["boosted"] = c.fixed("B") if boosted else 0
     check(z or not boosted, "a boosted network without z")
     layers = [((2 * z, 160), 1), ((z, 2 * z), 1)] if boosted else []
@@ -405,8 +406,8 @@ def run_network(head, net, values, t, frames):
     if head["model"] == 2:
         x = values[-1][t] if net["latent"] else np.empty((0, *net["first"][1:]))
         if net["fed"]:
-            fed = part("second_tokens").around(head, head["digits"], t, net["first"][1:])
-            x = np.concatenate([x, fed])
+            where = net["first"][1:], net["side"]
+            x = np.concatenate([x, part("second_tokens").around(head, head["digits"], t, *where)])
         x = activation(convolution(x, *next(pairs)))
         x = correct(x, z, pairs) if net["boosted"] else x
     elif head["model"] == 5:

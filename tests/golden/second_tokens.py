@@ -31,21 +31,37 @@ def ids(head, digits):
     return out
 
 
-def around(head, digits, t, grid):
-    """What a network is told of frame t, shape (38, rows, columns) (section 14)."""
-    rows, columns = grid
-    last = max(step for step, _, _ in digits)
+def around(head, digits, t, grid, side):
+    """What a network is told of frame t, shape (38, *grid) (section 14)."""
+    steps, *cells = (1 + max(places) for places in zip(*digits, strict=True))
     step, p = (-(-t // 4), 2 * ((t - 1) % 4) / 3 - 1) if t else (0, 1.0)
+    cell = head["tokens"]["space_stride"]
+
+    def lies_on(i, count):
+        """Shares of position i, one for each of `count` cells."""
+        shares = [max(min(side * (i + 1), cell * (j + 1)) - max(side * i, cell * j), 0)
+                  for j in range(count)]  # fmt: skip
+        if not sum(shares):
+            shares[-1] = 1
+        return np.array(shares) / sum(shares)
+
+    rows, columns = (
+        np.array([lies_on(i, count) for i in range(n)])
+        for n, count in zip(grid, cells, strict=True)
+    )
     codes = []
     for wanted in (step - 1, step, step + 1):
-        there = min(max(wanted, 0), last)
+        there = min(max(wanted, 0), steps - 1)
         for k, levels in enumerate(head["tokens"]["levels"]):
             plane = [
-                [(2 * digits[there, y, x][k] - (levels - 1)) / (levels - 1) for x in range(columns)]
-                for y in range(rows)
+                [
+                    (2 * digits[there, y, x][k] - (levels - 1)) / (levels - 1)
+                    for x in range(cells[1])
+                ]
+                for y in range(cells[0])
             ]
-            codes.append(np.array(plane))
-    flat = np.ones((rows, columns))
+            codes.append(rows @ np.array(plane) @ columns.T)
+    flat = np.ones(grid)
     return np.stack([*codes, *(p * code for code in codes), p * flat, p * p * flat])
 
 

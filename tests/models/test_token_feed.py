@@ -10,15 +10,15 @@ from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv_config import HNeRVConfig
 from nvcodec.models.token_feed import TokenFeed
-from nvcodec.models.token_layout import CHANNELS, fed_channels, frames_of, steps_of
+from nvcodec.models.token_layout import CHANNELS, SPACE_STRIDE, fed_channels, frames_of, steps_of
 
 FRAMES = 11
 
 
 @pytest.fixture
 def feed() -> TokenFeed:
-    made = TokenFeed(FRAMES, (2, 3))
-    made.codes.copy_(torch.rand(made.codes.shape) * 2 - 1)
+    made = TokenFeed(FRAMES, (2, 3), (2, 3), SPACE_STRIDE)
+    made.feed(torch.rand(made.codes.shape) * 2 - 1)
     return made
 
 
@@ -43,6 +43,19 @@ def test_frames_of_a_step_differ_by_their_place(feed):
     torch.testing.assert_close(told[:, 3 * CHANNELS : 6 * CHANNELS], inner)
 
 
+def test_positions_get_the_mean_of_what_they_lie_on():
+    # Rows of 48 samples on cells of 32: the last lies beyond them. Columns of 16.
+    feed = TokenFeed(1, (2, 2), (3, 4), 48)
+    rows = torch.tensor([[2 / 3, 1 / 3], [0, 1], [0, 1]])
+    assert torch.allclose(feed.rows, rows)
+    feed = TokenFeed(1, (2, 2), (3, 4), 16)
+    columns = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    assert torch.equal(feed.columns, columns)
+    codes = torch.rand(1, CHANNELS, 2, 2)
+    feed.feed(codes)
+    assert torch.equal(feed.codes, codes.repeat_interleave(2, 3)[:, :, [0, 0, 1]])
+
+
 @pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize("latents", ["shared", "both"])
 @pytest.mark.parametrize("boosted", [False, True])
@@ -51,9 +64,14 @@ def test_configurations(colour, latents, boosted):
     config = HNeRVConfig.from_budget(
         budget, size=size, frames=30, colour=colour, boosted=boosted, latents=latents
     )
-    assert config.fed and config.grid == (4, 6)
+    assert config.fed and config.boosted == (boosted or latents == "shared")
     assert 0.8 * budget < config.parameters <= 1.01 * budget
     assert bool(config.latents()) == (latents == "both")
+    if latents == "both":  # the network is the one that it would be without tokens
+        own = HNeRVConfig.from_budget(
+            budget, size=size, frames=30, colour=colour, boosted=boosted, latents="private"
+        )
+        assert (config.grid, config.strides) == (own.grid, own.strides)
     again = HNeRVConfig.unpack(config.pack(), size=size, frames=30, colour=colour)
     assert again == config
     model = build("hnerv", config)
@@ -68,8 +86,6 @@ def test_what_cannot_be():
     config = HNeRVConfig.smallest(size=size, frames=2, colour=colour, latents="shared")
     with pytest.raises(BitstreamError, match="expected 1 at its end"):
         HNeRVConfig.unpack(config.pack()[:-1] + b"\2", size=size, frames=2, colour=colour)
-    with pytest.raises(BitstreamError, match="tokens have a grid"):
-        HNeRVConfig.unpack(config.pack(), size=(33, 2100), frames=2, colour=ColourMode.YUV420)
     with pytest.raises(ConfigError, match=r"1\.\.255 embedding channels"):
         HNeRVConfig(
             size=size, frames=2, colour=colour, strides=(4, 4, 2), kernels=(1, 3, 5),
