@@ -71,6 +71,10 @@ class Stage(nn.Module):
         self.first = _pointwise(first)
         self.second = _pointwise(second)
         self.activation = ACTIVATIONS[activation]
+        # The way around the upsampler begins as a faithful one, and what follows it as nothing.
+        nn.init.orthogonal_(self.project.weight)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(cast(Tensor, self.second.bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """From shape (B, C, h, w) to (B, C', h * s, w * s)."""
