@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not options.reuse:
         signal.signal(signal.SIGTERM, _terminate)  # or what was started would outlive us
         with store.alone():
+            for earlier in options.anchors_of:
+                taken = store.adopt(json.loads(earlier.read_text())["results"], sources)
+                print(f"{taken} anchors of {earlier}", flush=True)
             results = _measure(options, store, sources, notes)
         failures = results["failures"]
         rows = results["points"]
@@ -91,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("files")
     how.add_argument("--reuse", action="store_true", help="draw what the JSON file holds")
     how.add_argument("--stale", action="store_true", help="take points of other versions too")
+    how.add_argument(
+        "--anchors-of", type=Path, nargs="+", default=[], metavar="JSON",
+        help="earlier results whose anchors need not be made again",
+    )  # fmt: skip
     how.add_argument("--work", type=Path, default=record.FILES / "rd", help="where points are kept")
     how.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
     how.add_argument("--page", type=Path, help="HTML to write; out/rate_distortion_SUITE.html")

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -75,6 +75,32 @@ class Store:
                 # The same encode may serve several suites and curves.
                 return {**row, **_labels(point, source), "stale": path != exact}
         return None
+
+    def adopt(self, results: Mapping[str, Any], sources: Iterable[Prepared]) -> int:
+        """Take over the anchors that another run's results tell of; their files are not needed.
+
+        They count as made by the program that made them. Their times are of that run's machine.
+
+        Args:
+            results: What a file of results holds under that name.
+            sources: Clips; anchors of others, or of other samples, are left out.
+
+        Returns:
+            How many were taken over.
+        """
+        planes = {clip["name"]: clip["planes"] for clip in results["clips"]}
+        known = {source.clip.name: source for source in sources}
+        taken = 0
+        for row in results["points"]:
+            source = known.get(row["clip"])
+            if row["kind"] != "anchor" or source is None or planes[row["clip"]] != source.planes:
+                continue
+            point = Point(series=row["series"], kind=row["kind"], settings=row["settings"])
+            kept = self.folder / f"{point.key(source)}-{row['program']}.json"
+            if not kept.exists():
+                kept.write_text(json.dumps(row, indent=1) + "\n")
+                taken += 1
+        return taken
 
     def file(self, row: Row) -> Path:
         """The encoded file of a row."""

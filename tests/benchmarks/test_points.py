@@ -177,3 +177,19 @@ def test_nothing_is_begun_after_the_time(programs, tmp_path):
     run.clip(SOURCE)
     assert run.rows == [kept] and run.failures == []
     assert run.left > 30
+
+
+def test_anchors_of_earlier_results_are_not_made_again(programs, tmp_path):
+    point = anchor_point("x264-medium", 27.0, 1)
+    earlier = Store(tmp_path / "earlier")
+    row = earlier.make(point, SOURCE)
+    network = earlier.make(POINT, SOURCE)
+    made = len(programs.commands)
+    results = {"clips": [{"name": "one", "planes": "abc"}], "points": [row, network]}
+    store = Store(tmp_path / "later")
+    assert store.adopt(results, [dataclasses.replace(SOURCE, planes="abd")]) == 0
+    assert store.adopt(results, [SOURCE]) == 1
+    assert store.adopt(results, [SOURCE]) == 0
+    assert store.find(point, SOURCE) == row
+    assert store.find(POINT, SOURCE) is None
+    assert len(programs.commands) == made
