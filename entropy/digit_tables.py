@@ -30,23 +30,15 @@ Visit = Callable[[Int32Array, FrequencyRows], Int32Array]
 
 
 class DigitTables:
-    """Digits of a token that are coded in one call, and their tables.
+    """Tables of all digits of a token.
 
     Args:
-        first: Number of the first one.
-        levels: Values of each.
+        levels: Values of each digit.
         scales: Of each kind of steps, 0 to 15.
         strength: What a table begins with weighs 2**strength symbols.
-
-    Attributes:
-        first: As given.
-        stop: Number of the digit after the last.
     """
 
-    def __init__(
-        self, first: int, levels: Sequence[int], scales: tuple[int, ...], strength: int
-    ) -> None:
-        self.first, self.stop = first, first + len(levels)
+    def __init__(self, levels: Sequence[int], scales: tuple[int, ...], strength: int) -> None:
         self._levels = np.array(levels, np.int64)
         own = [_beginning(tuple(levels), scale) for scale in scales]
         self._begin = np.concatenate(own) << strength
@@ -80,10 +72,9 @@ class DigitTables:
         places[used] = np.arange(len(used))
         numbers = places[tables]
         symbols = visit(numbers, rows)
-        values = self._counts.shape[1]
-        self._counts += np.bincount(tables * values + symbols, minlength=self._counts.size).reshape(
-            self._counts.shape
-        )
+        shape = len(used), self._counts.shape[1]
+        coded = np.bincount(numbers * shape[1] + symbols, minlength=shape[0] * shape[1])
+        self._counts[used] += coded.reshape(shape)
         bits = rows.bits[numbers, symbols].reshape(centres.shape).sum(0)
         return symbols.reshape(centres.shape), bits
 

@@ -128,11 +128,7 @@ class DigitWalk:
         self._steps, rows, columns, count = shape
         self._choice, self._visit = choice, visit
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
-        self._groups = [
-            DigitTables(first, levels[first:stop], choice.scales, choice.strength)
-            for first, stop in ((0, 1), (1, 3), (3, count))
-            if first < stop and first < count
-        ]
+        self._tables = DigitTables(levels, choice.scales, choice.strength)
         self._sides = rows, columns
         y, x = np.mgrid[:rows, :columns]
         odd = ((y + x) % 2 == 1).ravel()
@@ -140,7 +136,8 @@ class DigitWalk:
         self._around = np.maximum(self._sums(np.ones((1, 1, rows * columns), np.int32))[0, 0], 1)
         self._source = None
         if known is not None:
-            self._source = np.moveaxis(known, -1, 0).reshape(count, self._steps, -1)
+            planes = np.moveaxis(known, -1, 0).astype(np.int32)
+            self._source = planes.reshape(count, self._steps, -1)
         self._digits = np.zeros((count, self._steps, rows * columns), np.int32)
         self._bits = np.zeros((self._steps, rows * columns), np.float32)
         self._wanted = np.empty(0, np.int32)
@@ -178,6 +175,7 @@ class DigitWalk:
     def _level(self, level: _Level, expected: _IntArray, unrest: _IntArray, weight: int) -> None:
         """Visit a level: the even squares of a chessboard, then the odd ones."""
         off = np.zeros(expected.shape, np.int32)
+        steps = np.array(level.steps)[:, None]
         for odd, cells in enumerate(self._squares):
             if not cells.size:
                 continue
@@ -188,23 +186,16 @@ class DigitWalk:
                 moved = (np.abs(sums) * weight + 2 * around) // (4 * around)
                 centre = np.clip(centre + np.sign(sums) * moved, 0, 2 * self._tops)
                 restless = restless + self._sums(np.abs(off))[..., cells] // around
-            missed = np.zeros(centre.shape[1:], np.int32)
-            place = np.ix_(np.array(level.steps), cells)
-            for group in self._groups:
-                part = slice(group.first, group.stop)
-                late = 2 * missed // max(group.first, 1)
-                classes = _UNREST.take(restless[part] + late, mode="clip")
-                if level.kind == 0 and not odd:
-                    classes = np.full_like(classes, UNKNOWN)
-                if self._source is not None:
-                    found = self._source[part][:, level.steps][..., cells]
-                    self._wanted = found.ravel().astype(np.int32)
-                digits, bits = group.visit(level.kind, centre[part], classes, self._visit)
-                for number, values in enumerate(digits, group.first):
-                    self._digits[number][place] = values
-                self._bits[place] += bits
-                missed += np.abs(2 * digits - centre[part]).sum(0)
-                off[part, :, cells] = 2 * digits - expected[part][..., cells]
+            classes = _UNREST.take(restless, mode="clip")
+            if level.kind == 0 and not odd:
+                classes = np.full_like(classes, UNKNOWN)
+            if self._source is not None:
+                self._wanted = self._source[:, steps, cells].ravel()
+            digits, bits = self._tables.visit(level.kind, centre, classes, self._visit)
+            self._digits[:, steps, cells] = digits
+            self._bits[steps, cells] = bits
+            if not odd:
+                off[..., cells] = 2 * digits - centre
 
     def _sums(self, values: _IntArray) -> _IntArray:
         """Sums over the up to four neighbours in space, shape (..., cells)."""

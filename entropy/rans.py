@@ -23,6 +23,8 @@ from nvcodec.errors import BitstreamError
 
 Int32Array = npt.NDArray[np.int32]
 
+_Coded = tuple[list[int], list[list[int]], list[int], list[int]]
+"""Numbers of tables, and the tables: cumulative frequencies, sizes, offsets."""
 _SHORTEST = 8
 _LEAST_STATE = 1 << 31
 
@@ -120,6 +122,18 @@ class TableSet:
             self.offsets.append(table.low)
         return self._numbers[table]
 
+    def needed(self, numbers: Int32Array) -> _Coded:
+        """What the coder is handed for symbols with these tables: it copies all that it is handed."""
+        used = np.flatnonzero(np.bincount(numbers, minlength=len(self.sizes)))
+        places = np.zeros(len(self.sizes), np.int32)
+        places[used] = np.arange(len(used))
+        return (
+            places.take(numbers).tolist(),
+            [self.cumulatives[number] for number in used],
+            [self.sizes[number] for number in used],
+            [self.offsets[number] for number in used],
+        )
+
     def information(self, symbols: Int32Array, numbers: Int32Array) -> float:
         """Bits of symbols, each with its own table."""
         if len(self._starts) != len(self._tables):
@@ -131,7 +145,7 @@ class TableSet:
 
 
 class FrequencyRows:
-    """Tables of symbols from 0 on, given as arrays: for those that serve once.
+    """Tables of symbols from 0 on, given as arrays: for those that serve once, all of them.
 
     Args:
         frequencies: At least 1 for the symbols of a table, 0 behind them, and 65536 in all; shape
@@ -154,6 +168,10 @@ class FrequencyRows:
         self.sizes: list[int] = (levels + 2).tolist()
         self.offsets = [0] * count
         self.bits = (PRECISION - np.log2(np.maximum(frequencies, 1))).astype(np.float32)
+
+    def needed(self, numbers: Int32Array) -> _Coded:
+        """As of `TableSet`."""
+        return numbers.tolist(), self.cumulatives, self.sizes, self.offsets
 
     def information(self, symbols: Int32Array, numbers: Int32Array) -> float:
         """Bits of symbols, each with its own table."""
@@ -225,17 +243,7 @@ class Stream:
             raise BitstreamError(f"segment payload: a message of {self._size} bytes {fault}")
         if numbers.size > self._most:
             raise AssertionError(f"at most {self._most} symbols were announced, got {numbers.size}")
-        # The coder copies all tables it is handed.
-        used = np.flatnonzero(np.bincount(numbers, minlength=len(tables.sizes)))
-        places = np.zeros(len(tables.sizes), np.int32)
-        places[used] = np.arange(len(used))
-        symbols: Sequence[int] = self._decoder.decode_stream(
-            places.take(numbers).tolist(),
-            *(
-                [of[number] for number in used]
-                for of in (tables.cumulatives, tables.sizes, tables.offsets)
-            ),
-        )
+        symbols: Sequence[int] = self._decoder.decode_stream(*tables.needed(numbers))
         found = np.asarray(symbols, np.int32)
         self._left -= tables.information(found, numbers)
         return found

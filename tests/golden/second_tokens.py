@@ -92,8 +92,6 @@ def decode(tools, message, shape, levels):
     count = len(levels)
     found = {}  # (step, row, column) to digits
     seen = {}  # table to how often each value was coded with it
-    calls = [[k for k in part if k < count] for part in ([0], [1, 2], range(3, count))]
-    calls = [call for call in calls if call]
 
     def around(y, x):
         near = ((y, x - 1), (y, x + 1), (y - 1, x), (y + 1, x))
@@ -132,32 +130,20 @@ def decode(tools, message, shape, levels):
 
         for odd in (0, 1):
             places = [(y, x) for y in range(rows) for x in range(columns) if (y + x) % 2 == odd]
-            centres = {}
-            for call in calls:
-                coded = []
-                for k in call:
-                    for step in level:
-                        for y, x in places:
-                            token = (step[0], y, x)
-                            c, u = context(k, step, y, x, odd)
-                            centres[token, k] = c
-                            if call[0]:
-                                before = range(call[0])
-                                m = sum(
-                                    abs(2 * found[token][j] - centres[token, j]) for j in before
-                                )
-                                u += 2 * m // call[0]
-                            number = sum(u > last for last in LAST_OF_CLASS)
-                            if kind == 0 and not odd:
-                                number = 8
-                            table = (kind, k, c, number)
-                            value = rans.symbol(
-                                cumulative(tools, table, levels, scale, strength, seen)
-                            )
-                            coded.append((table, value))
-                            found.setdefault(token, []).append(value)
-                for table, value in coded:
-                    seen.setdefault(table, [0] * levels[table[1]])[value] += 1
+            coded = []
+            for k in range(count):
+                for step in level:
+                    for y, x in places:
+                        c, u = context(k, step, y, x, odd)
+                        number = sum(u > last for last in LAST_OF_CLASS)
+                        if kind == 0 and not odd:
+                            number = 8
+                        table = (kind, k, c, number)
+                        value = rans.symbol(cumulative(tools, table, levels, scale, strength, seen))
+                        coded.append((table, value))
+                        found.setdefault((step[0], y, x), []).append(value)
+            for table, value in coded:
+                seen.setdefault(table, [0] * levels[table[1]])[value] += 1
     return found
 
 
