@@ -241,13 +241,13 @@ def test_what_needs_no_torch_imports_none(tmp_path):
 
 
 def test_options_are_parsed():
-    from nvcodec.cli import _frames, _resize, _size, _span
+    from nvcodec.arguments import frames, resize, size, span
 
     sizes = ("250kB", "1.5MB", "10 KiB", "77", "3b")
-    assert [_size(text) for text in sizes] == [250_000, 1_500_000, 10_240, 77, 3]
-    assert [_span(text) for text in ("90", "90s", "1.5m", "2h")] == [90, 90, 90, 7200]
-    assert _resize("640x360") == (640, 360)
-    assert [_frames(text) for text in ("2:5", ":5", "2:", ":")] == [
+    assert [size(text) for text in sizes] == [250_000, 1_500_000, 10_240, 77, 3]
+    assert [span(text) for text in ("90", "90s", "1.5m", "2h")] == [90, 90, 90, 7200]
+    assert resize("640x360") == (640, 360)
+    assert [frames(text) for text in ("2:5", ":5", "2:", ":")] == [
         slice(2, 5), slice(None, 5), slice(2, None), slice(None, None)
     ]  # fmt: skip
 
