@@ -149,7 +149,8 @@ class VideoTokenizer:
     @property
     def tokenizer_id(self) -> str:
         """A hash of what decides the ids, encoder and levels: 32 hexadecimal digits."""
-        found = hashlib.sha256(json.dumps([LEVELS, TIME_STRIDE, SPACE_STRIDE]).encode())
+        # The version stands for what is not in the weights: the arithmetic around them.
+        found = hashlib.sha256(json.dumps([_VERSION, LEVELS, TIME_STRIDE, SPACE_STRIDE]).encode())
         for name, tensor in sorted(self.encoder.state_dict().items()):
             found.update(name.encode())
             # Contiguous whatever the layout it was trained in.
