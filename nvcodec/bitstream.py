@@ -33,6 +33,7 @@ from nvcodec.layout import (
     indexed,
 )
 from nvcodec.media import ColourMode, Packet, Track
+from nvcodec.packets import PacketsSection, read_packets
 from nvcodec.scan import scan
 from nvcodec.sections import (
     HEADER,
@@ -42,12 +43,10 @@ from nvcodec.sections import (
     TRACK,
     Header,
     Metadata,
-    PacketsSection,
     TokenFormat,
     TrackSection,
     read_header,
     read_metadata,
-    read_packets,
     read_track,
 )
 from nvcodec.timeline import END_SIZE, OTHER, Entry, Segment, TokensSection, read_segment

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from nvcodec.errors import ChecksumError, TruncatedStreamError
 from nvcodec.layout import check_header_framing, check_preamble, refuse_unknown
+from nvcodec.packets import PacketsSection, read_packets
 from nvcodec.sections import (
     END,
     HEADER,
@@ -22,11 +23,9 @@ from nvcodec.sections import (
     TRACK,
     Header,
     Metadata,
-    PacketsSection,
     TrackSection,
     read_header,
     read_metadata,
-    read_packets,
     read_track,
 )
 from nvcodec.timeline import Segment, TokensSection, read_end, read_index, read_segment

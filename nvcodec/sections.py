@@ -1,18 +1,18 @@
-"""What the sections of an `.nvc` file say, apart from pictures: header, tracks, packets, metadata.
+"""What the sections of an `.nvc` file say of it as a whole: header, tracks, metadata.
 
-Owns the layout of these payloads, both ways. Framing and checksums are `nvcodec.wire`, segments and
-the index `nvcodec.timeline`. The format is `docs/bitstream.md`.
+Owns the layout of these payloads, both ways, and the names of all sections. Framing and checksums
+are `nvcodec.wire`, packets `nvcodec.packets`, segments and the index `nvcodec.timeline`. The format is `docs/bitstream.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from nvcodec.errors import ConfigError, UnsupportedVersionError
-from nvcodec.media import Colour, ColourMode, Packet, Track, VideoInfo
-from nvcodec.wire import MAX_TICKS, Cursor, Payload
+from nvcodec.media import Colour, ColourMode, Track, VideoInfo
+from nvcodec.wire import Cursor, Payload
 
 HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
 SEGMENT, INDEX, END = "SEGM", "indx", "DONE"
@@ -31,22 +31,16 @@ MAX_NAME = 255
 MAX_TEXT = 2**16 - 1
 MAX_PARAMETERS = 2**25
 MAX_TRACKS = 256
-MAX_SIDE_DATA = 255
-MAX_PACKETS = 2**16
 MAX_ENTRIES = 2**10
 TOKENIZER_ID = 16
 """Bytes of a tokenizer's id."""
 MAX_DIGITS = 16
 """Most digits of a token, and most levels of a digit."""
-PACKETS_TARGET = 2**20
-"""A writer starts another section once a packets section holds this many bytes."""
 
 # Part of the bitstream; never reuse a number.
 _TRACK_KINDS = {"audio": 1, "subtitle": 2}
 
 _NO_TOKENS, _BESIDE, _FED = range(3)
-
-_KEYFRAME, _NO_PTS, _PTS, _DTS, _NO_DTS, _DURATION, _SIDE_DATA = (1 << bit for bit in range(7))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,19 +103,6 @@ class TrackSection:
 
     index: int
     track: Track
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketsSection:
-    """Consecutive packets of one track.
-
-    Attributes:
-        track: Number of the track.
-        packets: The packets, in the order of the source.
-    """
-
-    track: int
-    packets: tuple[Packet, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,123 +291,6 @@ def read_metadata(cursor: Cursor) -> Metadata:
         entries[key] = cursor.text("value", MAX_TEXT)
     cursor.finish()
     return Metadata(entries=entries)
-
-
-def write_packets(track: int, packets: Sequence[Packet]) -> Iterator[bytes]:
-    """The payloads of the pack sections for these packets, `MAX_PACKETS` or 1 MiB at a time.
-
-    Args:
-        track: Number of the track.
-        packets: In the order of the source; timestamps and durations below 2**61 in magnitude.
-
-    Raises:
-        ConfigError: If a field is outside the range the format allows.
-    """
-    start = 0
-    while start < len(packets):
-        # Counted first: the number of packets stands before them.
-        stop, size = start, 0
-        limit = min(len(packets), start + MAX_PACKETS)
-        while stop < limit and size < PACKETS_TARGET:
-            size += len(packets[stop].data)
-            stop += 1
-        out = Payload(PACKETS)
-        out.u8("track", track, 0, MAX_TRACKS - 1)
-        out.varint("packets", stop - start)
-        expected = duration = 0
-        for packet in packets[start:stop]:
-            expected = _write_packet(out, packet, expected, duration)
-            duration = packet.duration
-        yield bytes(out)
-        start = stop
-
-
-def read_packets(cursor: Cursor) -> PacketsSection:
-    """The mirror of `write_packets`, one section.
-
-    Raises:
-        BitstreamError: If the section is malformed.
-    """
-    track = cursor.u8("track")
-    # A packet takes two bytes at least: flags and size.
-    count = cursor.varint("packets", 0, min(MAX_PACKETS, cursor.remaining // 2))
-    packets: list[Packet] = []
-    expected = duration = 0
-    for _ in range(count):
-        packet, expected = _read_packet(cursor, expected, duration)
-        duration = packet.duration
-        packets.append(packet)
-    cursor.finish()
-    return PacketsSection(track=track, packets=tuple(packets))
-
-
-def _write_packet(out: Payload, packet: Packet, expected: int, duration: int) -> int:
-    """Append one packet; returns the timestamp expected of the next."""
-    pts, dts = packet.pts, packet.dts
-    # dts follows pts unless a flag says otherwise, also where both are absent.
-    flags = (
-        (_KEYFRAME if packet.keyframe else 0)
-        | (_NO_PTS if pts is None else _PTS if pts != expected else 0)
-        | (0 if dts == pts else _NO_DTS if dts is None else _DTS)
-        | (_DURATION if packet.duration != duration else 0)
-        | (_SIDE_DATA if packet.side_data else 0)
-    )
-    out.u8("packet flags", flags)
-    reference = expected
-    if pts is not None:
-        reference = out.check("pts", pts, -MAX_TICKS, MAX_TICKS)
-    if flags & _PTS:
-        out.signed("pts", reference - expected)
-    if dts is not None and flags & _DTS:
-        out.signed("dts", out.check("dts", dts, -MAX_TICKS, MAX_TICKS) - reference)
-    if flags & _DURATION:
-        out.varint("duration", packet.duration, 0, MAX_TICKS)
-    if flags & _SIDE_DATA:
-        out.varint("side data", len(packet.side_data), 1, MAX_SIDE_DATA)
-        for kind, data in packet.side_data:
-            out.varint("side data type", kind, 0, MAX_TERM)
-            out.sized("side data", data, MAX_TERM)
-    out.sized("packet", packet.data, MAX_TERM)
-    return _next_expected(pts, dts, expected, packet.duration)
-
-
-def _read_packet(cursor: Cursor, expected: int, duration: int) -> tuple[Packet, int]:
-    start = cursor.offset
-    flags = cursor.u8("packet flags", 0, 0x7F)
-    if (flags & _NO_PTS and flags & _PTS) or (flags & _NO_DTS and flags & _DTS):
-        raise cursor.error(f"packet flags {flags:#04x} contradict themselves", start)
-    pts: int | None = None
-    if not flags & _NO_PTS:
-        pts = expected + (cursor.signed("pts") if flags & _PTS else 0)
-    dts = pts
-    if flags & _NO_DTS:
-        dts = None
-    elif flags & _DTS:
-        dts = (expected if pts is None else pts) + cursor.signed("dts")
-    if max(abs(pts or 0), abs(dts or 0)) > MAX_TICKS:
-        raise cursor.error(f"packet times {pts} and {dts} are beyond {MAX_TICKS}", start)
-    if flags & _DURATION:
-        duration = cursor.varint("duration", 0, MAX_TICKS)
-    side_data: list[tuple[int, bytes]] = []
-    if flags & _SIDE_DATA:
-        for _ in range(cursor.varint("side data", 1, MAX_SIDE_DATA)):
-            kind = cursor.varint("side data type", 0, MAX_TERM)
-            side_data.append((kind, cursor.sized("side data", MAX_TERM)))
-    packet = Packet(
-        data=cursor.sized("packet", MAX_TERM),
-        pts=pts,
-        dts=dts,
-        duration=duration,
-        keyframe=bool(flags & _KEYFRAME),
-        side_data=tuple(side_data),
-    )
-    return packet, _next_expected(pts, dts, expected, duration)
-
-
-def _next_expected(pts: int | None, dts: int | None, expected: int, duration: int) -> int:
-    shown = pts if pts is not None else dts if dts is not None else expected
-    # Bounded, so that every difference to it fits 64 bits.
-    return min(shown + duration, 2 * MAX_TICKS)
 
 
 def _write_fraction(out: Payload, name: str, value: Fraction) -> None:

@@ -29,6 +29,7 @@ from nvcodec.layout import (
     indexed,
 )
 from nvcodec.media import Packet, Track
+from nvcodec.packets import read_packets, write_packets
 from nvcodec.scan import holds_section, scan
 from nvcodec.sections import (
     HEADER,
@@ -42,11 +43,9 @@ from nvcodec.sections import (
     Header,
     TokenFormat,
     read_header,
-    read_packets,
     read_track,
     write_header,
     write_metadata,
-    write_packets,
     write_track,
 )
 from nvcodec.timeline import (

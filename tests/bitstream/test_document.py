@@ -238,7 +238,7 @@ def test_the_printed_file(printed):
 
 
 def test_the_document_states_the_limits_of_the_code():
-    from nvcodec import layout, sections, timeline, wire
+    from nvcodec import layout, packets, sections, timeline, wire
 
     text = DOCUMENT.read_text("utf-8")
     assert f"version {wire.MAJOR}.{wire.MINOR}" in text.splitlines()[0]
@@ -247,7 +247,7 @@ def test_the_document_states_the_limits_of_the_code():
         assert f"| `{kind}` |" in text
     assert sections.MAX_PIXELS == 2**26
     assert sections.MAX_HEADER == 2**17
-    assert sections.MAX_PACKETS == 2**16
+    assert packets.MAX_PACKETS == 2**16
     assert sections.MAX_ENTRIES == 1024
     assert timeline.MAX_SECTIONS == 2**20
     assert timeline.MAX_SEGMENT_FRAMES == 2**16

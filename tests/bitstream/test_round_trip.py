@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nvcodec import sections, wire
+from nvcodec import wire
 from nvcodec.bitstream import (
     Header,
     Metadata,
@@ -21,6 +21,7 @@ from nvcodec.bitstream import (
 )
 from nvcodec.errors import BitstreamError, ConfigError, TruncatedStreamError
 from nvcodec.media import Packet, Track, VideoInfo
+from nvcodec.packets import write_packets
 
 
 def test_everything_comes_back(samples, tmp_path):
@@ -205,7 +206,7 @@ def test_many_packets_are_spread_over_sections(samples):
     writer.finish()
     reader = Reader(file.getvalue())
     assert list(reader.packets(0)) == packets
-    assert max(len(p) for p in sections.write_packets(0, packets)) < 2**21
+    assert max(len(p) for p in write_packets(0, packets)) < 2**21
 
 
 @pytest.mark.parametrize(
