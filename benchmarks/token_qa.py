@@ -14,24 +14,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks import record, token_pictures
+from benchmarks import record
 from benchmarks.token_prompts import told
-from benchmarks.token_questions import DIRECTION, KINDS, Ints, make
+from benchmarks.token_questions import DIRECTION, KINDS
 from benchmarks.token_readers import LanguageModel, Probe, Projected, weights
-from benchmarks.token_sources import BUDGETS, SOURCES, Scaled, places, source
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from benchmarks.token_shown import Shown, shown_clips
+from benchmarks.token_sources import BUDGETS, SOURCES, places
 
-_CHUNK = 50
 # Half of the steps for the kind with the most questions; of these a few at a time, for speed.
 _COURSE = ("moving", "many", "moving", "appearing", "moving", "panning")
 _AT_ONCE = 2
@@ -39,19 +36,6 @@ _CURVE = 20  # steps
 _DESCRIBED = 25  # scenes of each kind
 _QUESTIONS = tuple(dict.fromkeys(question.name for asked in KINDS.values() for question in asked))
 _OPPOSITE = np.array([1, 0, 3, 2])
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Clips of one kind as vectors.
-
-    Attributes:
-        vectors: By source and budget, shape (N, budget, channels).
-        answers: Shape (N, questions).
-    """
-
-    vectors: dict[tuple[str, int], Tensor]
-    answers: Ints
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, help="a file to keep clips in, as vectors")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    train, test = _clips(options)
+    train, test = shown_clips(options)
     model = LanguageModel(weights()) if options.reader == "model" else None
     described = None if model is None else _described(model, options)
     rows: list[dict[str, Any]] = []
@@ -78,76 +62,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows.append(_run(name, budget, train, test, model, options))
             # Each row takes long, and is worth something without the next.
             _write(rows, described, options)
-
-
-def _clips(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
-    """Clips to train and to measure on, as vectors; drawn, unless a file has them."""
-    if options.cache and options.cache.exists():
-        return _kept(options.cache, options.clips, options.tests)
-    tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
-    random = np.random.default_rng(options.seed)
-    pictures = token_pictures.load()
-    some = torch.cat([make(kind, pictures, random, min(24, options.clips)).video for kind in KINDS])
-    ways = {
-        (name, budget): source(name, budget, tokenizer, some)
-        for name in SOURCES
-        for budget in BUDGETS
-    }
-    train = {kind: _shown(kind, pictures, random, options.clips, ways) for kind in KINDS}
-    apart = token_pictures.load(apart=True)
-    test = {kind: _shown(kind, apart, random, options.tests, ways) for kind in KINDS}
-    if options.cache:
-        save_file(
-            {
-                " ".join(map(str, (part, kind, *what))): values.contiguous()
-                for part, clips in (("train", train), ("test", test))
-                for kind, shown in clips.items()
-                for what, values in (
-                    *shown.vectors.items(),
-                    (("answers",), torch.from_numpy(shown.answers)),
-                )
-            },
-            options.cache,
-        )
-    return train, test
-
-
-def _kept(path: Path, clips: int, tests: int) -> tuple[dict[str, Shown], dict[str, Shown]]:
-    """The first of the clips in a file."""
-    kept = load_file(path)
-    train, test = (
-        {
-            kind: Shown(
-                {
-                    (name, budget): kept[f"{part} {kind} {name} {budget}"][:count]
-                    for name in SOURCES
-                    for budget in BUDGETS
-                },
-                kept[f"{part} {kind} answers"][:count].numpy(),
-            )
-            for kind in KINDS
-        }
-        for part, count in (("train", clips), ("test", tests))
-    )
-    return train, test
-
-
-def _shown(
-    kind: str,
-    pictures: token_pictures.Pictures,
-    random: np.random.Generator,
-    count: int,
-    ways: dict[tuple[str, int], Scaled],
-) -> Shown:
-    """Draw clips, and keep their vectors only."""
-    vectors: dict[tuple[str, int], list[Tensor]] = {key: [] for key in ways}
-    answers = []
-    for start in range(0, count, _CHUNK):
-        clips = make(kind, pictures, random, min(_CHUNK, count - start))
-        answers.append(clips.answers)
-        for key, way in ways.items():
-            vectors[key].append(way(clips.video))
-    return Shown({key: torch.cat(parts) for key, parts in vectors.items()}, np.concatenate(answers))
 
 
 def _run(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import token_pictures, token_qa
+from benchmarks.token_prompts import asked, examples, told
 from benchmarks.token_questions import COLOUR, DIRECTION, KINDS, SIDE, make
+from benchmarks.token_shown import shown_clips
 from benchmarks.token_sources import BUDGETS, SOURCES, places, source
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
@@ -47,11 +51,11 @@ def test_things_move_as_the_answers_say(pictures):
 
 def test_answers_are_balanced(pictures):
     random = np.random.default_rng(1)
-    for kind, asked in KINDS.items():
+    for kind, questions in KINDS.items():
         clips = make(kind, pictures, random, 3)
         assert clips.video.shape == (3, 13, 3, 128, 128) and clips.video.dtype == torch.uint8
-        assert clips.answers.shape == (3, len(asked))
-        assert (clips.answers < [len(question.options) for question in asked]).all()
+        assert clips.answers.shape == (3, len(questions))
+        assert (clips.answers < [len(question.options) for question in questions]).all()
     assert COLOUR.options == ("red", "green", "blue", "yellow")
 
 
@@ -70,7 +74,28 @@ def test_a_small_network_learns(tmp_path):
     options = ["--reader", "probe", "--clips", "4", "--tests", "4", "--steps", "8", "--batch", "4"]
     token_qa.main([*options, "--sources", "tokens", "--budgets", "16", "--out", str(out)])
     (row,) = json.loads(out.read_text())["results"]["rows"]
-    assert set(row["accuracy"]) == {q.name for asked in KINDS.values() for q in asked}
+    assert set(row["accuracy"]) == {q.name for questions in KINDS.values() for q in questions}
     assert (
         set(row["controls"]) == {"another clip", "nothing"} and 0 <= row["reversed"]["turned"] <= 1
     )
+
+
+def test_examples_answer_every_question():
+    text = examples()
+    for kind, questions in KINDS.items():
+        words = {question.name: question.options[0] for question in questions}
+        assert all(word in told(kind, words) for word in words.values())
+        for question in questions:
+            found = re.findall(rf"{re.escape(asked(question))} (\w+)", text)
+            assert found and set(found) <= set(question.options)
+
+
+def test_clips_are_kept(tmp_path):
+    given = {"clips": 2, "tests": 1, "seed": 0, "tokenizer": "bundled:small"}
+    options = argparse.Namespace(**given, cache=tmp_path / "clips.safetensors")
+    drawn = shown_clips(options)
+    for before, after in zip(drawn, shown_clips(options), strict=True):
+        for kind, shown in before.items():
+            assert (after[kind].answers == shown.answers).all()
+            for key, vectors in shown.vectors.items():
+                torch.testing.assert_close(after[kind].vectors[key], vectors, rtol=0, atol=0)

@@ -1,0 +1,107 @@
+"""Procedural clips as the vectors that readers are shown, drawn or kept in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmarks import token_pictures
+from benchmarks.token_questions import KINDS, Ints, make
+from benchmarks.token_sources import BUDGETS, SOURCES, Scaled, source
+from nvcodec.tokens.tokenizer import VideoTokenizer
+
+_CHUNK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Clips of one kind as vectors.
+
+    Attributes:
+        vectors: By source and budget, shape (N, budget, channels).
+        answers: Shape (N, questions).
+    """
+
+    vectors: dict[tuple[str, int], Tensor]
+    answers: Ints
+
+
+def shown_clips(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
+    """Clips to train and to measure on, by kind; drawn, unless a file has them.
+
+    Args:
+        options: `clips` and `tests`, how many of each kind; `seed`; `tokenizer`, a name; `cache`, a
+            file to keep them in, or None.
+    """
+    if options.cache and options.cache.exists():
+        return _kept(options.cache, options.clips, options.tests)
+    tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
+    random = np.random.default_rng(options.seed)
+    pictures = token_pictures.load()
+    some = torch.cat([make(kind, pictures, random, min(24, options.clips)).video for kind in KINDS])
+    ways = {
+        (name, budget): source(name, budget, tokenizer, some)
+        for name in SOURCES
+        for budget in BUDGETS
+    }
+    train = {kind: _shown(kind, pictures, random, options.clips, ways) for kind in KINDS}
+    apart = token_pictures.load(apart=True)
+    test = {kind: _shown(kind, apart, random, options.tests, ways) for kind in KINDS}
+    if options.cache:
+        save_file(
+            {
+                " ".join(map(str, (part, kind, *what))): values.contiguous()
+                for part, clips in (("train", train), ("test", test))
+                for kind, shown in clips.items()
+                for what, values in (
+                    *shown.vectors.items(),
+                    (("answers",), torch.from_numpy(shown.answers)),
+                )
+            },
+            options.cache,
+        )
+    return train, test
+
+
+def _kept(path: Path, clips: int, tests: int) -> tuple[dict[str, Shown], dict[str, Shown]]:
+    """The first of the clips in a file."""
+    kept = load_file(path)
+    train, test = (
+        {
+            kind: Shown(
+                {
+                    (name, budget): kept[f"{part} {kind} {name} {budget}"][:count]
+                    for name in SOURCES
+                    for budget in BUDGETS
+                },
+                kept[f"{part} {kind} answers"][:count].numpy(),
+            )
+            for kind in KINDS
+        }
+        for part, count in (("train", clips), ("test", tests))
+    )
+    return train, test
+
+
+def _shown(
+    kind: str,
+    pictures: token_pictures.Pictures,
+    random: np.random.Generator,
+    count: int,
+    ways: dict[tuple[str, int], Scaled],
+) -> Shown:
+    """Draw clips, and keep their vectors only."""
+    vectors: dict[tuple[str, int], list[Tensor]] = {key: [] for key in ways}
+    answers = []
+    for start in range(0, count, _CHUNK):
+        clips = make(kind, pictures, random, min(_CHUNK, count - start))
+        answers.append(clips.answers)
+        for key, way in ways.items():
+            vectors[key].append(way(clips.video))
+    return Shown({key: torch.cat(parts) for key, parts in vectors.items()}, np.concatenate(answers))
