@@ -29,9 +29,8 @@ from benchmarks.token_readers import LanguageModel, Probe, Projected, weights
 from benchmarks.token_shown import Shown, shown_clips
 from benchmarks.token_sources import BUDGETS, SOURCES, places
 
-# Half of the steps for the kind with the most questions; of these a few at a time, for speed.
-_COURSE = ("moving", "many", "moving", "appearing", "moving", "panning")
-_AT_ONCE = 2
+_RATE = 3e-3
+_AT_ONCE = 25  # clips to measure on
 _CURVE = 20  # steps
 _DESCRIBED = 25  # scenes of each kind
 _QUESTIONS = tuple(dict.fromkeys(question.name for asked in KINDS.values() for question in asked))
@@ -43,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--reader", choices=("model", "probe"), default="model")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
+    parser.add_argument("--questions", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
     parser.add_argument("--tokenizer", default="bundled:small")
     parser.add_argument("--clips", type=int, default=750, help="of each kind, to train on")
     parser.add_argument("--tests", type=int, default=150, help="of each kind, to measure on")
@@ -53,7 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, help="a file to keep clips in, as vectors")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    train, test = shown_clips(options)
+    train, test = (
+        {
+            kind: about
+            for kind, shown in part.items()
+            if (about := shown.asked(options.questions)).questions
+        }
+        for part in shown_clips(options)
+    )
     model = LanguageModel(weights()) if options.reader == "model" else None
     described = None if model is None else _described(model, options)
     rows: list[dict[str, Any]] = []
@@ -81,26 +88,21 @@ def _run(
     projector = Projected(channels, reader.width, reader.rms)
     where = places(name, budget)
     learned = [*projector.parameters(), *(p for p in reader.parameters() if p.requires_grad)]
-    optimiser = torch.optim.AdamW(learned, 2e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    began, curve, losses = time.monotonic(), [], []
+    optimiser = torch.optim.AdamW(learned, _RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    kinds, began, curve, losses = list(train.values()), time.monotonic(), [], []
     trained = 0
     for step in range(options.steps):
         share = max(step / options.steps, (time.monotonic() - began) / (60 * options.minutes))
         if share >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * share))
-        kind = _COURSE[step % len(_COURSE)]
-        chosen = random.integers(len(train[kind].answers), size=options.batch)
-        seen = projector(train[kind].vectors[key][chosen], where)
-        answers = torch.from_numpy(train[kind].answers[chosen])
-        places_asked = random.permutation(len(KINDS[kind]))[:_AT_ONCE]
-        found = reader(seen, [KINDS[kind][place] for place in places_asked])
+            group["lr"] = _RATE * min(1, (step + 1) / 10) * (0.5 + 0.5 * math.cos(math.pi * share))
+        shown = kinds[step % len(kinds)]
+        chosen = random.integers(len(shown.answers), size=options.batch)
+        found = reader(projector(shown.vectors[key][chosen], where), shown.questions)
+        answers = torch.from_numpy(shown.answers[chosen])
         loss = torch.stack(
-            [
-                F.cross_entropy(one, answers[:, place])
-                for place, one in zip(places_asked, found, strict=True)
-            ]
+            [F.cross_entropy(one, answers[:, place]) for place, one in enumerate(found)]
         ).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -130,7 +132,8 @@ def _run(
             "another clip": measured(lambda vectors: vectors.roll(1, 0)),
             "nothing": measured(torch.zeros_like),
         }
-        row["reversed"] = _reversed(test, key, reader, projector, where)
+        if DIRECTION.name in options.questions:
+            row["reversed"] = _reversed(test, key, reader, projector, where)
     print(name, budget, {k: round(v["share"], 3) for k, v in row["accuracy"].items()}, flush=True)
     return row
 
@@ -150,17 +153,15 @@ def _accuracy(
     change: Any,
 ) -> dict[str, Any]:
     """Right answers by question, with a 95 % interval (normal approximation)."""
-    right: dict[str, list[bool]] = {name: [] for name in _QUESTIONS}
+    right: dict[str, list[bool]] = {}
     chance: dict[str, float] = {}
-    for kind, shown in test.items():
+    for shown in test.values():
         vectors = change(shown.vectors[key])
-        for start in range(0, len(vectors), 25):
-            seen = projector(vectors[start : start + 25], where)
-            for place, (question, found) in enumerate(
-                zip(KINDS[kind], reader(seen, KINDS[kind]), strict=True)
-            ):
-                wanted = shown.answers[start : start + 25, place]
-                right[question.name] += (found.argmax(1).numpy() == wanted).tolist()
+        for start in range(0, len(vectors), _AT_ONCE):
+            found = reader(projector(vectors[start : start + _AT_ONCE], where), shown.questions)
+            for question, one, wanted in zip(shown.questions, found, shown.answers.T, strict=True):
+                answered = one.argmax(1).numpy() == wanted[start : start + _AT_ONCE]
+                right.setdefault(question.name, []).extend(answered.tolist())
                 chance[question.name] = 1 / len(question.options)
     return {
         name: {
@@ -187,7 +188,10 @@ def _reversed(
     turned = steps.flip(1).flatten(1, 2)
     answers = [
         np.concatenate(
-            [reader(projector(some, where), [DIRECTION])[0].argmax(1) for some in seen.split(25)]
+            [
+                reader(projector(some, where), [DIRECTION])[0].argmax(1)
+                for some in seen.split(_AT_ONCE)
+            ]
         )
         for seen in (vectors, turned)
     ]
@@ -214,28 +218,28 @@ def _described(model: LanguageModel, options: Any) -> dict[str, float]:
 
 
 def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, options: Any) -> None:
+    names = [name for name in _QUESTIONS if name in options.questions]
     lines = []
     for row in rows:
-        lines.append((row["source"], str(row["budget"]), *_percent(row["accuracy"])))
+        lines.append((row["source"], str(row["budget"]), *_percent(row["accuracy"], names)))
         for control, found in row.get("controls", {}).items():
-            lines.append((f"of {control}", str(row["budget"]), *_percent(found)))
+            lines.append((f"of {control}", str(row["budget"]), *_percent(found, names)))
     if described:
-        shares = [f"{100 * described[name]:.0f}" for name in _QUESTIONS]
+        shares = [f"{100 * described[name]:.0f}" for name in names]
         lines.append(("described in words", "-", *shares))
     chance = rows[0]["accuracy"]
-    lines.append(("chance", "-", *(f"{100 * chance[n]['chance']:.0f}" for n in _QUESTIONS)))
+    lines.append(("chance", "-", *(f"{100 * chance[n]['chance']:.0f}" for n in names)))
     note = (
         f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips, drawn from "
         f"{options.clips} of each kind, tested on {options.tests} of each with other pictures."
     )
-    table = record.Table(("shown", "vectors", *_QUESTIONS), tuple(lines), note)
+    table = record.Table(("shown", "vectors", *names), tuple(lines), note)
     record.write(options.out, {"rows": rows, "described": described}, {"main": table})
 
 
-def _percent(found: dict[str, Any]) -> list[str]:
+def _percent(found: dict[str, Any], names: Sequence[str]) -> list[str]:
     return [
-        f"{100 * found[name]['share']:.0f} ±{100 * found[name]['interval']:.0f}"
-        for name in _QUESTIONS
+        f"{100 * found[name]['share']:.0f} ±{100 * found[name]['interval']:.0f}" for name in names
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks import token_pictures
-from benchmarks.token_questions import KINDS, Ints, make
+from benchmarks.token_questions import KINDS, Ints, Question, make
 from benchmarks.token_sources import BUDGETS, SOURCES, Scaled, source
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
@@ -24,12 +25,21 @@ class Shown:
     """Clips of one kind as vectors.
 
     Attributes:
+        questions: Asked about each.
         vectors: By source and budget, shape (N, budget, channels).
         answers: Shape (N, questions).
     """
 
+    questions: tuple[Question, ...]
     vectors: dict[tuple[str, int], Tensor]
     answers: Ints
+
+    def asked(self, names: Sequence[str]) -> Shown:
+        """With some of the questions only."""
+        kept = [place for place, one in enumerate(self.questions) if one.name in names]
+        return Shown(
+            tuple(self.questions[place] for place in kept), self.vectors, self.answers[:, kept]
+        )
 
 
 def shown_clips(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
@@ -75,6 +85,7 @@ def _kept(path: Path, clips: int, tests: int) -> tuple[dict[str, Shown], dict[st
     train, test = (
         {
             kind: Shown(
+                KINDS[kind],
                 {
                     (name, budget): kept[f"{part} {kind} {name} {budget}"][:count]
                     for name in SOURCES
@@ -104,4 +115,8 @@ def _shown(
         answers.append(clips.answers)
         for key, way in ways.items():
             vectors[key].append(way(clips.video))
-    return Shown({key: torch.cat(parts) for key, parts in vectors.items()}, np.concatenate(answers))
+    return Shown(
+        KINDS[kind],
+        {key: torch.cat(parts) for key, parts in vectors.items()},
+        np.concatenate(answers),
+    )
