@@ -40,11 +40,10 @@ class DigitTables:
 
     def __init__(self, levels: Sequence[int], scales: tuple[int, ...], strength: int) -> None:
         self._levels = np.array(levels, np.int64)
-        own = [_beginning(tuple(levels), scale) for scale in scales]
-        self._begin = np.concatenate(own) << strength
+        # Of every kind of steps: what its tables begin as, and the symbols coded with each since.
+        self._begin = [_beginning(tuple(levels), scale) << strength for scale in scales]
+        self._counts = [np.zeros(begin.shape, np.int64) for begin in self._begin]
         self._centres = 2 * max(levels) - 1
-        # Of every table the symbols coded with it.
-        self._counts = np.zeros(self._begin.shape, np.int64)
 
     def visit(
         self, kind: int, centres: _IntArray, classes: _IntArray, visit: Visit
@@ -60,21 +59,20 @@ class DigitTables:
         Returns:
             Digits, same shape, and bits of tokens, shape (steps, cells).
         """
-        own = np.arange(len(centres), dtype=np.int32)[:, None, None] + len(centres) * kind
-        tables = (((own * self._centres) + centres) * _CLASSES + classes).ravel()
-        seen = np.bincount(tables, minlength=len(self._begin))
+        begin, counts = self._begin[kind], self._counts[kind]
+        digits = np.arange(len(centres), dtype=np.int32)[:, None, None]
+        tables = ((digits * self._centres + centres) * _CLASSES + classes).ravel()
+        seen = np.bincount(tables, minlength=len(begin))
         used = np.flatnonzero(seen)
-        levels = self._levels[used // (self._centres * _CLASSES) % len(self._levels)]
-        rows = FrequencyRows(
-            _frequencies(self._begin[used] + _ONE * self._counts[used], levels), levels
-        )
+        levels = self._levels[used // (self._centres * _CLASSES)]
+        rows = FrequencyRows(_frequencies(begin[used] + _ONE * counts[used], levels), levels)
         places = np.zeros(len(seen), np.int32)
         places[used] = np.arange(len(used))
         numbers = places[tables]
         symbols = visit(numbers, rows)
-        shape = len(used), self._counts.shape[1]
+        shape = len(used), counts.shape[1]
         coded = np.bincount(numbers * shape[1] + symbols, minlength=shape[0] * shape[1])
-        self._counts[used] += coded.reshape(shape)
+        counts[used] += coded.reshape(shape)
         bits = rows.bits[numbers, symbols].reshape(centres.shape).sum(0)
         return symbols.reshape(centres.shape), bits
 

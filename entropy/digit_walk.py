@@ -130,8 +130,7 @@ class DigitWalk:
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
         self._tables = DigitTables(levels, choice.scales, choice.strength)
         self._sides = rows, columns
-        y, x = np.mgrid[:rows, :columns]
-        odd = ((y + x) % 2 == 1).ravel()
+        odd = ((np.arange(rows)[:, None] + np.arange(columns)) % 2 == 1).ravel()
         self._squares = [np.flatnonzero(~odd), np.flatnonzero(odd)]
         self._around = np.maximum(self._sums(np.ones((1, 1, rows * columns), np.int32))[0, 0], 1)
         self._source = None
