@@ -113,8 +113,10 @@ def origin(record: Mapping[str, Any]) -> str:
     commit = f"`{record['commit']}`" if record["commit"] else "no commit"
     changed = " with changes" if record["dirty"] else ""
     device = f", {where['gpu']}" if where["gpu"] else ""
+    # Where files lay on the machine tells nobody anything.
+    command = re.sub(r"(?<=\s)/\S*/", ".../", record["command"])
     return (
-        f"`{record['command']}`, commit {commit}{changed}, {record['date'][:10]}, "
+        f"`{command}`, commit {commit}{changed}, {record['date'][:10]}, "
         f"{where['cpu']}, {where['threads']} threads, {where['capability']}{device}, "
         f"torch {where['packages']['torch']}"
     )
