@@ -51,9 +51,10 @@ def examples() -> str:
         + "".join(f"{asked(question)} {answers[question.name]}" for question in KINDS[kind])
         + "\n\n"
         for kind, words in _EXAMPLES
-        for answers in [dict(zip(_names(kind), words, strict=True))]
+        for answers in [answered(kind, words)]
     )
 
 
-def _names(kind: str) -> Sequence[str]:
-    return [question.name for question in KINDS[kind]]
+def answered(kind: str, words: Sequence[str]) -> dict[str, str]:
+    """The answers on a scene, by names of the kind's questions, from their words in order."""
+    return {question.name: word for question, word in zip(KINDS[kind], words, strict=True)}

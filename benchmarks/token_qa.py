@@ -2,10 +2,10 @@
 
 SmolLM2-135M-Instruct is not changed; a small projector is trained on clips made of some pictures,
 and what it learned is measured on clips made of others. The model is first given a few scenes in
-words, with answers. Beside tokens of the shared tokenizer the
-same number of vectors is made of raw pixels, of their principal components, and of the middle frame
-alone. Controls: vectors of another clip, none at all, and in reverse order, which must turn the
-answers on directions round; and, for the model's own ceiling, the scene described in words. With
+words, with answers. Beside tokens of the shared tokenizer the same number of vectors is made of raw
+pixels, of their principal components, and of the middle frame alone. Controls: vectors of another
+clip, none at all, and with the steps in reverse order, which turns the answers on directions round
+if these hang on it; and, for the model's own ceiling, the scene described in words. With
 `--reader probe` a small network answers instead, which says what there is to find out at all.
 """
 
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import record
-from benchmarks.token_prompts import told
+from benchmarks.token_prompts import answered, told
 from benchmarks.token_questions import DIRECTION, KINDS
 from benchmarks.token_readers import LanguageModel, Probe, Projected, weights
 from benchmarks.token_shown import Shown, shown_clips
@@ -210,7 +210,7 @@ def _described(model: LanguageModel, options: Any) -> dict[str, float]:
         for kind, asked in KINDS.items():
             answers = [int(random.integers(len(question.options))) for question in asked]
             words = [one.options[answer] for one, answer in zip(asked, answers, strict=True)]
-            scene = told(kind, dict(zip([one.name for one in asked], words, strict=True)))
+            scene = told(kind, answered(kind, words))
             seen = F.embedding(model.ids(scene), model.embedding)[None]
             for question, found, answer in zip(asked, model(seen, asked), answers, strict=True):
                 right[question.name].append(int(found.argmax()) == answer)

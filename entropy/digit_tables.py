@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.rans import FrequencyRows, Int32Array
+from nvcodec.entropy.rans import FrequencyRows, Int32Array, in_use
 from nvcodec.entropy.tables import TOTAL
 
 # All of these are part of the bitstream.
@@ -62,13 +62,9 @@ class DigitTables:
         begin, counts = self._begin[kind], self._counts[kind]
         digits = np.arange(len(centres), dtype=np.int32)[:, None, None]
         tables = ((digits * self._centres + centres) * _CLASSES + classes).ravel()
-        seen = np.bincount(tables, minlength=len(begin))
-        used = np.flatnonzero(seen)
+        used, numbers = in_use(tables, len(begin))
         levels = self._levels[used // (self._centres * _CLASSES)]
         rows = FrequencyRows(_frequencies(begin[used] + _ONE * counts[used], levels), levels)
-        places = np.zeros(len(seen), np.int32)
-        places[used] = np.arange(len(used))
-        numbers = places[tables]
         symbols = visit(numbers, rows)
         shape = len(used), counts.shape[1]
         coded = np.bincount(numbers * shape[1] + symbols, minlength=shape[0] * shape[1])

@@ -53,6 +53,19 @@ def _coder() -> ModuleType:
     raise ImportError("compressai.ans was not found; install compressai 1.2.8 or later")
 
 
+def in_use(numbers: Int32Array, count: int) -> tuple[npt.NDArray[np.intp], Int32Array]:
+    """Which of so many tables are in use, ascending, and the place of each symbol's among these.
+
+    Args:
+        numbers: The table of each symbol, shape (N,).
+        count: How many tables there are.
+    """
+    used = np.flatnonzero(np.bincount(numbers, minlength=count))
+    places = np.zeros(count, np.int32)
+    places[used] = np.arange(len(used))
+    return used, places.take(numbers)
+
+
 class Table:
     """A cumulative frequency table, checked, in the form the coder wants.
 
@@ -124,11 +137,9 @@ class TableSet:
 
     def needed(self, numbers: Int32Array) -> _Coded:
         """What the coder is handed for symbols with these tables: it copies all that it is handed."""
-        used = np.flatnonzero(np.bincount(numbers, minlength=len(self.sizes)))
-        places = np.zeros(len(self.sizes), np.int32)
-        places[used] = np.arange(len(used))
+        used, places = in_use(numbers, len(self.sizes))
         return (
-            places.take(numbers).tolist(),
+            places.tolist(),
             [self.cumulatives[number] for number in used],
             [self.sizes[number] for number in used],
             [self.offsets[number] for number in used],
