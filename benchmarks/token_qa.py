@@ -7,6 +7,9 @@ pixels, of their principal components, and of the middle frame alone. Controls: 
 clip, none at all, and with the steps in reverse order, which turns the answers on directions round
 if these hang on it; and, for the model's own ceiling, the scene described in words. With
 `--reader probe` a small network answers instead, which says what there is to find out at all.
+
+One projector serves all questions, or, with `--apart`, each its own: then it learns from far fewer
+clips.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--questions", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
+    parser.add_argument("--apart", action="store_true", help="a projector for every question")
     parser.add_argument("--tokenizer", default="bundled:small")
     parser.add_argument("--clips", type=int, default=750, help="of each kind, to train on")
     parser.add_argument("--tests", type=int, default=150, help="of each kind, to measure on")
@@ -53,22 +57,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, help="a file to keep clips in, as vectors")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    train, test = (
-        {
-            kind: about
-            for kind, shown in part.items()
-            if (about := shown.asked(options.questions)).questions
-        }
-        for part in shown_clips(options)
-    )
+    clips = shown_clips(options)
     model = LanguageModel(weights()) if options.reader == "model" else None
     described = None if model is None else _described(model, options)
+    together = [[name] for name in options.questions] if options.apart else [options.questions]
     rows: list[dict[str, Any]] = []
     for budget in options.budgets:
         for name in options.sources:
-            rows.append(_run(name, budget, train, test, model, options))
-            # Each row takes long, and is worth something without the next.
-            _write(rows, described, options)
+            for questions in together:
+                train, test = (_about(part, questions) for part in clips)
+                rows.append(_run(name, budget, train, test, model, options))
+                # Each row takes long, and is worth something without the next.
+                _write(rows, described, options)
+
+
+def _about(part: dict[str, Shown], questions: Sequence[str]) -> dict[str, Shown]:
+    """The kinds of clips that some questions are asked about, with these only."""
+    found = {kind: shown.asked(questions) for kind, shown in part.items()}
+    return {kind: shown for kind, shown in found.items() if shown.questions}
 
 
 def _run(
@@ -132,7 +138,7 @@ def _run(
             "another clip": measured(lambda vectors: vectors.roll(1, 0)),
             "nothing": measured(torch.zeros_like),
         }
-        if DIRECTION.name in options.questions:
+        if DIRECTION.name in row["accuracy"]:
             row["reversed"] = _reversed(test, key, reader, projector, where)
     print(name, budget, {k: round(v["share"], 3) for k, v in row["accuracy"].items()}, flush=True)
     return row
@@ -219,28 +225,31 @@ def _described(model: LanguageModel, options: Any) -> dict[str, float]:
 
 def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, options: Any) -> None:
     names = [name for name in _QUESTIONS if name in options.questions]
-    lines = []
+    shown: dict[tuple[str, str], dict[str, Any]] = {}
+    chances: dict[str, float] = {}
     for row in rows:
-        lines.append((row["source"], str(row["budget"]), *_percent(row["accuracy"], names)))
+        budget = str(row["budget"])
+        shown.setdefault((row["source"], budget), {}).update(row["accuracy"])
         for control, found in row.get("controls", {}).items():
-            lines.append((f"of {control}", str(row["budget"]), *_percent(found, names)))
+            shown.setdefault((f"of {control}", budget), {}).update(found)
+        chances |= {name: one["chance"] for name, one in row["accuracy"].items()}
+    lines = [(*key, *(_percent(found.get(name)) for name in names)) for key, found in shown.items()]
     if described:
         shares = [f"{100 * described[name]:.0f}" for name in names]
         lines.append(("described in words", "-", *shares))
-    chance = rows[0]["accuracy"]
-    lines.append(("chance", "-", *(f"{100 * chance[n]['chance']:.0f}" for n in names)))
+    known = (f"{100 * chances[name]:.0f}" if name in chances else "" for name in names)
+    lines.append(("chance", "-", *known))
+    each = ", for each question" if options.apart else ""
     note = (
-        f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips, drawn from "
+        f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips{each}, drawn from "
         f"{options.clips} of each kind, tested on {options.tests} of each with other pictures."
     )
     table = record.Table(("shown", "vectors", *names), tuple(lines), note)
     record.write(options.out, {"rows": rows, "described": described}, {"main": table})
 
 
-def _percent(found: dict[str, Any], names: Sequence[str]) -> list[str]:
-    return [
-        f"{100 * found[name]['share']:.0f} ±{100 * found[name]['interval']:.0f}" for name in names
-    ]
+def _percent(found: dict[str, Any] | None) -> str:
+    return f"{100 * found['share']:.0f} ±{100 * found['interval']:.0f}" if found else ""
 
 
 if __name__ == "__main__":

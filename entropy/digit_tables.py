@@ -1,116 +1,83 @@
-"""Tables of digits of tokens: what they begin as, and how they follow what was coded with them.
+"""Tables of digits of tokens, and which of them serves where.
 
-A table begins as a two-sided geometric distribution around the expected value and learns from every
-call. Integers only: the same on every machine.
+A table is a two-sided geometric distribution around an expected value. There is a fixed set of them
+for digits of so many levels; a segment says, by a few small numbers, which scale is used where.
+Integers only: the same on every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from nvcodec.entropy.rans import FrequencyRows, Int32Array, in_use
-from nvcodec.entropy.tables import TOTAL
+from nvcodec.entropy.rans import Int32Array, Table, TableSet
+from nvcodec.entropy.tables import TOTAL, from_masses
 
 # All of these are part of the bitstream.
 _DECAYS = (64, 1966, 5243, 9830, 14418, 19661, 24904, 30147,
            35389, 40632, 45875, 50463, 55050, 58982, 62259, 65536)  # fmt: skip
 """What a probability falls by in half a level, at each scale, times 65536."""
-_FLAT = len(_DECAYS) - 1
-_CLASSES = 9  # of unrest, the last one for what nothing is known of
-UNKNOWN = _CLASSES - 1
-_ONE = 4096  # what a symbol that was coded weighs
-
-_IntArray = npt.NDArray[np.int32]
-Visit = Callable[[Int32Array, FrequencyRows], Int32Array]
-"""Given the number of the table of each symbol, and the tables, says what the symbols are."""
+SCALES = len(_DECAYS)
+CLASSES = 10
+"""Of unrest; the last one is also that of digits of which nothing is known."""
+MOST_CHANGE = 4
+_CHANGES = 2 * MOST_CHANGE + 1
 
 
-class DigitTables:
-    """Tables of all digits of a token.
+class DigitTables(TableSet):
+    """All tables of digits with some numbers of levels. Get one from `tables_of`.
 
     Args:
-        levels: Values of each digit.
-        scales: Of each kind of steps, 0 to 15.
-        strength: What a table begins with weighs 2**strength symbols.
+        levels: Values of each digit of a token, 2 to 16.
+
+    Attributes:
+        starts: Of each digit and scale the table for the lowest expected value; those for values
+            half a level higher each follow. Shape (digits, SCALES).
+        of_changes: Of each scale the table of changes (see `scales_of`), shape (SCALES,).
     """
 
-    def __init__(self, levels: Sequence[int], scales: tuple[int, ...], strength: int) -> None:
-        self._levels = np.array(levels, np.int64)
-        # Of every kind of steps: what its tables begin as, and the symbols coded with each since.
-        self._begin = [_beginning(tuple(levels), scale) << strength for scale in scales]
-        self._counts = [np.zeros(begin.shape, np.int64) for begin in self._begin]
-        self._centres = 2 * max(levels) - 1
-
-    def visit(
-        self, kind: int, centres: _IntArray, classes: _IntArray, visit: Visit
-    ) -> tuple[_IntArray, npt.NDArray[np.float32]]:
-        """Visit digits; tables learn from them afterwards.
-
-        Args:
-            kind: Of the steps.
-            centres: What is expected, half levels, shape (digits, steps, cells).
-            classes: Of unrest, same shape.
-            visit: See `Visit`.
-
-        Returns:
-            Digits, same shape, and bits of tokens, shape (steps, cells).
-        """
-        begin, counts = self._begin[kind], self._counts[kind]
-        digits = np.arange(len(centres), dtype=np.int32)[:, None, None]
-        tables = ((digits * self._centres + centres) * _CLASSES + classes).ravel()
-        used, numbers = in_use(tables, len(begin))
-        levels = self._levels[used // (self._centres * _CLASSES)]
-        rows = FrequencyRows(_frequencies(begin[used] + _ONE * counts[used], levels), levels)
-        symbols = visit(numbers, rows)
-        shape = len(used), counts.shape[1]
-        coded = np.bincount(numbers * shape[1] + symbols, minlength=shape[0] * shape[1])
-        counts[used] += coded.reshape(shape)
-        bits = rows.bits[numbers, symbols].reshape(centres.shape).sum(0)
-        return symbols.reshape(centres.shape), bits
+    def __init__(self, levels: Sequence[int]) -> None:
+        firsts: dict[int, Int32Array] = {}
+        made: list[Table] = []
+        for count in sorted({*levels, _CHANGES}):
+            firsts[count] = len(made) + (2 * count - 1) * np.arange(SCALES, dtype=np.int32)
+            for scale in range(SCALES):
+                made += [Table(0, row) for row in _cumulatives(count, scale)]
+        super().__init__(made)
+        self.starts = np.stack([firsts[count] for count in levels])
+        self.of_changes = firsts[_CHANGES] + _CHANGES - 1
 
 
-@lru_cache(maxsize=256)
-def _beginning(levels: tuple[int, ...], scale: int) -> npt.NDArray[np.int64]:
-    """What the symbols of a kind's tables weigh at first, 4096 in all or a little less.
-
-    Returns:
-        Shape (digits x centres x classes, values).
-    """
-    most = max(levels)
-    powers = np.empty((len(_DECAYS), 2 * most), np.int64)
-    powers[:, 0] = TOTAL
-    for k in range(1, powers.shape[1]):
-        powers[:, k] = powers[:, k - 1] * np.array(_DECAYS) >> 16
-    values, centres = np.arange(most), np.arange(2 * most - 1)
-    scales = [min(scale + unrest, _FLAT) for unrest in range(UNKNOWN)] + [_FLAT]
-    # A table of few levels is never asked for a centre beyond them.
-    far = np.abs(2 * values - centres[:, None])
-    masses = np.moveaxis(powers[scales][:, far], 0, 1)
-    there = values < np.array(levels)[:, None, None, None]
-    masses = masses * there
-    whole = np.maximum(masses.sum(-1, keepdims=True), 1)
-    made: npt.NDArray[np.int64] = masses * _ONE // whole
-    return made.reshape(-1, most)
+@lru_cache(maxsize=16)
+def tables_of(levels: tuple[int, ...]) -> DigitTables:
+    """Tables of digits with so many levels; made once, for that takes milliseconds."""
+    return DigitTables(levels)
 
 
-def _frequencies(
-    masses: npt.NDArray[np.int64], levels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Frequencies of at least 1 that sum to 65536, as `nvcodec.entropy.tables.from_masses`.
+def scales_of(base: int, changes: Int32Array) -> Int32Array:
+    """The scale in use for each digit and class.
 
     Args:
-        masses: Shape (N, values), 0 beyond a table's levels.
-        levels: Of each table, shape (N,).
+        base: Scale of class 0 if nothing is changed; each class has one more than the one before.
+        changes: What a digit's step from one class to the next has more than that of the digit
+            before it, shape (digits, CLASSES).
 
     Returns:
-        Shape (N, values), 0 beyond a table's levels.
+        0 to SCALES - 1, same shape.
     """
-    whole = np.maximum(masses.sum(1), 1)
-    made: npt.NDArray[np.int64] = masses * (TOTAL - levels)[:, None] // whole[:, None]
-    made += np.arange(masses.shape[1]) < levels[:, None]
-    made[np.arange(len(made)), masses.argmax(1)] += TOTAL - made.sum(1)
-    return made
+    plain = base + np.arange(CLASSES) + changes.cumsum(0).cumsum(1)
+    scales: Int32Array = np.clip(plain, 0, SCALES - 1).astype(np.int32)
+    return scales
+
+
+def _cumulatives(count: int, scale: int) -> list[tuple[int, ...]]:
+    """Tables of a digit of `count` levels, one for each expected value in half levels."""
+    powers = [TOTAL]
+    while len(powers) < 2 * count:
+        powers.append(powers[-1] * _DECAYS[scale] >> 16)
+    return [
+        from_masses([powers[abs(2 * value - centre)] for value in range(count)])
+        for centre in range(2 * count - 1)
+    ]

@@ -1,74 +1,35 @@
 """The order of a segment's digits, what is expected of each, and how far it may be off.
 
 Steps in time are bisected, so that nearly all of them lie between two known ones, and everything of
-a level is coded in a few long calls. A digit is expected where its neighbours in time are, moved as
-far as its neighbours in space were; how far it may be off follows from how much those differ.
-Integers only; whoever reads, writes or estimates takes the same walk.
+a level is coded in one or two long calls. A digit is expected where its neighbours in time are,
+moved as far as its neighbours in space were; how far it may be off follows from how much those
+differ. Integers only; whoever reads, writes or estimates takes the same walk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.digit_tables import UNKNOWN, DigitTables, Visit
+from nvcodec.entropy.digit_tables import CLASSES
 from nvcodec.entropy.rans import Int32Array
-from nvcodec.errors import BitstreamError
 
-# Part of the bitstream, as is the order.
-_UNREST = np.array([0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7], np.int32)
-"""The class of an amount of unrest; beyond the end it is the last."""
-MOST_WEIGHT, MOST_STRENGTH = 4, 7
-_KINDS = 3
-CHOICE_SIZE = _KINDS + 1
-"""Bytes of a packed `Choice`."""
+# All of these are part of the bitstream, as is the order.
+KINDS = 3
+"""Of steps: the first, which has no neighbour in time; the last, which has the first; all others,
+which have two."""
+_UNREST = np.repeat(np.arange(CLASSES, dtype=np.int32), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
+"""The class of an amount of unrest in half levels; beyond the end it is the last."""
+_ALONE = 64
+"""Levels of fewer tokens are coded in one call."""
 
-_IntArray = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What an encoder chooses for a segment.
-
-    Steps are of three kinds: the first, which has no neighbour in time; the last, which has the
-    first; all others, which have two.
-
-    Attributes:
-        scales: Of each kind of what is coded where nothing is restless, 0 to 15.
-        weights: Of each kind the quarters of what neighbours in space are off that are expected
-            here too, 0 to 4.
-        strength: The distribution that a table begins with weighs 2**strength symbols, 0 to 7.
-    """
-
-    scales: tuple[int, ...] = (5, 6, 4)
-    weights: tuple[int, ...] = (4, 2, 2)
-    strength: int = 4
-
-    def pack(self) -> bytes:
-        """As it is stored, `CHOICE_SIZE` bytes."""
-        kinds = zip(self.scales, self.weights, strict=True)
-        return bytes([*(scale | weight << 4 for scale, weight in kinds), self.strength])
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Choice:
-        """The inverse of `pack`.
-
-        Raises:
-            BitstreamError: If a field is out of range.
-        """
-        *kinds, strength = data
-        weights = tuple(byte >> 4 for byte in kinds)
-        if strength > MOST_STRENGTH or max(weights) > MOST_WEIGHT:
-            raise BitstreamError(
-                f"tokens: expected weights to {MOST_WEIGHT} and a strength to {MOST_STRENGTH}, got "
-                f"{weights} and {strength}"
-            )
-        return cls(tuple(byte & 15 for byte in kinds), weights, strength)
+Visit = Callable[[Int32Array, Sequence[int], npt.NDArray[np.intp]], Int32Array]
+"""Given the number of the table of each digit, shape (N,), and of which steps and cells these are
+(digit after digit, in a digit step after step), says what the digits are, shape (N,)."""
 
 
 class _Level(NamedTuple):
@@ -108,100 +69,136 @@ class DigitWalk:
     Args:
         shape: Steps, rows, columns, digits a token.
         levels: Values of each digit.
-        choice: What the encoder chose.
-        visit: Given tables and the number of the table of each symbol, says what these are.
-        known: The digits, for an encoder: `known` then has what `visit` is asked for.
+        weights: Of each kind of steps the quarters of what neighbours in space are off that are
+            expected here too, 0 to 4.
+        starts: Of each kind, digit and class of unrest the number of the table for the lowest
+            expected value, shape (KINDS, digits, CLASSES); those for higher ones follow.
+        visit: See `Visit`.
 
     Attributes:
-        digits: Those visited so far, shape (digits, steps, rows, columns).
-        bits: What they take, shape (steps, rows, columns).
+        digits: Those visited so far, shape (digits, steps, cells).
+        numbers: Of their tables, same shape.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
         levels: Sequence[int],
-        choice: Choice,
+        weights: Sequence[int],
+        starts: Int32Array,
         visit: Visit,
-        known: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         self._steps, rows, columns, count = shape
-        self._choice, self._visit = choice, visit
+        self._weights, self._visit = weights, visit
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
-        self._tables = DigitTables(levels, choice.scales, choice.strength)
-        self._sides = rows, columns
+        self._starts = starts.reshape(KINDS, -1)
+        self._rows = CLASSES * np.arange(count, dtype=np.int32)[:, None, None]
+        self._around, self._share = _neighbours(rows, columns)
         odd = ((np.arange(rows)[:, None] + np.arange(columns)) % 2 == 1).ravel()
         self._squares = [np.flatnonzero(~odd), np.flatnonzero(odd)]
-        self._around = np.maximum(self._sums(np.ones((1, 1, rows * columns), np.int32))[0, 0], 1)
-        self._source = None
-        if known is not None:
-            planes = np.moveaxis(known, -1, 0).astype(np.int32)
-            self._source = planes.reshape(count, self._steps, -1)
-        self._digits = np.zeros((count, self._steps, rows * columns), np.int32)
-        self._bits = np.zeros((self._steps, rows * columns), np.float32)
-        self._wanted = np.empty(0, np.int32)
-
-    @property
-    def digits(self) -> _IntArray:
-        """See the class."""
-        return self._digits.reshape(len(self._digits), self._steps, *self._sides)
-
-    @property
-    def bits(self) -> npt.NDArray[np.float32]:
-        """See the class."""
-        return self._bits.reshape(self._steps, *self._sides)
-
-    def known(self) -> Int32Array:
-        """What is visited now, by those who know."""
-        return self._wanted
+        self._all = np.arange(rows * columns)
+        self.digits = np.zeros((count, self._steps, rows * columns), np.int32)
+        self.numbers = np.zeros_like(self.digits)
 
     def run(self) -> None:
         """Visit every digit."""
         for level in _levels(self._steps):
-            count, cells = len(self._digits), self._digits.shape[2]
-            shape = (count, len(level.steps), cells)
-            before, after = self._digits[:, level.before], self._digits[:, level.after]
-            if level.kind == 2:
-                # In half levels, so that means of two are integers.
-                expected = before + after
-                apart = np.abs(before - after)
-                unrest = 2 * apart + 2 * apart.sum(0) // count + self._sums(apart) // self._around
-            else:
-                expected = 2 * before if level.kind else np.broadcast_to(self._tops, shape)
-                unrest = np.zeros(shape, np.int32)
-            self._level(level, expected, unrest, self._choice.weights[level.kind])
+            self._level(level, *self._from_time(level))
 
-    def _level(self, level: _Level, expected: _IntArray, unrest: _IntArray, weight: int) -> None:
-        """Visit a level: the even squares of a chessboard, then the odd ones."""
-        off = np.zeros(expected.shape, np.int32)
-        steps = np.array(level.steps)[:, None]
-        for odd, cells in enumerate(self._squares):
-            if not cells.size:
-                continue
-            centre, restless = expected[..., cells], unrest[..., cells]
-            if odd:
-                around = self._around[cells]
-                sums = self._sums(off)[..., cells]
-                moved = (np.abs(sums) * weight + 2 * around) // (4 * around)
-                centre = np.clip(centre + np.sign(sums) * moved, 0, 2 * self._tops)
-                restless = restless + self._sums(np.abs(off))[..., cells] // around
-            classes = _UNREST.take(restless, mode="clip")
-            if level.kind == 0 and not odd:
-                classes = np.full_like(classes, UNKNOWN)
-            if self._source is not None:
-                self._wanted = self._source[:, steps, cells].ravel()
-            digits, bits = self._tables.visit(level.kind, centre, classes, self._visit)
-            self._digits[:, steps, cells] = digits
-            self._bits[steps, cells] = bits
-            if not odd:
-                off[..., cells] = 2 * digits - centre
+    def _from_time(self, level: _Level) -> tuple[Int32Array, Int32Array]:
+        """What neighbours in time let expect, in half levels, and the unrest of these.
 
-    def _sums(self, values: _IntArray) -> _IntArray:
-        """Sums over the up to four neighbours in space, shape (..., cells)."""
-        rows, columns = self._sides
-        wide = np.zeros((*values.shape[:-1], rows + 2, columns + 2), np.int32)
-        wide[..., 1:-1, 1:-1] = values.reshape(*values.shape[:-1], rows, columns)
-        summed = wide[..., :-2, 1:-1] + wide[..., 2:, 1:-1]
-        summed += wide[..., 1:-1, :-2]
-        summed += wide[..., 1:-1, 2:]
-        return summed.reshape(values.shape)
+        Unrest is counted in levels times digits a token, as means over these are to be integers.
+        """
+        count, _, cells = self.digits.shape
+        shape = (count, len(level.steps), cells)
+        before = self.digits[:, level.before]
+        if level.kind < 2:
+            still = np.zeros(shape, np.int32)
+            return (2 * before if level.kind else still + self._tops), still
+        after = self.digits[:, level.after]
+        apart = np.zeros((*shape[:2], cells + 1), np.int32)
+        here = apart[..., :cells]
+        np.abs(np.subtract(before, after, out=here), out=here)
+        unrest = 2 * count * here
+        unrest += 2 * _total(here, 0)
+        unrest += self._mean(apart, self._all)
+        return before + after, unrest
+
+    def _level(self, level: _Level, expected: Int32Array, unrest: Int32Array) -> None:
+        """Visit a level: all at once, or the even squares of a chessboard and then the odd ones."""
+        count, steps, cells = expected.shape
+        whole = steps * cells < _ALONE or not self._squares[1].size
+        even = self._all if whole else self._squares[0]
+        found = np.empty_like(expected)
+        numbers = np.empty_like(expected)
+        classes = _UNREST.take(2 * unrest.take(even, -1) // count, mode="clip")
+        if level.kind == 0:
+            classes[:] = CLASSES - 1
+        centres = expected.take(even, -1)
+        self._call(level, even, centres, classes, found, numbers)
+        if not whole:
+            off = np.zeros((count, steps, cells + 1), np.int32)
+            off[..., even] = 2 * found[..., even] - centres
+            odd = self._squares[1]
+            moves = _total(off.take(self._around[:, odd], -1), -2)
+            moves *= self._weights[level.kind] * self._share[odd]
+            centres = expected.take(odd, -1) + ((moves + 8192) >> 14)
+            np.maximum(centres, 0, out=centres)
+            np.minimum(centres, 2 * self._tops, out=centres)
+            restless = unrest.take(odd, -1) + self._mean(np.abs(off), odd)
+            classes = _UNREST.take(2 * restless // count, mode="clip")
+            self._call(level, odd, centres, classes, found, numbers)
+        self.digits[:, level.steps] = found
+        self.numbers[:, level.steps] = numbers
+
+    def _call(
+        self,
+        level: _Level,
+        cells: npt.NDArray[np.intp],
+        centres: Int32Array,
+        classes: Int32Array,
+        found: Int32Array,
+        numbers: Int32Array,
+    ) -> None:
+        """Visit the digits of some cells, and put them and the numbers of their tables in place."""
+        tables = self._starts[level.kind].take(classes + self._rows) + centres
+        symbols = self._visit(tables.ravel(), level.steps, cells)
+        found[..., cells] = symbols.reshape(tables.shape)
+        numbers[..., cells] = tables
+
+    def _mean(self, values: Int32Array, cells: npt.NDArray[np.intp]) -> Int32Array:
+        """Of the neighbours in space of cells the mean, times digits, plus that of all digits.
+
+        Args:
+            values: Not negative, and a 0 behind the last cell, shape (digits, steps, all cells + 1).
+            cells: Which ones, shape (C,).
+
+        Returns:
+            Shape (digits, steps, C).
+        """
+        near = _total(values.take(self._around[:, cells], -1), -2)
+        near = len(values) * near + _total(near, 0)
+        near *= self._share[cells]
+        mean: Int32Array = near >> 12
+        return mean
+
+
+def _total(values: Int32Array, axis: int) -> Int32Array:
+    summed: Int32Array = np.add.reduce(values, axis, np.int32)
+    return summed
+
+
+def _neighbours(rows: int, columns: int) -> tuple[npt.NDArray[np.intp], Int32Array]:
+    """The neighbours of each cell: left, right, above, below, and what share each has, of 4096.
+
+    Returns:
+        Numbers of cells, one beyond the last for those outside of the grid, shape (4, cells); and
+        shares, shape (cells,).
+    """
+    numbers = np.full((rows + 2, columns + 2), rows * columns)
+    numbers[1:-1, 1:-1] = np.arange(rows * columns).reshape(rows, columns)
+    sides = numbers[1:-1, :-2], numbers[1:-1, 2:], numbers[:-2, 1:-1], numbers[2:, 1:-1]
+    around = np.stack([side.ravel() for side in sides])
+    there = (around < rows * columns).sum(0)
+    return around, (4096 // np.maximum(there, 1)).astype(np.int32)

@@ -1,21 +1,22 @@
-"""Digits of tokens to bytes and back: a choice of four numbers, then one rANS message.
+"""Digits of tokens to bytes and back: a choice of a few numbers, then one rANS message.
 
-Tables depend on nothing but the message, so that any file can be read alone; how they follow from
-it is in `nvcodec.entropy.digit_walk`. Normative description: `docs/bitstream.md`. No torch.
+Tables depend on nothing but the message, so that any file can be read alone; which one serves where
+is in `nvcodec.entropy.digit_walk`. Normative description: `docs/bitstream.md`. No torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy import rans
-from nvcodec.entropy.digit_walk import CHOICE_SIZE, MOST_WEIGHT, Choice, DigitWalk
-from nvcodec.entropy.rans import FrequencyRows, Int32Array, TableSet
+from nvcodec.entropy.digit_choice import CHOICE_SIZE, Choice, choose, planes_of, starts_of
+from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, tables_of
+from nvcodec.entropy.digit_walk import KINDS, DigitWalk
+from nvcodec.entropy.rans import Int32Array
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
 _TOKENS_PER_BYTE = 256
@@ -32,25 +33,27 @@ def encode_digits(digits: npt.NDArray[np.uint8], levels: Sequence[int]) -> bytes
     Returns:
         A message that `decode_digits` reads; zero bytes at its end mean nothing.
     """
-    choice = _chosen(lambda tried: _estimate(digits, levels, tried), digits.shape[0])
-    tables = TableSet()
-    symbols: list[Int32Array] = []
-    numbers: list[Int32Array] = []
-
-    def visit(used: Int32Array, rows: FrequencyRows) -> Int32Array:
-        places = [
-            tables.number(0, tuple(row[: size - 1]))
-            for row, size in zip(rows.cumulatives, rows.sizes, strict=True)
-        ]
-        numbers.append(np.array(places, np.int32)[used])
-        symbols.append(walk.known())
-        return symbols[-1]
-
-    walk = DigitWalk(digits.shape, levels, choice, visit, digits)
-    walk.run()
-    message = choice.pack() + rans.encode(np.concatenate(symbols), np.concatenate(numbers), tables)
+    message = _coded(digits, levels, *choose(digits, levels))
     least = -(-digits[..., 0].size // _TOKENS_PER_BYTE)
     return message + bytes(max(least - len(message), 0))
+
+
+def _coded(
+    digits: npt.NDArray[np.uint8], levels: Sequence[int], choice: Choice, changes: Int32Array
+) -> bytes:
+    """The message for a choice and its changes of scales."""
+    tables, known = tables_of(tuple(levels)), planes_of(digits)
+    symbols = [changes.ravel() + MOST_CHANGE]
+    numbers = [np.full(changes.size, tables.of_changes[choice.spread], np.int32)]
+
+    def visit(used: Int32Array, steps: Sequence[int], cells: npt.NDArray[np.intp]) -> Int32Array:
+        numbers.append(used)
+        symbols.append(known[:, steps][:, :, cells].ravel())
+        return symbols[-1]
+
+    starts = starts_of(tables, choice, changes)
+    DigitWalk(digits.shape, levels, choice.weights, starts, visit).run()
+    return choice.pack() + rans.encode(np.concatenate(symbols), np.concatenate(numbers), tables)
 
 
 def decode_digits(
@@ -72,44 +75,22 @@ def decode_digits(
     tokens = prod(shape)
     if len(data) < CHOICE_SIZE or tokens > _TOKENS_PER_BYTE * len(data):
         raise TruncatedStreamError(f"tokens: {len(data)} bytes cannot hold {tokens} of them")
+    tables = tables_of(tuple(levels))
     choice = Choice.unpack(data[:CHOICE_SIZE])
-    stream = rans.Stream(data[CHOICE_SIZE:], tokens * len(levels))
-    walk = DigitWalk((*shape, len(levels)), levels, choice, stream.decode)
+    scales = min(shape[0], KINDS), len(levels), CLASSES
+    stream = rans.Stream(data[CHOICE_SIZE:], tokens * len(levels) + prod(scales))
+
+    def visit(used: Int32Array, steps: Sequence[int], cells: npt.NDArray[np.intp]) -> Int32Array:
+        return stream.decode(used, tables)
+
     try:
+        number = tables.of_changes[choice.spread]
+        changes = stream.decode(np.full(prod(scales), number, np.int32), tables) - MOST_CHANGE
+        starts = starts_of(tables, choice, changes.reshape(scales))
+        walk = DigitWalk((*shape, len(levels)), levels, choice.weights, starts, visit)
         walk.run()
     except BitstreamError as error:
         raise BitstreamError(f"tokens: the message of {len(data)} bytes is damaged") from error
     digits = np.ascontiguousarray(np.moveaxis(walk.digits, 0, -1), np.uint8)
-    return digits, walk.bits
-
-
-def _chosen(cost: Callable[[Choice], float], steps: int) -> Choice:
-    """The best of what is tried, one number after the other."""
-    kept = Choice()
-    least = cost(kept)
-
-    def consider(choice: Choice) -> None:
-        nonlocal kept, least
-        if choice != kept and (tried := cost(choice)) < least:
-            kept, least = choice, tried
-
-    for kind in reversed(range(min(steps, len(kept.scales)))):
-        for by in (-4, 4, -2, 2, -1, 1):
-            scale = min(max(kept.scales[kind] + by, 0), 15)
-            consider(replace(kept, scales=_with(kept.scales, kind, scale)))
-        for weight in range(MOST_WEIGHT + 1):
-            consider(replace(kept, weights=_with(kept.weights, kind, weight)))
-    for strength in (2, 3, 5, 6):
-        consider(replace(kept, strength=strength))
-    return kept
-
-
-def _with(numbers: tuple[int, ...], place: int, number: int) -> tuple[int, ...]:
-    return (*numbers[:place], number, *numbers[place + 1 :])
-
-
-def _estimate(digits: npt.NDArray[np.uint8], levels: Sequence[int], choice: Choice) -> float:
-    """Bits of a message."""
-    walk = DigitWalk(digits.shape, levels, choice, lambda numbers, rows: walk.known(), digits)
-    walk.run()
-    return float(walk.bits.sum(dtype=np.float64))
+    bits = tables.bits(walk.digits, walk.numbers).sum(0)
+    return digits.reshape(*shape, len(levels)), bits.reshape(shape)

@@ -69,15 +69,28 @@ def test_every_source_has_as_many_vectors(pictures, budget):
         assert places(name, budget).shape == (budget, 3)
 
 
-def test_a_small_network_learns(tmp_path):
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_small_network_learns(tmp_path, apart):
     out = tmp_path / "out.json"
     options = ["--reader", "probe", "--clips", "4", "--tests", "4", "--steps", "8", "--batch", "4"]
-    token_qa.main([*options, "--sources", "tokens", "--budgets", "16", "--out", str(out)])
-    (row,) = json.loads(out.read_text())["results"]["rows"]
-    assert set(row["accuracy"]) == {q.name for questions in KINDS.values() for q in questions}
-    assert (
-        set(row["controls"]) == {"another clip", "nothing"} and 0 <= row["reversed"]["turned"] <= 1
-    )
+    options += ["--sources", "tokens", "--budgets", "16", "--out", str(out)]
+    token_qa.main([*options, *["--apart"][: int(apart)]])
+    found = json.loads(out.read_text())
+    names = list(dict.fromkeys(q.name for questions in KINDS.values() for q in questions))
+    rows = found["results"]["rows"]
+    assert [list(row["accuracy"]) for row in rows] == ([[n] for n in names] if apart else [names])
+    assert all(set(row["controls"]) == {"another clip", "nothing"} for row in rows)
+    (turned,) = (row["reversed"]["turned"] for row in rows if "reversed" in row)
+    assert 0 <= turned <= 1
+    table = found["tables"]["main"]
+    assert table["columns"] == ["shown", "vectors", *names]
+    assert [row[0] for row in table["rows"]] == [
+        "tokens",
+        "of another clip",
+        "of nothing",
+        "chance",
+    ]
+    assert all("" not in row for row in table["rows"])
 
 
 def test_examples_answer_every_question():

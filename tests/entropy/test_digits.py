@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy import digits as coding
-from nvcodec.entropy.digit_walk import Choice
+from nvcodec.entropy.digit_choice import Choice, choose
+from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, scales_of, tables_of
 from nvcodec.entropy.digits import decode_digits, encode_digits
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
@@ -35,8 +36,11 @@ def test_bits_add_up_to_the_message(make_digits):
         digits = make_digits((9, 8, 9), LEVELS, kind)
         message = encode_digits(digits, LEVELS)
         _, bits = decode_digits(message, digits.shape[:3], LEVELS)
+        choice, changes = choose(digits, LEVELS)
+        tables = tables_of(LEVELS)
+        scales = tables.bits_of(tables.of_changes[choice.spread])[changes + MOST_CHANGE].sum()
         # Four bytes of choices; the state of the coder is 31 to 63 bits more than was put into it.
-        assert 0 <= 8 * len(message) - 32 - bits.sum() <= 70
+        assert 0 <= 8 * len(message) - 32 - scales - bits.sum() <= 70
 
 
 def test_what_is_expected_costs_little(make_digits):
@@ -60,16 +64,35 @@ def test_a_change_in_one_corner_is_paid_for_there(make_digits):
     assert bits[1:, :3, :3].mean() > 20 * bits[1:, 5:, 5:].mean()
 
 
-def test_nothing_is_better_than_what_is_chosen_by_much(make_digits):
-    digits = make_digits((9, 5, 6), LEVELS, "smooth")
-    least = min(
-        coding._estimate(digits, LEVELS, Choice((first, last, between), (4, weight, weight), 4))
+def test_other_choices_are_not_better(make_digits):
+    digits = make_digits((4, 5, 6), LEVELS, "smooth")
+    made = len(encode_digits(digits, LEVELS))
+    best, changes = choose(digits, LEVELS)
+    plain = [
+        Choice((first, last, between), (first_weight, weight, weight), 0)
         for first in (3, 6, 9)
         for last in (3, 6, 9)
         for between in (2, 4, 7)
+        for first_weight in (2, 4)
         for weight in (0, 2, 4)
-    )
-    assert 8 * len(encode_digits(digits, LEVELS)) < 1.03 * least + 100
+    ]
+    still = np.zeros_like(changes)
+    assert made < min(len(coding._coded(digits, LEVELS, one, still)) for one in plain)
+    for place in np.ndindex(changes.shape):
+        for by in (-1, 1):
+            other = changes.copy()
+            other[place] += by
+            if abs(other[place]) <= MOST_CHANGE:
+                # The coder's last word may be spared or not.
+                assert made <= len(coding._coded(digits, LEVELS, best, other)) + 4
+
+
+def test_scales_differ_by_digit_and_class():
+    changes = np.zeros((2, CLASSES), np.int32)
+    assert (scales_of(3, changes) == np.arange(3, 13)).all()
+    changes[0, 1], changes[1, 0] = -1, 2
+    assert (scales_of(0, changes) == [[0, 0, 1, *range(2, 9)], [2, 2, 3, *range(4, 11)]]).all()
+    assert scales_of(15, changes).max() == 15 and scales_of(0, changes - 4).min() == 0
 
 
 def test_damaged_messages_decode_to_something_or_are_refused(make_digits):
@@ -104,9 +127,9 @@ def test_a_short_message_cannot_ask_for_much_memory():
         decode_digits(message[: 60 * 2 - 1], (60, 16, 32), LEVELS)
 
 
-@pytest.mark.parametrize("head", [b"\x55\x05\x05\x04", b"\x05\x05\x05\x08"])
+@pytest.mark.parametrize("head", [b"\x55\x05\x05\x04", b"\x05\x05\x05\x10"])
 def test_choices_out_of_range(head):
-    with pytest.raises(BitstreamError, match="weights to 4 and a strength to 7"):
+    with pytest.raises(BitstreamError, match="weights to 4 and a spread below 16"):
         decode_digits(head + bytes(20), (1, 1, 1), LEVELS)
 
 

@@ -3,14 +3,15 @@
 Written from docs/bitstream.md alone; it shares nothing with the package.
 """
 
+import functools
 import itertools
 
 import numpy as np
 
 DECAYS = (64, 1966, 5243, 9830, 14418, 19661, 24904, 30147)
 DECAYS += (35389, 40632, 45875, 50463, 55050, 58982, 62259, 65536)
-# The largest U of each class (section 26).
-LAST_OF_CLASS = (0, 1, 2, 4, 6, 9, 13)
+# The largest 2 U // n of each class but the last (section 26).
+LAST_OF_CLASS = (0, 2, 4, 6, 8, 11, 14, 18, 23)
 
 
 def grid(head, frames):
@@ -85,20 +86,34 @@ def decode(tools, message, shape, levels):
     steps, rows, columns = shape
     b = tools.Bytes(message)
     kinds = [b.fixed("B") for _ in range(3)]
-    strength = b.fixed("B")
-    tools.check(strength <= 7 and all(kind >> 4 <= 4 for kind in kinds), "choices")
+    spread = b.fixed("B")
+    tools.check(spread <= 15 and all(kind >> 4 <= 4 for kind in kinds), "choices")
     tools.check(steps * rows * columns <= 256 * len(message), "too short")
     rans = tools.Rans(b.rest())
-    count = len(levels)
+    n = len(levels)
     found = {}  # (step, row, column) to digits
-    seen = {}  # table to how often each value was coded with it
+    changes = [
+        [[rans.symbol(cumulative(tools, 9, spread, 8)) - 4 for _ in range(10)] for _ in range(n)]
+        for _ in range(min(steps, 3))
+    ]
+
+    def scale_of(kind, k, c):
+        changed = sum(sum(row[: c + 1]) for row in changes[kind][: k + 1])
+        return min(max((kinds[kind] & 15) + c + changed, 0), 15)
 
     def around(y, x):
         near = ((y, x - 1), (y, x + 1), (y - 1, x), (y + 1, x))
         return [(j, i) for j, i in near if 0 <= j < rows and 0 <= i < columns]
 
+    def mean(values, y, x, k):
+        """Of the neighbours, with `values(place)` a list of n; as the section defines it."""
+        near = around(y, x)
+        summed = [sum(values(place)[j] for place in near) for j in range(n)]
+        return 4096 // max(len(near), 1) * (n * summed[k] + sum(summed)) // 4096
+
     for kind, level in order(steps):
-        scale, weight = kinds[kind] & 15, kinds[kind] >> 4
+        weight = kinds[kind] >> 4
+        whole = len(level) * rows * columns < 64 or rows * columns == 1
 
         def expected(k, step, y, x, kind=kind):
             _, a, b = step
@@ -107,57 +122,52 @@ def decode(tools, message, shape, levels):
             before = found[a, y, x][k]
             return 2 * before if kind == 1 else before + found[b, y, x][k]
 
-        def apart(k, step, y, x):
-            _, a, b = step
-            return abs(found[a, y, x][k] - found[b, y, x][k])
-
-        def context(k, step, y, x, odd, kind=kind, weight=weight, expected=expected, apart=apart):
-            near, n = around(y, x), max(len(around(y, x)), 1)
-            e, u = expected(k, step, y, x), 0
+        def context(k, step, y, x, odd, kind=kind, weight=weight, expected=expected):
+            t, a, b = step
+            c, u = expected(k, step, y, x), 0
             if kind == 2:
-                u = 2 * apart(k, step, y, x)
-                u += 2 * sum(apart(j, step, y, x) for j in range(count)) // count
-                u += sum(apart(k, step, *place) for place in near) // n
-            c = e
-            if odd:
-                off = [2 * found[(step[0], *p)][k] - expected(k, step, *p) for p in near]
-                r = sum(off)
-                c += (r > 0) * ((r * weight + 2 * n) // (4 * n))
-                c -= (r < 0) * ((-r * weight + 2 * n) // (4 * n))
-                c = min(max(c, 0), 2 * levels[k] - 2)
-                u += sum(map(abs, off)) // n
-            return c, u
 
-        for odd in (0, 1):
-            places = [(y, x) for y in range(rows) for x in range(columns) if (y + x) % 2 == odd]
-            coded = []
-            for k in range(count):
+                def apart(place):
+                    pair = zip(found[(a, *place)], found[(b, *place)], strict=True)
+                    return [abs(one - other) for one, other in pair]
+
+                here = apart((y, x))
+                u = 2 * n * here[k] + 2 * sum(here) + mean(apart, y, x, k)
+            if odd:
+
+                def off(place):
+                    return [2 * found[(t, *place)][j] - expected(j, step, *place) for j in range(n)]
+
+                near = around(y, x)
+                moved = weight * (4096 // max(len(near), 1)) * sum(off(place)[k] for place in near)
+                c = min(max(c + (moved + 8192) // 16384, 0), 2 * levels[k] - 2)
+                u += mean(lambda place: [abs(value) for value in off(place)], y, x, k)
+            number = sum(2 * u // n > last for last in LAST_OF_CLASS)
+            return c, 9 if kind == 0 and not odd else number
+
+        for odd in (0,) if whole else (0, 1):
+            places = [
+                (y, x) for y in range(rows) for x in range(columns) if whole or (y + x) % 2 == odd
+            ]
+            for k in range(n):
                 for step in level:
                     for y, x in places:
-                        c, u = context(k, step, y, x, odd)
-                        number = sum(u > last for last in LAST_OF_CLASS)
-                        if kind == 0 and not odd:
-                            number = 8
-                        table = (kind, k, c, number)
-                        value = rans.symbol(cumulative(tools, table, levels, scale, strength, seen))
-                        coded.append((table, value))
+                        c, number = context(k, step, y, x, odd)
+                        scale = scale_of(kind, k, number)
+                        value = rans.symbol(cumulative(tools, levels[k], scale, c))
                         found.setdefault((step[0], y, x), []).append(value)
-            for table, value in coded:
-                seen.setdefault(table, [0] * levels[table[1]])[value] += 1
     return found
 
 
-def cumulative(tools, table, levels, scale, strength, seen):
-    """The table as it is now."""
-    _, k, c, number = table
-    i = 15 if number == 8 else min(scale + number, 15)
+def cumulative(tools, levels, scale, centre):
+    """The table."""
+    return tools.cumulative(masses(levels, scale, centre))
+
+
+@functools.cache
+def masses(levels, scale, centre):
+    """What its values weigh."""
     w = [65536]
-    while len(w) <= 2 * levels[k]:
-        w.append(w[-1] * DECAYS[i] // 65536)
-    far = [w[abs(2 * x - c)] for x in range(levels[k])]
-    known = seen.get(table, [0] * levels[k])
-    masses = [
-        (4096 * part // sum(far) << strength) + 4096 * times
-        for part, times in zip(far, known, strict=True)
-    ]
-    return tools.cumulative(masses)
+    while len(w) < 2 * levels:
+        w.append(w[-1] * DECAYS[scale] // 65536)
+    return [w[abs(2 * x - centre)] for x in range(levels)]

@@ -16,6 +16,10 @@ CASES = [
     (1, 1, 1, LEVELS),
     (2, 3, 1, LEVELS),
     (6, 4, 5, LEVELS),
+    # Levels of 64 tokens and more have two calls, if there are two squares.
+    (6, 8, 9, LEVELS),
+    (10, 16, 2, (3, 8)),
+    (130, 1, 1, (4,)),
     (9, 3, 4, (16, 2, 3, 7)),
     (5, 2, 3, (4,)),
     (3, 1, 6, (8, 5)),
