@@ -20,8 +20,8 @@ from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.fit_loop import Fit, FitLoop
 from nvcodec.fitter import FitProgress
-from nvcodec.fitting import Fit, _Loop
 from nvcodec.media import ColourMode, VideoInfo
 from nvcodec.models import build, config_class, family, name_of
 from nvcodec.models.base import VideoModel
@@ -56,7 +56,7 @@ class Fitted:
     peak_bytes: int | None
 
 
-class Watched(_Loop):
+class Watched(FitLoop):
     """A fit that keeps a copy of the float network.
 
     Attributes:

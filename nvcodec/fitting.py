@@ -3,68 +3,24 @@
     float stage       weights (and the encoder that finds the latents) against the pictures
     quantised stage   weights, latents and steps on their grids, against pictures and bits
 
-Owns the loop; what a model computes, how numbers are quantised and what is minimised are
-elsewhere. Nothing here knows a file.
+The loop is in `nvcodec.fit_loop`. Nothing here knows a file.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from math import ceil, isfinite, isqrt, log10, prod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nvcodec.adam import Adam
-from nvcodec.adan import Adan
 from nvcodec.config import FitConfig
-from nvcodec.control import SizeControl
-from nvcodec.device import working_type
-from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.errors import ConfigError
+from nvcodec.fit_loop import Fit, FitLoop
 from nvcodec.fitter import FitProgress
-from nvcodec.guard import Guard
 from nvcodec.models.base import VideoModel
-from nvcodec.models.windows import Window
-from nvcodec.objective import distortion
-from nvcodec.pace import Pace, Schedule
-from nvcodec.stages import FloatStage, Group, QuantisedStage, Stage
 
-logger = logging.getLogger(__name__)
-
-# The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
-_QUANTISED_RATE = 0.5
-_QUANTISED_WARMUP = 0.05
-# Where a step takes all frames at once, so many passes make a round: what is due once per epoch is
-# then due once per round, as one step is neither worth it nor tells much.
-_PASSES = 8
-# Nepers of the loss for being once the wanted size too large, when states are compared.
-_EXCESS_PENALTY = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """The outcome of a fit.
-
-    Attributes:
-        tensors: What the stream is to hold, in the order of `config.tensors()`.
-        float_psnr: PSNR at the end of the float stage, dB, as in `FitProgress`.
-        psnr: PSNR at the end.
-        bits: Estimated size.
-        epochs: Epochs done, those for larger sizes included.
-        recoveries: How often a collapse was undone in them.
-    """
-
-    tensors: list[QuantisedTensor]
-    float_psnr: float
-    psnr: float
-    bits: float
-    epochs: int
-    recoveries: int
+__all__ = ["Fit", "fit", "fit_sizes"]
 
 
 def fit(
@@ -110,7 +66,7 @@ def fit(
         pixels = model.config.frames * prod(model.config.size)
         config = replace(config, rate_weight=lmbda * model.config.parameters / pixels)
     sizes = [target_bits]
-    loop = _Loop(
+    loop = FitLoop(
         model,
         samples,
         config,
@@ -155,7 +111,7 @@ def fit_sizes(
         What the stream is to hold, for each size, in their order.
     """
     order = sorted(range(len(sizes)), key=lambda place: -sizes[place])
-    loop = _Loop(
+    loop = FitLoop(
         model,
         samples,
         config,
@@ -167,286 +123,3 @@ def fit_sizes(
     )
     fits = dict(zip(order, loop.run(), strict=True))
     return [fits[place] for place in range(len(sizes))]
-
-
-class _Loop:
-    """The state that all stages share."""
-
-    def __init__(
-        self,
-        model: VideoModel,
-        samples: Tensor,
-        config: FitConfig,
-        *,
-        seed: int,
-        sizes: Sequence[float | None],
-        seconds: float | None,
-        on_progress: Callable[[FitProgress], None] | None,
-        base: Sequence[Tensor] | None = None,
-        known: Tensor | None = None,
-    ) -> None:
-        self.model, self.sizes = model, sizes
-        self.recipe = model.config.recipe
-        self.base = base
-        share = config.quantised_share * self.recipe.quantised
-        quantised_epochs = max(1, ceil(config.epochs * share))
-        self.float_epochs = config.epochs
-        if base is not None:
-            model.load(base)
-            self.float_epochs = ceil(config.epochs * self.recipe.resumed)
-        self.config = config
-        self.device = next(model.parameters()).device
-        self.samples = samples.to(self.device)
-        self.known = None if known is None else known.to(self.device)
-        self.control: SizeControl | None = None
-        self.last = False  # of the stages
-        self.seconds = seconds
-        self.on_progress = on_progress
-        self.batch = config.batch or self.recipe.batch
-        self.order = torch.Generator().manual_seed(seed)
-        self.began = time.monotonic()
-        self.epoch = 0
-        self.recoveries = 0
-        self.rate_scale = 1.0
-        # A few frames tell how far from them a fit begins: its first outputs are about grey.
-        some = self.samples[:: max(1, len(self.samples) // 8)].float() / 255
-        self.grey_error = float((some - 0.5).square().mean())
-        self.quantised_epochs = quantised_epochs
-        self.epochs = self.float_epochs + len(sizes) * self.quantised_epochs
-        self.steps_per_epoch = -(-len(samples) // self.batch)
-        self.passes = _PASSES if self.steps_per_epoch == 1 else 1
-        # What every step sees, if it sees all frames.
-        self.whole: tuple[Tensor, Tensor] | None = None
-        if self.passes > 1:
-            # Not gathered frame by frame, which would undo this.
-            self.samples = self.samples.contiguous()
-
-    def run(self) -> list[Fit]:
-        """All stages."""
-        # The encoder's weights come from the seed too, without touching the global generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**31, (), generator=self.order)))
-            encoder = self.model.fit_encoder()
-        if encoder is not None:
-            encoder.to(self.device)
-        if self.config.compile_step:
-            self.model.compile_for_fitting()
-            if encoder is not None:
-                encoder.compile(dynamic=False)
-        float_psnr = self._float_stages(encoder)
-        fits = []
-        for left, size in zip(range(len(self.sizes), 0, -1), self.sizes, strict=True):
-            self.last = left == 1
-            stage = QuantisedStage(self.model, self.config, self.base)
-            if size is not None:
-                values = self.model.config.parameters
-                steps = self.steps_per_epoch * self.passes
-                self.control = SizeControl(stage, self.config, size, values, steps)
-            schedule = Schedule(_QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0)
-            pace = self._pace(self.quantised_epochs, 1 / left)
-            psnr, bits = self._stage(stage, pace, schedule)
-            fits.append(
-                Fit(
-                    tensors=stage.export(size),
-                    float_psnr=float_psnr,
-                    psnr=psnr,
-                    bits=bits,
-                    epochs=self.epoch,
-                    recoveries=self.recoveries,
-                )
-            )
-        return fits
-
-    def _float_stages(self, encoder: nn.Module | None) -> float:
-        """With the encoder, then without it; one schedule over both. PSNR at the end."""
-        recipe, epochs = self.recipe, self.float_epochs
-        schedule = Schedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
-        psnr = float("nan")
-        with_encoder = 0
-        if encoder is not None:
-            with_encoder = max(1, round(epochs * self.config.encoder_share))
-            pace = self._pace(with_encoder, with_encoder / self.epochs)
-            part = schedule.part(0.0, with_encoder / epochs)
-            psnr, _ = self._stage(FloatStage(self.model, encoder), pace, part)
-            self._keep_latents(encoder)
-        if with_encoder < epochs:
-            rest = epochs - with_encoder
-            pace = self._pace(rest, rest / (self.epochs - with_encoder))
-            part = schedule.part(with_encoder / epochs, 1.0)
-            psnr, _ = self._stage(FloatStage(self.model, None), pace, part)
-        return psnr
-
-    def _pace(self, epochs: int, share: float) -> Pace:
-        """The pace of a stage that may take a share of the time that is left."""
-        left = None
-        if self.seconds is not None:
-            left = max(self.seconds - (time.monotonic() - self.began), 0.0) * share
-        return Pace(epochs * self.steps_per_epoch, left)
-
-    def _stage(self, stage: Stage, pace: Pace, schedule: Schedule) -> tuple[float, float]:
-        """Run one stage; PSNR and estimated bits of its last epoch."""
-        groups = stage.groups(pace.steps)
-        peaks = [group.peak or schedule.peak for group in groups]
-        parameters = [tensor for group in groups for tensor in group.parameters]
-        optimiser = self._optimiser(groups)
-        guard = Guard(parameters, 2 * self.grey_error, self.rate_scale)
-        psnr = bits = float("nan")
-        while not pace.finished():
-            if self.control and not self.control.settled(pace.fraction):
-                guard.begin_anew()
-            totals = torch.zeros(3, device=self.device)
-            batches = 0
-            for index in self._round():
-                shape = schedule.at(pace.fraction) * guard.rate_scale
-                for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                    group["lr"] = shape * peak
-                latest = self._step(stage, optimiser, parameters, index, pace)
-                totals += latest
-                batches += 1
-                pace.step += 1
-                if pace.finished():
-                    break
-            self.epoch += ceil(batches / self.steps_per_epoch)
-            objective, error, size = (totals / batches).tolist()
-            reached = -10 * log10(max(error, 1e-12)) if isfinite(error) else float("nan")
-            if guard.judge(objective, error, float(latest[1])):
-                optimiser = self._optimiser(groups)
-                self.recoveries += 1
-            else:
-                psnr, bits = reached, size
-            stage.between_epochs()
-            if self.control:
-                self.control.calibrate(pace.fraction)
-            self._report(stage.name, pace, reached, size)
-        guard.finish()
-        self.rate_scale = guard.rate_scale
-        return psnr, bits
-
-    def _step(
-        self,
-        stage: Stage,
-        optimiser: Adam | Adan,
-        parameters: list[Tensor],
-        index: Tensor,
-        pace: Pace,
-    ) -> Tensor:
-        """One step; by how much it is to be judged, its squared error, and bits."""
-        window = self._window(len(index))
-        height, width = self.model.config.native_size
-        seen = window or Window(0, 0, height, width)
-        inputs, target = self._pictures(index, seen, whole=window is None)
-        with self._autocast():
-            output, bits = stage.predict(index, inputs, window)
-        if window is None:
-            output = output[..., seen.rows, seen.columns]
-        if self.whole is not None and target.stride() != output.stride():
-            # Laid out alike, both are read in one go.
-            target = torch.empty_like(output).copy_(target)
-            self.whole = inputs, target
-        known = None if self.known is None else self.known[..., seen.rows, seen.columns][index]
-        loss, error = distortion(output, target, self.model.config.colour, self.recipe.loss, known)
-        objective = loss
-        if bits is not None:
-            # A bit per stored value is worth `rate_weight` nepers of the loss, whatever its scale.
-            rate = bits / self.model.config.parameters
-            weight = self.control.rate_weight if self.control else self.config.rate_weight
-            objective = loss.log() + weight * rate
-        optimiser.zero_grad()
-        objective.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
-        optimiser.step()
-        size = torch.zeros((), device=self.device) if bits is None else bits.detach()
-        judged = objective
-        if bits is not None and self.control:
-            # The weight of the rate moves, so that only losses compare; what is above the size
-            # is charged at more than the bits would fetch, for it must be taken off later.
-            judged = loss.log() + _EXCESS_PENALTY * self.control.excess(bits)
-            self.control.steer(float(size), pace.fraction)
-        return torch.stack([judged.detach(), error.detach(), size])
-
-    def _pictures(self, index: Tensor, seen: Window, *, whole: bool) -> tuple[Tensor, Tensor]:
-        """Frames as an encoder sees them, and what of them the loss does: all there is, if whole."""
-        if self.whole is not None:
-            return self.whole
-        if seen.step > 1:
-            # Only what is looked at is gathered; networks of points have no encoder to see frames.
-            levels = inputs = self.samples[..., seen.rows, seen.columns][index]
-        else:
-            levels = self.samples[index]
-            inputs = levels.to(working_type(self.device)).mul_(1 / 255)
-            levels = levels[..., seen.rows, seen.columns]
-        target = levels.float().mul_(1 / 255)
-        if whole and self.passes > 1:
-            self.whole = inputs, target
-        return inputs, target
-
-    def _window(self, frames: int) -> Window | None:
-        """What a step looks at, if not at whole frames: points, or a random square of a patch."""
-        height, width = self.model.config.native_size
-        if self.recipe.points is not None:
-            step = max(1, isqrt(frames * height * width // self.recipe.points))
-            top, left = torch.randint(step, (2,), generator=self.order).tolist()
-            return Window(min(top, height - 1), min(left, width - 1), height, width, step)
-        side = self.config.patch
-        if side is None or (side >= height and side >= width):
-            return None
-        corner = []
-        for length in (height, width):
-            room = max(length - side, 0)
-            corner.append(int(torch.randint(room + 1, (), generator=self.order)))
-        top, left = corner
-        return Window(top, left, min(top + side, height), min(left + side, width))
-
-    def _round(self) -> Iterator[Tensor]:
-        """Frame numbers of the batches of an epoch, or of several, each in random order."""
-        for _ in range(self.passes):
-            count = len(self.samples)
-            if self.batch >= count:
-                yield torch.arange(count, device=self.device)
-                continue
-            order = torch.randperm(count, generator=self.order)
-            for index in order.split(self.batch):  # type: ignore[no-untyped-call]
-                yield index.to(self.device)
-
-    def _optimiser(self, groups: list[Group]) -> Adam | Adan:
-        fresh = [{"params": group.parameters, "lr": 0.0} for group in groups]
-        if self.recipe.optimiser == "adan":
-            return Adan(fresh)
-        return Adam(fresh, self.recipe.betas)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        dtype = working_type(self.device)
-        if dtype is torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype)
-
-    @torch.no_grad()
-    def _keep_latents(self, encoder: nn.Module) -> None:
-        """Store what the encoder makes of every frame; from here on the latents are parameters."""
-        (latent,) = self.model.latents.values()
-        for index in torch.arange(len(self.samples)).split(self.batch):  # type: ignore[no-untyped-call]
-            inputs = self.samples[index.to(self.device)].float() / 255
-            with self._autocast():
-                found = encoder(inputs)
-            latent[index] = found.float()
-
-    def _report(self, stage: str, pace: Pace, psnr: float, bits: float) -> None:
-        if self.on_progress is None:
-            return
-        elapsed = time.monotonic() - self.began
-        remaining = elapsed / self.epoch * max(self.epochs - self.epoch, 0)
-        if self.seconds is not None:
-            remaining = min(remaining, max(self.seconds - elapsed, 0.0))
-        if pace.finished() and self.last:
-            remaining = 0.0
-        self.on_progress(
-            FitProgress(
-                stage=stage,
-                epoch=self.epoch,
-                epochs=self.epochs,
-                psnr=psnr,
-                bits=bits if stage == "quantised" else None,
-                seconds=elapsed,
-                remaining=remaining,
-            )
-        )

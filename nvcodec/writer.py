@@ -17,24 +17,18 @@ from types import TracebackType
 from typing import BinaryIO, final
 
 from nvcodec.errors import (
-    BitstreamError,
     ConfigError,
-    TruncatedStreamError,
-    UnsupportedVersionError,
 )
+from nvcodec.kept import finished_entries, whole_groups
 from nvcodec.layout import (
     Source,
-    check_header_framing,
     check_preamble,
-    indexed,
 )
 from nvcodec.media import Packet, Track
 from nvcodec.packets import read_packets, write_packets
-from nvcodec.scan import holds_section, scan
 from nvcodec.sections import (
     HEADER,
     INDEX,
-    MAX_HEADER,
     MAX_TRACKS,
     METADATA,
     PACKETS,
@@ -59,7 +53,7 @@ from nvcodec.timeline import (
     write_index,
     write_segment,
 )
-from nvcodec.wire import MAGIC, MAJOR, MINOR, PREAMBLE, Cursor, Framing, section
+from nvcodec.wire import MAGIC, MAJOR, PREAMBLE, Cursor, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +147,7 @@ class Writer:
             writer._file = cls._opened(target, "r+b", stack)
             writer._reset()
             source = Source(writer._file)
-            entries = _finished_entries(source) if finished else _whole_groups(source)
+            entries = finished_entries(source) if finished else whole_groups(source)
             if entries:
                 writer._adopt(source, entries)
             writer._file.seek(writer._offset)
@@ -343,57 +337,6 @@ class Writer:
             # The mode is always binary, which open() cannot tell from a variable.
             return stack.enter_context(open(target, mode))  # type: ignore[return-value]
         return target
-
-
-def _header_framing(source: Source) -> Framing:
-    version = check_preamble(source.read(0, min(len(PREAMBLE), source.size)))
-    if version > (MAJOR, MINOR):
-        raise UnsupportedVersionError(
-            f"byte 8: a file of version {version[0]}.{version[1]} cannot be continued as "
-            f"{MAJOR}.{MINOR}; use the release that began it"
-        )
-    found = source.framing(len(PREAMBLE))
-    check_header_framing(found)
-    source.check(found, before=len(PREAMBLE))
-    return found
-
-
-def _whole_groups(source: Source) -> list[Entry]:
-    """The intact sections up to the last segment before any damage; empty if there is none."""
-    try:
-        header = _header_framing(source)
-    except TruncatedStreamError as error:
-        # Cut inside its header, unless a damaged length only makes it look so.
-        if source.size > len(PREAMBLE) + MAX_HEADER or holds_section(source, len(PREAMBLE)):
-            raise BitstreamError(f"the header is damaged, nothing was changed: {error}") from None
-        return []
-    whole: list[Entry] = []
-    groups = 0
-    offset = header.offset
-    found = scan(source, header)
-    for entry in found.entries:
-        if entry.offset != offset:
-            break
-        offset += entry.size
-        whole.append(entry)
-        if entry.kind == SEGMENT:
-            groups = len(whole)
-    if not groups and any(entry.segment for entry in found.entries):
-        # An interruption does not look like this; emptying the file would lose whole segments.
-        what = found.damage[0] if found.damage else "sections in disorder"
-        raise BitstreamError(f"damaged before its first segment, nothing was changed: {what}")
-    return whole[:groups]
-
-
-def _finished_entries(source: Source) -> list[Entry]:
-    """All sections of a complete file but index and end."""
-    header = _header_framing(source)
-    found = scan(source, header)
-    segments = any(entry.segment for entry in found.entries)
-    if indexed(source, header) is None or not segments or found.damage:
-        what = "; ".join(str(damage) for damage in found.damage) or "it has no usable index"
-        raise BitstreamError(f"only a complete file can be appended to: {what}")
-    return list(found.entries)
 
 
 def _payload(source: Source, entry: Entry) -> Cursor:
