@@ -22,7 +22,7 @@ from nvcodec.entropy.rans import Int32Array
 KINDS = 3
 """Of steps: the first, which has no neighbour in time; the last, which has the first; all others,
 which have two."""
-_UNREST = np.repeat(np.arange(CLASSES, dtype=np.int32), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
+_UNREST = np.repeat(np.arange(CLASSES), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
 """The class of an amount of unrest in half levels; beyond the end it is the last."""
 _ALONE = 64
 """Levels of fewer tokens are coded in one call."""
@@ -91,12 +91,11 @@ class DigitWalk:
         self._steps, rows, columns, count = shape
         self._weights, self._visit = weights, visit
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
-        self._starts = starts.reshape(KINDS, -1)
-        self._rows = CLASSES * np.arange(count, dtype=np.int32)[:, None, None]
-        self._around, self._share = _neighbours(rows, columns)
-        odd = ((np.arange(rows)[:, None] + np.arange(columns)) % 2 == 1).ravel()
-        self._squares = [np.flatnonzero(~odd), np.flatnonzero(odd)]
-        self._all = np.arange(rows * columns)
+        # By amount of unrest, not class; of all digits one behind the other.
+        self._starts = starts[:, :, _UNREST].reshape(KINDS, -1)
+        self._rows = len(_UNREST) * np.arange(count, dtype=np.int32)[:, None, None]
+        self._all = _Squares.of(rows, columns, None)
+        self._even, self._odd = (_Squares.of(rows, columns, rest) for rest in range(2))
         self.digits = np.zeros((count, self._steps, rows * columns), np.int32)
         self.numbers = np.zeros_like(self.digits)
 
@@ -122,83 +121,101 @@ class DigitWalk:
         np.abs(np.subtract(before, after, out=here), out=here)
         unrest = 2 * count * here
         unrest += 2 * _total(here, 0)
-        unrest += self._mean(apart, self._all)
+        unrest += self._all.mean(apart.take(self._all.around, -1))
         return before + after, unrest
 
     def _level(self, level: _Level, expected: Int32Array, unrest: Int32Array) -> None:
         """Visit a level: all at once, or the even squares of a chessboard and then the odd ones."""
         count, steps, cells = expected.shape
-        whole = steps * cells < _ALONE or not self._squares[1].size
-        even = self._all if whole else self._squares[0]
-        found = np.empty_like(expected)
-        numbers = np.empty_like(expected)
-        classes = _UNREST.take(2 * unrest.take(even, -1) // count, mode="clip")
         if level.kind == 0:
-            classes[:] = CLASSES - 1
-        centres = expected.take(even, -1)
-        self._call(level, even, centres, classes, found, numbers)
+            unrest += count * len(_UNREST)  # more cannot be
+        found, numbers = np.empty_like(expected), np.empty_like(expected)
+        whole = steps * cells < _ALONE or not self._odd.cells.size
+        squares = self._all if whole else self._even
+        centres = expected.take(squares.cells, -1)
+        restless = unrest.take(squares.cells, -1)
+        symbols = self._call(level, squares, centres, restless, found, numbers)
         if not whole:
             off = np.zeros((count, steps, cells + 1), np.int32)
-            off[..., even] = 2 * found[..., even] - centres
-            odd = self._squares[1]
-            moves = _total(off.take(self._around[:, odd], -1), -2)
-            moves *= self._weights[level.kind] * self._share[odd]
-            centres = expected.take(odd, -1) + ((moves + 8192) >> 14)
+            off[..., squares.cells] = 2 * symbols - centres
+            squares = self._odd
+            near = off.take(squares.around, -1)
+            moves = _total(near, -2)
+            moves *= self._weights[level.kind] * squares.share
+            centres = expected.take(squares.cells, -1) + ((moves + 8192) >> 14)
             np.maximum(centres, 0, out=centres)
             np.minimum(centres, 2 * self._tops, out=centres)
-            restless = unrest.take(odd, -1) + self._mean(np.abs(off), odd)
-            classes = _UNREST.take(2 * restless // count, mode="clip")
-            self._call(level, odd, centres, classes, found, numbers)
+            restless = squares.mean(np.abs(near, out=near))
+            if level.kind:
+                restless += unrest.take(squares.cells, -1)
+            self._call(level, squares, centres, restless, found, numbers)
         self.digits[:, level.steps] = found
         self.numbers[:, level.steps] = numbers
 
     def _call(
         self,
         level: _Level,
-        cells: npt.NDArray[np.intp],
+        squares: _Squares,
         centres: Int32Array,
-        classes: Int32Array,
+        unrest: Int32Array,
         found: Int32Array,
         numbers: Int32Array,
-    ) -> None:
+    ) -> Int32Array:
         """Visit the digits of some cells, and put them and the numbers of their tables in place."""
-        tables = self._starts[level.kind].take(classes + self._rows) + centres
-        symbols = self._visit(tables.ravel(), level.steps, cells)
-        found[..., cells] = symbols.reshape(tables.shape)
-        numbers[..., cells] = tables
+        amounts = 2 * unrest // len(centres)
+        np.minimum(amounts, len(_UNREST) - 1, out=amounts)
+        amounts += self._rows
+        tables = self._starts[level.kind].take(amounts)
+        tables += centres
+        symbols = self._visit(tables.ravel(), level.steps, squares.cells).reshape(tables.shape)
+        found[..., squares.cells] = symbols
+        numbers[..., squares.cells] = tables
+        return symbols
 
-    def _mean(self, values: Int32Array, cells: npt.NDArray[np.intp]) -> Int32Array:
-        """Of the neighbours in space of cells the mean, times digits, plus that of all digits.
+
+class _Squares(NamedTuple):
+    """Some cells of a grid, and their neighbours in space.
+
+    Attributes:
+        cells: Their numbers, shape (C,).
+        around: The cells to the left and right, above and below; for those outside of the grid the
+            number beyond the last one. Shape (4, C).
+        share: Of each neighbour in means, of 4096, shape (C,).
+    """
+
+    cells: npt.NDArray[np.intp]
+    around: npt.NDArray[np.intp]
+    share: Int32Array
+
+    @classmethod
+    def of(cls, rows: int, columns: int, rest: int | None) -> _Squares:
+        """Those squares of a chessboard whose row and column leave this rest by 2; None for all."""
+        numbers = np.full((rows + 2, columns + 2), rows * columns)
+        numbers[1:-1, 1:-1] = np.arange(rows * columns).reshape(rows, columns)
+        sides = numbers[1:-1, :-2], numbers[1:-1, 2:], numbers[:-2, 1:-1], numbers[2:, 1:-1]
+        cells = np.arange(rows * columns)
+        if rest is not None:
+            cells = np.flatnonzero(np.indices((rows, columns)).sum(0) % 2 == rest)
+        around = np.stack([side.ravel() for side in sides])[:, cells]
+        there = (around < rows * columns).sum(0)
+        return cls(cells, around, (4096 // np.maximum(there, 1)).astype(np.int32))
+
+    def mean(self, near: Int32Array) -> Int32Array:
+        """Of the neighbours of each cell the mean, times digits, plus that of all digits.
 
         Args:
-            values: Not negative, and a 0 behind the last cell, shape (digits, steps, all cells + 1).
-            cells: Which ones, shape (C,).
+            near: Their values, not negative, shape (digits, steps, 4, C).
 
         Returns:
             Shape (digits, steps, C).
         """
-        near = _total(values.take(self._around[:, cells], -1), -2)
-        near = len(values) * near + _total(near, 0)
-        near *= self._share[cells]
-        mean: Int32Array = near >> 12
+        summed = _total(near, -2)
+        summed = len(near) * summed + _total(summed, 0)
+        summed *= self.share
+        mean: Int32Array = summed >> 12
         return mean
 
 
 def _total(values: Int32Array, axis: int) -> Int32Array:
     summed: Int32Array = np.add.reduce(values, axis, np.int32)
     return summed
-
-
-def _neighbours(rows: int, columns: int) -> tuple[npt.NDArray[np.intp], Int32Array]:
-    """The neighbours of each cell: left, right, above, below, and what share each has, of 4096.
-
-    Returns:
-        Numbers of cells, one beyond the last for those outside of the grid, shape (4, cells); and
-        shares, shape (cells,).
-    """
-    numbers = np.full((rows + 2, columns + 2), rows * columns)
-    numbers[1:-1, 1:-1] = np.arange(rows * columns).reshape(rows, columns)
-    sides = numbers[1:-1, :-2], numbers[1:-1, 2:], numbers[:-2, 1:-1], numbers[2:, 1:-1]
-    around = np.stack([side.ravel() for side in sides])
-    there = (around < rows * columns).sum(0)
-    return around, (4096 // np.maximum(there, 1)).astype(np.int32)
