@@ -24,9 +24,10 @@ from nvcodec.entropy.grid_symbols import (
 )
 from nvcodec.entropy.grids import CodedGrids
 from nvcodec.entropy.numbers import ByteCursor, NumberArray, read_array
+from nvcodec.entropy.places import Int16Array
 from nvcodec.entropy.rans import TableSet
 from nvcodec.entropy.tables import SCALES, Family, cumulative
-from nvcodec.entropy.walk import Grids, Int16Array, Stop
+from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.errors import BitstreamError
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level

@@ -30,9 +30,10 @@ from nvcodec.entropy.grid_symbols import (
     table_numbers,
 )
 from nvcodec.entropy.numbers import NumberArray, pack_varint, zigzag
+from nvcodec.entropy.places import Int16Array
 from nvcodec.entropy.rans import Int32Array, TableSet
 from nvcodec.entropy.tables import SCALES, Family, cumulative, scale_value
-from nvcodec.entropy.walk import Grids, Int16Array, Stop
+from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level
 

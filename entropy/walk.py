@@ -11,7 +11,7 @@ of the same orientation one scale coarser, is not zero; elsewhere it is zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
@@ -20,17 +20,22 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.contexts import INPUTS, LOGARITHMS, ONE, ContextNetwork, FloatArray
+from nvcodec.entropy.places import (
+    LARGEST_SUM,
+    Int16Array,
+    Places,
+    Positions,
+    UInt8Array,
+    add_sums,
+    magnitudes_at,
+    odd_places,
+    sums_at,
+    total,
+)
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import BEFORE, Level
 
-Int16Array = npt.NDArray[np.int16]
-UInt8Array = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
-
-_LARGEST_NEAR = 255
 _DEPTH_UNIT, _DEEPEST = 16, 6
-# With fewer symbols that are not zero than one in so many, what is around them is found one by one.
-_SPARSE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +135,9 @@ class Grids:
         flat = np.flatnonzero(active)
         if not flat.size:
             return
-        odd = _odd(flat, active.shape)
+        odd = odd_places(flat, active.shape)
         passes = flat[~odd], flat[odd]
-        there = _Positions(np.concatenate(passes), active.shape, frames)
+        there = Places(np.concatenate(passes), active.shape, frames)
         inputs = self._inputs(level, kind, number, chosen, there)
         biases = network.biases[number].take(there.channel)
         symbols = self.symbols[kind][number]
@@ -152,7 +157,7 @@ class Grids:
             symbols.reshape(-1)[where] = found
             magnitudes.reshape(-1)[padded[part]] = np.abs(found)
         nonzero = padded[magnitudes.reshape(-1).take(padded) > 0]
-        _add_sums(self._near[kind][number], frames, magnitudes, nonzero)
+        add_sums(self._near[kind][number], frames, magnitudes, nonzero)
 
     def _active(self, kind: Kind, number: int, frames: Positions) -> npt.NDArray[np.bool_]:
         """Where symbols are coded, shape (frames, channels, *room)."""
@@ -171,7 +176,7 @@ class Grids:
         return active
 
     def _inputs(
-        self, level: Level, kind: Kind, number: int, chosen: Positions, there: _Positions
+        self, level: Level, kind: Kind, number: int, chosen: Positions, there: Places
     ) -> FloatArray:
         """What both passes know, shape (20, N)."""
         layout = self.layouts[kind]
@@ -181,7 +186,7 @@ class Grids:
         if band.rank:
             above, shift = (0, 0) if band.parent is None else (band.parent, 1)
             where = there.elsewhere(symbols[above].shape, shift)
-            _logarithms(_magnitudes(symbols[above], where), inputs[0])
+            _logarithms(magnitudes_at(symbols[above], where), inputs[0])
             _logarithms(near[above].reshape(-1).take(where), inputs[1])
         siblings = [
             other
@@ -189,16 +194,16 @@ class Grids:
             if candidate.rank == band.rank
         ]
         if siblings:
-            _logarithms(_total(_magnitudes(symbols[o], there.where) for o in siblings), inputs[2])
-            around = _total(_around(near[other], there.where) for other in siblings)
-            _logarithms(np.minimum(around, _LARGEST_NEAR), inputs[3])
+            _logarithms(total(magnitudes_at(symbols[o], there.where) for o in siblings), inputs[2])
+            around = total(sums_at(near[other], there.where) for other in siblings)
+            _logarithms(np.minimum(around, LARGEST_SUM), inputs[3])
         known = level.references[0]
         # Of the segment before, the pictures are known but not the symbols.
         if known and BEFORE not in known:
             others = np.array(level.references)[chosen]
             wheres = [there.moved(others[:, side]) for side in range(len(known))]
-            _logarithms(_total(_magnitudes(symbols[number], where) for where in wheres), inputs[6])
-            _logarithms(_total(_around(near[number], where) for where in wheres), inputs[7])
+            _logarithms(total(magnitudes_at(symbols[number], where) for where in wheres), inputs[6])
+            _logarithms(total(sums_at(near[number], where) for where in wheres), inputs[7])
         if kind is Kind.CHROMA:
             alike = [
                 other
@@ -209,7 +214,7 @@ class Grids:
             if alike:
                 luma = self.symbols[Kind.LUMA][alike[0]]
                 where = there.elsewhere(luma.shape, 0)
-                _logarithms(_magnitudes(luma, where), inputs[8])
+                _logarithms(magnitudes_at(luma, where), inputs[8])
                 _logarithms(self._near[Kind.LUMA][alike[0]].reshape(-1).take(where), inputs[9])
         inputs[12] = ONE
         inputs[14] = _DEPTH_UNIT * min(level.depth, _DEEPEST)
@@ -221,59 +226,11 @@ class Grids:
         return inputs
 
 
-class _Positions:
-    """Positions in a band of some frames.
-
-    Args:
-        flat: Indices into an array of the shape.
-        shape: Frames, channels, height, width.
-        frames: Numbers of the frames.
-
-    Attributes:
-        flat: As given.
-        plane: Index among the planes of these frames, shape (N,) like all that follows.
-        frame: Index among these frames.
-        channel: Channel.
-        y: Row.
-        x: Column.
-        where: Index in the band of all frames of the segment.
-    """
-
-    def __init__(self, flat: Positions, shape: tuple[int, ...], frames: Positions) -> None:
-        _, channels, height, width = shape
-        row = flat // width
-        self.flat, self.x = flat, flat - row * width
-        self.plane = row // height
-        self.y = row - self.plane * height
-        self.frame = self.plane // channels if channels > 1 else self.plane
-        self.channel = self.plane - self.frame * channels
-        self._size, self._frames = channels * height * width, frames
-        self.where = self.moved(frames)
-
-    def moved(self, frames: Positions) -> Positions:
-        """Index of the same positions of other frames in the band of all frames."""
-        return self.flat + ((frames - np.arange(len(frames))) * self._size).take(self.frame)
-
-    def elsewhere(self, shape: tuple[int, ...], shift: int) -> Positions:
-        """Index in another band of all frames.
-
-        Args:
-            shape: Of that band; where it has one channel, that is meant.
-            shift: How much coarser it is.
-        """
-        _, channels, height, width = shape
-        plane = self._frames.take(self.frame) * channels
-        if channels > 1:
-            plane += self.channel
-        found: Positions = (plane * height + (self.y >> shift)) * width + (self.x >> shift)
-        return found
-
-
 def _add_first_pass(
     rows: FloatArray,
     magnitudes: Int16Array,
     padded: Positions,
-    there: _Positions,
+    there: Places,
     part: slice,
 ) -> None:
     """Complete the inputs of the second pass, shape (20, N), by what the first has found.
@@ -305,82 +262,9 @@ def _add_first_pass(
         # Of the nine positions around, the first pass has those of the same colour.
         for step in (-width - 1, 1 - width, width - 1, width + 1):
             centre += flat.take(where + step)
-        _logarithms(np.minimum(centre, _LARGEST_NEAR), rows[11])
-
-
-def _odd(flat: Positions, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Whether channel + row + column is odd, for indices into an array of a shape."""
-    _, channels, height, width = shape
-    row = flat // width
-    plane = row // height
-    # Whatever is even may be left out.
-    total = flat - row * width + row - plane * height + plane
-    if channels % 2:
-        total -= plane // channels * channels
-    odd: npt.NDArray[np.bool_] = total & 1 == 1
-    return odd
-
-
-def _magnitudes(symbols: Int16Array, where: Positions) -> Int16Array:
-    found: Int16Array = np.abs(symbols.reshape(-1).take(where))
-    return found
-
-
-def _around(near: UInt8Array, where: Positions) -> Int16Array:
-    return near.reshape(-1).take(where).astype(np.int16)
-
-
-def _total(parts: Iterable[Int16Array]) -> Int16Array:
-    first, *others = parts
-    for other in others:
-        first += other
-    return first
+        _logarithms(np.minimum(centre, LARGEST_SUM), rows[11])
 
 
 def _logarithms(magnitudes: Int16Array | UInt8Array, out: FloatArray) -> None:
     """`LOGARITHMS` of magnitudes, the last of them beyond."""
     LOGARITHMS.take(magnitudes, out=out, mode="clip")
-
-
-def _add_sums(
-    near: UInt8Array, frames: Positions, magnitudes: Int16Array, nonzero: Positions
-) -> None:
-    """Enter what `_sums` says of some frames, all zeros before.
-
-    Args:
-        near: Of all frames.
-        frames: Which ones.
-        magnitudes: Of these, with a border of zeros; changed.
-        nonzero: Where they are not zero, indices.
-    """
-    _, channels, height, width = magnitudes.shape
-    if _SPARSE * nonzero.size > magnitudes.size:
-        some = np.flatnonzero(magnitudes.any(axis=(1, 2, 3)))
-        near[frames[some]] = _sums(magnitudes[some])
-        return
-    steps = np.array([y * width + x for y in (-1, 0, 1) for x in (-1, 0, 1)])
-    around = (nonzero[:, None] + steps).reshape(-1)
-    row = around // width
-    plane = row // height
-    y, x = row - plane * height - 1, around - row * width - 1
-    inside = (y >= 0) & (y < height - 2) & (x >= 0) & (x < width - 2)
-    around, plane, y, x = (axis[inside] for axis in (around, plane, y, x))
-    sums = _total(magnitudes.reshape(-1).take(around + step) for step in steps)
-    plane += (frames.take(plane // channels) - plane // channels) * channels
-    where = (plane * (height - 2) + y) * (width - 2) + x
-    near.reshape(-1)[where] = np.minimum(sums, _LARGEST_NEAR)
-
-
-def _sums(magnitudes: Int16Array) -> UInt8Array:
-    """Sums over the 3 x 3 positions around every one, at most 255.
-
-    Args:
-        magnitudes: With a border of zeros: shape (..., height + 2, width + 2); changed.
-    """
-    np.minimum(magnitudes, _LARGEST_NEAR, out=magnitudes)
-    rows = magnitudes[..., :-2, :] + magnitudes[..., 1:-1, :]
-    rows += magnitudes[..., 2:, :]
-    sums = rows[..., :-2] + rows[..., 1:-1]
-    sums += rows[..., 2:]
-    limited: UInt8Array = np.minimum(sums, _LARGEST_NEAR, out=sums).astype(np.uint8)
-    return limited

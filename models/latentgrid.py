@@ -26,7 +26,7 @@ from torch import Tensor
 
 from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grid_steps import StepIndices
-from nvcodec.entropy.walk import Int16Array
+from nvcodec.entropy.places import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import BEFORE
 from nvcodec.models.latentgrid_config import LatentGridConfig

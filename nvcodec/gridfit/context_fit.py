@@ -17,7 +17,8 @@ from nvcodec.entropy.contexts import (
     network_of,
     numbers_of,
 )
-from nvcodec.entropy.walk import Int16Array, Stop
+from nvcodec.entropy.places import Int16Array
+from nvcodec.entropy.walk import Stop
 
 # Symbols that stand for all.
 _MOST_ROWS = 200_000

@@ -17,8 +17,9 @@ from itertools import product
 import numpy as np
 
 from nvcodec.entropy.contexts import FloatArray
+from nvcodec.entropy.places import Int16Array
 from nvcodec.entropy.tables import LARGEST_SYMBOL, SCALES, scale_value
-from nvcodec.entropy.walk import Int16Array, Stop
+from nvcodec.entropy.walk import Stop
 from nvcodec.models.bands import GridLayout
 
 

@@ -17,7 +17,8 @@ from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.grids import CodedGrids, encode_grids
-from nvcodec.entropy.walk import Grids, Int16Array, Stop
+from nvcodec.entropy.places import Int16Array
+from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.flow import FlowField
