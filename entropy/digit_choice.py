@@ -81,10 +81,9 @@ def starts_of(tables: DigitTables, choice: Choice, changes: Int32Array) -> Int32
     Returns:
         As of `DigitWalk`.
     """
+    scales = scales_of(choice.bases[: len(changes)], changes)
     starts = np.zeros((KINDS, *changes.shape[1:]), np.int32)
-    for kind, changed in enumerate(changes):
-        scales = scales_of(choice.bases[kind], changed)
-        starts[kind] = np.take_along_axis(tables.starts, scales, axis=1)
+    starts[: len(changes)] = tables.starts[np.arange(len(tables.starts))[:, None], scales]
     return starts
 
 

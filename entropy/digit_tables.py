@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from nvcodec.entropy.rans import Int32Array, Table, TableSet
 from nvcodec.entropy.tables import TOTAL, from_masses
@@ -56,18 +57,19 @@ def tables_of(levels: tuple[int, ...]) -> DigitTables:
     return DigitTables(levels)
 
 
-def scales_of(base: int, changes: Int32Array) -> Int32Array:
+def scales_of(bases: npt.ArrayLike, changes: Int32Array) -> Int32Array:
     """The scale in use for each digit and class.
 
     Args:
-        base: Scale of class 0 if nothing is changed; each class has one more than the one before.
+        bases: Of each kind of steps the scale of class 0 if nothing is changed, shape (kinds,);
+            each class has one more than the one before.
         changes: What a digit's step from one class to the next has more than that of the digit
-            before it, shape (digits, CLASSES).
+            before it, shape (kinds, digits, CLASSES).
 
     Returns:
-        0 to SCALES - 1, same shape.
+        0 to SCALES - 1, of the shape of the changes.
     """
-    plain = base + np.arange(CLASSES) + changes.cumsum(0).cumsum(1)
+    plain = np.asarray(bases)[:, None, None] + np.arange(CLASSES) + changes.cumsum(1).cumsum(2)
     scales: Int32Array = np.clip(plain, 0, SCALES - 1).astype(np.int32)
     return scales
 

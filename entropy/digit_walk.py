@@ -8,7 +8,8 @@ differ. Integers only; whoever reads, writes or estimates takes the same walk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -48,19 +49,18 @@ class _Level(NamedTuple):
     after: list[int]
 
 
-def _levels(steps: int) -> Iterator[_Level]:
+@lru_cache(maxsize=8)
+def _levels(steps: int) -> tuple[_Level, ...]:
     """The first step, the last, then again and again those in the middle between known ones."""
-    yield _Level(0, [0], [0], [0])
+    levels = [_Level(0, [0], [0], [0])]
     if steps > 1:
-        yield _Level(1, [steps - 1], [0], [0])
+        levels.append(_Level(1, [steps - 1], [0], [0]))
     known = [0, steps - 1]
-    while True:
-        gaps = [(a, b) for a, b in pairwise(known) if b - a > 1]
-        if not gaps:
-            return
+    while gaps := [(a, b) for a, b in pairwise(known) if b - a > 1]:
         middles = [(a + b) // 2 for a, b in gaps]
-        yield _Level(2, middles, [a for a, _ in gaps], [b for _, b in gaps])
+        levels.append(_Level(2, middles, [a for a, _ in gaps], [b for _, b in gaps]))
         known = sorted([*known, *middles])
+    return tuple(levels)
 
 
 class DigitWalk:
@@ -94,8 +94,7 @@ class DigitWalk:
         # By amount of unrest, not class; of all digits one behind the other.
         self._starts = starts[:, :, _UNREST].reshape(KINDS, -1)
         self._rows = len(_UNREST) * np.arange(count, dtype=np.int32)[:, None, None]
-        self._all = _Squares.of(rows, columns, None)
-        self._even, self._odd = (_Squares.of(rows, columns, rest) for rest in range(2))
+        self._all, self._even, self._odd = _chessboard(rows, columns)
         self.digits = np.zeros((count, self._steps, rows * columns), np.int32)
         self.numbers = np.zeros_like(self.digits)
 
@@ -187,19 +186,6 @@ class _Squares(NamedTuple):
     around: npt.NDArray[np.intp]
     share: Int32Array
 
-    @classmethod
-    def of(cls, rows: int, columns: int, rest: int | None) -> _Squares:
-        """Those squares of a chessboard whose row and column leave this rest by 2; None for all."""
-        numbers = np.full((rows + 2, columns + 2), rows * columns)
-        numbers[1:-1, 1:-1] = np.arange(rows * columns).reshape(rows, columns)
-        sides = numbers[1:-1, :-2], numbers[1:-1, 2:], numbers[:-2, 1:-1], numbers[2:, 1:-1]
-        cells = np.arange(rows * columns)
-        if rest is not None:
-            cells = np.flatnonzero(np.indices((rows, columns)).sum(0) % 2 == rest)
-        around = np.stack([side.ravel() for side in sides])[:, cells]
-        there = (around < rows * columns).sum(0)
-        return cls(cells, around, (4096 // np.maximum(there, 1)).astype(np.int32))
-
     def mean(self, near: Int32Array) -> Int32Array:
         """Of the neighbours of each cell the mean, times digits, plus that of all digits.
 
@@ -214,6 +200,23 @@ class _Squares(NamedTuple):
         summed *= self.share
         mean: Int32Array = summed >> 12
         return mean
+
+
+@lru_cache(maxsize=2)
+def _chessboard(rows: int, columns: int) -> tuple[_Squares, _Squares, _Squares]:
+    """All cells of a grid, and those squares of a chessboard whose row + column is even, and odd."""
+    size = rows * columns
+    numbers = np.full((rows + 2, columns + 2), size)
+    numbers[1:-1, 1:-1] = np.arange(size).reshape(rows, columns)
+    sides = numbers[1:-1, :-2], numbers[1:-1, 2:], numbers[:-2, 1:-1], numbers[2:, 1:-1]
+    around = np.stack([side.ravel() for side in sides])
+    share = (4096 // np.maximum((around < size).sum(0), 1)).astype(np.int32)
+    colour = np.indices((rows, columns)).sum(0).ravel() % 2
+    everything, even, odd = (
+        _Squares(cells, around[:, cells], share[cells])
+        for cells in (np.arange(size), np.flatnonzero(colour == 0), np.flatnonzero(colour))
+    )
+    return everything, even, odd
 
 
 def _total(values: Int32Array, axis: int) -> Int32Array:

@@ -200,11 +200,10 @@ class TokenReader:
                     ends[number] + round(1 / (video.frame_rate * video.time_base))
                 ]
                 ends[number] = later[0]
-        base = video.time_base
-        return (
-            np.array([float(tick * base) for tick in starts]),
-            np.array([float(tick * base) for tick in ends]),
-        )
+        # As fractions, but many times as fast.
+        up, down = video.time_base.as_integer_ratio()
+        seconds = [[tick * up / down for tick in ticks] for ticks in (starts, ends)]
+        return np.array(seconds[0]), np.array(seconds[1])
 
     def close(self) -> None:
         """Release the file."""

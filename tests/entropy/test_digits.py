@@ -87,12 +87,13 @@ def test_other_choices_are_not_better(make_digits):
                 assert made <= len(coding._coded(digits, LEVELS, best, other)) + 4
 
 
-def test_scales_differ_by_digit_and_class():
-    changes = np.zeros((2, CLASSES), np.int32)
-    assert (scales_of(3, changes) == np.arange(3, 13)).all()
-    changes[0, 1], changes[1, 0] = -1, 2
-    assert (scales_of(0, changes) == [[0, 0, 1, *range(2, 9)], [2, 2, 3, *range(4, 11)]]).all()
-    assert scales_of(15, changes).max() == 15 and scales_of(0, changes - 4).min() == 0
+def test_scales_differ_by_kind_digit_and_class():
+    changes = np.zeros((2, 2, CLASSES), np.int32)
+    assert (scales_of([3, 0], changes) == [[np.arange(3, 13)] * 2, [np.arange(10)] * 2]).all()
+    changes[1, 0, 1], changes[1, 1, 0] = -1, 2
+    wanted = [[0, 0, 1, *range(2, 9)], [2, 2, 3, *range(4, 11)]]
+    assert (scales_of([3, 0], changes)[1] == wanted).all()
+    assert scales_of([15, 0], changes).max() == 15 and scales_of([0, 0], changes - 4).min() == 0
 
 
 def test_damaged_messages_decode_to_something_or_are_refused(make_digits):
