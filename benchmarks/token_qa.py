@@ -8,8 +8,8 @@ clip, none at all, and with the steps in reverse order, which turns the answers 
 if these hang on it; and, for the model's own ceiling, the scene described in words. With
 `--reader probe` a small network answers instead, which says what there is to find out at all.
 
-One projector serves all questions, or, with `--apart`, each its own: then it learns from far fewer
-clips.
+One projector serves all questions, or, with `--apart`, each has its own: then fewer clips are needed
+for it to learn anything.
 """
 
 from __future__ import annotations

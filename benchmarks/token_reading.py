@@ -98,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             for name, one in clips.items()
         ),
-        "Bits a token: what the entropy coder spends; with framing: all that the file holds for "
-        "tokens.",
+        "Bits a token: what the entropy coder spends on them; with framing: all that the file holds "
+        "for tokens, with what is told of each segment's tables and times.",
     )
     settings = {"model": options.model, "preset": options.preset, "bpp": options.bpp}
     results = {"settings": settings, "raw_bits": _RAW, "clips": clips}

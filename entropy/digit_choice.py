@@ -27,6 +27,7 @@ from nvcodec.errors import BitstreamError
 MOST_WEIGHT = 4
 CHOICE_SIZE = KINDS + 1
 """Bytes of the packed numbers of a `Choice`."""
+_MARK = 0x80  # tells messages from those of another form, which no release has written
 _FIRST_SPREAD = 6
 _MOST_MOVES = 400
 
@@ -51,7 +52,7 @@ class Choice:
     def pack(self) -> bytes:
         """As it is stored, `CHOICE_SIZE` bytes."""
         kinds = zip(self.bases, self.weights, strict=True)
-        return bytes([*(base | weight << 4 for base, weight in kinds), self.spread])
+        return bytes([*(base | weight << 4 for base, weight in kinds), _MARK | self.spread])
 
     @classmethod
     def unpack(cls, data: bytes) -> Choice:
@@ -60,14 +61,15 @@ class Choice:
         Raises:
             BitstreamError: If a field is out of range.
         """
-        *kinds, spread = data
+        *kinds, last = data
         weights = tuple(byte >> 4 for byte in kinds)
-        if spread >= SCALES or max(weights) > MOST_WEIGHT:
+        if last & -SCALES != _MARK or max(weights) > MOST_WEIGHT:
             raise BitstreamError(
-                f"tokens: expected weights to {MOST_WEIGHT} and a spread below {SCALES}, got "
-                f"{weights} and {spread}"
+                f"tokens: expected weights to {MOST_WEIGHT}, then a byte from {_MARK} to "
+                f"{_MARK + SCALES - 1}, got {weights} and {last}; a tool from before the first "
+                "release may have written them"
             )
-        return cls(tuple(byte & 15 for byte in kinds), weights, spread)
+        return cls(tuple(byte & 15 for byte in kinds), weights, last & (SCALES - 1))
 
 
 def starts_of(tables: DigitTables, choice: Choice, changes: Int32Array) -> Int32Array:
@@ -173,6 +175,12 @@ def _search(costs: _Costs, sizes: npt.NDArray[np.float32]) -> tuple[int, Int32Ar
         there: _Costs = costs[rows, columns, np.clip(plain + by, 0, SCALES - 1)]
         return there
 
+    def folded(base: int) -> int:
+        """The change of all scales, as far as the base can be that much larger or smaller."""
+        moved = min(max(base + int(changes[0, 0]), 0), SCALES - 1)
+        changes[0, 0] -= moved - base
+        return moved
+
     base = min(range(SCALES), key=lambda base: float(at(base, 0).sum()))
     walls = np.pad(sizes.astype(np.float64), 1, constant_values=np.inf)
     for _ in range(_MOST_MOVES):
@@ -184,6 +192,8 @@ def _search(costs: _Costs, sizes: npt.NDArray[np.float32]) -> tuple[int, Int32Ar
             add, drop = (np.pad(walls[stored + sign] - walls[stored], (0, 1)) for sign in (by, -by))
             below, beside, across = drop[1:, :-1], drop[:-1, 1:], add[1:, 1:]
             here = add[:-1, :-1]
+            if 0 <= base + by < SCALES:
+                here[0, 0] = 0  # moves the base instead
             # A change moves every scale behind it, in both directions; others stop that again.
             for stops, worth in (
                 ((), here + beyond[:, ::-1].cumsum(1)[:, ::-1]),
@@ -203,4 +213,5 @@ def _search(costs: _Costs, sizes: npt.NDArray[np.float32]) -> tuple[int, Int32Ar
             sign = 1 if down and right else -1
             if row + down < len(changes) and column + right < CLASSES:
                 changes[row + down, column + right] += sign * by
+        base = folded(base)
     return base, changes

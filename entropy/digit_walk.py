@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.digit_tables import CLASSES
 from nvcodec.entropy.rans import Int32Array
+
+Positions = npt.NDArray[np.intp]
 
 # All of these are part of the bitstream, as is the order.
 KINDS = 3
@@ -26,9 +28,9 @@ which have two."""
 _UNREST = np.repeat(np.arange(CLASSES), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
 """The class of an amount of unrest in half levels; beyond the end it is the last."""
 _ALONE = 64
-"""Levels of fewer tokens are coded in one call."""
+"""Levels of fewer tokens are coded in one call, where there are known steps to expect them from."""
 
-Visit = Callable[[Int32Array, Sequence[int], npt.NDArray[np.intp]], Int32Array]
+Visit = Callable[[Int32Array, Positions, Positions], Int32Array]
 """Given the number of the table of each digit, shape (N,), and of which steps and cells these are
 (digit after digit, in a digit step after step), says what the digits are, shape (N,)."""
 
@@ -44,21 +46,21 @@ class _Level(NamedTuple):
     """
 
     kind: int
-    steps: list[int]
-    before: list[int]
-    after: list[int]
+    steps: Positions
+    before: Positions
+    after: Positions
 
 
 @lru_cache(maxsize=8)
 def _levels(steps: int) -> tuple[_Level, ...]:
     """The first step, the last, then again and again those in the middle between known ones."""
-    levels = [_Level(0, [0], [0], [0])]
+    levels = [_Level(0, *map(_fixed, ([0], [0], [0])))]
     if steps > 1:
-        levels.append(_Level(1, [steps - 1], [0], [0]))
+        levels.append(_Level(1, *map(_fixed, ([steps - 1], [0], [0]))))
     known = [0, steps - 1]
     while gaps := [(a, b) for a, b in pairwise(known) if b - a > 1]:
         middles = [(a + b) // 2 for a, b in gaps]
-        levels.append(_Level(2, middles, [a for a, _ in gaps], [b for _, b in gaps]))
+        levels.append(_Level(2, *map(_fixed, (middles, *zip(*gaps, strict=True)))))
         known = sorted([*known, *middles])
     return tuple(levels)
 
@@ -129,7 +131,8 @@ class DigitWalk:
         if level.kind == 0:
             unrest += count * len(_UNREST)  # more cannot be
         found, numbers = np.empty_like(expected), np.empty_like(expected)
-        whole = steps * cells < _ALONE or not self._odd.cells.size
+        few = level.kind > 0 and steps * cells < _ALONE
+        whole = few or not self._odd.cells.size
         squares = self._all if whole else self._even
         centres = expected.take(squares.cells, -1)
         restless = unrest.take(squares.cells, -1)
@@ -182,8 +185,8 @@ class _Squares(NamedTuple):
         share: Of each neighbour in means, of 4096, shape (C,).
     """
 
-    cells: npt.NDArray[np.intp]
-    around: npt.NDArray[np.intp]
+    cells: Positions
+    around: Positions
     share: Int32Array
 
     def mean(self, near: Int32Array) -> Int32Array:
@@ -213,10 +216,17 @@ def _chessboard(rows: int, columns: int) -> tuple[_Squares, _Squares, _Squares]:
     share = (4096 // np.maximum((around < size).sum(0), 1)).astype(np.int32)
     colour = np.indices((rows, columns)).sum(0).ravel() % 2
     everything, even, odd = (
-        _Squares(cells, around[:, cells], share[cells])
+        _Squares(_fixed(cells), _fixed(around[:, cells]), _fixed(share[cells]))
         for cells in (np.arange(size), np.flatnonzero(colour == 0), np.flatnonzero(colour))
     )
     return everything, even, odd
+
+
+def _fixed(values: npt.ArrayLike) -> Any:
+    """As an array that nobody can change, for it is kept."""
+    array = np.array(values)
+    array.flags.writeable = False
+    return array
 
 
 def _total(values: Int32Array, axis: int) -> Int32Array:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nvcodec.entropy import rans
 from nvcodec.entropy.digit_choice import CHOICE_SIZE, Choice, choose, planes_of, starts_of
 from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, tables_of
-from nvcodec.entropy.digit_walk import KINDS, DigitWalk
+from nvcodec.entropy.digit_walk import KINDS, DigitWalk, Positions
 from nvcodec.entropy.rans import Int32Array
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
@@ -46,7 +46,7 @@ def _coded(
     symbols = [changes.ravel() + MOST_CHANGE]
     numbers = [np.full(changes.size, tables.of_changes[choice.spread], np.int32)]
 
-    def visit(used: Int32Array, steps: Sequence[int], cells: npt.NDArray[np.intp]) -> Int32Array:
+    def visit(used: Int32Array, steps: Positions, cells: Positions) -> Int32Array:
         numbers.append(used)
         symbols.append(known[:, steps][:, :, cells].ravel())
         return symbols[-1]
@@ -80,7 +80,7 @@ def decode_digits(
     scales = min(shape[0], KINDS), len(levels), CLASSES
     stream = rans.Stream(data[CHOICE_SIZE:], tokens * len(levels) + prod(scales))
 
-    def visit(used: Int32Array, steps: Sequence[int], cells: npt.NDArray[np.intp]) -> Int32Array:
+    def visit(used: Int32Array, steps: Positions, cells: Positions) -> Int32Array:
         return stream.decode(used, tables)
 
     try:
@@ -92,5 +92,7 @@ def decode_digits(
     except BitstreamError as error:
         raise BitstreamError(f"tokens: the message of {len(data)} bytes is damaged") from error
     digits = np.ascontiguousarray(np.moveaxis(walk.digits, 0, -1), np.uint8)
-    bits = tables.bits(walk.digits, walk.numbers).sum(0)
+    bits = np.zeros(walk.digits.shape[1:], np.float32)
+    for symbols, numbers in zip(walk.digits, walk.numbers, strict=True):  # to spare memory
+        bits += tables.bits(symbols, numbers)
     return digits.reshape(*shape, len(levels)), bits.reshape(shape)

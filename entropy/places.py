@@ -70,10 +70,10 @@ def odd_places(flat: Positions, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]
     row = flat // width
     plane = row // height
     # Whatever is even may be left out.
-    total = flat - row * width + row - plane * height + plane
+    rest = flat - row * width + row - plane * height + plane
     if channels % 2:
-        total -= plane // channels * channels
-    odd: npt.NDArray[np.bool_] = total & 1 == 1
+        rest -= plane // channels * channels
+    odd: npt.NDArray[np.bool_] = rest & 1 == 1
     return odd
 
 

@@ -53,7 +53,7 @@ def _coder() -> ModuleType:
     raise ImportError("compressai.ans was not found; install compressai 1.2.8 or later")
 
 
-def in_use(numbers: Int32Array, count: int) -> tuple[npt.NDArray[np.intp], Int32Array]:
+def _in_use(numbers: Int32Array, count: int) -> tuple[npt.NDArray[np.intp], Int32Array]:
     """Which of so many tables are in use, ascending, and the place of each symbol's among these.
 
     Args:
@@ -137,7 +137,7 @@ class TableSet:
 
     def needed(self, numbers: Int32Array) -> _Coded:
         """What the coder is handed for symbols with these tables: it copies all that it is handed."""
-        found, places = in_use(numbers, len(self.sizes))
+        found, places = _in_use(numbers, len(self.sizes))
         used = found.tolist()  # as indices of lists, numpy's numbers take ten times as long
         return (
             places.tolist(),

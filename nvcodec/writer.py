@@ -16,14 +16,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import BinaryIO, final
 
-from nvcodec.errors import (
-    ConfigError,
-)
+from nvcodec.errors import ConfigError
 from nvcodec.kept import finished_entries, whole_groups
-from nvcodec.layout import (
-    Source,
-    check_preamble,
-)
+from nvcodec.layout import Source, check_preamble
 from nvcodec.media import Packet, Track
 from nvcodec.packets import read_packets, write_packets
 from nvcodec.sections import (

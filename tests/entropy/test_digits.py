@@ -128,9 +128,9 @@ def test_a_short_message_cannot_ask_for_much_memory():
         decode_digits(message[: 60 * 2 - 1], (60, 16, 32), LEVELS)
 
 
-@pytest.mark.parametrize("head", [b"\x55\x05\x05\x04", b"\x05\x05\x05\x10"])
+@pytest.mark.parametrize("head", [b"\x55\x05\x05\x84", b"\x05\x05\x05\x90", b"\x05\x05\x05\x04"])
 def test_choices_out_of_range(head):
-    with pytest.raises(BitstreamError, match="weights to 4 and a spread below 16"):
+    with pytest.raises(BitstreamError, match="weights to 4, then a byte from 128 to 143"):
         decode_digits(head + bytes(20), (1, 1, 1), LEVELS)
 
 

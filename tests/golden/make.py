@@ -5,7 +5,8 @@ larger, and their tokens, of no network, stand beside them; with `+both` or `+sh
 by them.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
-tests hold every later release to decoding it. This script refuses to replace one.
+tests hold every later release to decoding it. This script refuses to replace one. (Until the first
+release a format may still change; its streams are then deleted and made anew.)
 """
 
 from __future__ import annotations

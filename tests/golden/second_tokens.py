@@ -10,7 +10,7 @@ import numpy as np
 
 DECAYS = (64, 1966, 5243, 9830, 14418, 19661, 24904, 30147)
 DECAYS += (35389, 40632, 45875, 50463, 55050, 58982, 62259, 65536)
-# The largest 2 U // n of each class but the last (section 26).
+# The largest 2 U // D of each class but the last (section 26).
 LAST_OF_CLASS = (0, 2, 4, 6, 8, 11, 14, 18, 23)
 
 
@@ -86,8 +86,8 @@ def decode(tools, message, shape, levels):
     steps, rows, columns = shape
     b = tools.Bytes(message)
     kinds = [b.fixed("B") for _ in range(3)]
-    spread = b.fixed("B")
-    tools.check(spread <= 15 and all(kind >> 4 <= 4 for kind in kinds), "choices")
+    spread = b.fixed("B") - 128
+    tools.check(0 <= spread <= 15 and all(kind >> 4 <= 4 for kind in kinds), "choices")
     tools.check(steps * rows * columns <= 256 * len(message), "too short")
     rans = tools.Rans(b.rest())
     n = len(levels)
@@ -113,7 +113,7 @@ def decode(tools, message, shape, levels):
 
     for kind, level in order(steps):
         weight = kinds[kind] >> 4
-        whole = len(level) * rows * columns < 64 or rows * columns == 1
+        whole = (kind and len(level) * rows * columns < 64) or rows * columns == 1
 
         def expected(k, step, y, x, kind=kind):
             _, a, b = step

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvcodec.entropy.digits import decode_digits, encode_digits
+from nvcodec.entropy.digit_choice import MOST_WEIGHT, Choice
+from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, SCALES
+from nvcodec.entropy.digit_walk import KINDS
+from nvcodec.entropy.digits import _coded, decode_digits, encode_digits
+from nvcodec.errors import BitstreamError
 from nvcodec.tokens.ids import LEVELS
 
 CASES = [
@@ -45,6 +49,47 @@ def test_digits(second, make_digits, case, kind):
     assert (ours == digits).all()
     theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
     assert len(theirs) == np.prod(shape)
+    assert all((digits[place] == values).all() for place, values in theirs.items())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_choice_and_any_message(second, seed):
+    chance = np.random.default_rng(seed)
+    levels = tuple(chance.integers(2, 17, chance.integers(1, 5)).tolist())
+    shape = tuple(chance.integers(1, 9, 3).tolist())
+    digits = chance.integers(0, levels, (*shape, len(levels))).astype(np.uint8)
+    choice = Choice(
+        tuple(chance.integers(0, 16, KINDS).tolist()),
+        tuple(chance.integers(0, MOST_WEIGHT + 1, KINDS).tolist()),
+        int(chance.integers(SCALES)),
+    )
+    size = min(shape[0], KINDS), len(levels), CLASSES
+    changes = chance.integers(-MOST_CHANGE, MOST_CHANGE + 1, size).astype(np.int32)
+    changes[chance.random(size) < 0.5] = 0
+    message = _coded(digits, levels, choice, changes)
+    theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
+    ours, _ = decode_digits(message, shape, levels)
+    assert (ours == digits).all()
+    assert all((digits[place] == values).all() for place, values in theirs.items())
+    # What nobody wrote is refused, or the same to both.
+    noise = message[:4] + chance.bytes(4 * digits.size)
+    try:
+        ours, _ = decode_digits(noise, shape, levels)
+    except BitstreamError:
+        return
+    theirs = second.part("second_tokens").decode(second.TOOLS, noise, shape, levels)
+    assert all((ours[place] == values).all() for place, values in theirs.items())
+
+
+@pytest.mark.parametrize("name", ["tokens-7x9x10", "other-levels-5x8x9"])
+def test_messages_of_old(second, name):
+    with np.load(Path(__file__).parent / "tokens" / f"{name}.npz") as kept:
+        message, digits = kept["message"].tobytes(), kept["digits"]
+        levels = tuple(kept["levels"].tolist())
+    *shape, _ = digits.shape
+    ours, _ = decode_digits(message, tuple(shape), levels)
+    assert (ours == digits).all()
+    theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
     assert all((digits[place] == values).all() for place, values in theirs.items())
 
 
