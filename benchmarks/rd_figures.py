@@ -128,6 +128,7 @@ def draw(rows: Sequence[Row], path: Path, metric: str = "psnr_yuv") -> None:
         ncols=_LEGEND_COLUMNS[across],
         fontsize=8,
         frameon=False,
+        handlelength=3.5,  # room for dashes beside the marker
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=_RESOLUTION)
