@@ -3,7 +3,6 @@
 import contextlib
 import io
 import struct
-import time
 import tracemalloc
 import zlib
 
@@ -234,7 +233,7 @@ def test_huge_lengths_allocate_nothing(samples):
         assert peak < 2**22
 
 
-def test_searching_takes_linear_time(samples):
+def test_searching_reads_in_proportion_to_the_file(samples):
     """A candidate every five bytes, each claiming most of the file; then good and bad in turns."""
     size = 2**19
     claim = b"SEGM" + wire.varint(size // 2)
@@ -242,9 +241,9 @@ def test_searching_takes_linear_time(samples):
     segment = wire.section("meta", b"\0")
     fillings = (claim * (size // len(claim)), (bad + segment + good) * (size // 40), bad * size)
     for filling in fillings:
-        started = time.perf_counter()
         reader = Reader(_start(samples) + filling)
-        assert time.perf_counter() - started < 8
+        # Reading what every candidate claims would take a thousand times as much.
+        assert reader.bytes_read < 16 * size
         assert not reader.complete
 
 
