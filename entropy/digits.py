@@ -83,16 +83,18 @@ def decode_digits(
     def visit(used: Int32Array, steps: Positions, cells: Positions) -> Int32Array:
         return stream.decode(used, tables)
 
+    bits = np.zeros((shape[0], shape[1] * shape[2]), np.float32)
     try:
-        number = tables.of_changes[choice.spread]
-        changes = stream.decode(np.full(prod(scales), number, np.int32), tables) - MOST_CHANGE
-        starts = starts_of(tables, choice, changes.reshape(scales))
+        numbers = np.full(prod(scales), tables.of_changes[choice.spread], np.int32)
+        found = stream.decode(numbers, tables)
+        starts = starts_of(tables, choice, found.reshape(scales) - MOST_CHANGE)
         walk = DigitWalk((*shape, len(levels)), levels, choice.weights, starts, visit)
         walk.run()
+        for symbols, of_digit in zip(walk.digits, walk.numbers, strict=True):  # spares memory
+            bits += tables.bits(symbols, of_digit)
+        stream.spend(float(bits.sum(dtype=np.float64) + tables.bits(found, numbers).sum()))
+        stream.check()
     except BitstreamError as error:
         raise BitstreamError(f"tokens: the message of {len(data)} bytes is damaged") from error
     digits = np.ascontiguousarray(np.moveaxis(walk.digits, 0, -1), np.uint8)
-    bits = np.zeros(walk.digits.shape[1:], np.float32)
-    for symbols, numbers in zip(walk.digits, walk.numbers, strict=True):  # to spare memory
-        bits += tables.bits(symbols, numbers)
     return digits.reshape(*shape, len(levels)), bits.reshape(shape)

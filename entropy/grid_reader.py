@@ -174,7 +174,9 @@ class _Reading:
             return np.empty(0, np.int16)
         bound = self._bounds[stop.kind][stop.band]
         numbers = table_numbers(stop.scales, bound, self._tables)
-        return symbols_of(self._stream.decode(numbers, self._tables)).astype(np.int16)
+        found = self._stream.decode(numbers, self._tables)
+        self._stream.spend(float(self._tables.bits(found, numbers).sum(dtype=np.float64)))
+        return symbols_of(found).astype(np.int16)
 
 
 def _largest_stop(levels: Sequence[Level], layouts: Mapping[Kind, GridLayout]) -> int:

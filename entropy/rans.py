@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +24,7 @@ from nvcodec.errors import BitstreamError
 
 Int32Array = npt.NDArray[np.int32]
 
-_Coded = tuple[list[int], list[list[int]], list[int], list[int]]
+_Coded = tuple[list[int], Sequence[list[int]], Sequence[int], Sequence[int]]
 """Numbers of tables, and the tables: cumulative frequencies, sizes, offsets."""
 _SHORTEST = 8
 _LEAST_STATE = 1 << 31
@@ -139,12 +140,10 @@ class TableSet:
         """What the coder is handed for symbols with these tables: it copies all that it is handed."""
         found, places = _in_use(numbers, len(self.sizes))
         used = found.tolist()  # as indices of lists, numpy's numbers take ten times as long
-        return (
-            places.tolist(),
-            [self.cumulatives[number] for number in used],
-            [self.sizes[number] for number in used],
-            [self.offsets[number] for number in used],
-        )
+        if len(used) < 2:
+            used = [*used, 0, 0]  # or what picks would not give sequences
+        pick = itemgetter(*used)
+        return places.tolist(), pick(self.cumulatives), pick(self.sizes), pick(self.offsets)
 
     def bits_of(self, number: int) -> npt.NDArray[np.float32]:
         """Information of each symbol of a table."""
@@ -194,17 +193,19 @@ def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
 class Stream:
     """A message whose tables depend on symbols decoded before.
 
+    Whoever decodes says what the symbols took, at once or after some calls.
+
     Args:
         data: What `encode` returned.
-        most: Symbols of one call, at most.
+        most: Symbols that are decoded between two calls of `spend`, at most.
     """
 
     def __init__(self, data: bytes, most: int) -> None:
         self._valid = int.from_bytes(data[:8], "little") >= _LEAST_STATE
-        # From a valid state on a word is read for every 32 bits of information, and no call follows
-        # one that went beyond the end: at most the 16 bits of each of its symbols lie there.
+        # From a valid state on a word is read for every 32 bits of information, and nothing follows
+        # what went beyond the end: at most the 16 bits of each of its symbols lie there.
         self._left = 8.0 * len(data)
-        self._size, self._most = len(data), most
+        self._size, self._most, self._unspent = len(data), most, 0
         self._decoder = _coder().RansDecoder()
         self._decoder.set_stream(data + bytes(2 * most + 64))
 
@@ -220,15 +221,26 @@ class Stream:
         """
         if numbers.size == 0:
             return np.empty(0, np.int32)
+        self.check()
+        self._unspent += numbers.size
+        if self._unspent > self._most:
+            raise AssertionError(f"at most {self._most} symbols were announced: {self._unspent}")
+        return _array(self._decoder.decode_stream(*tables.needed(numbers)))
+
+    def spend(self, bits: float) -> None:
+        """Take note of the information of the symbols decoded since this was called last."""
+        self._left -= bits
+        self._unspent = 0
+
+    def check(self) -> None:
+        """Refuse a message that cannot have held all that was decoded.
+
+        Raises:
+            BitstreamError: If it does not begin as `encode` begins it, or has ended.
+        """
         if not self._valid or self._left < 0:
             fault = "ends before its symbols" if self._valid else "begins with an invalid state"
             raise BitstreamError(f"segment payload: a message of {self._size} bytes {fault}")
-        if numbers.size > self._most:
-            raise AssertionError(f"at most {self._most} symbols were announced, got {numbers.size}")
-        symbols: Sequence[int] = self._decoder.decode_stream(*tables.needed(numbers))
-        found = _array(symbols)
-        self._left -= float(tables.bits(found, numbers).sum(dtype=np.float64))
-        return found
 
 
 def _array(symbols: Sequence[int]) -> Int32Array:

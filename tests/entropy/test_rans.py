@@ -133,7 +133,11 @@ def test_a_stream_is_decoded_in_parts(part):
     symbols, numbers = _symbols(1000)
     stream = Stream(rans.encode(symbols, numbers, _tables()), part)
     parts = [numbers[start : start + part] for start in range(0, 1000, part)]
-    found = [stream.decode(one, _tables()) for one in parts]
+    found = []
+    for one in parts:
+        found.append(stream.decode(one, _tables()))
+        stream.spend(float(_tables().bits(found[-1], one).sum()))
+        stream.check()
     assert (np.concatenate(found) == symbols).all()
     assert stream.decode(numbers[:0], _tables()).size == 0
 
@@ -146,7 +150,8 @@ def test_a_stream_knows_its_end():
         # A few symbols may come out of the last words before it is noticed.
         with pytest.raises(BitstreamError, match=f"{length} bytes ends before its symbols"):
             for _ in range(20):
-                stream.decode(numbers[:100], _tables())
+                found = stream.decode(numbers[:100], _tables())
+                stream.spend(float(_tables().bits(found, numbers[:100]).sum()))
 
 
 @pytest.mark.parametrize("data", [b"", bytes(100), b"\0\0\0\x7f", b"\xff\xff\xff\x7f\0\0\0\0"])
@@ -154,6 +159,14 @@ def test_a_stream_refuses_a_state_that_no_encoder_leaves(data):
     stream = Stream(data, 5)
     with pytest.raises(BitstreamError, match="invalid state"):
         stream.decode(np.zeros(5, np.int32), _tables())
+
+
+def test_a_stream_is_held_to_what_was_announced():
+    symbols, numbers = _symbols(1000)
+    stream = Stream(rans.encode(symbols, numbers, _tables()), 300)
+    stream.decode(numbers[:300], _tables())
+    with pytest.raises(AssertionError, match="at most 300 symbols were announced: 301"):
+        stream.decode(numbers[300:301], _tables())
 
 
 def test_information():
