@@ -99,9 +99,9 @@ def choose(digits: npt.NDArray[np.uint8], levels: Sequence[int]) -> tuple[Choice
     Returns:
         The choice, and changes of scales as of `starts_of`.
     """
-    tables = tables_of(tuple(levels))
+    tables, bits = tables_of(tuple(levels)), _bits(tuple(levels))
     kinds = min(len(digits), KINDS)
-    tried = np.stack([_costs(digits, levels, weight) for weight in range(MOST_WEIGHT + 1)])
+    tried = np.stack([_costs(digits, levels, weight, bits) for weight in range(MOST_WEIGHT + 1)])
     weights = tried.min(-1).sum((2, 3)).argmin(0)
     costs = tried[weights, np.arange(KINDS)][:kinds]
     sizes = np.stack([tables.bits_of(number) for number in tables.of_changes])
@@ -114,8 +114,16 @@ def choose(digits: npt.NDArray[np.uint8], levels: Sequence[int]) -> tuple[Choice
     return Choice(tuple(bases), tuple(int(weight) for weight in weights), spread), changes
 
 
-def _costs(digits: npt.NDArray[np.uint8], levels: Sequence[int], weight: int) -> _Costs:
+def _costs(
+    digits: npt.NDArray[np.uint8], levels: Sequence[int], weight: int, sizes: _Costs
+) -> _Costs:
     """Bits of all digits of each kind, place in a token and class, at each scale.
+
+    Args:
+        digits: As of `choose`.
+        levels: Likewise.
+        weight: Of every kind.
+        sizes: What `_bits` says of these levels.
 
     Returns:
         Shape (KINDS, digits, CLASSES, SCALES).
@@ -135,7 +143,7 @@ def _costs(digits: npt.NDArray[np.uint8], levels: Sequence[int], weight: int) ->
     places = walk.numbers.ravel() * most + walk.digits.ravel()
     counts = np.bincount(places, minlength=contexts.size * centres * most)
     shape = (KINDS, count, CLASSES, centres, most)
-    costs: _Costs = np.einsum("kncev,nsev->kncs", counts.reshape(shape), _bits(tuple(levels)))
+    costs: _Costs = np.einsum("kncev,nsev->kncs", counts.reshape(shape), sizes)
     return costs
 
 
@@ -145,7 +153,7 @@ def planes_of(digits: npt.NDArray[np.uint8]) -> Int32Array:
     return planes.reshape(*planes.shape[:2], -1)
 
 
-def _bits(levels: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def _bits(levels: tuple[int, ...]) -> _Costs:
     """Bits of each digit at each scale, expected value and value; 0 where there is no such."""
     tables, most = tables_of(levels), max(levels)
     bits = np.zeros((len(levels), SCALES, 2 * most - 1, most))
@@ -171,8 +179,7 @@ def _search(costs: _Costs, sizes: npt.NDArray[np.float32]) -> tuple[int, Int32Ar
 
     def at(base: int, by: int) -> _Costs:
         """Bits of each place if its scale were other than it is."""
-        plain = base + np.arange(CLASSES) + changes.cumsum(0).cumsum(1)
-        there: _Costs = costs[rows, columns, np.clip(plain + by, 0, SCALES - 1)]
+        there: _Costs = costs[rows, columns, scales_of([base + by], changes[None])[0]]
         return there
 
     def folded(base: int) -> int:

@@ -54,19 +54,6 @@ def _coder() -> ModuleType:
     raise ImportError("compressai.ans was not found; install compressai 1.2.8 or later")
 
 
-def _in_use(numbers: Int32Array, count: int) -> tuple[npt.NDArray[np.intp], Int32Array]:
-    """Which of so many tables are in use, ascending, and the place of each symbol's among these.
-
-    Args:
-        numbers: The table of each symbol, shape (N,).
-        count: How many tables there are.
-    """
-    used = np.flatnonzero(np.bincount(numbers, minlength=count))
-    places = np.zeros(count, np.int32)
-    places[used] = np.arange(len(used))
-    return used, places.take(numbers)
-
-
 class Table:
     """A cumulative frequency table, checked, in the form the coder wants.
 
@@ -138,12 +125,19 @@ class TableSet:
 
     def needed(self, numbers: Int32Array) -> _Coded:
         """What the coder is handed for symbols with these tables: it copies all that it is handed."""
-        found, places = _in_use(numbers, len(self.sizes))
+        found = np.flatnonzero(np.bincount(numbers, minlength=len(self.sizes)))
+        places = np.zeros(len(self.sizes), np.int32)
+        places[found] = np.arange(len(found))
         used = found.tolist()  # as indices of lists, numpy's numbers take ten times as long
         if len(used) < 2:
             used = [*used, 0, 0]  # or what picks would not give sequences
         pick = itemgetter(*used)
-        return places.tolist(), pick(self.cumulatives), pick(self.sizes), pick(self.offsets)
+        return (
+            places.take(numbers).tolist(),
+            pick(self.cumulatives),
+            pick(self.sizes),
+            pick(self.offsets),
+        )
 
     def bits_of(self, number: int) -> npt.NDArray[np.float32]:
         """Information of each symbol of a table."""
