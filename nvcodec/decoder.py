@@ -13,14 +13,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from operator import index
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, cast, overload
+from typing import BinaryIO, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.bitstream import Reader
 from nvcodec.cadence import batch_of, check_size
+from nvcodec.closing import Closing
 from nvcodec.continuous import Continuous
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
@@ -29,16 +29,13 @@ from nvcodec.pictures import SegmentPictures, open_segment
 from nvcodec.tokens.stored import stored_tokens
 from nvcodec.video.colour import rgb
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 logger = logging.getLogger(__name__)
 
 # Segments kept open. One serves playback; random access jumps between a few.
 _KEPT = 8
 
 
-class Decoder:
+class Decoder(Closing):
     """A `.nvc` file, open for decoding. Make one with `nvcodec.open`.
 
     Indexing gives RGB pictures, `planes` the 8-bit 4:2:0 samples the file stands for. Frames are
@@ -283,14 +280,3 @@ class Decoder:
         """Release the file and its segments."""
         self._open.clear()
         self.reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -14,10 +14,11 @@ from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from itertools import pairwise
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import BinaryIO, final
 
 from nvcodec.access import Access
+from nvcodec.closing import Closing
 from nvcodec.errors import BitstreamError
 from nvcodec.layout import Damage, Source, check_header_framing, check_preamble
 from nvcodec.media import Packet, Track
@@ -43,7 +44,7 @@ from nvcodec.wire import PREAMBLE
 
 
 @final
-class Reader:
+class Reader(Closing):
     """Random access to an `.nvc` file.
 
     A finished file is opened through its index: header, tracks and index are read and checked,
@@ -303,17 +304,6 @@ class Reader:
     def close(self) -> None:
         """Close the file if it was opened here."""
         self._stack.close()
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _known(self, index: int) -> SegmentEntry:
         if not 0 <= index < len(self.segments):

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import BinaryIO, final
 
+from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError
 from nvcodec.kept import finished_entries, whole_groups
 from nvcodec.layout import Source, check_preamble
@@ -71,7 +71,7 @@ class Resumed:
 
 
 @final
-class Writer:
+class Writer(Closing):
     """Writes one stream, in this order: header, tracks, then packets and segments, then finish.
 
     The packets that play during a segment are written *before* it, so that a segment ends a group:
@@ -270,17 +270,6 @@ class Writer:
     def close(self) -> None:
         """Close the file if it was opened here; does not finish the stream."""
         self._stack.close()
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _section(
         self,

@@ -5,26 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.bitstream import Reader, Segment, SegmentEntry
+from nvcodec.closing import Closing
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
 from nvcodec.models.token_layout import frames_of, grid_of, steps_of
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.stored import check_format, stored_tokens
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 _Float64Array = npt.NDArray[np.float64]
 
 
-class TokenReader:
+class TokenReader(Closing):
     """The tokens of an `.nvc` file. Make one with `nvcodec.tokens.open_tokens`.
 
     Of the file, the header, the index and those sections are read that hold the tokens asked for.
@@ -208,17 +205,6 @@ class TokenReader:
     def close(self) -> None:
         """Release the file."""
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_tokens(source: str | os.PathLike[str] | bytes | BinaryIO) -> TokenReader:

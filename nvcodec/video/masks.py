@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import TYPE_CHECKING
 
+from nvcodec.closing import Closing
 from nvcodec.errors import VideoError
 from nvcodec.media import BoolArray, Planes
 from nvcodec.video.filling import filled_picture
 from nvcodec.video.source import Source, count_frames
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
-
-class Mask:
+class Mask(Closing):
     """The mask of a video, frame by frame. Make one with `open_mask`.
 
     Attributes:
@@ -66,17 +62,6 @@ class Mask:
     def close(self) -> None:
         """Release the file."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_mask(

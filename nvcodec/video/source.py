@@ -11,12 +11,12 @@ import os
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 
+from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import BoolArray, Frames, UInt8Array, VideoInfo
 from nvcodec.video import orientation, pixels, properties
@@ -26,14 +26,12 @@ from nvcodec.video.images import ImageFolder
 from nvcodec.video.timestamps import Clock
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from nvcodec.video.masks import Mask
 
 logger = logging.getLogger(__name__)
 
 
-class Source:
+class Source(Closing):
     """A video being read. Make one with `open_source`.
 
     Attributes:
@@ -205,17 +203,6 @@ class Source:
             self._closed = True
             self._pictures.close()
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _place(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, int]:
         # Where a container stores no presentation times (AVI), decoding times come out in order.
