@@ -8,8 +8,8 @@ clip, none at all, and with the steps in reverse order, which turns the answers 
 if these hang on it; and, for the model's own ceiling, the scene described in words. With
 `--reader probe` a small network answers instead, which says what there is to find out at all.
 
-One projector serves all questions, or, with `--apart`, each has its own: then fewer clips are needed
-for it to learn anything.
+One projector serves all questions, or, with `--apart`, each has its own. With `--words` it is trained
+on the model's words alone before it is trained through the model, which takes long.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from benchmarks.token_questions import DIRECTION, KINDS
 from benchmarks.token_readers import LanguageModel, Probe, Projected, weights
 from benchmarks.token_shown import Shown, shown_clips
 from benchmarks.token_sources import BUDGETS, SOURCES, places
+from benchmarks.token_words import near_words
 
-_RATE = 3e-3
+_RATE, _RATE_AFTER_WORDS = 3e-3, 1e-3
 _AT_ONCE = 25  # clips to measure on
 _CURVE = 20  # steps
 _DESCRIBED = 25  # scenes of each kind
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--questions", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
+    parser.add_argument("--words", type=int, default=0, help="steps of `token_words`, before")
     parser.add_argument("--apart", action="store_true", help="a projector for every question")
     parser.add_argument("--tokenizer", default="bundled:small")
     parser.add_argument("--clips", type=int, default=750, help="of each kind, to train on")
@@ -93,8 +95,12 @@ def _run(
     channels = next(iter(train.values())).vectors[key].shape[2]
     projector = Projected(channels, reader.width, reader.rms)
     where = places(name, budget)
+    rate = _RATE
+    if options.words and isinstance(reader, LanguageModel):
+        near_words(projector, reader, train, key, where, steps=options.words, random=random)
+        rate = _RATE_AFTER_WORDS
     learned = [*projector.parameters(), *(p for p in reader.parameters() if p.requires_grad)]
-    optimiser = torch.optim.AdamW(learned, _RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(learned, rate, betas=(0.9, 0.98), weight_decay=0.01)
     kinds, began, curve, losses = list(train.values()), time.monotonic(), [], []
     trained = 0
     for step in range(options.steps):
@@ -102,7 +108,7 @@ def _run(
         if share >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = _RATE * min(1, (step + 1) / 10) * (0.5 + 0.5 * math.cos(math.pi * share))
+            group["lr"] = rate * min(1, (step + 1) / 10) * (0.5 + 0.5 * math.cos(math.pi * share))
         shown = kinds[step % len(kinds)]
         chosen = random.integers(len(shown.answers), size=options.batch)
         found = reader(projector(shown.vectors[key][chosen], where), shown.questions)
@@ -240,6 +246,8 @@ def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, optio
     known = (f"{100 * chances[name]:.0f}" if name in chances else "" for name in names)
     lines.append(("chance", "-", *known))
     each = ", for each question" if options.apart else ""
+    if options.words:
+        each += f", after {options.words} steps on words alone"
     note = (
         f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips{each}, drawn from "
         f"{options.clips} of each kind, tested on {options.tests} of each with other pictures."

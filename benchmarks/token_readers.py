@@ -122,7 +122,7 @@ class LanguageModel(nn.Module):
             past_key_values=cache,
         ).last_hidden_state
         return [
-            states[:, end] @ self.embedding[self._answers(question)].T
+            states[:, end] @ self.embedding[self.answers(question)].T
             for end, question in zip(ends, questions, strict=True)
         ]
 
@@ -130,7 +130,8 @@ class LanguageModel(nn.Module):
         """The words of a text, as numbers."""
         return torch.tensor(self.words(text, add_special_tokens=False).input_ids)
 
-    def _answers(self, question: Question) -> Tensor:
+    def answers(self, question: Question) -> Tensor:
+        """The options of a question, a word each, as numbers."""
         found = [self.ids(" " + option) for option in question.options]
         if any(len(ids) != 1 for ids in found):
             raise AssertionError(f"an answer to {question.name} is not one token")
