@@ -22,6 +22,7 @@ from nvcodec.entropy.quantisation import (
     TensorQuantiser,
     quantised,
     step_indices,
+    steps_of,
 )
 from nvcodec.entropy.tables import Family
 from nvcodec.entropy.tensors import QuantisedTensor
@@ -83,14 +84,10 @@ class JointQuantiser(nn.Module):
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Quantise every tensor; see `StateQuantiser`."""
-        values, symbols = self._quantised(tensors)
-        sizes = [self._bits(symbols, self._table_of, family) for family in self._families]
-        bits_of = sizes[0] if len(sizes) == 1 else torch.where(self._logistic, sizes[1], sizes[0])
-        made = [
-            one.view(shape)
-            for one, shape in zip(torch.split(values, self._sizes), self._shapes, strict=True)
-        ]
-        return made, bits_of.sum() + self._overhead
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        (made,), (size,) = quantise_batch([self], flat[None], self.log2_step[None])
+        parts = torch.split(made, self._sizes)
+        return [one.view(shape) for one, shape in zip(parts, self._shapes, strict=True)], size
 
     @torch.no_grad()
     def coarsen(self, octaves: float) -> None:
@@ -120,14 +117,23 @@ class JointQuantiser(nn.Module):
 
     def _quantised(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         values = torch.cat([tensor.flatten() for tensor in tensors])
-        return quantised(values, step_indices(self.log2_step), self._step_of)
+        return quantised(values, steps_of(step_indices(self.log2_step)), self._step_of)
 
     def _bits(self, symbols: Tensor, table_of: Tensor, family: Family) -> Tensor:
-        """Bits of every symbol, its table's scale fitted to all symbols of that table."""
-        total = torch.zeros(self._table_sizes.shape, device=symbols.device)
-        total.index_add_(0, table_of, symbols.detach().abs())
-        scale = fitted_scale(total / self._table_sizes, family)
-        return bits(symbols, scale[table_of], family)
+        """Bits of every symbol, its table's scale fitted to all symbols of that table.
+
+        Args:
+            symbols: Shape (values,), or (N, values) of as many networks.
+            table_of: Same shape.
+            family: Of all tables.
+        """
+        count = len(self._table_sizes)
+        networks = torch.arange(symbols.numel() // symbols.shape[-1], device=symbols.device)
+        place = table_of + (networks * count).view(*symbols.shape[:-1], 1)
+        total = torch.zeros(len(networks) * count, device=symbols.device)
+        total.index_add_(0, place.flatten(), symbols.detach().abs().flatten())
+        scale = fitted_scale(total.view(-1, count) / self._table_sizes, family).flatten()
+        return bits(symbols, scale[place], family)
 
     def _choose(self, model_of: Tensor) -> None:
         """Estimate by these models, a number in `_MODELS` for every tensor."""
@@ -135,7 +141,36 @@ class JointQuantiser(nn.Module):
         self._overhead = self._overheads.gather(0, rule_of[None]).sum()
         self._table_of = self._tables_of.gather(0, rule_of[self._tensor_of][None])[0]
         self._logistic = (model_of >= 3)[self._tensor_of]
-        self._families = sorted({_MODELS[number][0] for number in model_of.tolist()})
+        self._any_logistic = bool(self._logistic.any())
+
+
+def quantise_batch(
+    quantisers: Sequence[JointQuantiser], values: Tensor, log2_steps: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Quantise networks whose tensors are of the same shapes, each as if it were alone.
+
+    Args:
+        quantisers: Of each.
+        values: Of all tensors of each, shape (N, values).
+        log2_steps: Those of the quantisers, shape (N, steps).
+
+    Returns:
+        Quantised values, shape (N, values), and the estimated size of each network in bits.
+    """
+    first = quantisers[0]
+    # Powers of two and sigmoids, which torch rounds by where in a tensor they stand, and sums, by
+    # what else is summed, are made network by network. So is what hangs on them.
+    steps = torch.stack([steps_of(step_indices(row)) for row in log2_steps])
+    made, symbols = quantised(values, steps, first._step_of)
+    tables = torch.stack([one._table_of for one in quantisers])
+    laplace = first._bits(symbols, tables, Family.LAPLACE)
+    sizes = []
+    for quantiser, own, some in zip(quantisers, symbols, laplace, strict=True):
+        if quantiser._any_logistic:
+            other = quantiser._bits(own, quantiser._table_of, Family.LOGISTIC)
+            some = torch.where(quantiser._logistic, other, some)
+        sizes.append(some.sum() + quantiser._overhead)
+    return made, sizes
 
 
 def _numbered(specs: Sequence[TensorSpec], of_channels: Sequence[Int64Array]) -> Tensor:

@@ -126,7 +126,7 @@ def cheapest_plan(symbols: Int32Array, spec: TensorSpec) -> Plan:
         low, high = int(rows.min()), int(rows.max())
         if max(-low, high) > LARGEST_SYMBOL:
             continue
-        counts = np.stack([np.bincount(row - low, minlength=high - low + 1) for row in rows])
+        counts = _counts(rows - low, high - low + 1)
         for cost, plan in _distributions(counts, spec, candidate, low, high):
             if best is None or cost < best[0]:
                 best = cost, plan
@@ -187,13 +187,17 @@ def _distributions(
             if tables in seen:
                 continue
             seen.add(tables)
-            members = table_numbers(spec, sharing)
-            grouped = np.zeros((tables, counts.shape[1]))
-            np.add.at(grouped, members, counts)
-            total = grouped @ costs
+            first = np.searchsorted(table_numbers(spec, sharing), np.arange(tables))
+            total = np.add.reduceat(counts, first).astype(np.float64) @ costs
             chosen = total.argmin(axis=1).astype(np.int32)
             cost = side + SIDE_BITS * tables + float(total.min(axis=1).sum())
             yield cost, plan(family, sharing, chosen)
+
+
+def _counts(rows: Int32Array, width: int) -> npt.NDArray[np.int64]:
+    """How often each row has each value from 0 to below `width`, shape (rows, width)."""
+    places = rows + width * np.arange(len(rows), dtype=np.int64)[:, None]
+    return np.bincount(places.ravel(), minlength=len(rows) * width).reshape(-1, width)
 
 
 def _bits(bounds: tuple[int, ...]) -> npt.NDArray[np.float64]:

@@ -79,18 +79,24 @@ def step_indices(log2_step: Tensor) -> Tensor:
     return round_ste((log2_step - _LOWEST) * _PER_OCTAVE).clamp(0, STEPS - 1)
 
 
-def quantised(values: Tensor, indices: Tensor, step_of: Tensor) -> tuple[Tensor, Tensor]:
+def steps_of(indices: Tensor) -> Tensor:
+    """The steps of indices, float, differentiable; any shape."""
+    return torch.exp2(indices / _PER_OCTAVE + _LOWEST)
+
+
+def quantised(values: Tensor, steps: Tensor, step_of: Tensor) -> tuple[Tensor, Tensor]:
     """Values on their grids, and their symbols (integers, as float).
 
     Args:
         values: Any shape.
-        indices: Of the steps, shape (steps,).
-        step_of: Which step each value has, in a shape that broadcasts to that of the values.
+        steps: Shape (..., steps).
+        step_of: Which step each value has; with what `steps` has before its last axis, in a shape
+            that broadcasts to that of the values.
 
     Returns:
         Both of the shape of the values, differentiable in values and steps.
     """
-    step = torch.exp2(indices / _PER_OCTAVE + _LOWEST)[step_of]
+    step = steps[..., step_of]
     symbols = round_ste(values / step).clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)
     return symbols * step, symbols
 
@@ -144,7 +150,7 @@ class TensorQuantiser(nn.Module):
             The values on the quantiser's grid, and their symbols (integers, as float); both
             differentiable in the values and the steps.
         """
-        return quantised(values, self.indices(), self.step_of.view(self.shape))
+        return quantised(values, steps_of(self.indices()), self.step_of.view(self.shape))
 
     def bits(self, symbols: Tensor) -> Tensor:
         """Estimated size of the symbols under the current rate model.

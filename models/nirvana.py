@@ -27,6 +27,14 @@ from nvcodec.models.stack_model import StackModel
 _FREQUENCY = 15.0
 
 
+def patch_centres(config: NirvanaConfig, device: torch.device) -> Tensor:
+    """Where the centre of every patch is, x and y, from -1 to 1 across the picture, shape (2, h, w)."""
+    rows, columns = (
+        (2 * torch.arange(count, device=device) + 1) / count - 1 for count in config.grid
+    )
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
+
+
 class Nirvana(StackModel):
     """NIRVANA's network of one group."""
 
@@ -53,12 +61,8 @@ class Nirvana(StackModel):
         Returns:
             Shape (1, C, h, w).
         """
-        height, width = self.config.grid
         device = index.device
-        rows, columns = (
-            (2 * torch.arange(count, device=device) + 1) / count - 1 for count in (height, width)
-        )
-        x = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]
+        x = patch_centres(self.config, device)[None]
         for layer in self.coordinates:
             weight, bias = (cast(Tensor, getattr(layer, name)) for name in ("weight", "bias"))
             # In float32: angles are large, and what is rounded off them is noise.

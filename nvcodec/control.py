@@ -16,6 +16,7 @@ from nvcodec.stages import QuantisedStage
 
 _APPROACH = 0.25  # share of the stage
 _CALIBRATED = 0.4  # from here on; before, the state still changes too much
+_APART = 0.1  # share of the stage between two calibrations, which take as long as some steps
 # How fast the weight of the rate follows a missed target: over the last epoch's worth of steps an
 # estimate twice the target makes it this many times larger (a power of two).
 _POWER = 2.0
@@ -46,6 +47,7 @@ class SizeControl:
         self._middle = self.rate_weight = config.rate_weight
         self._start = stage.estimated_bits()
         self._calibration = 1.0
+        self._due = _CALIBRATED
 
     def settled(self, fraction: float) -> bool:
         """Whether the wanted size is aimed at by now, at a stage's progress in [0, 1]."""
@@ -71,5 +73,6 @@ class SizeControl:
 
     def calibrate(self, fraction: float) -> None:
         """Compare the estimate with real bytes, between epochs."""
-        if fraction >= _CALIBRATED:
+        if fraction >= self._due:
+            self._due = fraction + _APART
             self._calibration = self._stage.coded_bits() / self._stage.estimated_bits()

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 
 import torch
@@ -197,7 +198,7 @@ class _Encode:
             OutFile(partial, Budget(rung, source.estimated_frames, self.chain_length))
             for partial, rung in zip(self.partials, config.rungs, strict=True)
         ]
-        workers = workers_for(config, self.fitter)
+        workers = workers_for(config, self.fitter, prod(size))
         stack.callback(workers.close)
         self.course.workers, self.course.chain = workers.slots, self.chain_length * self.length
         for file in files:

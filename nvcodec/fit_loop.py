@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from math import ceil, isfinite, log10
+from dataclasses import dataclass, replace
+from math import ceil, isfinite, log10, prod
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +19,14 @@ from nvcodec.adan import Adan
 from nvcodec.batches import Batches
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
-from nvcodec.device import working_type
 from nvcodec.entropy.tensors import QuantisedTensor
 from nvcodec.fitter import FitProgress
 from nvcodec.guard import Guard
 from nvcodec.models.base import VideoModel
-from nvcodec.objective import distortion
 from nvcodec.pace import Pace, Schedule
 from nvcodec.stages import FloatStage, Group, QuantisedStage, Stage
+from nvcodec.steps import Step, Taker, autocast, take
+from nvcodec.steps_at_once import most_at_once, take_alone
 
 # The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
 _QUANTISED_RATE = 0.5
@@ -72,6 +71,7 @@ class FitLoop:
         on_progress: Callable[[FitProgress], None] | None,
         base: Sequence[Tensor] | None = None,
         known: Tensor | None = None,
+        together: Taker | None = None,
     ) -> None:
         self.model, self.sizes = model, sizes
         self.recipe = model.config.recipe
@@ -84,6 +84,12 @@ class FitLoop:
             self.float_epochs = ceil(config.epochs * self.recipe.resumed)
         self.config = config
         self.device = next(model.parameters()).device
+        # Of networks that are alike some may be predicted and others not.
+        self.network = replace(model.config, predicted=False)
+        self.values = self.network.parameters
+        pixels, device = prod(self.network.size), self.device.type
+        alone = most_at_once(type(self.network), config, pixels, device) == 1
+        self.take: Taker = take if alone else together or take_alone
         self.control: SizeControl | None = None
         self.last = False  # of the stages
         self.seconds = seconds
@@ -124,9 +130,8 @@ class FitLoop:
             self.last = left == 1
             stage = QuantisedStage(self.model, self.config, self.base)
             if size is not None:
-                values = self.model.config.parameters
                 steps = self.batches.per_epoch * self.batches.passes
-                self.control = SizeControl(stage, self.config, size, values, steps)
+                self.control = SizeControl(stage, self.config, size, self.values, steps)
             schedule = Schedule(_QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0)
             pace = self._pace(self.quantised_epochs, 1 / left)
             psnr, bits = self._stage(stage, pace, schedule)
@@ -216,45 +221,26 @@ class FitLoop:
         pace: Pace,
     ) -> Tensor:
         """One step; by how much it is to be judged, its squared error, and bits."""
-        batch = self.batches.batch(index)
-        with self._autocast():
-            output, bits = stage.predict(index, batch.inputs, batch.window)
-        if batch.window is None:
-            height, width = self.model.config.native_size
-            output = output[..., :height, :width]
-        batch = self.batches.laid_out_as(output, batch)
-        colour, kind = self.model.config.colour, self.recipe.loss
-        loss, error = distortion(output, batch.target, colour, kind, batch.known)
-        objective = loss
-        if bits is not None:
-            # A bit per stored value is worth `rate_weight` nepers of the loss, whatever its scale.
-            rate = bits / self.model.config.parameters
-            weight = self.control.rate_weight if self.control else self.config.rate_weight
-            objective = loss.log() + weight * rate
+        weight = self.control.rate_weight if self.control else self.config.rate_weight
         optimiser.zero_grad()
-        objective.backward()  # type: ignore[no-untyped-call]
+        found = self.take(Step(self.network, stage, self.batches, index, weight / self.values))
         torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         optimiser.step()
-        size = torch.zeros((), device=self.device) if bits is None else bits.detach()
-        judged = objective
-        if bits is not None and self.control:
+        judged, size = found.objective, found.bits
+        if size is None:
+            size = torch.zeros((), device=self.device)
+        elif self.control:
             # The weight of the rate moves, so that only losses compare; what is above the size
             # is charged at more than the bits would fetch, for it must be taken off later.
-            judged = loss.log() + _EXCESS_PENALTY * self.control.excess(bits)
+            judged = found.loss.log() + _EXCESS_PENALTY * self.control.excess(size)
             self.control.steer(float(size), pace.fraction)
-        return torch.stack([judged.detach(), error.detach(), size])
+        return torch.stack([judged, found.error, size])
 
     def _optimiser(self, groups: list[Group]) -> Adam | Adan:
         fresh = [{"params": group.parameters, "lr": 0.0} for group in groups]
         if self.recipe.optimiser == "adan":
             return Adan(fresh)
         return Adam(fresh, self.recipe.betas)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        dtype = working_type(self.device)
-        if dtype is torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype)
 
     @torch.no_grad()
     def _keep_latents(self, encoder: nn.Module) -> None:
@@ -263,7 +249,7 @@ class FitLoop:
         samples = self.batches.samples
         for index in torch.arange(len(samples)).split(self.batches.size):  # type: ignore[no-untyped-call]
             inputs = samples[index.to(self.device)].float() / 255
-            with self._autocast():
+            with autocast(self.device):
                 found = encoder(inputs)
             latent[index] = found.float()
 

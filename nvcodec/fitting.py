@@ -19,6 +19,7 @@ from nvcodec.errors import ConfigError
 from nvcodec.fit_loop import Fit, FitLoop
 from nvcodec.fitter import FitProgress
 from nvcodec.models.base import VideoModel
+from nvcodec.steps import Taker
 
 __all__ = ["Fit", "fit", "fit_sizes"]
 
@@ -35,6 +36,7 @@ def fit(
     base: Sequence[Tensor] | None = None,
     seconds: float | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
+    together: Taker | None = None,
 ) -> Fit:
     """Fit a model to a segment.
 
@@ -53,6 +55,8 @@ def fit(
             with them, and the stream is to hold the differences.
         seconds: Time allowed, None for no limit; at least one step per stage is taken.
         on_progress: Called after every epoch. An exception it raises ends the fit.
+        together: Computes steps together with those of other fits; used where networks of this
+            family and size take them at once.
 
     Returns:
         What the stream is to hold.
@@ -76,6 +80,7 @@ def fit(
         base=base,
         seconds=seconds,
         on_progress=on_progress,
+        together=together,
     )
     return loop.run()[0]
 
@@ -90,6 +95,7 @@ def fit_sizes(
     sizes: Sequence[float],
     seconds: float | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
+    together: Taker | None = None,
 ) -> list[Fit]:
     """Fit a model to a segment once, and quantise it for each of several sizes.
 
@@ -106,6 +112,7 @@ def fit_sizes(
         sizes: Wanted bits of what the stream is to hold, in any order; one at least.
         seconds: Time allowed for all of it.
         on_progress: Called after every epoch; epochs are counted over all sizes.
+        together: As for `fit`.
 
     Returns:
         What the stream is to hold, for each size, in their order.
@@ -120,6 +127,7 @@ def fit_sizes(
         sizes=[sizes[place] for place in order],
         seconds=seconds,
         on_progress=on_progress,
+        together=together,
     )
     fits = dict(zip(order, loop.run(), strict=True))
     return [fits[place] for place in range(len(sizes))]

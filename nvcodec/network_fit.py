@@ -26,6 +26,7 @@ from nvcodec.objective import known_error
 from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
 from nvcodec.samples import known_samples, model_samples
+from nvcodec.steps import Taker
 
 # Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
 _SAME_SHOT = 0.5
@@ -39,6 +40,9 @@ class NetworkFitter(FitterNotes):
         config: Settings of the encode.
         kind: The family's configuration class.
         device: Where to compute.
+
+    Attributes:
+        together: As for `nvcodec.fitting.fit`; to be set if several segments are fitted at a time.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class NetworkFitter(FitterNotes):
     ) -> None:
         super().__init__()
         self.config, self.kind, self.device = config, kind, device
+        self.together: Taker | None = None
 
     def fit(self, task: Task) -> list[Coded]:
         """See `Fitter`."""
@@ -109,6 +114,7 @@ class NetworkFitter(FitterNotes):
             base=base,
             seconds=seconds,
             on_progress=task.on_progress,
+            together=self.together,
         )
         coded = self._coded(network, outcome, task)
         if base is not None and self.config.lmbda is not None:
@@ -172,6 +178,7 @@ class NetworkFitter(FitterNotes):
             sizes=[min(size, most) for size in sizes],
             seconds=task.seconds,
             on_progress=task.on_progress,
+            together=self.together,
         )
         return [self._coded(network, outcome, task) for outcome in outcomes]
 

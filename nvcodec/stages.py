@@ -7,6 +7,7 @@ quantised stage works on what the stream will hold: everything on its grid, step
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -34,9 +35,15 @@ class Group(NamedTuple):
 
 
 class Stage(Protocol):
-    """What the loop needs to know of a stage."""
+    """What the loop needs to know of a stage.
+
+    Attributes:
+        name: For people.
+        tensors: What the stream is to hold, as it is now.
+    """
 
     name: str
+    tensors: list[Tensor]
 
     def groups(self, steps: int) -> list[Group]:
         """What to optimise in a stage of so many steps."""
@@ -60,6 +67,7 @@ class FloatStage:
 
     def __init__(self, model: VideoModel, encoder: nn.Module | None) -> None:
         self._model, self._encoder = model, encoder
+        self.tensors = model.transmitted()
 
     def groups(self, steps: int) -> list[Group]:
         """See `Stage`."""
@@ -82,7 +90,11 @@ class FloatStage:
 
 
 class QuantisedStage:
-    """Everything on the grids of the stream; steps are learned along."""
+    """Everything on the grids of the stream; steps are learned along.
+
+    Attributes:
+        quantiser: Of the tensors.
+    """
 
     name = "quantised"
 
@@ -97,21 +109,27 @@ class QuantisedStage:
             base: What the stream knows already; only differences to it are quantised.
         """
         self._network = _Network(model)
-        self._tensors = model.transmitted()
+        self.tensors = model.transmitted()
         self._base = base
         names = {id(tensor): name for name, tensor in self._network.named_parameters()}
-        self._names = [names[id(tensor)] for tensor in self._tensors]
+        self._names = [names[id(tensor)] for tensor in self.tensors]
         # Networks that are handed on are small, and steps of theirs many.
         kind = JointQuantiser if model.config.PREDICTS else StateQuantiser
-        self.quantiser = kind(model.config.tensors(), self._tensors, config.fineness).to(
-            self._tensors[0].device
+        self.quantiser = kind(model.config.tensors(), self.tensors, config.fineness).to(
+            self.tensors[0].device
         )
         self.between_epochs()
+
+    @cached_property
+    def known(self) -> Tensor:
+        """What the stream knows of all tensors, one behind another; zeros if it knows nothing."""
+        base = self._base or [torch.zeros_like(tensor) for tensor in self.tensors]
+        return torch.cat([tensor.detach().flatten() for tensor in base])
 
     def groups(self, steps: int) -> list[Group]:
         """See `Stage`."""
         peak = 2 * _STEP_SIZE_TRAVEL / steps  # a half cosine is half its peak on average
-        return [Group(self._tensors), Group(list(self.quantiser.parameters()), min(peak, 0.1))]
+        return [Group(self.tensors), Group(list(self.quantiser.parameters()), min(peak, 0.1))]
 
     def predict(
         self, index: Tensor, samples: Tensor, window: Window | None
@@ -128,8 +146,8 @@ class QuantisedStage:
     def _differences(self) -> list[Tensor]:
         """What the stream will hold, before it is quantised."""
         if self._base is None:
-            return self._tensors
-        return [one - known for one, known in zip(self._tensors, self._base, strict=True)]
+            return self.tensors
+        return [one - known for one, known in zip(self.tensors, self._base, strict=True)]
 
     def between_epochs(self) -> None:
         """Let every tensor's size be estimated under its best model."""

@@ -13,6 +13,8 @@ from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import FitProgress, Fitter
 from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
+from nvcodec.models import config_class
+from nvcodec.models.network_config import NetworkConfig
 
 # Told of every epoch of a job, by its ticket.
 Listener = Callable[[int, FitProgress], None]
@@ -110,18 +112,19 @@ class Here:
         self._waiting.clear()
 
 
-def workers_for(config: EncoderConfig, fitter: Fitter) -> Workers:
+def workers_for(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
     """Who is to fit the segments of an encode.
 
     Args:
         config: Its settings.
         fitter: Fits them, if this process does; tells where others are to compute.
+        pixels: Of a picture.
 
     Raises:
         ConfigError: If Ray is wanted and not installed, or has no place for a job.
     """
     if config.workers == 1:
-        return Here(fitter, config)
+        return _here(config, fitter, pixels)
     setting = Setting.here(config, fitter.device)
     if config.workers != "ray":
         from nvcodec.processes import Processes
@@ -137,3 +140,14 @@ def workers_for(config: EncoderConfig, fitter: Fitter) -> Workers:
     from nvcodec.on_ray import RayTasks
 
     return RayTasks(setting)
+
+
+def _here(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
+    kind = config_class(config.model)
+    if not issubclass(kind, NetworkConfig):
+        return Here(fitter, config)
+    from nvcodec.abreast import Abreast
+    from nvcodec.steps_at_once import most_at_once
+
+    slots = most_at_once(kind, config.fitting, pixels, fitter.device.type)
+    return Abreast(config, fitter.device, slots) if slots > 1 else Here(fitter, config)

@@ -73,8 +73,8 @@ def disorder(monkeypatch):
     def encode(source, target, config, *, resume=False, on_progress=None, prepare=lambda one: None):
         made = []
 
-        def workers(*arguments):
-            made.append(Disorderly(*arguments))
+        def workers(config, fitter, _):
+            made.append(Disorderly(config, fitter))
             prepare(made[0])
             return made[0]
 

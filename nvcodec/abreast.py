@@ -1,0 +1,161 @@
+"""Several segments fitted at a time by this process, so that their steps are computed at once.
+
+Every fit is carried out by a thread of its own, as if it were the only one. They take turns: one runs
+until it asks for a step, then the next does; when all of them have asked, the steps are computed, and
+the first goes on. Whatever the threads share they need not guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from threading import Semaphore, Thread
+
+import torch
+
+from nvcodec.config import EncoderConfig
+from nvcodec.fitter import FitProgress, fitter_for
+from nvcodec.jobs import Fitted, Job, carried_out
+from nvcodec.network_fit import NetworkFitter
+from nvcodec.steps import Outcome, Step
+from nvcodec.steps_at_once import take_at_once
+from nvcodec.workers import Ended, Listener
+
+
+class _AbandonedError(BaseException):
+    """The fit is not wanted any more. Not an `Exception`, which it might take for its own."""
+
+
+class Abreast:
+    """This process, at several jobs; see `nvcodec.workers.Workers`. Exceptions are as of `Here`.
+
+    Args:
+        config: Settings of the encode.
+        device: Where to compute.
+        slots: Jobs at a time.
+    """
+
+    def __init__(self, config: EncoderConfig, device: torch.device, slots: int) -> None:
+        self._config, self._device, self.slots = config, device, slots
+        self._fits: list[_Fit] = []
+        self._turn: _Fit | None = None  # whose it is
+        self._listener: Listener | None = None
+
+    @property
+    def free(self) -> int:
+        """See `Workers`."""
+        return self.slots - len(self._fits)
+
+    def submit(self, ticket: int, job: Job) -> None:
+        """See `Workers`."""
+        fitter = fitter_for(self._config, self._device)  # each has notes of its own
+        assert isinstance(fitter, NetworkFitter)
+        fitter.together = self._take
+        report = partial(self._report, ticket)
+        self._fits.append(_Fit(ticket, partial(carried_out, job, fitter, self._config, report)))
+
+    def withdraw(self, ticket: int) -> None:
+        """See `Workers`."""
+        for fit in [one for one in self._fits if one.ticket == ticket]:
+            self._fits.remove(fit)
+            fit.abandon()
+
+    def wait(self, listener: Listener) -> Ended:
+        """See `Workers`."""
+        self._listener = listener
+        while True:
+            for fit in self._fits:
+                if fit.asked is None:
+                    self._turn = fit
+                    fit.go_on()
+                if fit.ended:
+                    self._fits.remove(fit)
+                    return Ended(fit.ticket, fit.result())
+            steps = [fit.asked for fit in self._fits if fit.asked]
+            for fit, outcome in zip(self._fits, take_at_once(steps), strict=True):
+                fit.answer(outcome)
+
+    def close(self) -> None:
+        """See `Workers`."""
+        for fit in self._fits:
+            fit.abandon()
+        self._fits.clear()
+
+    def _take(self, step: Step) -> Outcome:
+        """Called by the fit whose turn it is; see `nvcodec.steps.Taker`."""
+        assert self._turn
+        return self._turn.ask(step)
+
+    def _report(self, ticket: int, progress: FitProgress) -> None:
+        assert self._listener
+        self._listener(ticket, progress)
+
+
+class _Fit:
+    """A fit, and the thread that carries it out.
+
+    Args:
+        ticket: Of its job.
+        work: What the thread is to do.
+
+    Attributes:
+        ticket: As given.
+        asked: The step it waits for, if it waits.
+        ended: Whether it has come to its end.
+    """
+
+    def __init__(self, ticket: int, work: Callable[[], Fitted]) -> None:
+        self.ticket = ticket
+        self.asked: Step | None = None
+        self.ended = False
+        self._work = work
+        self._outcome: Outcome | None = None
+        self._result: Fitted | None = None
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self._may_go, self._has_stopped = Semaphore(0), Semaphore(0)
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def go_on(self) -> None:
+        """Let it run until it asks for a step, or ends."""
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._may_go.release()
+        self._has_stopped.acquire()
+
+    def ask(self, step: Step) -> Outcome:
+        """Wait for the outcome of a step, on the thread of the fit."""
+        self.asked = step
+        self._has_stopped.release()
+        self._may_go.acquire()
+        if self._abandoned:
+            raise _AbandonedError
+        assert self._outcome
+        return self._outcome
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell the outcome of the step that was asked for."""
+        self.asked, self._outcome = None, outcome
+
+    def abandon(self) -> None:
+        """End it, wherever it is."""
+        if self._thread.ident is not None:
+            self._abandoned = True
+            self._may_go.release()
+            self._thread.join()
+
+    def result(self) -> Fitted:
+        """What came of it; raises what it ended in."""
+        if self._error:
+            raise self._error
+        assert self._result
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+        self.ended = True
+        self._has_stopped.release()

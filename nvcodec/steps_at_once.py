@@ -1,0 +1,106 @@
+"""Steps of several fits, those of equal networks computed at once.
+
+What a fit finds is the same, bit for bit, whoever else takes a step: a file does not tell how many
+of its networks were fitted at a time. A step that others could be computed with is therefore
+computed in the same way if there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from nvcodec.config import FitConfig
+from nvcodec.entropy.joint import JointQuantiser, quantise_batch
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.nirvana_batch import render_batch
+from nvcodec.models.nirvana_config import NirvanaConfig
+from nvcodec.stages import QuantisedStage
+from nvcodec.steps import Outcome, Step, judged
+
+# Networks at once, and pixels of their pictures in all: beyond that arithmetic is what takes time.
+_MOST = 8
+_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
+
+
+def most_at_once(kind: type[ModelConfig], fit: FitConfig, pixels: int, device: str) -> int:
+    """How many networks may take their steps at once; 1 if each takes its own.
+
+    Args:
+        kind: The family's configuration class.
+        fit: How they are fitted.
+        pixels: Of a picture.
+        device: Type of the device to compute on.
+    """
+    if not issubclass(kind, NirvanaConfig) or fit.compile_step or fit.patch is not None:
+        return 1
+    return max(min(_MOST, _PIXELS[device] // pixels), 1)
+
+
+def take_alone(step: Step) -> Outcome:
+    """Compute a step that others could be computed with."""
+    return take_at_once([step])[0]
+
+
+def take_at_once(steps: Sequence[Step]) -> list[Outcome]:
+    """Compute steps of different fits; see `nvcodec.steps.Taker`."""
+    alike: dict[tuple[NetworkConfig, str], list[int]] = {}
+    for place, step in enumerate(steps):
+        alike.setdefault((step.network, step.stage.name), []).append(place)
+    found: dict[int, Outcome] = {}
+    for places in alike.values():
+        found.update(zip(places, _take([steps[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(steps))]
+
+
+def _take(steps: Sequence[Step]) -> list[Outcome]:
+    """Compute steps of networks that are alike, all in the same stage."""
+    network = steps[0].network
+    assert isinstance(network, NirvanaConfig)
+    # In float32 throughout: products of lower precision might not be the same in any company.
+    tensors = [step.stage.tensors for step in steps]
+    moved, made = [tensors], [_row_each(tensors)]
+    values = made[0]
+    sizes: Sequence[Tensor | None] = [None] * len(steps)
+    stages = [step.stage for step in steps if isinstance(step.stage, QuantisedStage)]
+    if stages:
+        quantisers = [cast(JointQuantiser, stage.quantiser) for stage in stages]
+        moved.append([[one.log2_step] for one in quantisers])
+        made.append(_row_each(moved[1]))
+        known = torch.stack([stage.known for stage in stages])
+        quantised, sizes = quantise_batch(quantisers, values - known, made[1])
+        values = quantised + known
+    outputs = render_batch(network, _shaped(values, [one.shape for one in tensors[0]]))
+    found = [
+        judged(step, step.batches.batch(step.index), _picked(output, step.index), bits)
+        for step, output, bits in zip(steps, outputs, sizes, strict=True)
+    ]
+    gradients = torch.autograd.grad([one.objective for one in found], made)
+    for each, rows in zip(moved, gradients, strict=True):
+        for parameters, row in zip(each, rows, strict=True):
+            parts = torch.split(row, [one.numel() for one in parameters])
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter.grad = part.view(parameter.shape)
+    return [one.detached() for one in found]
+
+
+@torch.no_grad()
+def _row_each(lists: Sequence[Sequence[Tensor]]) -> Tensor:
+    """The values of each list of tensors as a row, to be differentiated by."""
+    flat = torch.cat([tensor.flatten() for tensors in lists for tensor in tensors])
+    return flat.view(len(lists), -1).requires_grad_()
+
+
+def _shaped(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Rows cut into tensors, of shape (rows, *shape)."""
+    parts = torch.split(rows, [shape.numel() for shape in shapes], 1)
+    return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _picked(frames: Tensor, index: Tensor) -> Tensor:
+    """The frames a step looks at, as a rule all of them."""
+    return frames if len(index) == len(frames) else frames[index]

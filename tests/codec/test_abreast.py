@@ -1,0 +1,120 @@
+"""Segments of several chains fitted at a time by one process."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nvcodec
+from nvcodec import abreast, encoder
+from nvcodec.steps_at_once import take_at_once
+from nvcodec.workers import Here
+
+
+def drifting(t: int, width: int, height: int) -> np.ndarray:
+    """A picture that moves by half a sample a frame."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
+    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
+    return np.stack(levels, axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def clip(shelf, make_clip):
+    path = shelf / "abreast.mkv"
+    if not path.exists():
+        make_clip("abreast.mkv", frames=14, codec="ffv1", picture=drifting).rename(path)
+    return path
+
+
+@pytest.fixture
+def config(settings) -> nvcodec.EncoderConfig:
+    # Chains of two groups, the last of one; the last group is shorter.
+    return settings(model="nirvana", parameters=1500, epochs=4, segment=3, refresh=2)
+
+
+@pytest.fixture
+def company(monkeypatch) -> list[int]:
+    """How many steps were computed at a time."""
+    counts: list[int] = []
+
+    def counted(steps):
+        counts.append(len(steps))
+        return take_at_once(steps)
+
+    monkeypatch.setattr(abreast, "take_at_once", counted)
+    return counts
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"parameters": None, "size": 4000}, {"parameters": None, "psnr": 22.0, "epochs": 2}],
+)
+def test_the_file_is_that_of_one_after_the_other(
+    clip, config, settings, tmp_path, company, monkeypatch, changes
+):
+    epochs = changes.pop("epochs", 4)
+    config = replace(config, **changes, fit=replace(config.fitting, epochs=epochs))
+    several = nvcodec.encode(clip, tmp_path / "several.nvc", config, measure=False)
+    assert max(company) == 3
+    monkeypatch.setattr(encoder, "workers_for", lambda config, fitter, pixels: Here(fitter, config))
+    one = nvcodec.encode(clip, tmp_path / "one.nvc", config, measure=False)
+    assert (tmp_path / "several.nvc").read_bytes() == (tmp_path / "one.nvc").read_bytes()
+    assert several.segments == one.segments == 5
+    assert several.epochs == one.epochs
+    assert set(several.warnings) == set(one.warnings)
+
+
+class _TiredError(Exception):
+    """Raised by what is told of progress."""
+
+
+@pytest.mark.parametrize("told", [1, 9])
+def test_what_a_listener_raises_ends_all_fits(clip, config, tmp_path, told):
+    seen = []
+
+    def listen(progress):
+        seen.append(progress)
+        if len(seen) == told:
+            raise _TiredError
+
+    before = threading.active_count()
+    with pytest.raises(_TiredError):
+        nvcodec.encode(
+            clip, tmp_path / "a.nvc", config, measure=False, on_progress=listen
+        )  # fmt: skip
+    assert threading.active_count() == before
+    assert len(seen) == told
+    # And what was finished, if anything was, is there to go on from.
+    resume = any(one.finished for one in seen)
+    assert resume == (told > 1)
+    nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False, resume=resume)
+    whole = nvcodec.encode(clip, tmp_path / "b.nvc", config, measure=False)
+    assert whole.segments == 5
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+
+
+def test_an_interrupt_ends_all_fits(clip, config, tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(steps):
+        calls.append(steps)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return take_at_once(steps)
+
+    monkeypatch.setattr(abreast, "take_at_once", interrupted)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    assert threading.active_count() == before
+
+
+def test_progress_is_told_of_all(clip, config, tmp_path):
+    seen: list[nvcodec.Progress] = []
+    nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False, on_progress=seen.append)
+    assert {one.segment for one in seen} == set(range(5))
+    assert max(one.running for one in seen) == 3
+    assert seen[-1].share == 1.0

@@ -1,0 +1,105 @@
+"""Steps of several networks at once: to each as if it were alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nvcodec.batches import Batches
+from nvcodec.config import FitConfig
+from nvcodec.device import working_type
+from nvcodec.media import ColourMode
+from nvcodec.models import build
+from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.nirvana_config import NirvanaConfig
+from nvcodec.stages import FloatStage, QuantisedStage
+from nvcodec.steps import Step, take
+from nvcodec.steps_at_once import most_at_once, take_alone, take_at_once
+
+SIZE = (46, 70)
+FIT = FitConfig(epochs=3)
+
+
+def _step(
+    seed: int, *, frames=4, colour=ColourMode.YUV420, quantised=True, known=False, based=False
+):
+    """A step of a network of its own, and all tensors that it moves."""
+    config = NirvanaConfig.from_budget(2500, size=SIZE, frames=4, colour=colour)
+    config = replace(config, frames=frames)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build("nirvana", config)
+        base = [one.detach() + 0.1 * torch.randn_like(one) for one in model.transmitted()]
+    shape = (frames, colour.channels, *config.padded)
+    samples = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+    mask = torch.rand(shape, generator=generator) < 0.7 if known else None
+    batches = Batches(samples, mask, config, FIT, generator)
+    stage: FloatStage | QuantisedStage = FloatStage(model, None)
+    tensors = list(stage.tensors)
+    if quantised:
+        stage = QuantisedStage(model, FIT, base if based else None)
+        # An estimate of its own: logistic where that is cheaper.
+        with torch.no_grad():
+            stage.tensors[0].mul_(1 + seed)
+        stage.between_epochs()
+        tensors.append(stage.quantiser.log2_step)
+    (index,) = list(batches.round())[:1]
+    return Step(config, stage, batches, index, 1e-4 * (1 + seed)), tensors
+
+
+KINDS = [
+    {},
+    {"based": True},
+    {"known": True, "based": True},
+    {},
+    {"quantised": False},
+    {"frames": 3},
+    {"quantised": False, "known": True},
+]
+
+
+def _found(outcome, tensors) -> list[torch.Tensor]:
+    return [one for one in outcome if one is not None] + [tensor.grad for tensor in tensors]
+
+
+@pytest.mark.parametrize("colour", list(ColourMode))
+@pytest.mark.parametrize("threads", [1, 2])
+def test_company_changes_nothing(colour, threads):
+    torch.set_num_threads(threads)  # one again by the fixture of the session, at its end
+    try:
+        alone = []
+        for seed, kind in enumerate(KINDS):
+            step, tensors = _step(seed, colour=colour, **kind)
+            alone.append(_found(take_alone(step), tensors))
+        for order in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 0], [3, 1], [4, 5]):
+            made = [_step(seed, colour=colour, **KINDS[seed]) for seed in order]
+            outcomes = take_at_once([step for step, _ in made])
+            for seed, outcome, (_, tensors) in zip(order, outcomes, made, strict=True):
+                for one, other in zip(_found(outcome, tensors), alone[seed], strict=True):
+                    assert torch.equal(one, other)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_the_network_that_is_stored(kind):
+    step, tensors = _step(1, **kind)
+    found = _found(take_alone(step), tensors)
+    step, tensors = _step(1, **kind)
+    if working_type(torch.device("cpu")) != torch.float32:
+        pytest.skip("this processor computes single networks in bfloat16")
+    for one, other in zip(found, _found(take(step), tensors), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
+
+
+def test_who_takes_steps_at_once():
+    assert most_at_once(NirvanaConfig, FIT, 176 * 144, "cpu") > 4
+    assert most_at_once(NirvanaConfig, FIT, 320 * 176, "cpu") == 4
+    assert most_at_once(NirvanaConfig, FIT, 1280 * 720, "cpu") == 1
+    assert most_at_once(NirvanaConfig, FIT, 1280 * 720, "cuda") > 1
+    assert most_at_once(HNeRVConfig, FIT, 64, "cpu") == 1
+    assert most_at_once(NirvanaConfig, replace(FIT, patch=32), 64, "cpu") == 1
+    assert most_at_once(NirvanaConfig, replace(FIT, compile_step=True), 64, "cpu") == 1
