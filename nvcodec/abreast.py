@@ -15,7 +15,7 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.fitter import FitProgress, fitter_for
-from nvcodec.jobs import Fitted, Job, carried_out
+from nvcodec.jobs import Failed, Fitted, Job, carried_out
 from nvcodec.network_fit import NetworkFitter
 from nvcodec.steps import Outcome, Step
 from nvcodec.steps_at_once import take_at_once
@@ -27,7 +27,7 @@ class _AbandonedError(BaseException):
 
 
 class Abreast:
-    """This process, at several jobs; see `nvcodec.workers.Workers`. Exceptions are as of `Here`.
+    """This process, at several jobs; see `nvcodec.workers.Workers`.
 
     Args:
         config: Settings of the encode.
@@ -40,6 +40,7 @@ class Abreast:
         self._fits: list[_Fit] = []
         self._turn: _Fit | None = None  # whose it is
         self._listener: Listener | None = None
+        self._raised: BaseException | None = None  # by whom progress is told
 
     @property
     def free(self) -> int:
@@ -68,9 +69,11 @@ class Abreast:
                 if fit.asked is None:
                     self._turn = fit
                     fit.go_on()
-                if fit.ended:
+                if self._raised:
+                    raise self._raised
+                if fit.result:
                     self._fits.remove(fit)
-                    return Ended(fit.ticket, fit.result())
+                    return Ended(fit.ticket, fit.result)
             steps = [fit.asked for fit in self._fits if fit.asked]
             for fit, outcome in zip(self._fits, take_at_once(steps), strict=True):
                 fit.answer(outcome)
@@ -88,7 +91,12 @@ class Abreast:
 
     def _report(self, ticket: int, progress: FitProgress) -> None:
         assert self._listener
-        self._listener(ticket, progress)
+        try:
+            self._listener(ticket, progress)
+        except BaseException as error:
+            # To be raised where jobs are waited for: it is no failure of this one.
+            self._raised = error
+            raise _AbandonedError from error
 
 
 class _Fit:
@@ -101,17 +109,15 @@ class _Fit:
     Attributes:
         ticket: As given.
         asked: The step it waits for, if it waits.
-        ended: Whether it has come to its end.
+        result: What came of it, once it has come to its end.
     """
 
     def __init__(self, ticket: int, work: Callable[[], Fitted]) -> None:
         self.ticket = ticket
         self.asked: Step | None = None
-        self.ended = False
+        self.result: Fitted | Failed | None = None
         self._work = work
         self._outcome: Outcome | None = None
-        self._result: Fitted | None = None
-        self._error: BaseException | None = None
         self._abandoned = False
         self._may_go, self._has_stopped = Semaphore(0), Semaphore(0)
         self._thread = Thread(target=self._run, daemon=True)
@@ -145,17 +151,11 @@ class _Fit:
             self._may_go.release()
             self._thread.join()
 
-    def result(self) -> Fitted:
-        """What came of it; raises what it ended in."""
-        if self._error:
-            raise self._error
-        assert self._result
-        return self._result
-
     def _run(self) -> None:
         try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001
-            self._error = error
-        self.ended = True
+            self.result = self._work()
+        except _AbandonedError:
+            pass
+        except Exception as error:  # noqa: BLE001
+            self.result = Failed.of(error)
         self._has_stopped.release()

@@ -10,6 +10,8 @@ import pytest
 
 import nvcodec
 from nvcodec import abreast, encoder
+from nvcodec.errors import VideoError
+from nvcodec.network_fit import NetworkFitter
 from nvcodec.steps_at_once import take_at_once
 from nvcodec.workers import Here
 
@@ -94,6 +96,25 @@ def test_what_a_listener_raises_ends_all_fits(clip, config, tmp_path, told):
     whole = nvcodec.encode(clip, tmp_path / "b.nvc", config, measure=False)
     assert whole.segments == 5
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
+
+
+def test_a_failure_waits_for_the_segments_before(clip, config, tmp_path, monkeypatch):
+    fit = NetworkFitter.fit
+
+    def failing(self, task):
+        if task.number == 2:  # the first one of the second chain
+            raise VideoError("as the test wants it")
+        return fit(self, task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NetworkFitter, "fit", failing)
+        with pytest.raises(VideoError, match="as the test wants it"):
+            nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
+    seen: list[nvcodec.Progress] = []
+    nvcodec.encode(
+        clip, tmp_path / "a.nvc", config, measure=False, resume=True, on_progress=seen.append
+    )  # fmt: skip
+    assert {one.segment for one in seen} == {2, 3, 4}
 
 
 def test_an_interrupt_ends_all_fits(clip, config, tmp_path, monkeypatch):
