@@ -8,8 +8,8 @@ clip, none at all, and with the steps in reverse order, which turns the answers 
 if these hang on it; and, for the model's own ceiling, the scene described in words. With
 `--reader probe` a small network answers instead, which says what there is to find out at all.
 
-One projector serves all questions, or, with `--apart`, each has its own. With `--words` it is trained
-on the model's words alone before it is trained through the model, which takes long.
+One projector serves all questions. With `--words` it is trained on the model's words alone before it
+is trained through the model, which takes long.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--questions", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
     parser.add_argument("--words", type=int, default=0, help="steps of `token_words`, before")
-    parser.add_argument("--apart", action="store_true", help="a projector for every question")
     parser.add_argument("--tokenizer", default="bundled:small")
     parser.add_argument("--clips", type=int, default=750, help="of each kind, to train on")
     parser.add_argument("--tests", type=int, default=150, help="of each kind, to measure on")
@@ -62,15 +61,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     clips = shown_clips(options)
     model = LanguageModel(weights()) if options.reader == "model" else None
     described = None if model is None else _described(model, options)
-    together = [[name] for name in options.questions] if options.apart else [options.questions]
+    train, test = (_about(part, options.questions) for part in clips)
     rows: list[dict[str, Any]] = []
     for budget in options.budgets:
         for name in options.sources:
-            for questions in together:
-                train, test = (_about(part, questions) for part in clips)
-                rows.append(_run(name, budget, train, test, model, options))
-                # Each row takes long, and is worth something without the next.
-                _write(rows, described, options)
+            rows.append(_run(name, budget, train, test, model, options))
+            # Each row takes long, and is worth something without the next.
+            _write(rows, described, options)
 
 
 def _about(part: dict[str, Shown], questions: Sequence[str]) -> dict[str, Shown]:
@@ -245,11 +242,9 @@ def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, optio
         lines.append(("described in words", "-", *shares))
     known = (f"{100 * chances[name]:.0f}" if name in chances else "" for name in names)
     lines.append(("chance", "-", *known))
-    each = ", for each question" if options.apart else ""
-    if options.words:
-        each += f", after {options.words} steps on words alone"
+    words = f", after {options.words} steps on words alone" if options.words else ""
     note = (
-        f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips{each}, drawn from "
+        f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips{words}, drawn from "
         f"{options.clips} of each kind, tested on {options.tests} of each with other pictures."
     )
     table = record.Table(("shown", "vectors", *names), tuple(lines), note)

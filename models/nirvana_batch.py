@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nvcodec.models.layers import depth_to_space
 from nvcodec.models.nirvana import patch_centres
 from nvcodec.models.nirvana_config import NirvanaConfig
 
@@ -31,17 +32,20 @@ def render_batch(config: NirvanaConfig, tensors: Sequence[Tensor]) -> list[Tenso
     count, (height, width) = len(tensors[0]), config.grid
     pairs = list(zip(tensors[::2], tensors[1::2], strict=True))
     front = len(config.front())
-    x = patch_centres(config, tensors[0].device).flatten(1).expand(count, -1, -1)
+    x = patch_centres(config, tensors[0].device).flatten(1).T.expand(count, -1, -1)
     for weight, bias in pairs[:front]:
-        x = torch.baddbmm(bias[:, :, None], weight.flatten(2), x).sin()
-    x = x.view(count, -1, height, width)
+        x = _pointwise(x, weight, bias).sin()
+    # Channels last in memory, as of single networks.
+    x = x.view(count, height, width, -1).permute(0, 3, 1, 2)
     for (weight, bias), (layer,) in zip(pairs[front:-1], config.blocks(), strict=True):
+        weight, bias = (_phase_first(one, layer.upscale) for one in (weight, bias))
         if layer.kernel == 1:
-            made = torch.baddbmm(bias[:, :, None], weight.flatten(2), x.flatten(2))
-            x = made.view(*made.shape[:2], *x.shape[2:])
+            height, width = x.shape[2:]
+            made = _pointwise(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)
+            x = made.view(count, height, width, -1).permute(0, 3, 1, 2)
         else:
             x = torch.cat(_convolved(x, weight, bias))
-        x = F.pixel_shuffle(F.gelu(x), layer.upscale)
+        x = depth_to_space(F.gelu(x), layer.upscale)
     # One by one also because torch rounds a sigmoid by where in a tensor it stands.
     return [
         torch.sigmoid(2 * made).view(config.frames, -1, *made.shape[2:])
@@ -49,8 +53,20 @@ def render_batch(config: NirvanaConfig, tensors: Sequence[Tensor]) -> list[Tenso
     ]
 
 
+def _pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Layers of kernel 1 at every position, shape (N, positions, channels) in and out."""
+    return torch.baddbmm(bias[:, None], x, weight.flatten(2).mT)
+
+
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
     """Convolve each of some pictures with a kernel of its own."""
     padding = weight.shape[-1] // 2
     each = zip(torch.split(x, 1), weight, bias, strict=True)
     return [F.conv2d(one, kernel, of, padding=padding) for one, kernel, of in each]
+
+
+def _phase_first(parameters: Tensor, scale: int) -> Tensor:
+    """`phase_first` for parameters of several networks."""
+    count, _, *rest = parameters.shape
+    phases = parameters.view(count, -1, scale**2, *rest).transpose(1, 2)
+    return phases.reshape(count, -1, *rest)

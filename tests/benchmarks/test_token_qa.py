@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from benchmarks import token_pictures, token_qa
 from benchmarks.token_prompts import asked, examples, told
 from benchmarks.token_questions import COLOUR, DIRECTION, KINDS, SIDE, make
-from benchmarks.token_shown import shown_clips
+from benchmarks.token_readers import Projected
+from benchmarks.token_shown import Shown, shown_clips
 from benchmarks.token_sources import BUDGETS, SOURCES, places, source
+from benchmarks.token_words import near_words
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
 
@@ -69,16 +73,15 @@ def test_every_source_has_as_many_vectors(pictures, budget):
         assert places(name, budget).shape == (budget, 3)
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_small_network_learns(tmp_path, apart):
+def test_a_small_network_learns(tmp_path):
     out = tmp_path / "out.json"
     options = ["--reader", "probe", "--clips", "4", "--tests", "4", "--steps", "8", "--batch", "4"]
     options += ["--sources", "tokens", "--budgets", "16", "--out", str(out)]
-    token_qa.main([*options, *["--apart"][: int(apart)]])
+    token_qa.main(options)
     found = json.loads(out.read_text())
     names = list(dict.fromkeys(q.name for questions in KINDS.values() for q in questions))
     rows = found["results"]["rows"]
-    assert [list(row["accuracy"]) for row in rows] == ([[n] for n in names] if apart else [names])
+    assert [list(row["accuracy"]) for row in rows] == [names]
     assert all(set(row["controls"]) == {"another clip", "nothing"} for row in rows)
     (turned,) = (row["reversed"]["turned"] for row in rows if "reversed" in row)
     assert 0 <= turned <= 1
@@ -91,6 +94,33 @@ def test_a_small_network_learns(tmp_path, apart):
         "chance",
     ]
     assert all("" not in row for row in table["rows"])
+
+
+def test_vectors_come_near_words():
+    random, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
+    width, key = 24, ("tokens", 16)
+    words = {option: place for place, option in enumerate(COLOUR.options)}
+    model = SimpleNamespace(
+        embedding=torch.randn(len(words), width, generator=generator),
+        answers=lambda question: torch.tensor([words[one] for one in question.options]),
+    )
+    answers = random.integers(len(words), size=(64, 1))
+    # One vector, anywhere, says it; the others are noise.
+    vectors = torch.randn(64, 16, 8, generator=generator)
+    vectors[torch.arange(64), torch.from_numpy(random.integers(16, size=64)), answers[:, 0]] += 8
+    shown = {"panning": Shown((COLOUR,), {key: vectors}, answers)}
+    projector = Projected(8, width, 1.0)
+    where = places(*key)
+
+    def told() -> float:
+        directions = F.normalize(model.embedding - model.embedding.mean(0), dim=1)
+        with torch.no_grad():
+            likeness = F.normalize(projector(vectors, where), dim=2) @ directions.T
+        return float((likeness.amax(1).argmax(1).numpy() == answers[:, 0]).mean())
+
+    before = told()
+    near_words(projector, model, shown, key, where, steps=250, random=random)
+    assert before < 0.6 and told() > 0.9
 
 
 def test_examples_answer_every_question():
