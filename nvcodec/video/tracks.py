@@ -12,8 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import av
 from av.container import InputContainer
@@ -21,12 +20,10 @@ from av.packet import Packet as AvPacket
 from av.packet import PktSideDataT
 from av.stream import Discard, Stream
 
+from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
 from nvcodec.video.decoding import open_container
 from nvcodec.video.parameters import codec_name, describe
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +32,7 @@ Seconds = Fraction | float | int
 _SIDE_DATA_TYPES: tuple[str, ...] = get_args(PktSideDataT)
 
 
-class Tracks:
+class Tracks(Closing):
     """The tracks of a file, and their packets as time goes on. Make one with `open_tracks`.
 
     A packet's time is its dts, or its pts where it has none, or the end of the packet before.
@@ -124,17 +121,6 @@ class Tracks:
         if self._container is not None:
             self._container.close()
             self._container = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> InputContainer:
         container = open_container(self.path)

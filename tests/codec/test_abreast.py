@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 import nvcodec
@@ -14,13 +13,7 @@ from nvcodec.errors import VideoError
 from nvcodec.network_fit import NetworkFitter
 from nvcodec.steps_at_once import take_at_once
 from nvcodec.workers import Here
-
-
-def drifting(t: int, width: int, height: int) -> np.ndarray:
-    """A picture that moves by half a sample a frame."""
-    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
-    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
-    return np.stack(levels, axis=-1).astype(np.uint8)
+from tests.conftest import drifting
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from nvcodec.progress import EncodeBar
 from nvcodec.rate import Budget
 from nvcodec.video.source import Source
 from nvcodec.workers import Ended
+from tests.conftest import drifting
 
 
 class Disorderly:
@@ -90,13 +91,6 @@ def disorder(monkeypatch):
         return made[0]
 
     return encode
-
-
-def drifting(t: int, width: int, height: int) -> np.ndarray:
-    """A picture that moves by half a sample a frame."""
-    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
-    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
-    return np.stack(levels, axis=-1).astype(np.uint8)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from nvcodec.errors import BitstreamError
 from nvcodec.network_payload import NetworkState
 from nvcodec.payload import split_payload
 from nvcodec.pictures import open_body, open_segment
+from tests.conftest import drifting
 
 CPU = torch.device("cpu")
 
@@ -21,13 +22,6 @@ CPU = torch.device("cpu")
 def standing(t: int, width: int, height: int) -> np.ndarray:
     """The same picture in every frame."""
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
-    return np.stack(levels, axis=-1).astype(np.uint8)
-
-
-def drifting(t: int, width: int, height: int) -> np.ndarray:
-    """A picture that moves by half a sample a frame."""
-    rows, columns = np.meshgrid(np.arange(height), np.arange(width) + t / 2, indexing="ij")
     levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
     return np.stack(levels, axis=-1).astype(np.uint8)
 
