@@ -3,9 +3,10 @@
 SmolLM2-135M-Instruct is not changed; a small projector is trained on clips made of some pictures,
 and what it learned is measured on clips made of others. The model is first given a few scenes in
 words, with answers. Beside tokens of the shared tokenizer the same number of vectors is made of raw
-pixels, of their principal components, and of the middle frame alone. Controls: vectors of another
-clip, none at all, and with the steps in reverse order, which turns the answers on directions round
-if these hang on it; and, for the model's own ceiling, the scene described in words. With
+pixels, of their principal components, of the middle frame alone, and, if asked for, of latents of a
+network of each clip's own, which takes seconds a clip to fit. Controls: vectors of another clip,
+none at all, and with the steps in reverse order, which turns the answers on directions round if
+these hang on it; and, for the model's own ceiling, the scene described in words. With
 `--reader probe` a small network answers instead, which says what there is to find out at all.
 
 One projector serves all questions. With `--words` it is trained on the model's words alone before it
@@ -30,7 +31,7 @@ from benchmarks.token_prompts import answered, told
 from benchmarks.token_questions import DIRECTION, KINDS
 from benchmarks.token_readers import LanguageModel, Probe, Projected, weights
 from benchmarks.token_shown import Shown, shown_clips
-from benchmarks.token_sources import BUDGETS, SOURCES, places
+from benchmarks.token_sources import BUDGETS, QUICK, SOURCES, places
 from benchmarks.token_words import near_words
 
 _RATE, _RATE_AFTER_WORDS = 3e-3, 1e-3
@@ -44,7 +45,7 @@ _OPPOSITE = np.array([1, 0, 3, 2])
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("token_qa", __doc__)
     parser.add_argument("--reader", choices=("model", "probe"), default="model")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(QUICK))
     parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--questions", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
     parser.add_argument("--words", type=int, default=0, help="steps of `token_words`, before")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks import token_pictures
 from benchmarks.token_questions import KINDS, Ints, Question, make
-from benchmarks.token_sources import BUDGETS, SOURCES, Scaled, source
+from benchmarks.token_sources import Scaled, source
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
 _CHUNK = 50
@@ -46,20 +46,20 @@ def shown_clips(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
     """Clips to train and to measure on, by kind; drawn, unless a file has them.
 
     Args:
-        options: `clips` and `tests`, how many of each kind; `seed`; `tokenizer`, a name; `cache`, a
-            file to keep them in, or None.
+        options: `clips` and `tests`, how many of each kind; `sources` and `budgets`; `seed`;
+            `tokenizer`, a name; `cache`, a file to keep them in, or None.
+
+    Raises:
+        SystemExit: If the file has not all that is asked for.
     """
+    wanted = [(name, budget) for name in options.sources for budget in options.budgets]
     if options.cache and options.cache.exists():
-        return _kept(options.cache, options.clips, options.tests)
+        return _kept(options.cache, wanted, options.clips, options.tests)
     tokenizer = VideoTokenizer.from_pretrained(options.tokenizer)
     random = np.random.default_rng(options.seed)
     pictures = token_pictures.load()
     some = torch.cat([make(kind, pictures, random, min(24, options.clips)).video for kind in KINDS])
-    ways = {
-        (name, budget): source(name, budget, tokenizer, some)
-        for name in SOURCES
-        for budget in BUDGETS
-    }
+    ways = {key: source(*key, tokenizer, some) for key in wanted}
     train = {kind: _shown(kind, pictures, random, options.clips, ways) for kind in KINDS}
     apart = token_pictures.load(apart=True)
     test = {kind: _shown(kind, apart, random, options.tests, ways) for kind in KINDS}
@@ -79,23 +79,28 @@ def shown_clips(options: Any) -> tuple[dict[str, Shown], dict[str, Shown]]:
     return train, test
 
 
-def _kept(path: Path, clips: int, tests: int) -> tuple[dict[str, Shown], dict[str, Shown]]:
+def _kept(
+    path: Path, wanted: Sequence[tuple[str, int]], clips: int, tests: int
+) -> tuple[dict[str, Shown], dict[str, Shown]]:
     """The first of the clips in a file."""
     kept = load_file(path)
+
+    def first(part: str, kind: str, *what: object) -> Tensor:
+        name, count = " ".join(map(str, (part, kind, *what))), clips if part == "train" else tests
+        if name not in kept or len(kept[name]) < count:
+            raise SystemExit(f"{path} has not {count} of '{name}': give another --cache")
+        return kept[name][:count]
+
     train, test = (
         {
             kind: Shown(
                 KINDS[kind],
-                {
-                    (name, budget): kept[f"{part} {kind} {name} {budget}"][:count]
-                    for name in SOURCES
-                    for budget in BUDGETS
-                },
-                kept[f"{part} {kind} answers"][:count].numpy(),
+                {key: first(part, kind, *key) for key in wanted},
+                first(part, kind, "answers").numpy(),
             )
             for kind in KINDS
         }
-        for part, count in (("train", clips), ("test", tests))
+        for part in ("train", "test")
     )
     return train, test
 

@@ -1,13 +1,15 @@
 """What a model is shown of a clip, always as the same number of vectors at the same places.
 
 Tokens of the shared tokenizer; raw pixels, as area means, so that a vector has four moments of 4x4
-parts of its cell; the same after a principal component analysis of full-resolution patches; and the
-middle frame alone, in finer parts. Clips are those of `benchmarks.token_questions`: four steps
-(the first frame, then groups of four) of 4x4 cells.
+parts of its cell; the same after a principal component analysis of full-resolution patches; the
+middle frame alone, in finer parts; and latents of HNeRV, fitted to each clip with an encoder of its
+own. Clips are those of `benchmarks.token_questions`: four steps (the first frame, then groups of
+four) of 4x4 cells.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,13 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.token_probe import own_latents
 from nvcodec.tokens.ids import codes_of
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
 BUDGETS = (16, 64)
-SOURCES = ("tokens", "pixels", "components", "frame")
+QUICK = ("tokens", "pixels", "components", "frame")
+SOURCES = (*QUICK, "latents")
 _PART = 4
 _COMPONENTS = 48
+_OWN_EPOCHS = 10
 _STEPS, _FRAMES, _CELLS = 4, 4, 4
 
 Shown = Callable[[Tensor], Tensor]
@@ -68,6 +73,7 @@ def source(name: str, budget: int, tokenizer: VideoTokenizer, clips: Tensor) -> 
         "tokens": lambda seen: _tokens(seen, tokenizer, side),
         "pixels": lambda seen: _pixels(seen, side),
         "frame": lambda seen: _frame(seen, budget),
+        "latents": lambda seen: _latents(seen, side),
     }
     if name == "components":
         basis = _principal(_whole(clips, side))
@@ -115,16 +121,28 @@ def _frame(clips: Tensor, budget: int) -> Tensor:
     return _patches(small[:, None, None], side)
 
 
+def _latents(clips: Tensor, side: int) -> Tensor:
+    """Those of a network of each clip's own; of neighbours together their mean."""
+    found = torch.stack([_own(clip) for clip in clips])
+    small = F.adaptive_avg_pool2d(_stepped(found).flatten(0, 2), side)
+    return _patches(small.view(len(clips), _STEPS, _FRAMES, -1, side, side), side)
+
+
+def _own(clip: Tensor) -> Tensor:
+    """Fit a network, from a beginning that no other clip's has: shape (13, 16, 4, 4)."""
+    return own_latents(clip, _OWN_EPOCHS, zlib.crc32(clip.numpy().tobytes())).latents
+
+
 def _stepped(clips: Tensor) -> Tensor:
-    """The frames of each step, the first one's four times, shape (N, 4, 4, 3, H, W)."""
+    """The frames of each step, the first one's four times, shape (N, 4, 4, C, H, W)."""
     first = clips[:, :1].expand(-1, _FRAMES, -1, -1, -1)
     return torch.cat([first, clips[:, 1:]], 1).unflatten(1, (_STEPS, _FRAMES))  # type: ignore[no-untyped-call]
 
 
 def _patches(video: Tensor, side: int) -> Tensor:
-    """(N, steps, frames, 3, h, w) to (N, steps * side * side, values of a patch)."""
-    count, steps, frames, _, height, width = video.shape
-    parts = video.view(count, steps, frames, 3, side, height // side, side, width // side)
+    """(N, steps, frames, C, h, w) to (N, steps * side * side, values of a patch)."""
+    count, steps, frames, channels, height, width = video.shape
+    parts = video.view(count, steps, frames, channels, side, height // side, side, width // side)
     return parts.permute(0, 1, 4, 6, 2, 3, 5, 7).reshape(count, steps * side * side, -1)
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import token_pictures, token_qa
+from benchmarks import record, token_pictures, token_qa, token_sources
 from benchmarks.token_prompts import asked, examples, told
 from benchmarks.token_questions import COLOUR, DIRECTION, KINDS, SIDE, make
 from benchmarks.token_readers import Projected
 from benchmarks.token_shown import Shown, shown_clips
-from benchmarks.token_sources import BUDGETS, SOURCES, places, source
+from benchmarks.token_sources import BUDGETS, QUICK, places, source
 from benchmarks.token_words import near_words
 from nvcodec.tokens.tokenizer import VideoTokenizer
 
@@ -67,10 +67,24 @@ def test_answers_are_balanced(pictures):
 def test_every_source_has_as_many_vectors(pictures, budget):
     tokenizer = VideoTokenizer.untrained((4, 6, 8, 8, 8), (8, 8, 8))
     clips = make("moving", pictures, np.random.default_rng(2), 13).video
-    for name in SOURCES:
+    for name in QUICK:
         vectors = source(name, budget, tokenizer, clips)(clips[:2])
         assert vectors.shape[:2] == (2, budget) and vectors.isfinite().all()
         assert places(name, budget).shape == (budget, 3)
+
+
+def test_latents_of_a_clips_own_network_are_a_source(pictures, monkeypatch, tmp_path):
+    monkeypatch.setattr(token_sources, "_OWN_EPOCHS", 1)
+    monkeypatch.setattr(record, "FILES", tmp_path)
+    clips = make("moving", pictures, np.random.default_rng(2), 2).video
+    tokenizer = VideoTokenizer.untrained((4, 6, 8, 8, 8), (8, 8, 8))
+    many, few = (
+        source("latents", budget, tokenizer, clips).shown(clips) for budget in reversed(BUDGETS)
+    )
+    assert many.shape[:2] == (2, 64) and few.shape[:2] == (2, 16)
+    assert len(list(tmp_path.rglob("*.pt"))) == 2  # fitted once, whatever is asked for
+    four = many.view(2, 4, 2, 2, 2, 2, -1).mean((3, 5)).flatten(1, 3)
+    torch.testing.assert_close(few, four, rtol=1e-4, atol=1e-5)
 
 
 def test_a_small_network_learns(tmp_path):
@@ -135,6 +149,7 @@ def test_examples_answer_every_question():
 
 def test_clips_are_kept(tmp_path):
     given = {"clips": 2, "tests": 1, "seed": 0, "tokenizer": "bundled:small"}
+    given |= {"sources": ["tokens", "frame"], "budgets": [16]}
     options = argparse.Namespace(**given, cache=tmp_path / "clips.safetensors")
     drawn = shown_clips(options)
     for before, after in zip(drawn, shown_clips(options), strict=True):
@@ -142,3 +157,6 @@ def test_clips_are_kept(tmp_path):
             assert (after[kind].answers == shown.answers).all()
             for key, vectors in shown.vectors.items():
                 torch.testing.assert_close(after[kind].vectors[key], vectors, rtol=0, atol=0)
+    options.budgets = [64]
+    with pytest.raises(SystemExit, match="tokens 64"):
+        shown_clips(options)
