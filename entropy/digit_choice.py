@@ -84,8 +84,9 @@ def starts_of(tables: DigitTables, choice: Choice, changes: Int32Array) -> Int32
         As of `DigitWalk`.
     """
     scales = scales_of(choice.bases[: len(changes)], changes)
+    scales += SCALES * np.arange(len(tables.starts), dtype=np.int32)[:, None]
     starts = np.zeros((KINDS, *changes.shape[1:]), np.int32)
-    starts[: len(changes)] = tables.starts[np.arange(len(tables.starts))[:, None], scales]
+    starts[: len(changes)] = tables.starts.take(scales)
     return starts
 
 

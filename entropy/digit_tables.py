@@ -69,8 +69,11 @@ def scales_of(bases: npt.ArrayLike, changes: Int32Array) -> Int32Array:
     Returns:
         0 to SCALES - 1, of the shape of the changes.
     """
-    plain = np.asarray(bases)[:, None, None] + np.arange(CLASSES) + changes.cumsum(1).cumsum(2)
-    scales: Int32Array = np.clip(plain, 0, SCALES - 1).astype(np.int32)
+    scales: Int32Array = changes.cumsum(1, np.int32)
+    scales.cumsum(2, out=scales)
+    scales += np.asarray(bases, np.int32)[:, None, None] + np.arange(CLASSES, dtype=np.int32)
+    np.maximum(scales, 0, out=scales)
+    np.minimum(scales, SCALES - 1, out=scales)
     return scales
 
 

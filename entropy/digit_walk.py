@@ -27,8 +27,9 @@ KINDS = 3
 which have two."""
 _UNREST = np.repeat(np.arange(CLASSES), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
 """The class of an amount of unrest in half levels; beyond the end it is the last."""
-_ALONE = 64
-"""Levels of fewer tokens are coded in one call, where there are known steps to expect them from."""
+_FEW = 64
+"""Of grids with fewer cells each level but the first is coded in one call: what their neighbours in
+space would save is little, and calls take time however few tokens they have."""
 
 Visit = Callable[[Int32Array, Positions, Positions], Int32Array]
 """Given the number of the table of each digit, shape (N,), and of which steps and cells these are
@@ -93,9 +94,10 @@ class DigitWalk:
         self._steps, rows, columns, count = shape
         self._weights, self._visit = weights, visit
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
-        # By amount of unrest, not class; of all digits one behind the other.
-        self._starts = starts[:, :, _UNREST].reshape(KINDS, -1)
-        self._rows = len(_UNREST) * np.arange(count, dtype=np.int32)[:, None, None]
+        # By unrest as it is counted, not class; of all digits one behind the other.
+        classes, self._rows = _by_unrest(count)
+        self._most = len(classes) - 1
+        self._starts = starts.take(classes, -1).reshape(KINDS, -1)
         self._all, self._even, self._odd = _chessboard(rows, columns)
         self.digits = np.zeros((count, self._steps, rows * columns), np.int32)
         self.numbers = np.zeros_like(self.digits)
@@ -112,33 +114,35 @@ class DigitWalk:
         """
         count, _, cells = self.digits.shape
         shape = (count, len(level.steps), cells)
-        before = self.digits[:, level.before]
+        before = self.digits.take(level.before, 1)
         if level.kind < 2:
             still = np.zeros(shape, np.int32)
             return (2 * before if level.kind else still + self._tops), still
-        after = self.digits[:, level.after]
+        after = self.digits.take(level.after, 1)
         apart = np.zeros((*shape[:2], cells + 1), np.int32)
         here = apart[..., :cells]
         np.abs(np.subtract(before, after, out=here), out=here)
-        unrest = 2 * count * here
-        unrest += 2 * _total(here, 0)
+        unrest = count * here
+        unrest += _total(here, 0)
+        unrest *= 2
         unrest += self._all.mean(apart.take(self._all.around, -1))
-        return before + after, unrest
+        before += after
+        return before, unrest
 
     def _level(self, level: _Level, expected: Int32Array, unrest: Int32Array) -> None:
         """Visit a level: all at once, or the even squares of a chessboard and then the odd ones."""
         count, steps, cells = expected.shape
         if level.kind == 0:
-            unrest += count * len(_UNREST)  # more cannot be
-        found, numbers = np.empty_like(expected), np.empty_like(expected)
-        few = level.kind > 0 and steps * cells < _ALONE
-        whole = few or not self._odd.cells.size
-        squares = self._all if whole else self._even
-        centres = expected.take(squares.cells, -1)
-        restless = unrest.take(squares.cells, -1)
-        symbols = self._call(level, squares, centres, restless, found, numbers)
-        if not whole:
+            unrest += self._most  # more cannot be
+        if (level.kind > 0 and cells < _FEW) or not self._odd.cells.size:
+            found, numbers = self._call(level, self._all, expected, unrest)
+        else:
+            found, numbers = np.empty_like(expected), np.empty_like(expected)
             off = np.zeros((count, steps, cells + 1), np.int32)
+            squares = self._even
+            centres = expected.take(squares.cells, -1)
+            symbols, tables = self._call(level, squares, centres, unrest.take(squares.cells, -1))
+            found[..., squares.cells], numbers[..., squares.cells] = symbols, tables
             off[..., squares.cells] = 2 * symbols - centres
             squares = self._odd
             near = off.take(squares.around, -1)
@@ -150,29 +154,21 @@ class DigitWalk:
             restless = squares.mean(np.abs(near, out=near))
             if level.kind:
                 restless += unrest.take(squares.cells, -1)
-            self._call(level, squares, centres, restless, found, numbers)
+            symbols, tables = self._call(level, squares, centres, restless)
+            found[..., squares.cells], numbers[..., squares.cells] = symbols, tables
         self.digits[:, level.steps] = found
         self.numbers[:, level.steps] = numbers
 
     def _call(
-        self,
-        level: _Level,
-        squares: _Squares,
-        centres: Int32Array,
-        unrest: Int32Array,
-        found: Int32Array,
-        numbers: Int32Array,
-    ) -> Int32Array:
-        """Visit the digits of some cells, and put them and the numbers of their tables in place."""
-        amounts = 2 * unrest // len(centres)
-        np.minimum(amounts, len(_UNREST) - 1, out=amounts)
-        amounts += self._rows
-        tables = self._starts[level.kind].take(amounts)
+        self, level: _Level, squares: _Squares, centres: Int32Array, unrest: Int32Array
+    ) -> tuple[Int32Array, Int32Array]:
+        """Visit the digits of some cells: what they are, and the numbers of their tables."""
+        places = np.minimum(unrest, self._most)
+        places += self._rows
+        tables = self._starts[level.kind].take(places)
         tables += centres
-        symbols = self._visit(tables.ravel(), level.steps, squares.cells).reshape(tables.shape)
-        found[..., squares.cells] = symbols
-        numbers[..., squares.cells] = tables
-        return symbols
+        symbols = self._visit(tables.ravel(), level.steps, squares.cells)
+        return symbols.reshape(tables.shape), tables
 
 
 class _Squares(NamedTuple):
@@ -201,8 +197,8 @@ class _Squares(NamedTuple):
         summed = _total(near, -2)
         summed = len(near) * summed + _total(summed, 0)
         summed *= self.share
-        mean: Int32Array = summed >> 12
-        return mean
+        summed >>= 12
+        return summed
 
 
 @lru_cache(maxsize=2)
@@ -220,6 +216,18 @@ def _chessboard(rows: int, columns: int) -> tuple[_Squares, _Squares, _Squares]:
         for cells in (np.arange(size), np.flatnonzero(colour == 0), np.flatnonzero(colour))
     )
     return everything, even, odd
+
+
+@lru_cache(maxsize=16)
+def _by_unrest(count: int) -> tuple[Positions, Int32Array]:
+    """The class of unrest from 0 to what is as good as any more, and where each digit's begin.
+
+    Args:
+        count: Digits of a token, which unrest is counted times.
+    """
+    classes = _UNREST[2 * np.arange((len(_UNREST) - 1) * count // 2 + 1) // count]
+    rows = len(classes) * np.arange(count, dtype=np.int32)
+    return _fixed(classes), _fixed(rows[:, None, None])
 
 
 def _fixed(values: npt.ArrayLike) -> Any:

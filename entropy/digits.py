@@ -83,18 +83,16 @@ def decode_digits(
     def visit(used: Int32Array, steps: Positions, cells: Positions) -> Int32Array:
         return stream.decode(used, tables)
 
-    bits = np.zeros((shape[0], shape[1] * shape[2]), np.float32)
     try:
         numbers = np.full(prod(scales), tables.of_changes[choice.spread], np.int32)
         found = stream.decode(numbers, tables)
         starts = starts_of(tables, choice, found.reshape(scales) - MOST_CHANGE)
         walk = DigitWalk((*shape, len(levels)), levels, choice.weights, starts, visit)
         walk.run()
-        for symbols, of_digit in zip(walk.digits, walk.numbers, strict=True):  # spares memory
-            bits += tables.bits(symbols, of_digit)
+        bits: npt.NDArray[np.float32] = tables.bits(walk.digits, walk.numbers).sum(0)
         stream.spend(float(bits.sum(dtype=np.float64) + tables.bits(found, numbers).sum()))
         stream.check()
     except BitstreamError as error:
         raise BitstreamError(f"tokens: the message of {len(data)} bytes is damaged") from error
-    digits = np.ascontiguousarray(np.moveaxis(walk.digits, 0, -1), np.uint8)
+    digits = np.ascontiguousarray(walk.digits.transpose(1, 2, 0), np.uint8)
     return digits.reshape(*shape, len(levels)), bits.reshape(shape)

@@ -21,16 +21,14 @@ def steps_of(frames: int) -> int:
     return 1 + ceil((frames - 1) / TIME_STRIDE)
 
 
-def frames_of(step: int, frames: int) -> range:
-    """The frames that a step in time stands for; the last step may have fewer than four.
+def frames_of(frames: int) -> list[range]:
+    """The frames of each step in time; the last step may have fewer than four.
 
     Args:
-        step: 0 to `steps_of(frames)` - 1.
         frames: Of the segment.
     """
-    if step == 0:
-        return range(1)
-    return range(TIME_STRIDE * (step - 1) + 1, min(TIME_STRIDE * step + 1, frames))
+    later = range(1, frames, TIME_STRIDE)
+    return [range(1), *(range(first, min(first + TIME_STRIDE, frames)) for first in later)]
 
 
 def grid_of(width: int, height: int) -> tuple[int, int]:

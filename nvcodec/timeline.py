@@ -57,8 +57,8 @@ class Segment:
 
     def __post_init__(self) -> None:
         # numpy arrays are welcome, but neither compare nor stay frozen.
-        object.__setattr__(self, "pts", tuple(int(tick) for tick in self.pts))
-        object.__setattr__(self, "durations", tuple(int(tick) for tick in self.durations))
+        object.__setattr__(self, "pts", tuple(map(int, self.pts)))
+        object.__setattr__(self, "durations", tuple(map(int, self.durations)))
 
     @property
     def frames(self) -> int:

@@ -194,7 +194,7 @@ class BlockTokenizer:
         out = np.empty((steps_of(frames), rows, columns, len(LEVELS)), np.uint8)
         for step, y, x in np.ndindex(*out.shape[:3]):
             cell = np.s_[32 * y : 32 * y + 32, 32 * x : 32 * x + 32]
-            part = rgb[list(frames_of(step, frames))][(..., *cell)].astype(int)
+            part = rgb[list(frames_of(frames)[step])][(..., *cell)].astype(int)
             means = part.mean(axis=(0, 2, 3))
             ends = part[-1].mean(axis=(1, 2))
             values = [*(means * 8), *(abs(ends - means) * 40)]

@@ -15,7 +15,7 @@ from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
-from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of, steps_of
+from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.making import tokenizer, tokens_of
@@ -122,7 +122,7 @@ def step_times(
     frames: Frames, info: VideoInfo
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """When each step of a segment begins to be shown and when it ends, seconds; shape (steps,)."""
-    steps = [frames_of(step, len(frames)) for step in range(steps_of(len(frames)))]
+    steps = frames_of(len(frames))
     ticks = [Fraction(tick) for tick in frames.pts.tolist()]
     following = [*ticks[1:], ticks[-1] + 1 / (info.frame_rate * info.time_base)]
     ends = [

@@ -187,12 +187,13 @@ class TokenReader(Closing):
 
     def _times(self, section: Segment) -> tuple[_Float64Array, _Float64Array]:
         """When each step begins to be shown, and when it is no longer; shape (steps,)."""
-        steps = [frames_of(step, section.frames) for step in range(steps_of(section.frames))]
+        steps = frames_of(section.frames)
         video = self._reader.header.video
-        starts = [section.pts[step.start] for step in steps]
-        ends = [section.pts[step.stop - 1] + section.durations[step.stop - 1] for step in steps]
+        pts, durations = section.pts, section.durations
+        starts = [pts[step.start] for step in steps]
+        ends = [pts[step.stop - 1] + durations[step.stop - 1] for step in steps]
         for number, step in enumerate(steps):
-            if not section.durations[step.stop - 1]:  # unknown
+            if not durations[step.stop - 1]:  # unknown
                 later = starts[number + 1 :] or [
                     ends[number] + round(1 / (video.frame_rate * video.time_base))
                 ]

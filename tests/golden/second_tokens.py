@@ -113,7 +113,7 @@ def decode(tools, message, shape, levels):
 
     for kind, level in order(steps):
         weight = kinds[kind] >> 4
-        whole = (kind and len(level) * rows * columns < 64) or rows * columns == 1
+        whole = (kind and rows * columns < 64) or rows * columns == 1
 
         def expected(k, step, y, x, kind=kind):
             _, a, b = step

@@ -20,9 +20,10 @@ CASES = [
     (1, 1, 1, LEVELS),
     (2, 3, 1, LEVELS),
     (6, 4, 5, LEVELS),
-    # Levels of 64 tokens and more have two calls, if there are two squares.
+    # Levels of grids with 64 cells and more have two calls, those of smaller ones do not.
     (6, 8, 9, LEVELS),
-    (10, 16, 2, (3, 8)),
+    (10, 32, 2, (3, 8)),
+    (10, 21, 3, (3, 8)),
     (130, 1, 1, (4,)),
     (9, 3, 4, (16, 2, 3, 7)),
     (5, 2, 3, (4,)),

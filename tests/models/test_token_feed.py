@@ -26,9 +26,9 @@ def test_every_frame_gets_its_step_and_the_ones_beside(feed):
     told = feed(torch.arange(FRAMES))
     assert told.shape == (FRAMES, fed_channels(), 2, 3)
     steps = steps_of(FRAMES)
-    for step in range(steps):
+    for step, frames in enumerate(frames_of(FRAMES)):
         around = [max(step - 1, 0), step, min(step + 1, steps - 1)]
-        for frame in frames_of(step, FRAMES):
+        for frame in frames:
             expected = torch.cat([feed.codes[one] for one in around])
             assert torch.equal(told[frame, : 3 * CHANNELS], expected)
 

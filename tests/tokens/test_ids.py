@@ -42,8 +42,9 @@ def test_digits_out_of_range(bad):
 
 @pytest.mark.parametrize("frames", range(1, 20))
 def test_every_frame_has_a_step(frames):
-    steps = [frames_of(step, frames) for step in range(steps_of(frames))]
+    steps = frames_of(frames)
     assert [frame for step in steps for frame in step] == list(range(frames))
+    assert len(steps) == steps_of(frames)
     assert len(steps[0]) == 1 and all(1 <= len(step) <= 4 for step in steps[1:])
 
 
