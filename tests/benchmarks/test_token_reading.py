@@ -12,7 +12,7 @@ def test_what_it_tells(make_clip, blocks, tmp_path):
     out = tmp_path / "out.json"
     token_reading.main(
         ["--clips", str(source), "--out", str(out), "--tokenizer", blocks, "--model", "nerv",
-         "--frames", "9", "--segment", "5", "--bpp", "2", "--rounds", "2", "--reads", "1"]
+         "--frames", "9", "--segment", "5", "--bpp", "2", "--rounds", "2", "--seconds", "0"]
     )  # fmt: skip
     written = json.loads(out.read_text())
     one = written["results"]["clips"]["a.mkv"]

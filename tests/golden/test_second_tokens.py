@@ -82,7 +82,7 @@ def test_any_choice_and_any_message(second, seed):
     assert all((ours[place] == values).all() for place, values in theirs.items())
 
 
-@pytest.mark.parametrize("name", ["tokens-7x9x10", "other-levels-5x8x9"])
+@pytest.mark.parametrize("name", ["tokens-7x9x10", "other-levels-5x8x9", "few-cells-17x5x6"])
 def test_messages_of_old(second, name):
     with np.load(Path(__file__).parent / "tokens" / f"{name}.npz") as kept:
         message, digits = kept["message"].tobytes(), kept["digits"]
