@@ -130,15 +130,14 @@ class TableSet:
         small = len(found) <= _BYTE
         places = np.zeros(len(self.sizes), np.uint8 if small else np.int32)
         places[found] = np.arange(len(found))
-        listed = places.take(numbers)
+        taken = places.take(numbers)
+        listed = list(taken.tobytes()) if small else taken.tolist()  # in half the time, if small
         used = found.tolist()  # as indices of lists, numpy's numbers take ten times as long
         if len(used) < 2:
             used = [*used, 0, 0]  # or what picks would not give sequences
         pick = itemgetter(*used)
         return (
-            list(listed.tobytes())
-            if small
-            else listed.tolist(),  # by way of bytes in half the time
+            listed,
             pick(self.cumulatives),
             pick(self.sizes),
             pick(self.offsets),

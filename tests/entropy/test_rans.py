@@ -142,6 +142,16 @@ def test_a_stream_is_decoded_in_parts(part):
     assert stream.decode(numbers[:0], _tables()).size == 0
 
 
+@pytest.mark.parametrize("count", [256, 257, 700])
+def test_a_call_may_use_any_number_of_tables(count):
+    tables = TableSet([Table(0, (0, 1 + number, TOTAL)) for number in range(count)])
+    chance = np.random.default_rng(count)
+    numbers = np.concatenate([np.arange(count), chance.integers(0, count, 500)]).astype(np.int32)
+    symbols = chance.integers(0, 2, numbers.size).astype(np.int32)
+    stream = Stream(rans.encode(symbols, numbers, tables), numbers.size)
+    assert (stream.decode(numbers, tables) == symbols).all()
+
+
 def test_a_stream_knows_its_end():
     symbols, numbers = _symbols(1000)
     data = rans.encode(symbols, numbers, _tables())
