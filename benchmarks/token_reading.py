@@ -160,19 +160,17 @@ def _measured(source: Path, file: Path, options: Any) -> dict[str, Any]:
     plain = grid.indices.astype("<u2").tobytes()
     count = grid.indices.size
 
-    first = []
+    first: list[float] = []
 
     def read() -> float:
         """A read of many: small files are read in milliseconds, which are hard to measure."""
         begin = time.process_time()
-        reads, passed = 0, 0.0
-        while not reads or passed < options.seconds:
+        ends: list[float] = []
+        while not ends or ends[-1] < options.seconds:
             _ids_of(file)
-            passed = time.process_time() - begin
-            reads += 1
-            if reads == 1:
-                first.append(passed)
-        return passed / reads
+            ends.append(time.process_time() - begin)
+        first.append(ends[0])
+        return ends[-1] / len(ends)
 
     def pixels() -> float:
         begin = time.process_time()

@@ -21,7 +21,7 @@ from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.grids import CodedGrids
 from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.token_layout import frames_of, grid_of, steps_of
+from nvcodec.models.token_layout import frames_of, grid_of
 from nvcodec.tokens import making
 from nvcodec.tokens.ids import LEVELS
 
@@ -191,10 +191,11 @@ class BlockTokenizer:
         assert rgb.dtype == np.uint8 and rgb.shape[1] == 3
         frames, _, height, width = rgb.shape
         rows, columns = grid_of(width, height)
-        out = np.empty((steps_of(frames), rows, columns, len(LEVELS)), np.uint8)
+        steps = frames_of(frames)
+        out = np.empty((len(steps), rows, columns, len(LEVELS)), np.uint8)
         for step, y, x in np.ndindex(*out.shape[:3]):
             cell = np.s_[32 * y : 32 * y + 32, 32 * x : 32 * x + 32]
-            part = rgb[list(frames_of(frames)[step])][(..., *cell)].astype(int)
+            part = rgb[list(steps[step])][(..., *cell)].astype(int)
             means = part.mean(axis=(0, 2, 3))
             ends = part[-1].mean(axis=(1, 2))
             values = [*(means * 8), *(abs(ends - means) * 40)]
