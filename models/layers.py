@@ -35,12 +35,13 @@ def depth_to_space(x: Tensor, scale: int) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-def phase_first(parameter: Tensor, scale: int) -> Tensor:
-    """Reorder the first axis from pixel-shuffle order (C, s, s) to phase-first order (s, s, C)."""
+def phase_first(parameter: Tensor, scale: int, axis: int = 0) -> Tensor:
+    """Reorder an axis from pixel-shuffle order (C, s, s) to phase-first order (s, s, C)."""
     if scale == 1:
         return parameter
-    rest = parameter.shape[1:]
-    return parameter.reshape(-1, scale**2, *rest).transpose(0, 1).reshape(-1, *rest)
+    shape = parameter.shape
+    phases = parameter.reshape(*shape[:axis], -1, scale**2, *shape[axis + 1 :])
+    return phases.transpose(axis, axis + 1).reshape(shape)
 
 
 def fold_shuffle(weight: Tensor) -> Tensor:

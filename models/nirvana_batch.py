@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvcodec.models.layers import depth_to_space
+from nvcodec.models.layers import depth_to_space, phase_first
 from nvcodec.models.nirvana import patch_centres
 from nvcodec.models.nirvana_config import NirvanaConfig
 
@@ -38,7 +38,7 @@ def render_batch(config: NirvanaConfig, tensors: Sequence[Tensor]) -> list[Tenso
     # Channels last in memory, as of single networks.
     x = x.view(count, height, width, -1).permute(0, 3, 1, 2)
     for (weight, bias), (layer,) in zip(pairs[front:-1], config.blocks(), strict=True):
-        weight, bias = (_phase_first(one, layer.upscale) for one in (weight, bias))
+        weight, bias = (phase_first(one, layer.upscale, 1) for one in (weight, bias))
         if layer.kernel == 1:
             height, width = x.shape[2:]
             made = _pointwise(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)
@@ -63,10 +63,3 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
     padding = weight.shape[-1] // 2
     each = zip(torch.split(x, 1), weight, bias, strict=True)
     return [F.conv2d(one, kernel, of, padding=padding) for one, kernel, of in each]
-
-
-def _phase_first(parameters: Tensor, scale: int) -> Tensor:
-    """`phase_first` for parameters of several networks."""
-    count, _, *rest = parameters.shape
-    phases = parameters.view(count, -1, scale**2, *rest).transpose(1, 2)
-    return phases.reshape(count, -1, *rest)
