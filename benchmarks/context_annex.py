@@ -1,6 +1,6 @@
 """Writes the annex of docs/bitstream.md: the default context networks of model 3 as decimal numbers.
 
-`python -m benchmarks.context_annex`, after every change of `entropy/default_weights.py`; a test
+`python -m benchmarks.context_annex`, after every change of `entropy/latents/default_weights.py`; a test
 compares the two.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nvcodec.entropy.contexts import HIDDEN, INPUTS
-from nvcodec.entropy.default_weights import SCALES, WEIGHTS
+from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS
+from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
 from nvcodec.models.bands import Kind
 
 ANNEX = Path(__file__).resolve().parent.parent / "docs" / "latentgrid-defaults.txt"

@@ -1,4 +1,4 @@
-"""Makes the default context networks of `latentgrid`, `entropy/default_weights.py`.
+"""Makes the default context networks of `latentgrid`, `entropy/latents/default_weights.py`.
 
     python -m benchmarks.contexts --clips FOLDER
 
@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.clips import read
-from nvcodec.entropy.contexts import ContextNetwork, numbers_of
-from nvcodec.entropy.default_weights import SCALES
 from nvcodec.entropy.grid_steps import base_of
+from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
+from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.grid_pictures import source_picture
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort

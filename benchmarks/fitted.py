@@ -19,7 +19,7 @@ from benchmarks.variants import Variant
 from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
-from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fit_loop import Fit, FitLoop
 from nvcodec.fitter import FitProgress
 from nvcodec.media import ColourMode, VideoInfo

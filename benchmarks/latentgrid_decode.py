@@ -20,7 +20,7 @@ import torch
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
-from nvcodec.entropy.grid_reader import GridReader
+from nvcodec.entropy.latents.decoder import GridReader
 
 _CLIPS = ("bigbuckbunny.mp4", "bikes.mp4", "carphone_pristine.mp4")
 _SIZE = (352, 288)

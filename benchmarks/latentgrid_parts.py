@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks import record
 from benchmarks.clips import SMALL, clip, read
-from nvcodec.entropy import walk
-from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grid_steps import base_of
+from nvcodec.entropy.latents import context_model
+from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.grid_pictures import picture_planes, source_picture
 from nvcodec.gridfit import quantise
 from nvcodec.gridfit.effort import Effort
@@ -52,9 +52,9 @@ class Variant:
 @contextmanager
 def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
     """Context networks that do not see some of their inputs; they are fitted to that."""
-    first, second = walk.Grids._inputs, walk._add_first_pass
+    first, second = context_model.Grids._inputs, context_model._add_first_pass
 
-    def inputs(self: walk.Grids, *given: Any) -> FloatArray:
+    def inputs(self: context_model.Grids, *given: Any) -> FloatArray:
         found = first(self, *given)
         found[list(rows)] = 0
         return found
@@ -64,8 +64,8 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
         found[list(rows)] = 0
 
     with (
-        mock.patch.object(walk.Grids, "_inputs", inputs),
-        mock.patch.object(walk, "_add_first_pass", added),
+        mock.patch.object(context_model.Grids, "_inputs", inputs),
+        mock.patch.object(context_model, "_add_first_pass", added),
     ):
         yield
 

@@ -26,10 +26,10 @@ from benchmarks.fitted import copied, fit_watched, write_stream
 from benchmarks.published import EMBEDDING_BITS, SIDE_SHARE, WEIGHT_BITS
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device
-from nvcodec.entropy.plan import tables_of
-from nvcodec.entropy.quantisation import STEPS, dequantise, step_values
-from nvcodec.entropy.tables import LARGEST_SYMBOL
-from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL
+from nvcodec.entropy.weights.coding_plan import tables_of
+from nvcodec.entropy.weights.quantisation import STEPS, dequantise, step_values
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.hnerv_config import HNeRVConfig

@@ -8,7 +8,7 @@ Every frame but the first of a segment is predicted from decoded ones (`Hierarch
 may be from the last of the segment before: the model is implicit in time, explicit in space. The
 latents are integers on the bands of a wavelet pyramid, so that a fit can find the best ones
 directly instead of by gradients; what is learned per video is the motion and the network that says
-how likely each latent is (`nvcodec.entropy.contexts`).
+how likely each latent is (`nvcodec.entropy.latents.context_network`).
 
 The references are 8-bit frames, as shown: what rounding differs between devices does not add up.
 """
@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.contexts import FloatArray
 from nvcodec.entropy.grid_steps import StepIndices
-from nvcodec.entropy.places import Int16Array
+from nvcodec.entropy.latents.context_network import FloatArray
+from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import BEFORE
 from nvcodec.models.latentgrid_config import LatentGridConfig

@@ -19,7 +19,7 @@ from nvcodec.adan import Adan
 from nvcodec.batches import Batches
 from nvcodec.config import FitConfig
 from nvcodec.control import SizeControl
-from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fitter import FitProgress
 from nvcodec.guard import Guard
 from nvcodec.models.base import VideoModel

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from nvcodec.entropy.grid_reader import GridReader
+from nvcodec.entropy.latents.decoder import GridReader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid import LatentGrid, Steps

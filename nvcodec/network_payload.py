@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.quantisation import dequantise
-from nvcodec.entropy.tensors import QuantisedTensor, decode_tensors, encode_tensors
+from nvcodec.entropy.weights.quantisation import dequantise
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors, encode_tensors
 from nvcodec.errors import BitstreamError
 from nvcodec.media import UInt8Array
 from nvcodec.models import build

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from nvcodec.config import FitConfig
-from nvcodec.entropy.joint import JointQuantiser
-from nvcodec.entropy.quantisation import StateQuantiser
-from nvcodec.entropy.tensors import QuantisedTensor, encode_tensors
+from nvcodec.entropy.weights.joint_quantisation import JointQuantiser
+from nvcodec.entropy.weights.quantisation import StateQuantiser
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, encode_tensors
 from nvcodec.models.base import VideoModel
 from nvcodec.models.windows import Window
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.config import FitConfig
-from nvcodec.entropy.joint import JointQuantiser, quantise_batch
+from nvcodec.entropy.weights.joint_quantisation import JointQuantiser, quantise_batch
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.network_config import NetworkConfig
 from nvcodec.models.nirvana_batch import render_batch

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.contexts import WEIGHT_LIMIT, network_of, numbers_of
-from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.grid_steps import StepIndices
-from nvcodec.entropy.grids import CodedGrids
-from nvcodec.entropy.walk import Grids, Stop
+from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_network import WEIGHT_LIMIT, network_of, numbers_of
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.models.latentgrid_config import LatentGridConfig
 from nvcodec.models.token_layout import frames_of, grid_of
 from nvcodec.tokens import making

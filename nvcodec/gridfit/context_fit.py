@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.contexts import (
+from nvcodec.entropy.latents.context_model import Stop
+from nvcodec.entropy.latents.context_network import (
     HIDDEN,
     INPUTS,
     WEIGHT_LIMIT,
@@ -17,8 +18,7 @@ from nvcodec.entropy.contexts import (
     network_of,
     numbers_of,
 )
-from nvcodec.entropy.places import Int16Array
-from nvcodec.entropy.walk import Stop
+from nvcodec.entropy.latents.neighbourhood import Int16Array
 
 # Symbols that stand for all.
 _MOST_ROWS = 200_000

@@ -4,7 +4,7 @@ With orthonormal bands the squared error of a frame is that of its coefficients,
 changes; so each symbol can be chosen by itself, given those before it, whose context says what it
 costs. This is rate-distortion optimised quantisation, as practised for HM and x264.
 
-A symbol that is not zero also lets those below it be coded (see `nvcodec.entropy.walk`): what they
+A symbol that is not zero also lets those below it be coded (see `nvcodec.entropy.latents.context_model`): what they
 would gain is counted in its favour, as in the zerotrees of wavelet coders (Xiong, Ramchandran and
 Orchard, "Space-frequency quantization for wavelet image coding", 1997).
 """
@@ -16,10 +16,10 @@ from itertools import product
 
 import numpy as np
 
-from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.places import Int16Array
-from nvcodec.entropy.tables import LARGEST_SYMBOL, SCALES, scale_value
-from nvcodec.entropy.walk import Stop
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, scale_value
+from nvcodec.entropy.latents.context_model import Stop
+from nvcodec.entropy.latents.context_network import FloatArray
+from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.models.bands import GridLayout
 
 

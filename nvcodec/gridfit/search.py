@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL
 from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSET_OCTAVE, STEP_OCTAVE, base_of
-from nvcodec.entropy.tables import LARGEST_SYMBOL
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import Outcome
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.contexts import FloatArray
-from nvcodec.entropy.defaults import default_network
 from nvcodec.entropy.grid_steps import StepIndices
-from nvcodec.entropy.grids import CodedGrids, encode_grids
-from nvcodec.entropy.places import Int16Array
-from nvcodec.entropy.walk import Grids, Stop
+from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_network import FloatArray
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
+from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.flow import FlowField

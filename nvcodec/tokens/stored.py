@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.bitstream import Header, Reader, Segment, TokenFormat
-from nvcodec.entropy.digits import decode_digits, encode_digits
+from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
 from nvcodec.tokens.ids import LEVELS

@@ -12,7 +12,7 @@ import torch
 from benchmarks import anchors
 from benchmarks.anchors import ENCODERS
 from benchmarks.reference import quantised
-from nvcodec.entropy.quantisation import dequantise, step_values
+from nvcodec.entropy.weights.quantisation import dequantise, step_values
 from nvcodec.metrics import psnr
 from nvcodec.models.network_config import TensorSpec
 from nvcodec.video import open_source

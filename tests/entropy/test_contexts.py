@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvcodec.entropy.contexts import (
+from nvcodec.entropy.latents.context_network import (
     HIDDEN,
     INPUTS,
     LOGARITHMS,
@@ -17,8 +17,8 @@ from nvcodec.entropy.contexts import (
     network_of,
     numbers_of,
 )
-from nvcodec.entropy.default_weights import SCALES
-from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.models.bands import GridLayout, Kind
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from nvcodec.entropy import digits as coding
-from nvcodec.entropy.digit_choice import Choice, choose
-from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, scales_of, tables_of
-from nvcodec.entropy.digits import decode_digits, encode_digits
+from nvcodec.entropy.tokens import codec as coding
+from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
+from nvcodec.entropy.tokens.parameters import Choice, choose
+from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, scales_of, tables_of
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
 LEVELS = (8, 8, 8, 5, 5, 5)
@@ -136,7 +136,7 @@ def test_choices_out_of_range(head):
 
 def test_no_torch():
     code = (
-        "import sys, nvcodec.entropy.digits as d, numpy as np\n"
+        "import sys, nvcodec.entropy.tokens.codec as d, numpy as np\n"
         "m = d.encode_digits(np.ones((2, 2, 2, 6), np.uint8), (8, 8, 8, 5, 5, 5))\n"
         "assert d.decode_digits(m, (2, 2, 2), (8, 8, 8, 5, 5, 5))[0].all()\n"
         "assert not {'torch', 'compressai'} & set(sys.modules), 'torch'"

@@ -7,14 +7,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nvcodec.entropy import grid_reader as reading
-from nvcodec.entropy import grids as module
-from nvcodec.entropy.contexts import numbers_of
-from nvcodec.entropy.defaults import default_network
-from nvcodec.entropy.grid_reader import GridReader, decode_grids
 from nvcodec.entropy.grid_steps import StepIndices
-from nvcodec.entropy.grids import CodedGrids, encode_grids
-from nvcodec.entropy.walk import Grids
+from nvcodec.entropy.latents import decoder as reading
+from nvcodec.entropy.latents import encoder as module
+from nvcodec.entropy.latents.context_model import Grids
+from nvcodec.entropy.latents.context_network import numbers_of
+from nvcodec.entropy.latents.decoder import GridReader, decode_grids
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode
 from nvcodec.models.bands import Kind, scales

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.distributions import bits, fitted_scale
-from nvcodec.entropy.joint import JointQuantiser
-from nvcodec.entropy.quantisation import (
+from nvcodec.entropy.coder.distributions import bits, fitted_scale
+from nvcodec.entropy.coder.probability_tables import SCALES, TOTAL, Family, cumulative, scale_value
+from nvcodec.entropy.weights.joint_quantisation import JointQuantiser
+from nvcodec.entropy.weights.quantisation import (
     STEPS,
     StateQuantiser,
     TensorQuantiser,
@@ -16,8 +17,7 @@ from nvcodec.entropy.quantisation import (
     round_ste,
     step_values,
 )
-from nvcodec.entropy.tables import SCALES, TOTAL, Family, cumulative, scale_value
-from nvcodec.entropy.tensors import QuantisedTensor, decode_tensors, encode_tensors
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors, encode_tensors
 from nvcodec.models.network_config import TensorSpec
 
 FAMILIES = [Family.LAPLACE, Family.LOGISTIC]

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from nvcodec.entropy import rans
-from nvcodec.entropy.rans import Stream, Table, TableSet
-from nvcodec.entropy.tables import TOTAL, Family, cumulative, histogram
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.probability_tables import TOTAL, Family, cumulative, histogram
+from nvcodec.entropy.coder.rans import Stream, Table, TableSet
 from nvcodec.errors import BitstreamError
 
 

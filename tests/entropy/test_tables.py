@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nvcodec.entropy.tables import (
+from nvcodec.entropy.coder.probability_tables import (
     LARGEST_SYMBOL,
     SCALES,
     TOTAL,

@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from nvcodec.entropy.numbers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
-from nvcodec.entropy.plan import cheapest_plan, residuals, restore
-from nvcodec.entropy.tables import LARGEST_SYMBOL, Family
-from nvcodec.entropy.tensors import (
+from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, Family
+from nvcodec.entropy.weights.coding_plan import cheapest_plan, residuals, restore
+from nvcodec.entropy.weights.tensor_codec import (
     SYMBOLS_PER_BYTE,
     QuantisedTensor,
     decode_tensors,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.entropy import places
-from nvcodec.entropy.defaults import default_network
-from nvcodec.entropy.places import _sums
-from nvcodec.entropy.walk import Grids
+from nvcodec.entropy.latents import neighbourhood
+from nvcodec.entropy.latents.context_model import Grids
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.neighbourhood import _sums
 from nvcodec.media import ColourMode
 from nvcodec.models.bands import Kind
 from nvcodec.models.latentgrid_config import LatentGridConfig
@@ -173,10 +173,10 @@ def test_sums_one_by_one_are_the_same(monkeypatch, shape):
         magnitudes[..., 1:-1, 1:-1] = drawn
         found = []
         for sparse in (0, 10**9):
-            monkeypatch.setattr(places, "_SPARSE", sparse)
+            monkeypatch.setattr(neighbourhood, "_SPARSE", sparse)
             near = np.zeros((6, *shape[1:]), np.uint8)
             nonzero = np.flatnonzero(magnitudes)
-            places.add_sums(near, frames, magnitudes.copy(), nonzero)
+            neighbourhood.add_sums(near, frames, magnitudes.copy(), nonzero)
             found.append(near)
         assert (found[0] == found[1]).all()
         assert found[0].any() == drawn.any()

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nvcodec.config import PRESETS, EncoderConfig, FitConfig
-from nvcodec.entropy.quantisation import dequantise
-from nvcodec.entropy.tensors import encode_tensors
+from nvcodec.entropy.weights.quantisation import dequantise
+from nvcodec.entropy.weights.tensor_codec import encode_tensors
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import FitProgress
 from nvcodec.fitting import Fit, fit, fit_sizes

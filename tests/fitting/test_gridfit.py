@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from nvcodec.config import EncoderConfig
-from nvcodec.entropy.contexts import INPUTS, numbers_of
-from nvcodec.entropy.defaults import default_network
-from nvcodec.entropy.tables import TOTAL, Family, cumulative
-from nvcodec.entropy.walk import Grids, Stop
+from nvcodec.entropy.coder.probability_tables import TOTAL, Family, cumulative
+from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_network import INPUTS, numbers_of
+from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Task
 from nvcodec.grid_pictures import GridPictures, picture_planes, source_picture

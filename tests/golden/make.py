@@ -27,8 +27,8 @@ import torch
 import nvcodec
 from nvcodec import encoder
 from nvcodec.encoder import encode_file
-from nvcodec.entropy.grid_reader import decode_grids
-from nvcodec.entropy.tensors import decode_tensors
+from nvcodec.entropy.latents.decoder import decode_grids
+from nvcodec.entropy.weights.tensor_codec import decode_tensors
 from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Planes
 from nvcodec.models import name_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.digits import encode_digits
+from nvcodec.entropy.tokens.codec import encode_digits
 
 FOLDER = Path(__file__).parent / "tokens"
 

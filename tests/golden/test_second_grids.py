@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.grid_reader import decode_grids
-from nvcodec.entropy.grids import encode_grids
+from nvcodec.entropy.latents.decoder import decode_grids
+from nvcodec.entropy.latents.encoder import encode_grids
 from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Colour, ColourMode
 from nvcodec.models.latentgrid_config import LatentGridConfig

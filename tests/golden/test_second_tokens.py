@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvcodec.entropy.digit_choice import MOST_WEIGHT, Choice
-from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, SCALES
-from nvcodec.entropy.digit_walk import KINDS
-from nvcodec.entropy.digits import _coded, decode_digits, encode_digits
+from nvcodec.entropy.tokens.codec import _coded, decode_digits, encode_digits
+from nvcodec.entropy.tokens.context_model import KINDS
+from nvcodec.entropy.tokens.parameters import MOST_WEIGHT, Choice
+from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, SCALES
 from nvcodec.errors import BitstreamError
 from nvcodec.tokens.ids import LEVELS
 

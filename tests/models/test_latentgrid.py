@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.grids import CodedGrids
+from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid import LatentGrid, Steps, bands_of, pyramid_of, rounded

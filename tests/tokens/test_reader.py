@@ -208,7 +208,7 @@ def test_damaged_tokens(data, digits):
 
 
 def test_a_malformed_message(digits, monkeypatch):
-    from nvcodec.entropy import digits as coding
+    from nvcodec.entropy.tokens import codec as coding
 
     monkeypatch.setattr(coding.rans, "encode", lambda *rest: bytes(40))
     data = write(digits)

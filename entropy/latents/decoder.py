@@ -7,11 +7,17 @@ from itertools import groupby
 
 import numpy as np
 
-from nvcodec.entropy import rans
-from nvcodec.entropy.contexts import ContextNetwork, network_of, numbers_of
-from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, read_array
+from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
+from nvcodec.entropy.coder.rans import TableSet
 from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSETS, StepIndices
-from nvcodec.entropy.grid_symbols import (
+from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_network import ContextNetwork, network_of, numbers_of
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.encoder import CodedGrids
+from nvcodec.entropy.latents.neighbourhood import Int16Array
+from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     LONGEST,
     MOST_COEFFICIENTS,
@@ -22,12 +28,6 @@ from nvcodec.entropy.grid_symbols import (
     symbols_of,
     table_numbers,
 )
-from nvcodec.entropy.grids import CodedGrids
-from nvcodec.entropy.numbers import ByteCursor, NumberArray, read_array
-from nvcodec.entropy.places import Int16Array
-from nvcodec.entropy.rans import TableSet
-from nvcodec.entropy.tables import SCALES, Family, cumulative
-from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.errors import BitstreamError
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level

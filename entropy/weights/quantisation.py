@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nvcodec.entropy.distributions import bits, fitted_scale
-from nvcodec.entropy.plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
-from nvcodec.entropy.rans import Int32Array
-from nvcodec.entropy.tables import LARGEST_SYMBOL, Family
-from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.entropy.coder.distributions import bits, fitted_scale
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, Family
+from nvcodec.entropy.coder.rans import Int32Array
+from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.models.network_config import TensorSpec
 
 STEPS = 256

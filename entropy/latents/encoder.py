@@ -16,11 +16,16 @@ from itertools import chain, groupby
 
 import numpy as np
 
-from nvcodec.entropy import rans
-from nvcodec.entropy.contexts import ContextNetwork, numbers_of
-from nvcodec.entropy.defaults import default_network
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.integers import NumberArray, pack_varint, zigzag
+from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative, scale_value
+from nvcodec.entropy.coder.rans import Int32Array, TableSet
 from nvcodec.entropy.grid_steps import StepIndices
-from nvcodec.entropy.grid_symbols import (
+from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
+from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.latents.neighbourhood import Int16Array
+from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     SYMBOLS_PER_BYTE,
     coefficients,
@@ -29,11 +34,6 @@ from nvcodec.entropy.grid_symbols import (
     split_ranges,
     table_numbers,
 )
-from nvcodec.entropy.numbers import NumberArray, pack_varint, zigzag
-from nvcodec.entropy.places import Int16Array
-from nvcodec.entropy.rans import Int32Array, TableSet
-from nvcodec.entropy.tables import SCALES, Family, cumulative, scale_value
-from nvcodec.entropy.walk import Grids, Stop
 from nvcodec.models.bands import GridLayout, Kind
 from nvcodec.models.hierarchy import Level
 

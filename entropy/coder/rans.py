@@ -19,7 +19,7 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.tables import PRECISION, TOTAL
+from nvcodec.entropy.coder.probability_tables import PRECISION, TOTAL
 from nvcodec.errors import BitstreamError
 
 Int32Array = npt.NDArray[np.int32]

@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nvcodec.entropy import rans
-from nvcodec.entropy.numbers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
-from nvcodec.entropy.plan import (
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, Family
+from nvcodec.entropy.coder.rans import Int32Array, TableSet
+from nvcodec.entropy.weights.coding_plan import (
     Plan,
     cheapest_plan,
     plan_tables,
@@ -25,8 +27,6 @@ from nvcodec.entropy.plan import (
     table_numbers,
     tables_of,
 )
-from nvcodec.entropy.rans import Int32Array, TableSet
-from nvcodec.entropy.tables import LARGEST_SYMBOL, SCALES, Family
 from nvcodec.errors import BitstreamError
 from nvcodec.models.network_config import TensorSpec
 

@@ -15,17 +15,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nvcodec.entropy.distributions import bits, fitted_scale
-from nvcodec.entropy.plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
-from nvcodec.entropy.quantisation import (
+from nvcodec.entropy.coder.distributions import bits, fitted_scale
+from nvcodec.entropy.coder.probability_tables import Family
+from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
+from nvcodec.entropy.weights.quantisation import (
     StateQuantiser,
     TensorQuantiser,
     quantised,
     step_indices,
     steps_of,
 )
-from nvcodec.entropy.tables import Family
-from nvcodec.entropy.tensors import QuantisedTensor
+from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.models.network_config import TensorSpec
 
 Int64Array = npt.NDArray[np.int64]

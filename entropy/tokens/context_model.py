@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.digit_tables import CLASSES
-from nvcodec.entropy.rans import Int32Array
+from nvcodec.entropy.coder.rans import Int32Array
+from nvcodec.entropy.tokens.tables import CLASSES
 
 Positions = npt.NDArray[np.intp]
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from nvcodec.entropy.contexts import HIDDEN, INPUTS, ContextNetwork, network_of
-from nvcodec.entropy.default_weights import SCALES, WEIGHTS
+from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS, ContextNetwork, network_of
+from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
 from nvcodec.models.bands import GridLayout, Kind
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.places import Int16Array
-from nvcodec.entropy.rans import Int32Array, Table, TableSet
-from nvcodec.entropy.tables import SCALES, Family, cumulative
+from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
+from nvcodec.entropy.coder.rans import Int32Array, Table, TableSet
+from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.models.bands import GridLayout, Kind
 
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for

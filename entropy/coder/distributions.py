@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.tables import SCALES, Family, scale_value
+from nvcodec.entropy.coder.probability_tables import SCALES, Family, scale_value
 
 _LEAST = 2.0**-16  # no symbol's frequency is below this
 

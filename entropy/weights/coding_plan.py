@@ -14,8 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.rans import Int32Array
-from nvcodec.entropy.tables import (
+from nvcodec.entropy.coder.probability_tables import (
     LARGEST_SYMBOL,
     TOTAL,
     Family,
@@ -24,6 +23,7 @@ from nvcodec.entropy.tables import (
     from_masses,
     histogram,
 )
+from nvcodec.entropy.coder.rans import Int32Array
 from nvcodec.models.network_config import TensorSpec
 
 # What one number of side information costs, roughly, in bits; measured on fitted networks.

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.tables import SCALES
+from nvcodec.entropy.coder.probability_tables import SCALES
 
 FloatArray = npt.NDArray[np.float32]
 Int8Array = npt.NDArray[np.int8]

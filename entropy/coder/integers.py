@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvcodec.entropy import rans
-from nvcodec.entropy.rans import Int32Array, TableSet
-from nvcodec.entropy.tables import LARGEST_SYMBOL, SCALES, Family, cumulative, scale_value
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.probability_tables import (
+    LARGEST_SYMBOL,
+    SCALES,
+    Family,
+    cumulative,
+    scale_value,
+)
+from nvcodec.entropy.coder.rans import Int32Array, TableSet
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
 _LARGEST_FIRST = 1 << 20

@@ -19,8 +19,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.contexts import INPUTS, LOGARITHMS, ONE, ContextNetwork, FloatArray
-from nvcodec.entropy.places import (
+from nvcodec.entropy.latents.context_network import (
+    INPUTS,
+    LOGARITHMS,
+    ONE,
+    ContextNetwork,
+    FloatArray,
+)
+from nvcodec.entropy.latents.neighbourhood import (
     LARGEST_SUM,
     Int16Array,
     Places,

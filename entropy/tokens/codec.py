@@ -1,7 +1,7 @@
 """Digits of tokens to bytes and back: a choice of a few numbers, then one rANS message.
 
 Tables depend on nothing but the message, so that any file can be read alone; which one serves where
-is in `nvcodec.entropy.digit_walk`. Normative description: `docs/bitstream.md`. No torch.
+is in `nvcodec.entropy.tokens.context_model`. Normative description: `docs/bitstream.md`. No torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy import rans
-from nvcodec.entropy.digit_choice import CHOICE_SIZE, Choice, choose, planes_of, starts_of
-from nvcodec.entropy.digit_tables import CLASSES, MOST_CHANGE, tables_of
-from nvcodec.entropy.digit_walk import KINDS, DigitWalk, Positions
-from nvcodec.entropy.rans import Int32Array
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.rans import Int32Array
+from nvcodec.entropy.tokens.context_model import KINDS, DigitWalk, Positions
+from nvcodec.entropy.tokens.parameters import CHOICE_SIZE, Choice, choose, planes_of, starts_of
+from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, tables_of
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
 _TOKENS_PER_BYTE = 256

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.digit_tables import (
+from nvcodec.entropy.coder.rans import Int32Array
+from nvcodec.entropy.tokens.context_model import KINDS, DigitWalk
+from nvcodec.entropy.tokens.tables import (
     CLASSES,
     MOST_CHANGE,
     SCALES,
@@ -20,8 +22,6 @@ from nvcodec.entropy.digit_tables import (
     scales_of,
     tables_of,
 )
-from nvcodec.entropy.digit_walk import KINDS, DigitWalk
-from nvcodec.entropy.rans import Int32Array
 from nvcodec.errors import BitstreamError
 
 MOST_WEIGHT = 4

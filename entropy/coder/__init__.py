@@ -1,0 +1,1 @@
+"""Entropy coder: integer probability tables, their differentiable twins, rANS and coded integers."""

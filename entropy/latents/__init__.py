@@ -1,0 +1,1 @@
+"""Wavelet latents: context modelling with integer networks, encoder and decoder."""

@@ -1,0 +1,1 @@
+"""Token indices: context modelling, probability tables and coding to bytes."""

@@ -1,0 +1,1 @@
+"""Network tensors: quantisation, choice of entropy model, and coding to bytes."""
