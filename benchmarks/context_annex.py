@@ -13,7 +13,7 @@ import numpy as np
 
 from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS
 from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
-from nvcodec.models.bands import Kind
+from nvcodec.models.latentgrid.subbands import Kind
 
 ANNEX = Path(__file__).resolve().parent.parent / "docs" / "latentgrid-defaults.txt"
 _CHANNELS = {Kind.MOTION: 5, Kind.LUMA: 1, Kind.CHROMA: 2}

@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 
 from benchmarks.clips import read
-from nvcodec.entropy.grid_steps import base_of
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.grid_pictures import source_picture
@@ -27,8 +26,9 @@ from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import Kind
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.step_sizes import base_of
+from nvcodec.models.latentgrid.subbands import Kind
 
 # Name, size or None for its own, first frame and number of frames.
 CLIPS = (

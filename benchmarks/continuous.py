@@ -29,9 +29,9 @@ from nvcodec.device import working_type
 from nvcodec.media import Frames, Planes, UInt8Array, VideoInfo
 from nvcodec.metrics import psnr
 from nvcodec.models import MODELS
-from nvcodec.models.inference import Synthesis
-from nvcodec.models.stack_config import StackConfig
-from nvcodec.models.stack_model import StackModel
+from nvcodec.models.stacks.config import StackConfig
+from nvcodec.models.stacks.inference import Synthesis
+from nvcodec.models.stacks.model import StackModel
 from nvcodec.network_payload import decode_network
 from nvcodec.payload import split_payload
 from nvcodec.resampling import CrossFade, resampled

@@ -19,9 +19,9 @@ from benchmarks.eager import EagerDecoder
 from nvcodec.device import choose_device, working_type
 from nvcodec.media import ColourMode
 from nvcodec.models import build
-from nvcodec.models.base import VideoModel
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.inference import Synthesis
+from nvcodec.models.base.video_model import VideoModel
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.stacks.inference import Synthesis
 
 TARGET_EAGER, TARGET_FLOOR = 4.0, 2.5
 _SIDE = 2048

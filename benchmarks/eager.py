@@ -1,7 +1,7 @@
 """HNeRV written the plain way, as the baseline of speed: eager, float32, NCHW.
 
 Convolution, pixel shuffle, GELU, one module after the other; nothing fused, reordered or folded.
-The shapes of all weights are those of `nvcodec.models.hnerv`, so the two can share their weights.
+The shapes of all weights are those of `nvcodec.models.hnerv.model`, so the two can share their weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.hnerv.config import HNeRVConfig
 
 
 class EagerDecoder(nn.Sequential):

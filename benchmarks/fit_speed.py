@@ -24,7 +24,7 @@ from nvcodec.fitter import FitProgress
 from nvcodec.fitting import fit
 from nvcodec.media import ColourMode
 from nvcodec.models import build
-from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.hnerv.config import HNeRVConfig
 
 TARGET = 2.5
 _BATCH = 2

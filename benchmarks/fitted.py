@@ -24,9 +24,9 @@ from nvcodec.fit_loop import Fit, FitLoop
 from nvcodec.fitter import FitProgress
 from nvcodec.media import ColourMode, VideoInfo
 from nvcodec.models import build, config_class, family, name_of
-from nvcodec.models.base import VideoModel
-from nvcodec.models.inference import Synthesis
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.base.video_model import VideoModel
+from nvcodec.models.stacks.config import StackConfig
+from nvcodec.models.stacks.inference import Synthesis
 from nvcodec.network_payload import decode_network, encode_network
 from nvcodec.payload import pack_payload, split_payload
 

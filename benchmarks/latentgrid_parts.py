@@ -17,7 +17,6 @@ import numpy as np
 
 from benchmarks import record
 from benchmarks.clips import SMALL, clip, read
-from nvcodec.entropy.grid_steps import base_of
 from nvcodec.entropy.latents import context_model
 from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.grid_pictures import picture_planes, source_picture
@@ -26,8 +25,9 @@ from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
 from nvcodec.media import ColourMode, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
-from nvcodec.models.bands import GridLayout
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.step_sizes import base_of
+from nvcodec.models.latentgrid.subbands import GridLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ import numpy as np
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
-from nvcodec.models import ngp_config
-from nvcodec.models.network_config import TensorSpec
-from nvcodec.models.ngp_config import NGPConfig
+from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.ngp.config import NGPConfig
+from nvcodec.models.ngp import config as ngp_config
 
 Levels = tuple[tuple[int, int, int], ...]
 Patch = Callable[[], AbstractContextManager[object]]

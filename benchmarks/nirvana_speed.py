@@ -22,7 +22,7 @@ from benchmarks import record
 from benchmarks.clips import clip
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
-from nvcodec.models.nirvana_config import NirvanaConfig
+from nvcodec.models.nirvana.config import NirvanaConfig
 
 TARGET_TIME, TARGET_DECODE = 0.1, 6.0
 

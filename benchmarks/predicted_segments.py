@@ -16,7 +16,7 @@ from typing import Any
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import SMALL, clip
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -32,8 +32,8 @@ from nvcodec.entropy.weights.quantisation import STEPS, dequantise, step_values
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.network_config import TensorSpec
+from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.samples import model_samples
 from nvcodec.video import open_source
 

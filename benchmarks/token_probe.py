@@ -22,8 +22,8 @@ from nvcodec.config import FitConfig
 from nvcodec.fitting import fit
 from nvcodec.media import ColourMode
 from nvcodec.models import build
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokens.ids import LEVELS
 
 CLASSES = {"luma": 4, "colour": 3, "direction": 4}

@@ -26,8 +26,8 @@ from torch import Tensor
 from benchmarks import record, token_pictures
 from benchmarks.token_scenes import Scenes
 from benchmarks.token_videos import batch, noisy
-from nvcodec.models.cell_motion import motion_code
-from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE
+from nvcodec.models.tokenizer.cell_motion import motion_code
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.quantiser import distance, quantise
 from nvcodec.tokens.tokenizer import VideoTokenizer

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvcodec.errors import ConfigError, UnsupportedVersionError
 from nvcodec.media import ColourMode
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.base.config import ModelConfig
 
 if TYPE_CHECKING:
-    from nvcodec.models.base import VideoModel
-    from nvcodec.models.network_config import NetworkConfig
+    from nvcodec.models.base.network_config import NetworkConfig
+    from nvcodec.models.base.video_model import VideoModel
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -30,15 +30,15 @@ class Family(NamedTuple):
 
     Attributes:
         number: Its id in the bitstream.
-        module: Where its model is, imported when first needed, as it imports torch; its
-            configuration, which does not, is in `<module>_config`.
-        model: Name of the class there; that of its configuration is `<model>Config`, whose base
+        package: Its package. The network is in `<package>.model`, which imports torch and is
+            imported when first needed; the configuration, which does not, in `<package>.config`.
+        model: Name of the network's class; that of its configuration is `<model>Config`, whose base
             class decides which part of the tool fits and decodes it.
         summary: One line for people.
     """
 
     number: int
-    module: str
+    package: str
     model: str
     summary: str
 
@@ -49,7 +49,10 @@ MODELS: dict[str, Family] = {
         1, "nvcodec.models.nerv", "NeRV", "frame index to frame; everything is in the weights"
     ),
     "hnerv": Family(
-        2, "nvcodec.models.hnerv", "HNeRV", "a small embedding per frame, decoded by convolutions"
+        2,
+        "nvcodec.models.hnerv",
+        "HNeRV",
+        "a small embedding per frame, decoded by convolutions",
     ),
     "latentgrid": Family(
         3,
@@ -70,7 +73,10 @@ MODELS: dict[str, Family] = {
         "coordinates to a group of frames; the next group is stored as differences",
     ),
     "ngp": Family(
-        6, "nvcodec.models.ngp", "NGP", "features of grids in space and time; any point, any moment"
+        6,
+        "nvcodec.models.ngp",
+        "NGP",
+        "features of grids in space and time; any point, any moment",
     ),
 }
 
@@ -107,19 +113,19 @@ def name_of(number: int) -> str:
 def config_class(name: str) -> type[ModelConfig]:
     """The configuration class of a model."""
     row = family(name)
-    found: type[ModelConfig] = getattr(import_module(f"{row.module}_config"), f"{row.model}Config")
+    found: type[ModelConfig] = getattr(import_module(f"{row.package}.config"), f"{row.model}Config")
     return found
 
 
 def build(name: str, config: NetworkConfig) -> VideoModel:
     """The network of a configuration, with fresh weights; of families that are stacks only."""
     row = family(name)
-    model: VideoModel = getattr(import_module(row.module), row.model)(config)
+    model: VideoModel = getattr(import_module(f"{row.package}.model"), row.model)(config)
     return model
 
 
 def __getattr__(name: str) -> object:
-    # `nvcodec.models.hnerv` and its like, imported when first asked for: they import torch.
+    # `nvcodec.models.hnerv` and its like, imported when first used.
     if name in MODELS:
-        return import_module(MODELS[name].module)
+        return import_module(MODELS[name].package)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

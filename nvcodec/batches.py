@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nvcodec.config import FitConfig
 from nvcodec.device import working_type
-from nvcodec.models.network_config import NetworkConfig
-from nvcodec.models.windows import Window
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.base.windows import Window
 
 # Where a step takes all frames at once, so many passes make a round: what is due once per epoch is
 # then due once per round, as one step is neither worth it nor tells much.

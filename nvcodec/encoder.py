@@ -32,7 +32,7 @@ from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitter import fitter_for
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.base.config import ModelConfig
 from nvcodec.outfile import OutFile
 from nvcodec.partial import Partial, claim, publish
 from nvcodec.payload import pack_payload

@@ -22,7 +22,7 @@ from nvcodec.control import SizeControl
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fitter import FitProgress
 from nvcodec.guard import Guard
-from nvcodec.models.base import VideoModel
+from nvcodec.models.base.video_model import VideoModel
 from nvcodec.pace import Pace, Schedule
 from nvcodec.stages import FloatStage, Group, QuantisedStage, Stage
 from nvcodec.steps import Step, Taker, autocast, take

@@ -16,10 +16,10 @@ from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, UInt8Array
 from nvcodec.models import config_class
-from nvcodec.models.config import ModelConfig
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.network_config import NetworkConfig
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.base.config import ModelConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.stacks.config import StackConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from nvcodec.config import FitConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fit_loop import Fit, FitLoop
 from nvcodec.fitter import FitProgress
-from nvcodec.models.base import VideoModel
+from nvcodec.models.base.video_model import VideoModel
 from nvcodec.steps import Taker
 
 __all__ = ["Fit", "fit", "fit_sizes"]

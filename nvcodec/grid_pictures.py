@@ -10,9 +10,9 @@ import torch
 from nvcodec.entropy.latents.decoder import GridReader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
-from nvcodec.models.latentgrid import LatentGrid, Steps
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.motion import Picture
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.model import LatentGrid, Steps
+from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.resampling import placed, resampled
 from nvcodec.video import colour as conversion
 from nvcodec.video.filling import known_chroma

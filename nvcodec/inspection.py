@@ -11,8 +11,8 @@ from nvcodec.bitstream import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
-from nvcodec.models.network_config import NetworkConfig
-from nvcodec.models.token_layout import grid_of, steps_of
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.tokenizer.layout import grid_of, steps_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

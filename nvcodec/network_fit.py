@@ -19,8 +19,8 @@ from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded, FitterNotes, Task
 from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.models import build
-from nvcodec.models.base import VideoModel
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.base.video_model import VideoModel
 from nvcodec.network_payload import NetworkState, encode_network, feed
 from nvcodec.objective import known_error
 from nvcodec.pictures import luma_psnr, open_body

@@ -17,8 +17,8 @@ from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors
 from nvcodec.errors import BitstreamError
 from nvcodec.media import UInt8Array
 from nvcodec.models import build
-from nvcodec.models.base import VideoModel
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.base.video_model import VideoModel
 from nvcodec.tokens.ids import codes_of
 
 

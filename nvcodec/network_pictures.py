@@ -9,9 +9,9 @@ import torch
 
 from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes, UInt8Array
-from nvcodec.models.inference import synthesis
-from nvcodec.models.network_config import NetworkConfig
-from nvcodec.models.points import PointSynthesis
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.ngp.point_synthesis import PointSynthesis
+from nvcodec.models.stacks.inference import synthesis
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.resampling import CrossFade, joined, placed, resampled
 from nvcodec.samples import picture_planes

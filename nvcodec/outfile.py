@@ -14,7 +14,7 @@ from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded
 from nvcodec.media import Frames, Packet, Track
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.base.config import ModelConfig
 from nvcodec.partial import Partial
 from nvcodec.payload import split_payload
 from nvcodec.rate import Budget, tokens_section

@@ -13,7 +13,7 @@ from nvcodec.bitstream import Header, Segment
 from nvcodec.entropy.coder.integers import ByteCursor, pack_varint
 from nvcodec.errors import TruncatedStreamError, UnsupportedVersionError
 from nvcodec.models import config_class, name_of
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.base.config import ModelConfig
 
 
 def pack_payload(body: bytes, config: ModelConfig, header: Header) -> bytes:

@@ -16,9 +16,9 @@ from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.media import Colour, Frames, Planes, UInt8Array
 from nvcodec.metrics import psnr
 from nvcodec.models import name_of
-from nvcodec.models.config import ModelConfig
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.config import ModelConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.payload import split_payload
 
 # Values of the largest intermediate tensor; more is refused rather than attempted.

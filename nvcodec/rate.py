@@ -8,7 +8,7 @@ from math import log2
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.models import config_class
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.network_config import NetworkConfig
 
 # What the container itself takes: once, and per segment.
 _FIXED_BYTES = 120

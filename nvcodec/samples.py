@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.media import Colour, ColourMode, Frames, Planes
-from nvcodec.models.config import ModelConfig
-from nvcodec.models.layers import depth_to_space
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.config import ModelConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.stacks.layers import depth_to_space
 from nvcodec.video import colour as conversion
 from nvcodec.video.filling import known_chroma
 

@@ -17,8 +17,8 @@ from nvcodec.config import FitConfig
 from nvcodec.entropy.weights.joint_quantisation import JointQuantiser
 from nvcodec.entropy.weights.quantisation import StateQuantiser
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, encode_tensors
-from nvcodec.models.base import VideoModel
-from nvcodec.models.windows import Window
+from nvcodec.models.base.video_model import VideoModel
+from nvcodec.models.base.windows import Window
 
 # How far a quantisation step may travel over the stage, in octaves.
 _STEP_SIZE_TRAVEL = 3.0

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nvcodec.batches import Batch, Batches
 from nvcodec.device import working_type
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.objective import distortion
 from nvcodec.stages import Stage
 

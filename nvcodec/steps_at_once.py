@@ -15,10 +15,10 @@ from torch import Tensor
 
 from nvcodec.config import FitConfig
 from nvcodec.entropy.weights.joint_quantisation import JointQuantiser, quantise_batch
-from nvcodec.models.config import ModelConfig
-from nvcodec.models.network_config import NetworkConfig
-from nvcodec.models.nirvana_batch import render_batch
-from nvcodec.models.nirvana_config import NirvanaConfig
+from nvcodec.models.base.config import ModelConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.nirvana.batched import render_batch
+from nvcodec.models.nirvana.config import NirvanaConfig
 from nvcodec.stages import QuantisedStage
 from nvcodec.steps import Outcome, Step, judged
 

@@ -14,7 +14,7 @@ from nvcodec.errors import ConfigError
 from nvcodec.fitter import FitProgress, Fitter
 from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
 from nvcodec.models import config_class
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.network_config import NetworkConfig
 
 # Told of every epoch of a job, by its ticket.
 Listener = Callable[[int, FitProgress], None]

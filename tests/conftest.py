@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import WEIGHT_LIMIT, network_of, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.token_layout import frames_of, grid_of
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.step_sizes import StepIndices
+from nvcodec.models.tokenizer.layout import frames_of, grid_of
 from nvcodec.tokens import making
 from nvcodec.tokens.ids import LEVELS
 

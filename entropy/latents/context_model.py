@@ -1,6 +1,6 @@
 """The order in which the symbols of grids are coded, and what each one's table depends on.
 
-A segment's grids are coded frame level by frame level (see `nvcodec.models.hierarchy`); in a frame
+A segment's grids are coded frame level by frame level (see `nvcodec.models.latentgrid.gop`); in a frame
 motion, then luma, then chroma; each from coarse to fine, band by band; every band in two passes
 over the squares of a chessboard. Whoever quantises, writes, reads or learns from symbols takes the
 same walk and differs only in what it does at each stop.
@@ -38,8 +38,8 @@ from nvcodec.entropy.latents.neighbourhood import (
     sums_at,
     total,
 )
-from nvcodec.models.bands import GridLayout, Kind
-from nvcodec.models.hierarchy import BEFORE, Level
+from nvcodec.models.latentgrid.gop import BEFORE, Level
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 _DEPTH_UNIT, _DEEPEST = 16, 6
 

@@ -11,7 +11,6 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, read_array
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
 from nvcodec.entropy.coder.rans import TableSet
-from nvcodec.entropy.grid_steps import LARGEST_BASE, OFFSETS, StepIndices
 from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import ContextNetwork, network_of, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
@@ -29,8 +28,9 @@ from nvcodec.entropy.latents.symbols import (
     table_numbers,
 )
 from nvcodec.errors import BitstreamError
-from nvcodec.models.bands import GridLayout, Kind
-from nvcodec.models.hierarchy import Level
+from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 
 class GridReader:

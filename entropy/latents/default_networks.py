@@ -8,7 +8,7 @@ import numpy as np
 
 from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS, ContextNetwork, network_of
 from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
-from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 
 @lru_cache(maxsize=64)

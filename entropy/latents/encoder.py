@@ -20,7 +20,6 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.integers import NumberArray, pack_varint, zigzag
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative, scale_value
 from nvcodec.entropy.coder.rans import Int32Array, TableSet
-from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
@@ -34,8 +33,9 @@ from nvcodec.entropy.latents.symbols import (
     split_ranges,
     table_numbers,
 )
-from nvcodec.models.bands import GridLayout, Kind
-from nvcodec.models.hierarchy import Level
+from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.step_sizes import StepIndices
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
 from nvcodec.entropy.coder.rans import Int32Array, Table, TableSet
 from nvcodec.entropy.latents.neighbourhood import Int16Array
-from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for
 # gigabytes; what has more is filled up with zeros. Fitted ones have a few.

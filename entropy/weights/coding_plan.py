@@ -24,7 +24,7 @@ from nvcodec.entropy.coder.probability_tables import (
     histogram,
 )
 from nvcodec.entropy.coder.rans import Int32Array
-from nvcodec.models.network_config import TensorSpec
+from nvcodec.models.base.network_config import TensorSpec
 
 # What one number of side information costs, roughly, in bits; measured on fitted networks.
 SIDE_BITS = 3.0

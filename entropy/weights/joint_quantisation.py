@@ -26,7 +26,7 @@ from nvcodec.entropy.weights.quantisation import (
     steps_of,
 )
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
-from nvcodec.models.network_config import TensorSpec
+from nvcodec.models.base.network_config import TensorSpec
 
 Int64Array = npt.NDArray[np.int64]
 

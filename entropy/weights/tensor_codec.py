@@ -28,7 +28,7 @@ from nvcodec.entropy.weights.coding_plan import (
     tables_of,
 )
 from nvcodec.errors import BitstreamError
-from nvcodec.models.network_config import TensorSpec
+from nvcodec.models.base.network_config import TensorSpec
 
 # A payload must hold at least one byte per this many symbols, so that a few hostile bytes cannot
 # ask for gigabytes. Fitted networks have a few; what has more is filled up with zeros.

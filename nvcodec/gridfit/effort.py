@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log2
 
 from nvcodec.config import FitConfig
-from nvcodec.entropy.grid_steps import OFFSET_OCTAVE, STEP_OCTAVE, StepIndices
+from nvcodec.models.latentgrid.step_sizes import OFFSET_OCTAVE, STEP_OCTAVE, StepIndices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from nvcodec.gridfit.course import FitCourse
 from nvcodec.gridfit.effort import Effort, effort_of
 from nvcodec.gridfit.search import StepSearch, search_for
 from nvcodec.gridfit.segment import Outcome, SegmentFit
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.motion import Picture
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.motion_compensation import Picture
 
 # Passes with a search for motion, then at most so many that only change the step.
 _SEARCHING = 2

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.media import UInt8Array
-from nvcodec.models.hierarchy import BEFORE
+from nvcodec.models.latentgrid.gop import BEFORE
 
 # OpenCV refuses smaller pictures.
 _LEAST_SIDE = 16

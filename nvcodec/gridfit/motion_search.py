@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.gridfit.context_fit import code_length
-from nvcodec.models.bands import GridLayout, scales
-from nvcodec.models.latentgrid import flattened
-from nvcodec.models.motion import Picture, predict
-from nvcodec.models.wavelets import Pyramid, analysis, synthesis
+from nvcodec.models.latentgrid.model import flattened
+from nvcodec.models.latentgrid.motion_compensation import Picture, predict
+from nvcodec.models.latentgrid.subbands import GridLayout, scales
+from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 # In squared steps: where the stand-in turns from quadratic to logarithmic.
 _KNEE = 0.55

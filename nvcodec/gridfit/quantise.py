@@ -20,7 +20,7 @@ from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, sca
 from nvcodec.entropy.latents.context_model import Stop
 from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.entropy.latents.neighbourhood import Int16Array
-from nvcodec.models.bands import GridLayout
+from nvcodec.models.latentgrid.subbands import GridLayout
 
 
 def _code_lengths() -> FloatArray:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.entropy.latents.default_networks import default_network
@@ -24,12 +23,19 @@ from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.flow import FlowField
 from nvcodec.gridfit.motion_search import MotionTask, search, shrunk
 from nvcodec.gridfit.quantise import Chooser
-from nvcodec.models.bands import Kind
-from nvcodec.models.hierarchy import BEFORE, Level
-from nvcodec.models.latentgrid import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
-from nvcodec.models.wavelets import synthesis
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.gop import BEFORE, Level
+from nvcodec.models.latentgrid.model import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded
+from nvcodec.models.latentgrid.motion_compensation import (
+    CHANNELS,
+    Picture,
+    expected,
+    flows,
+    predict,
+)
+from nvcodec.models.latentgrid.step_sizes import StepIndices
+from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.models.latentgrid.wavelets import synthesis
 
 # Motion is searched with cells of so many samples at most, on so many samples at a time.
 _SEARCHED_CELL = 8

@@ -15,7 +15,7 @@ from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
-from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.making import tokenizer, tokens_of

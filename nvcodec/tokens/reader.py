@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nvcodec.bitstream import Reader, Segment, SegmentEntry
 from nvcodec.closing import Closing
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
-from nvcodec.models.token_layout import frames_of, grid_of, steps_of
+from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.stored import check_format, stored_tokens

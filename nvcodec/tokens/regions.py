@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.token_layout import SPACE_STRIDE
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.partition import shares, windows
 from nvcodec.tokens.sequence import Tokens, grouped

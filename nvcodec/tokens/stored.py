@@ -8,7 +8,7 @@ import numpy.typing as npt
 from nvcodec.bitstream import Header, Reader, Segment, TokenFormat
 from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
-from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
 from nvcodec.tokens.ids import LEVELS
 
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError
-from nvcodec.models.token_layout import SPACE_STRIDE, TIME_STRIDE, steps_of
-from nvcodec.models.token_networks import TokenDecoder, TokenEncoder
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, steps_of
+from nvcodec.models.tokenizer.networks import TokenDecoder, TokenEncoder
 from nvcodec.tokens.ids import LEVELS, codes_of, pack_digits, unpack_ids
 from nvcodec.tokens.quantiser import quantise
 
@@ -219,7 +219,7 @@ class VideoTokenizer:
             rgb: uint8, shape (T, 3, H, W).
 
         Returns:
-            uint8, shape (t, h, w, 6), with t and (h, w) as `nvcodec.models.token_layout` has them.
+            uint8, shape (t, h, w, 6), with t and (h, w) as `nvcodec.models.tokenizer.layout` has them.
         """
         frames = torch.as_tensor(rgb).to(self._device)
         _, digits = self._quantised(frames[None])

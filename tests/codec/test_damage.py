@@ -14,8 +14,8 @@ import nvcodec
 from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.errors import BitstreamError, NvcodecError, UnsupportedVersionError
 from nvcodec.media import ColourMode, VideoInfo
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.nerv_config import NeRVConfig
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.nerv.config import NeRVConfig
 
 
 @pytest.fixture

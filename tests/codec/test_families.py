@@ -19,7 +19,7 @@ from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, Unsupport
 from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.base.config import ModelConfig
 from nvcodec.network_fit import NetworkFitter
 from nvcodec.network_pictures import NetworkPictures
 from nvcodec.outfile import OutFile
@@ -118,9 +118,9 @@ def made(monkeypatch) -> dict[str, list]:
         made["pictures"].append(GreyPictures(*split_payload(stored, header), digits))
         return made["pictures"][-1]
 
-    module = ModuleType("grey_config")
+    module = ModuleType("grey.config")
     module.GreyConfig = GreyConfig
-    monkeypatch.setitem(sys.modules, "grey_config", module)
+    monkeypatch.setitem(sys.modules, "grey.config", module)
     monkeypatch.setitem(MODELS, "grey", Family(200, "grey", "Grey", "a grey value per frame"))
     monkeypatch.setattr(encoder, "fitter_for", fitter)
     monkeypatch.setattr(decoder, "open_segment", opened)

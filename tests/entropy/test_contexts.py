@@ -19,7 +19,7 @@ from nvcodec.entropy.latents.context_network import (
 )
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.default_weights import SCALES
-from nvcodec.models.bands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 ROOT = Path(__file__).parents[2]
 CHANNELS = {Kind.MOTION: 5, Kind.LUMA: 1, Kind.CHROMA: 2}

@@ -7,7 +7,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nvcodec.entropy.grid_steps import StepIndices
 from nvcodec.entropy.latents import decoder as reading
 from nvcodec.entropy.latents import encoder as module
 from nvcodec.entropy.latents.context_model import Grids
@@ -17,9 +16,10 @@ from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import Kind, scales
-from nvcodec.models.hierarchy import Level
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.step_sizes import StepIndices
+from nvcodec.models.latentgrid.subbands import Kind, scales
 
 STEPS = StepIndices(base=0, chroma=-64, motion=255, mix=0, offsets=(-64, 63, 0, 0, 0, 0, 0, 1))
 

@@ -10,8 +10,8 @@ from nvcodec.entropy.latents.context_model import Grids
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.neighbourhood import _sums
 from nvcodec.media import ColourMode
-from nvcodec.models.bands import Kind
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.subbands import Kind
 
 
 def make_config(size=(19, 30), frames=6, colour=ColourMode.YUV420, scales=3):

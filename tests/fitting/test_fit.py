@@ -17,7 +17,7 @@ from nvcodec.fitter import FitProgress
 from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.media import ColourMode
 from nvcodec.models import build, config_class
-from nvcodec.models.hnerv_config import HNeRVConfig
+from nvcodec.models.hnerv.config import HNeRVConfig
 
 
 def _samples(config) -> torch.Tensor:

@@ -23,8 +23,8 @@ from nvcodec.gridfit.flow import FlowField
 from nvcodec.gridfit.quantise import BITS, Chooser
 from nvcodec.gridfit.segment import SegmentFit
 from nvcodec.media import Colour, ColourMode, Frames
-from nvcodec.models.bands import GridLayout, Kind
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 from nvcodec.pictures import luma_psnr
 
 COLOUR = Colour(primaries=1, transfer=1, matrix=1, full_range=False)

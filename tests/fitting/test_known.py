@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nvcodec.media import ColourMode, Frames
-from nvcodec.models.nerv_config import NeRVConfig
+from nvcodec.models.nerv.config import NeRVConfig
 from nvcodec.objective import distortion, known_error, squared_error
 from nvcodec.pictures import luma_psnr
 from nvcodec.samples import known_samples, model_samples

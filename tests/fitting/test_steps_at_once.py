@@ -12,8 +12,8 @@ from nvcodec.config import FitConfig
 from nvcodec.device import working_type
 from nvcodec.media import ColourMode
 from nvcodec.models import build
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.nirvana_config import NirvanaConfig
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.nirvana.config import NirvanaConfig
 from nvcodec.stages import FloatStage, QuantisedStage
 from nvcodec.steps import Step, take
 from nvcodec.steps_at_once import most_at_once, take_alone, take_at_once

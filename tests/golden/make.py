@@ -32,10 +32,10 @@ from nvcodec.entropy.weights.tensor_codec import decode_tensors
 from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Planes
 from nvcodec.models import name_of
-from nvcodec.models.config import ModelConfig
-from nvcodec.models.inference import synthesis
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.network_config import NetworkConfig
+from nvcodec.models.base.config import ModelConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.stacks.inference import synthesis
 from nvcodec.network_payload import NetworkState, decode_network
 from nvcodec.payload import split_payload
 from nvcodec.samples import picture_planes

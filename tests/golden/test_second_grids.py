@@ -14,7 +14,7 @@ from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.latents.encoder import encode_grids
 from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Colour, ColourMode
-from nvcodec.models.latentgrid_config import LatentGridConfig
+from nvcodec.models.latentgrid.config import LatentGridConfig
 
 CPU = torch.device("cpu")
 CASES = [

@@ -10,12 +10,12 @@ import pytest
 from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
 from nvcodec.media import ColourMode
 from nvcodec.models import MODELS, build, config_class, family, name_of
-from nvcodec.models.geometry import derive, grid_for
-from nvcodec.models.hnerv_config import HNeRVConfig, published_width
-from nvcodec.models.nerv_config import NeRVConfig
-from nvcodec.models.network_config import NetworkConfig
-from nvcodec.models.nirvana_config import NirvanaConfig
-from nvcodec.models.stack_config import StackConfig
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.hnerv.config import HNeRVConfig, published_width
+from nvcodec.models.nerv.config import NeRVConfig
+from nvcodec.models.nirvana.config import NirvanaConfig
+from nvcodec.models.stacks.config import StackConfig
+from nvcodec.models.stacks.geometry import derive, grid_for
 
 MILLION = 1_000_000
 NETWORKS = [name for name in MODELS if issubclass(config_class(name), NetworkConfig)]

@@ -7,7 +7,7 @@ from math import ceil, log2
 import pytest
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.hierarchy import BEFORE, Hierarchy, Prediction
+from nvcodec.models.latentgrid.gop import BEFORE, Hierarchy, Prediction
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 16, 17, 18, 33, 100, 132])

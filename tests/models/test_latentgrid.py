@@ -11,10 +11,10 @@ import torch
 from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.latentgrid import LatentGrid, Steps, bands_of, pyramid_of, rounded
-from nvcodec.models.latentgrid_config import LatentGridConfig
-from nvcodec.models.motion import Picture
-from nvcodec.models.wavelets import Pyramid, analysis, synthesis
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.model import LatentGrid, Steps, bands_of, pyramid_of, rounded
+from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 SIZES = [(1, 1), (1, 500), (35, 17), (144, 176), (720, 1280), (1080, 1920), (2160, 3840)]
 

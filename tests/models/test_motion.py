@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.models.bands import cells
-from nvcodec.models.hierarchy import Hierarchy
-from nvcodec.models.motion import CHANNELS, Picture, expected, flows, predict
+from nvcodec.models.latentgrid.gop import Hierarchy
+from nvcodec.models.latentgrid.motion_compensation import (
+    CHANNELS,
+    Picture,
+    expected,
+    flows,
+    predict,
+)
+from nvcodec.models.latentgrid.subbands import cells
 
 CELL = 8
 

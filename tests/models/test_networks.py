@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models import MODELS, build, config_class
-from nvcodec.models.depthwise import depthwise, weight_gradient
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.inference import Synthesis
-from nvcodec.models.layers import UpsamplingStack, depth_to_space, fold_shuffle, phase_first
-from nvcodec.models.stack_config import StackConfig
-from nvcodec.models.time_code import encoding
-from nvcodec.models.windows import Window
+from nvcodec.models.base.windows import Window
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.stacks.config import StackConfig
+from nvcodec.models.stacks.depthwise import depthwise, weight_gradient
+from nvcodec.models.stacks.inference import Synthesis
+from nvcodec.models.stacks.layers import UpsamplingStack, depth_to_space, fold_shuffle, phase_first
+from nvcodec.models.stacks.positional_encoding import encoding
 
 # Families that are stacks of convolutions, and those of one convolution a block.
 STACKS = [name for name in MODELS if issubclass(config_class(name), StackConfig)]
@@ -336,7 +336,7 @@ def _reference_frames(state: dict, index: list[int]) -> torch.Tensor:
     [((13, 7, 5, 3), (3, 2, 2), False), ((32, 27, 22), (2, 3), True), ((9, 9), (5,), True)],
 )
 def test_from_reference_is_the_authors_decoder(widths, strides, bias, axis, kind):
-    from nvcodec.models.hnerv import from_reference
+    from nvcodec.models.hnerv.model import from_reference
 
     state = _published(widths, strides, bias=bias, axis=axis, kind=kind)
     model = from_reference(state)
@@ -394,7 +394,7 @@ def _replaced(name: str, shape: tuple[int, ...]):
     ],
 )
 def test_from_reference_refuses_other_states(change):
-    from nvcodec.models.hnerv import from_reference
+    from nvcodec.models.hnerv.model import from_reference
 
     state = _published((13, 7, 5, 3), (3, 2, 2), bias=True, axis=None, kind="numpy")
     change(state)

@@ -8,9 +8,15 @@ import torch
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models import build
-from nvcodec.models.hnerv_config import HNeRVConfig
-from nvcodec.models.token_feed import TokenFeed
-from nvcodec.models.token_layout import CHANNELS, SPACE_STRIDE, fed_channels, frames_of, steps_of
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.tokenizer.conditioning import TokenFeed
+from nvcodec.models.tokenizer.layout import (
+    CHANNELS,
+    SPACE_STRIDE,
+    fed_channels,
+    frames_of,
+    steps_of,
+)
 
 FRAMES = 11
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nvcodec.models.bands import band_sizes, scales
-from nvcodec.models.wavelets import Pyramid, analysis, synthesis
+from nvcodec.models.latentgrid.subbands import band_sizes, scales
+from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 SIZES = [(2, 2), (3, 2), (5, 7), (16, 16), (17, 33), (176, 320), (135, 241), (2, 90)]
 

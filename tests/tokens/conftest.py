@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.models.token_layout import SPACE_STRIDE
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.ids import LEVELS
 

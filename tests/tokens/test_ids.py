@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.token_layout import frames_of, grid_of, steps_of
+from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
 from nvcodec.tokens.ids import IDS, LEVELS, codes_of, nearest_digits, pack_digits, unpack_ids
 
 

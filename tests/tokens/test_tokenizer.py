@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.cell_motion import cell_motion
-from nvcodec.models.token_layout import grid_of, steps_of
+from nvcodec.models.tokenizer.cell_motion import cell_motion
+from nvcodec.models.tokenizer.layout import grid_of, steps_of
 from nvcodec.tokens import VideoTokenizer
 from nvcodec.tokens.ids import IDS, codes_of, unpack_ids
 from nvcodec.tokens.quantiser import distance, quantise

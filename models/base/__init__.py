@@ -1,0 +1,1 @@
+"""What every model family shares: configurations, tensor specifications, the network base class."""

@@ -1,0 +1,174 @@
+"""What is asked of a configuration whose model is a network, of whatever kind. No torch.
+
+A network is fitted by gradients and stored as a list of quantised tensors, which its configuration
+tells; parameters and checks before any allocation follow from that list.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, TypeVar
+
+from nvcodec.errors import ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models.base.config import ModelConfig
+
+_Config = TypeVar("_Config", bound="NetworkConfig")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One tensor of the bitstream.
+
+    Attributes:
+        name: Name in the model's state; for messages, never stored.
+        shape: Shape; latents have the frame index first.
+        channel_axis: Axis along which quantisation steps may differ.
+        latent: True for per-frame latents, False for weights.
+        group: Number of consecutive channels that resemble each other (the phases of a
+            pixel shuffle); the encoder may let them share side information.
+        fineness: How many times finer than others it begins to be quantised.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    channel_axis: int = 0
+    latent: bool = False
+    group: int = 1
+    fineness: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How the authors of a family fit it; presets scale the number of epochs.
+
+    Attributes:
+        optimiser: `"adam"` or `"adan"`.
+        learning_rate: Its peak learning rate.
+        betas: Adam's moment decay rates; Adan has its own.
+        batch: Frames per step.
+        warmup: Share of the steps spent warming up, in [0, 1).
+        warmup_start: Learning rate at the first step, as a share of the peak.
+        loss: Name of a loss of `nvcodec.objective`: `"l2"`, `"fusion6"` or `"frequency"`.
+        quantised: Times the usual share of epochs in the quantised stage.
+        resumed: Share of the float stage's epochs that is left where a network continues another.
+        points: About how many points of its native grid a step looks at, every so many rows and
+            columns of the frames; None if it looks at all of them.
+    """
+
+    optimiser: str = "adam"
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    batch: int
+    warmup: float
+    warmup_start: float
+    loss: str
+    quantised: float = 1.0
+    resumed: float = 1.0
+    points: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig(ModelConfig):
+    """What every network needs; each family adds its own fields.
+
+    Attributes:
+        RECIPE: How the family's authors fit it when it is not boosted.
+    """
+
+    RECIPE: ClassVar[Recipe]
+
+    @abstractmethod
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Every tensor of the stream in coding order: weights and biases, then latents."""
+
+    @classmethod
+    @abstractmethod
+    def from_budget(
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
+    ) -> NetworkConfig:
+        """A configuration of about `parameters` stored values, latents included.
+
+        Raises:
+            ConfigError: If not even `smallest` fits.
+        """
+
+    @classmethod
+    @abstractmethod
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> NetworkConfig:
+        """The configuration with the fewest stored values."""
+
+    @property
+    def boosted(self) -> bool:
+        """Whether every block is conditioned on time."""
+        return False
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether the network decodes the codes of the segment's tokens."""
+        return False
+
+    @property
+    def recipe(self) -> Recipe:
+        """How to fit it; presets scale the number of epochs."""
+        return self.RECIPE
+
+    @property
+    def parameters(self) -> int:
+        """See `ModelConfig`."""
+        return sum(spec.size for spec in self.tensors())
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the network's output on its own grid, before cropping."""
+        return self.native_size
+
+
+def largest_within(made: Callable[[int], _Config], parameters: int, beyond: int) -> _Config:
+    """The configuration with the largest number of a row that still meets a budget.
+
+    Args:
+        made: From a number, from 1 on, to a configuration; larger ones have more values.
+        parameters: The budget, stored values.
+        beyond: A number that no configuration needs.
+
+    Raises:
+        ConfigError: If not even the first one meets it.
+    """
+    low, high = 1, beyond
+    found = made(low)
+    if found.parameters > parameters:
+        raise budget_too_small(parameters, found)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        tried = made(middle)
+        if tried.parameters <= parameters:
+            low, found = middle, tried
+        else:
+            high = middle
+    return found
+
+
+def budget_too_small(parameters: int, least: NetworkConfig) -> ConfigError:
+    """What to raise if not even the smallest network meets a budget."""
+    height, width = least.size
+    return ConfigError(
+        f"a budget of {parameters} parameters is too small for {least.frames} frames of "
+        f"{width}x{height}: expected at least {least.parameters}"
+    )

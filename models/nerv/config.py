@@ -1,0 +1,201 @@
+"""Configuration of NeRV (Chen et al., NeurIPS 2021); the network is in `nerv.py`."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from math import prod
+from typing import ClassVar
+
+from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models.base.network_config import Recipe, largest_within
+from nvcodec.models.stacks.config import StackConfig, pack_stages, stage_layers, unpack_stages
+from nvcodec.models.stacks.geometry import derive
+from nvcodec.models.stacks.layer_config import Layer, suited_time_width
+
+_GRID_AREA = 144  # 9x16
+_BASE = 125  # hundredths
+_LEVELS = 40
+_HIDDEN = 512
+_SMALLEST_PUBLISHED = 26  # grid channels of NeRV-S
+_MOST_HIDDEN = 65535
+_FIELDS = struct.Struct("<HBB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeRVConfig(StackConfig):
+    """Configuration of NeRV; `widths[0]` is the number of channels on the grid.
+
+    Attributes:
+        hidden: Width of the hidden linear layer.
+        levels: Frequencies of the positional encoding, a sine and a cosine each.
+        base: Ratio of neighbouring frequencies, in hundredths (125 = 1.25).
+        NARROWEST: Channels of the last stages as published.
+    """
+
+    NARROWEST: ClassVar[int] = 96
+    RECIPE = Recipe(
+        learning_rate=5e-4,
+        betas=(0.5, 0.999),
+        batch=1,
+        warmup=0.2,
+        warmup_start=0.0,
+        loss="fusion6",
+    )
+
+    hidden: int = _HIDDEN
+    levels: int = _LEVELS
+    base: int = _BASE
+
+    def __post_init__(self) -> None:
+        """Check the fields of this family; see `StackConfig`."""
+        super(NeRVConfig, self).__post_init__()
+        if not (
+            1 <= self.hidden <= _MOST_HIDDEN and 1 <= self.levels <= 255 and 1 <= self.base <= 255
+        ):
+            raise ConfigError(
+                f"got {self.hidden = }, {self.levels = }, {self.base = } out of range"
+            )
+
+    def front(self) -> tuple[Layer, ...]:
+        """Two linear layers; see `StackConfig`."""
+        hidden = Layer(2 * self.levels, self.hidden, 0, 1, (1, 1))
+        spread = Layer(self.hidden, self.widths[0] * prod(self.grid), 0, 1, (1, 1))
+        return hidden, spread
+
+    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
+        """One 3x3 convolution per stage; see `StackConfig`."""
+        return tuple((layer,) for layer in stage_layers(self))
+
+    def head(self) -> Layer:
+        """A 1x1 convolution; see `StackConfig`."""
+        return Layer(self.widths[-1], self.colour.channels, 1, 1, self.padded)
+
+    def pack(self) -> bytes:
+        """The stages, then hidden width, levels and base."""
+        return pack_stages(self) + _FIELDS.pack(self.hidden, self.levels, self.base)
+
+    @classmethod
+    def unpack(
+        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NeRVConfig:
+        """Inverse of `pack`; see `ModelConfig`."""
+        fields, rest = unpack_stages(data, _FIELDS.size)
+        hidden, levels, base = _FIELDS.unpack(rest)
+        try:
+            return cls(
+                size=size,
+                frames=frames,
+                colour=colour,
+                hidden=hidden,
+                levels=levels,
+                base=base,
+                **fields,
+            )
+        except ConfigError as error:
+            raise BitstreamError(f"model configuration: {error}") from error
+
+    @classmethod
+    def published(
+        cls,
+        channels: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode = ColourMode.RGB,
+        hidden: int = _HIDDEN,
+        narrowest: int | None = None,
+        time_width: int = 0,
+    ) -> NeRVConfig:
+        """The paper's layer list: NeRV-S, M and L have 26, 58 and 112 grid channels.
+
+        The first stage keeps the width, each later one halves it, never below `narrowest`.
+        """
+        least = cls.NARROWEST if narrowest is None else narrowest
+        geometry = derive(colour.native_size(size), _GRID_AREA)
+        widths = [channels, channels]
+        for _ in geometry.strides[1:]:
+            widths.append(max(widths[-1] // 2, least))
+        return cls(
+            size=size,
+            frames=frames,
+            colour=colour,
+            strides=geometry.strides,
+            kernels=(3,) * len(geometry.strides),
+            widths=tuple(widths),
+            hidden=hidden,
+            time_width=time_width,
+        )
+
+    @classmethod
+    def from_budget(
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
+    ) -> NeRVConfig:
+        """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
+
+        What the steps of these widths leave goes to single ones; see `NetworkConfig`.
+        """
+        time_width = 0
+        if boosted:
+            stages = derive(colour.native_size(size), _GRID_AREA).strides
+            time_width = suited_time_width(parameters, len(stages))
+
+        def scaled(sixteenths: int) -> NeRVConfig:
+            return cls._scaled(
+                sixteenths, size=size, frames=frames, colour=colour, time_width=time_width
+            )
+
+        return largest_within(scaled, parameters, 16 * 2048)._filled(parameters)
+
+    @classmethod
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> NeRVConfig:
+        """One channel on the grid; see `NetworkConfig`."""
+        width = suited_time_width(0, 0) if boosted else 0
+        return cls._scaled(1, size=size, frames=frames, colour=colour, time_width=width)
+
+    def _filled(self, parameters: int) -> NeRVConfig:
+        """With a channel more where a budget still allows it, late stages first, and hidden units.
+
+        Networks of two families are then compared at equal numbers of values, to about 1 %.
+        """
+        made = self
+        for place in reversed(range(len(made.widths))):
+            widths = list(made.widths)
+            widths[place] += 1
+            wider = replace(made, widths=tuple(widths))
+            if wider.parameters <= parameters:
+                made = wider
+        unit = replace(made, hidden=made.hidden + 1).parameters - made.parameters
+        hidden = made.hidden + (parameters - made.parameters) // unit
+        return replace(made, hidden=min(hidden, _MOST_HIDDEN))
+
+    @classmethod
+    def _scaled(
+        cls,
+        sixteenths: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        time_width: int,
+    ) -> NeRVConfig:
+        """NeRV-S at a multiple of its width, in sixteenths of a grid channel."""
+        shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
+        return cls.published(
+            max(1, sixteenths // 16),
+            size=size,
+            frames=frames,
+            colour=colour,
+            hidden=max(8, round(_HIDDEN * shrink)),
+            narrowest=max(2, round(cls.NARROWEST * shrink)),
+            time_width=time_width,
+        )

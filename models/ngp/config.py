@@ -1,0 +1,241 @@
+"""Configuration of the coordinate network (Mueller et al., SIGGRAPH 2022); see `ngp.py`. No torch."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, prod
+
+from nvcodec.cuda.grid_layout import entries, table_shape
+from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.media import ColourMode
+from nvcodec.models.base.network_config import NetworkConfig, Recipe, TensorSpec, largest_within
+
+# Limits of the bitstream.
+MOST_LEVELS = 16
+LARGEST_WIDTH = 1024
+MOST_LAYERS = 16
+_LARGEST_FEATURES = 255
+
+_FEATURES = 4
+_DEPTH = 2
+# The perceptron's width, up to how many values of the whole network.
+_WIDTHS = ((16, 6_000), (32, 20_000), (64, 1 << 62))
+_MOST_ENTRIES = 1 << 23
+# Of the entries of a level, that make one more of its grids in time worth while.
+_WORTH = 0.75
+_FIELDS = struct.Struct("<BBBHB")
+_LEVEL = struct.Struct("<HHH")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NGPConfig(NetworkConfig):
+    """Configuration of the coordinate network.
+
+    Attributes:
+        levels: Of the grid, coarse to fine: vertices along x, y and t.
+        features: Of a vertex.
+        log2_entries: Of the largest table; levels with more vertices are hashed.
+        width: Of the perceptron's hidden layers.
+        depth: Number of them.
+    """
+
+    RECIPE = Recipe(
+        learning_rate=2e-2,
+        betas=(0.9, 0.99),
+        batch=8,
+        warmup=0.05,
+        warmup_start=0.1,
+        loss="l2",
+        points=1 << 14,
+        quantised=2.0,
+    )
+
+    levels: tuple[tuple[int, int, int], ...]
+    features: int
+    log2_entries: int
+    width: int
+    depth: int = _DEPTH
+
+    def __post_init__(self) -> None:
+        """Check the fields of this family; see `ModelConfig`."""
+        super(NGPConfig, self).__post_init__()
+        if not 1 <= len(self.levels) <= MOST_LEVELS:
+            raise ConfigError(f"expected 1..{MOST_LEVELS} levels, got {len(self.levels)}")
+        if not 1 <= self.features <= _LARGEST_FEATURES:
+            raise ConfigError(f"expected 1..{_LARGEST_FEATURES} features, got {self.features}")
+        if not 1 <= self.width <= LARGEST_WIDTH or not 1 <= self.depth <= MOST_LAYERS:
+            raise ConfigError(
+                f"expected a perceptron of up to {MOST_LAYERS} layers of up to {LARGEST_WIDTH}, "
+                f"got {self.depth} of {self.width}"
+            )
+        for level in self.levels:
+            entries(level, self.log2_entries)  # which checks it
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Tables, coarse to fine, then the perceptron's weights; see `NetworkConfig`."""
+        tables = []
+        for number, level in enumerate(self.levels):
+            shape = table_shape(level, self.log2_entries)
+            tables.append(
+                TensorSpec(
+                    f"level {number}",
+                    (*shape, self.features),
+                    channel_axis=len(shape),
+                    # Grids that lie one after the other in time resemble each other.
+                    latent=len(shape) > 1,
+                )
+            )
+        layers = (
+            TensorSpec(f"layer {number}", (outputs, inputs))
+            for number, (inputs, outputs) in enumerate(pairwise(self._sizes))
+        )
+        return (*tables, *layers)
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """See `ModelConfig`: eight vertices of every level, and the perceptron."""
+        sizes = self._sizes
+        point = 8 * sizes[0] + sum(inputs * outputs for inputs, outputs in pairwise(sizes))
+        return point * prod(self.native_size) / prod(self.size)
+
+    @property
+    def largest_tensor(self) -> int:
+        """See `ModelConfig`; points are decoded in parts, tables are needed as a whole."""
+        height, width = self.native_size
+        return max(
+            *(spec.size for spec in self.tensors()),
+            height * width * self.colour.channels,
+            *(max(width * x, height * y) for x, y, _ in self.levels),
+        )
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """Values of a point before and after every layer of the perceptron."""
+        inputs = len(self.levels) * self.features
+        return (inputs, *(self.width,) * self.depth, self.colour.channels)
+
+    def pack(self) -> bytes:
+        """Number of levels, features, log2 of entries, width, depth; then the levels."""
+        fields = (len(self.levels), self.features, self.log2_entries, self.width, self.depth)
+        return _FIELDS.pack(*fields) + b"".join(_LEVEL.pack(*level) for level in self.levels)
+
+    @classmethod
+    def unpack(
+        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
+    ) -> NGPConfig:
+        """Inverse of `pack`; see `ModelConfig`."""
+        wanted = _FIELDS.size + _LEVEL.size * (data[0] if data else 0)
+        if len(data) != wanted:
+            raise BitstreamError(f"model configuration: expected {wanted} bytes, got {len(data)}")
+        _, features, log2_entries, width, depth = _FIELDS.unpack_from(data)
+        levels = tuple(_LEVEL.iter_unpack(data[_FIELDS.size :]))
+        try:
+            return cls(
+                size=size,
+                frames=frames,
+                colour=colour,
+                levels=levels,
+                features=features,
+                log2_entries=log2_entries,
+                width=width,
+                depth=depth,
+            )
+        except ConfigError as error:
+            raise BitstreamError(f"model configuration: {error}") from error
+
+    @classmethod
+    def from_budget(
+        cls,
+        parameters: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
+    ) -> NGPConfig:
+        """As many vertices at every level as fit; see `NetworkConfig`."""
+        _check_plain(boosted)
+        width = next(width for width, most in _WIDTHS if parameters <= most)
+        features = _FEATURES
+        while True:
+            made = largest_within(
+                lambda count: cls._with_entries(
+                    count,
+                    size=size,
+                    frames=frames,
+                    colour=colour,
+                    width=width,
+                    features=features,  # noqa: B023, called here only
+                ),
+                parameters,
+                _MOST_ENTRIES,
+            )
+            # With a vertex for every sample, only more features can use what is left.
+            if 2 * made.parameters > parameters or 2 * features > _LARGEST_FEATURES:
+                return made
+            features *= 2
+
+    @classmethod
+    def smallest(
+        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
+    ) -> NGPConfig:
+        """One small grid; see `NetworkConfig`."""
+        _check_plain(boosted)
+        return cls._with_entries(
+            1, size=size, frames=frames, colour=colour, width=_WIDTHS[0][0], features=1
+        )
+
+    @classmethod
+    def _with_entries(
+        cls,
+        count: int,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        width: int,
+        features: int,
+    ) -> NGPConfig:
+        return cls(
+            size=size,
+            frames=frames,
+            colour=colour,
+            levels=_levels(colour.native_size(size), frames, count),
+            width=width,
+            features=features,
+            # So that none of the others is hashed.
+            log2_entries=max(ceil(count / _WORTH).bit_length(), 1),
+        )
+
+
+def _levels(size: tuple[int, int], frames: int, count: int) -> tuple[tuple[int, int, int], ...]:
+    """Grids with about as many vertices each: the finer in space, the coarser in time.
+
+    Args:
+        size: Height and width of the native grid.
+        frames: Of the segment.
+        count: Wanted vertices of a level.
+
+    Returns:
+        Coarse to fine, each half as fine in space as the next, down to the first that has a grid of
+        its own for every frame. The last has a vertex for every point; usually there are too many
+        of them for entries of their own.
+    """
+    levels: list[tuple[int, int, int]] = []
+    scale = 1
+    while True:
+        y, x = (max(-(-length // scale), min(2, length)) for length in size)
+        share = count / (x * y)
+        if share >= _WORTH or scale == 1:
+            levels.append((x, y, min(max(round(share), 1), frames)))
+        if round(share) >= frames or scale >= max(size):
+            break
+        scale *= 2
+    return tuple(reversed(levels[-MOST_LEVELS:]))
+
+
+def _check_plain(boosted: bool) -> None:
+    if boosted:
+        raise ConfigError("ngp has no blocks that time could condition: not --boost")

@@ -1,0 +1,12 @@
+"""NIRVANA (Maiya et al., CVPR 2023): a coordinate network per group of frames."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+
+def __getattr__(name: str) -> object:
+    # Imported when first used: the network needs torch, its configuration does not.
+    if not name.startswith("_"):
+        return getattr(import_module("nvcodec.models.nirvana.model"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Convolutional decoders: layers, blocks, time conditioning and inference of the NeRV line."""

@@ -1,0 +1,1 @@
+"""Networks of the shared video tokenizer, and token conditioning of a model."""
