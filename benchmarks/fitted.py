@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.variants import Variant
-from nvcodec.bitstream import Header, Reader, Segment, Writer
 from nvcodec.config import FitConfig
+from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fit_loop import Fit, FitLoop

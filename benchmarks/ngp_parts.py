@@ -18,8 +18,8 @@ import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
 from nvcodec.models.base.network_config import TensorSpec
-from nvcodec.models.ngp.config import NGPConfig
 from nvcodec.models.ngp import config as ngp_config
+from nvcodec.models.ngp.config import NGPConfig
 
 Levels = tuple[tuple[int, int, int], ...]
 Patch = Callable[[], AbstractContextManager[object]]

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import SMALL, clip, read
-from nvcodec.bitstream import Reader
+from nvcodec.container import Reader
 from nvcodec.media import Frames, UInt8Array
 from nvcodec.video.output import open_sink
 

@@ -263,7 +263,7 @@ class _Version(argparse.Action):
         import av
         import torch
 
-        from nvcodec.wire import MAJOR, MINOR
+        from nvcodec.container.framing import MAJOR, MINOR
 
         cuda = torch.version.cuda or "none"
         print(  # noqa: T201

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
 
-from nvcodec.bitstream import Reader, Segment, SegmentEntry
+from nvcodec.container import Reader, Segment, SegmentEntry
+from nvcodec.container.header import MAX_PIXELS, MAX_SIDE, MAX_TERM
+from nvcodec.container.index import MAX_FRAMES
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo
-from nvcodec.sections import MAX_PIXELS, MAX_SIDE, MAX_TERM
-from nvcodec.timeline import MAX_FRAMES
 
 _FASTEST = 1000
 _BATCH_BYTES = 32 << 20

@@ -15,8 +15,8 @@ from math import ceil, floor
 import numpy as np
 import torch
 
-from nvcodec.bitstream import Reader
 from nvcodec.cadence import batch_of
+from nvcodec.container import Reader
 from nvcodec.cuts import is_cut, small_copies
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Planes

@@ -18,9 +18,9 @@ from typing import BinaryIO, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.bitstream import Reader
 from nvcodec.cadence import batch_of, check_size
 from nvcodec.closing import Closing
+from nvcodec.container import Reader
 from nvcodec.continuous import Continuous
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError

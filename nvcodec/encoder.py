@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 
 from nvcodec import __version__
-from nvcodec.bitstream import Header
 from nvcodec.config import EncoderConfig
+from nvcodec.container import Header
 from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
 from nvcodec.dispatch import Dispatch, Piece

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
-from nvcodec.bitstream import Reader
+from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of

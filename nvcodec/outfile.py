@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded
 from nvcodec.media import Frames, Packet, Track

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nvcodec.bitstream import Reader, Writer
+from nvcodec.container import Reader, Writer
 from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
 
 logger = logging.getLogger(__name__)

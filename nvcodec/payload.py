@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nvcodec.bitstream import Header, Segment
+from nvcodec.container import Header, Segment
 from nvcodec.entropy.coder.integers import ByteCursor, pack_varint
 from nvcodec.errors import TruncatedStreamError, UnsupportedVersionError
 from nvcodec.models import config_class, name_of

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from nvcodec.bitstream import Header, Segment
+from nvcodec.container import Header, Segment
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.media import Colour, Frames, Planes, UInt8Array
 from nvcodec.metrics import psnr

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nvcodec.bitstream import Reader
 from nvcodec.cadence import Cadence, batch_of, check_size, resized, span
+from nvcodec.container import Reader
 from nvcodec.decoder import Decoder
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo

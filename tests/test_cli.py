@@ -205,7 +205,7 @@ def test_bad_files(tmp_path):
 
 def test_what_needs_no_torch_imports_none(tmp_path):
     """Help and `info` answer at once; nothing ever goes by a top-level `models` or `entropy`."""
-    from nvcodec.bitstream import Header, Segment, Writer
+    from nvcodec.container import Header, Segment, Writer
     from nvcodec.media import ColourMode, VideoInfo
     from nvcodec.models import config_class
 

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.bitstream import Reader, Segment, SegmentEntry
 from nvcodec.closing import Closing
+from nvcodec.container import Reader, Segment, SegmentEntry
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
 from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
 from nvcodec.tokens.grid import TokenGrid

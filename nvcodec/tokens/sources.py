@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
+from nvcodec.container.framing import MAGIC
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.reduction import reduce
 from nvcodec.tokens.sequence import Tokens, flatten
-from nvcodec.wire import MAGIC
 
 if TYPE_CHECKING:
     from nvcodec.tokens.reader import TokenReader

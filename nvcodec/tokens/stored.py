@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.bitstream import Header, Reader, Segment, TokenFormat
+from nvcodec.container import Header, Reader, Segment, TokenFormat
 from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of

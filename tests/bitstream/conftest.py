@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from nvcodec.bitstream import ColourMode, Header, Segment, Writer
+from nvcodec.container import ColourMode, Header, Segment, Writer
 from nvcodec.media import Colour, Packet, Track, VideoInfo
 
 

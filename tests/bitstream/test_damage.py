@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from nvcodec import wire
-from nvcodec.bitstream import DamageKind, Reader, Segment, Writer, read_forward
+from nvcodec.container import DamageKind, Reader, Segment, Writer, read_forward
+from nvcodec.container import framing as wire
 from nvcodec.errors import BitstreamError, ChecksumError, TruncatedStreamError
 
 

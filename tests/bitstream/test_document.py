@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.media import Colour, Packet, Track, VideoInfo
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "bitstream.md"
@@ -238,18 +238,19 @@ def test_the_printed_file(printed):
 
 
 def test_the_document_states_the_limits_of_the_code():
-    from nvcodec import layout, packets, sections, timeline, wire
+    from nvcodec.container import checks, framing, index, packets
+    from nvcodec.container import header as sections
 
     text = DOCUMENT.read_text("utf-8")
-    assert f"version {wire.MAJOR}.{wire.MINOR}" in text.splitlines()[0]
-    assert " ".join(f"{byte:02X}" for byte in wire.MAGIC) in text
+    assert f"version {framing.MAJOR}.{framing.MINOR}" in text.splitlines()[0]
+    assert " ".join(f"{byte:02X}" for byte in framing.MAGIC) in text
     for kind in sections.KNOWN:
         assert f"| `{kind}` |" in text
     assert sections.MAX_PIXELS == 2**26
     assert sections.MAX_HEADER == 2**17
     assert packets.MAX_PACKETS == 2**16
     assert sections.MAX_ENTRIES == 1024
-    assert timeline.MAX_SECTIONS == 2**20
-    assert timeline.MAX_SEGMENT_FRAMES == 2**16
-    assert timeline.END_SIZE == 13
-    assert layout.PREAMBLE == wire.PREAMBLE
+    assert index.MAX_SECTIONS == 2**20
+    assert index.MAX_SEGMENT_FRAMES == 2**16
+    assert index.END_SIZE == 13
+    assert checks.PREAMBLE == framing.PREAMBLE

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from nvcodec.bitstream import Reader, Writer
+from nvcodec.container import Reader, Writer
 from nvcodec.errors import BitstreamError, ChecksumError
 
 

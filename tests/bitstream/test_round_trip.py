@@ -8,8 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nvcodec import wire
-from nvcodec.bitstream import (
+from nvcodec.container import (
     Header,
     Metadata,
     PacketsSection,
@@ -17,11 +16,12 @@ from nvcodec.bitstream import (
     Segment,
     TrackSection,
     Writer,
+    framing,
     read_forward,
 )
+from nvcodec.container.packets import write_packets
 from nvcodec.errors import BitstreamError, ConfigError, TruncatedStreamError
 from nvcodec.media import Packet, Track, VideoInfo
-from nvcodec.packets import write_packets
 
 
 def test_everything_comes_back(samples, tmp_path):
@@ -279,7 +279,7 @@ def test_calls_in_impossible_order_are_refused(samples):
 def test_unknown_sections(samples):
     data = samples.stream()
     at = Reader(data).segments[1].offset
-    skipped = data[:at] + wire.section("xtra", b"?" * 300) + data[at:]
+    skipped = data[:at] + framing.section("xtra", b"?" * 300) + data[at:]
     reader = Reader(skipped)  # by scanning: the index does not know the section
     assert [reader.segment(k) for k in range(4)] == list(samples.SEGMENTS)
     assert len([s for s in read_forward(io.BytesIO(skipped)) if isinstance(s, Segment)]) == 4
@@ -288,13 +288,15 @@ def test_unknown_sections(samples):
     later[9] = 3
     size = later[14]
     end = 15 + size
-    later[end : end + 4] = wire.section("HEAD", bytes(later[15:end]), before=bytes(later[:10]))[-4:]
+    later[end : end + 4] = framing.section("HEAD", bytes(later[15:end]), before=bytes(later[:10]))[
+        -4:
+    ]
     assert Reader(bytes(later)).version == (1, 3)
     assert Reader(bytes(later)).complete
     for take_up in (Writer.resume, Writer.append):
         with pytest.raises(BitstreamError, match=r"1\.3"):
             take_up(io.BytesIO(later))
-    refused = data[:at] + wire.section("XTRA", b"?") + data[at:]
+    refused = data[:at] + framing.section("XTRA", b"?") + data[at:]
     for read in (Reader, lambda stream: list(read_forward(io.BytesIO(stream)))):
         with pytest.raises(BitstreamError, match=f"XTRA section, byte {at}") as caught:
             read(refused)

@@ -9,10 +9,18 @@ from dataclasses import replace
 
 import pytest
 
-from nvcodec import layout, scan
-from nvcodec.bitstream import Reader, Segment, TokenFormat, TokensSection, Writer, read_forward
+from nvcodec.container import (
+    Reader,
+    Segment,
+    TokenFormat,
+    TokensSection,
+    Writer,
+    checks,
+    read_forward,
+    recovery,
+)
+from nvcodec.container.header import FED_TOKENS, KNOWN, TOKENS
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
-from nvcodec.sections import FED_TOKENS, KNOWN, TOKENS
 
 BESIDE = TokenFormat(
     tokenizer_id=bytes(range(16)), fed=False, time_stride=4, space_stride=32, levels=(8, 8, 5)
@@ -92,8 +100,8 @@ def test_readers_before_tokens(both, samples, monkeypatch):
     tokens, data = both
     with monkeypatch.context() as patch:
         known = KNOWN - {TOKENS, FED_TOKENS}
-        patch.setattr(layout, "KNOWN", known)
-        patch.setattr(scan, "KNOWN", known)
+        patch.setattr(checks, "KNOWN", known)
+        patch.setattr(recovery, "KNOWN", known)
         for part in (data, data[:-3]):
             if tokens.fed:
                 with pytest.raises(UnsupportedVersionError, match="TOKS section, byte 1"):

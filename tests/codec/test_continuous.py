@@ -13,8 +13,8 @@ import pytest
 
 import nvcodec
 from nvcodec import decoder as decoding
-from nvcodec.bitstream import Reader
 from nvcodec.cadence import Cadence, resized
+from nvcodec.container import Reader
 from nvcodec.continuous import position
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo

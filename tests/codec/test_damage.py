@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.bitstream import Header, Reader, Segment, Writer
+from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.errors import BitstreamError, NvcodecError, UnsupportedVersionError
 from nvcodec.media import ColourMode, VideoInfo
 from nvcodec.models.hnerv.config import HNeRVConfig

@@ -12,9 +12,9 @@ import pytest
 
 import nvcodec
 from nvcodec import encoder
-from nvcodec.bitstream import Reader
 from nvcodec.codec import ladder_paths
 from nvcodec.config import EncoderConfig
+from nvcodec.container import Reader
 from nvcodec.errors import ConfigError, VideoError, WorkerError
 from nvcodec.jobs import Failed, Lost, carried_out
 from nvcodec.progress import EncodeBar

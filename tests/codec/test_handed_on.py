@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec.bitstream import Reader
+from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.network_payload import NetworkState
 from nvcodec.payload import split_payload

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec.bitstream import Reader
 from nvcodec.codec import ladder_paths
+from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
 from nvcodec.payload import split_payload
 from nvcodec.pictures import open_body, open_segment

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec import writer as writing
-from nvcodec.bitstream import Reader
+from nvcodec.container import Reader
+from nvcodec.container import writer as writing
 from nvcodec.errors import ConfigError, NvcodecError, OutputExistsError, VideoError
 
 

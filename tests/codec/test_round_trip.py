@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.bitstream import Reader
+from nvcodec.container import Reader
 from nvcodec.errors import ConfigError, OutputExistsError, VideoError
 from nvcodec.media import ColourMode
 from nvcodec.video import open_source, open_tracks

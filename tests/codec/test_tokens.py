@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.bitstream import Reader
 from nvcodec.cli import main
+from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.rate import Budget, beside_tokens, tokens_section

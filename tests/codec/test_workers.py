@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import nvcodec
-from nvcodec.bitstream import Reader
+from nvcodec.container import Reader
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.tokens.tokenizer import VideoTokenizer
 

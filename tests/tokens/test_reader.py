@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nvcodec.bitstream import Header, Segment, Writer
+from nvcodec.container import Header, Segment, Writer
 from nvcodec.errors import (
     BitstreamError,
     ChecksumError,

@@ -12,9 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from nvcodec.container.framing import (
+    CRC_SIZE,
+    MAX_TICKS,
+    PREAMBLE,
+    TYPE_SIZE,
+    Cursor,
+    Payload,
+    section,
+)
+from nvcodec.container.header import HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
 from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.sections import HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
-from nvcodec.wire import CRC_SIZE, MAX_TICKS, PREAMBLE, TYPE_SIZE, Cursor, Payload, section
 
 MAX_SEGMENT_FRAMES = 2**16
 MAX_FRAMES = 2**32 - 1

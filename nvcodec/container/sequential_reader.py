@@ -1,7 +1,7 @@
 """Reads an `.nvc` stream front to back without seeking, as from a pipe.
 
 Owns the strict reading order: the first thing that is wrong ends it. Random access and what can be
-saved of damaged files are `nvcodec.bitstream.Reader`.
+saved of damaged files are `nvcodec.container.Reader`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from nvcodec.errors import ChecksumError, TruncatedStreamError
-from nvcodec.layout import check_header_framing, check_preamble, refuse_unknown
-from nvcodec.packets import PacketsSection, read_packets
-from nvcodec.sections import (
+from nvcodec.container.checks import check_header_framing, check_preamble, refuse_unknown
+from nvcodec.container.framing import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, Cursor, framing
+from nvcodec.container.header import (
     END,
     HEADER,
     INDEX,
@@ -28,8 +27,9 @@ from nvcodec.sections import (
     read_metadata,
     read_track,
 )
-from nvcodec.timeline import Segment, TokensSection, read_end, read_index, read_segment
-from nvcodec.wire import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, Cursor, framing
+from nvcodec.container.index import Segment, TokensSection, read_end, read_index, read_segment
+from nvcodec.container.packets import PacketsSection, read_packets
+from nvcodec.errors import ChecksumError, TruncatedStreamError
 
 _CHUNK = 2**20
 

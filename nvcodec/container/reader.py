@@ -17,13 +17,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import BinaryIO, final
 
-from nvcodec.access import Access
 from nvcodec.closing import Closing
-from nvcodec.errors import BitstreamError
-from nvcodec.layout import Damage, Source, check_header_framing, check_preamble
-from nvcodec.media import Packet, Track
-from nvcodec.packets import read_packets
-from nvcodec.sections import (
+from nvcodec.container.checks import Damage, Source, check_header_framing, check_preamble
+from nvcodec.container.framing import PREAMBLE
+from nvcodec.container.header import (
     HEADER,
     METADATA,
     PACKETS,
@@ -32,15 +29,18 @@ from nvcodec.sections import (
     read_metadata,
     read_track,
 )
-from nvcodec.segment_list import (
+from nvcodec.container.index import OTHER, Entry, Segment, read_segment
+from nvcodec.container.packets import read_packets
+from nvcodec.container.section_table import Access
+from nvcodec.container.segment_lookup import (
     SegmentEntry,
     segment_shown,
     segment_with,
     segments_needed,
     segments_of,
 )
-from nvcodec.timeline import OTHER, Entry, Segment, read_segment
-from nvcodec.wire import PREAMBLE
+from nvcodec.errors import BitstreamError
+from nvcodec.media import Packet, Track
 
 
 @final

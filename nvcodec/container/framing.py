@@ -2,7 +2,7 @@
 
 Owns how one value or one section looks in a file and refuses values out of range, on the way out
 (`ConfigError`) as on the way in (`BitstreamError`, naming the section and the byte). Knows nothing
-of what the sections mean: that is `nvcodec.sections`. The format is `docs/bitstream.md`.
+of what the sections mean: that is `nvcodec.container.header`. The format is `docs/bitstream.md`.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
+from nvcodec.container.checks import Damage
+from nvcodec.container.index import Entry
 from nvcodec.errors import BitstreamError
-from nvcodec.layout import Damage
-from nvcodec.timeline import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

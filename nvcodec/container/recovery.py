@@ -10,11 +10,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from nvcodec.container.checks import Damage, DamageKind, Source, refuse_unknown
+from nvcodec.container.framing import TYPE_SIZE, Framing
+from nvcodec.container.header import END, HEADER, INDEX, KNOWN, PACKETS, SEGMENT, TRACK
+from nvcodec.container.index import (
+    MAX_SECTIONS,
+    SUMMARY_SIZE,
+    Entry,
+    read_end,
+    read_index,
+    read_summary,
+)
 from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
-from nvcodec.layout import Damage, DamageKind, Source, refuse_unknown
-from nvcodec.sections import END, HEADER, INDEX, KNOWN, PACKETS, SEGMENT, TRACK
-from nvcodec.timeline import MAX_SECTIONS, SUMMARY_SIZE, Entry, read_end, read_index, read_summary
-from nvcodec.wire import TYPE_SIZE, Framing
 
 _CHUNK = 2**20
 _TYPES = re.compile(b"|".join(kind.encode("ascii") for kind in sorted(KNOWN)))

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from nvcodec.container.checks import Damage, DamageKind, Source, indexed
+from nvcodec.container.framing import Cursor, Framing
+from nvcodec.container.header import HEADER, INDEX
+from nvcodec.container.index import END_SIZE, OTHER, Entry
+from nvcodec.container.recovery import scan
 from nvcodec.errors import BitstreamError, ChecksumError
-from nvcodec.layout import Damage, DamageKind, Source, indexed
-from nvcodec.scan import scan
-from nvcodec.sections import HEADER, INDEX
-from nvcodec.timeline import END_SIZE, OTHER, Entry
-from nvcodec.wire import Cursor, Framing
 
 
 class Access:

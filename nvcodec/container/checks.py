@@ -1,7 +1,7 @@
 """Where the sections of a finished `.nvc` file lie, and how damage is described.
 
 Owns random access to the bytes of a file, its signature and version, and the way from its last
-bytes to its index. Files without a usable index are `nvcodec.scan`. The rules are
+bytes to its index. Files without a usable index are `nvcodec.container.recovery`. The rules are
 `docs/bitstream.md`.
 """
 
@@ -15,22 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO
 
-from nvcodec.errors import (
-    BitstreamError,
-    ChecksumError,
-    TruncatedStreamError,
-    UnsupportedVersionError,
-)
-from nvcodec.sections import END, FED_TOKENS, HEADER, INDEX, KNOWN, MAX_HEADER, TOKENS
-from nvcodec.timeline import (
-    END_SIZE,
-    OTHER,
-    Entry,
-    Index,
-    read_end,
-    read_index,
-)
-from nvcodec.wire import (
+from nvcodec.container.framing import (
     CRC_SIZE,
     MAGIC,
     MAJOR,
@@ -41,6 +26,21 @@ from nvcodec.wire import (
     Framing,
     framing,
     is_critical,
+)
+from nvcodec.container.header import END, FED_TOKENS, HEADER, INDEX, KNOWN, MAX_HEADER, TOKENS
+from nvcodec.container.index import (
+    END_SIZE,
+    OTHER,
+    Entry,
+    Index,
+    read_end,
+    read_index,
+)
+from nvcodec.errors import (
+    BitstreamError,
+    ChecksumError,
+    TruncatedStreamError,
+    UnsupportedVersionError,
 )
 
 _CHUNK = 2**20

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from nvcodec.container.checks import Source, check_header_framing, check_preamble, indexed
+from nvcodec.container.framing import MAJOR, MINOR, PREAMBLE, Framing
+from nvcodec.container.header import MAX_HEADER, SEGMENT
+from nvcodec.container.index import Entry
+from nvcodec.container.recovery import holds_section, scan
 from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
-from nvcodec.layout import Source, check_header_framing, check_preamble, indexed
-from nvcodec.scan import holds_section, scan
-from nvcodec.sections import MAX_HEADER, SEGMENT
-from nvcodec.timeline import Entry
-from nvcodec.wire import MAJOR, MINOR, PREAMBLE, Framing
 
 
 def whole_groups(source: Source) -> list[Entry]:

@@ -1,7 +1,7 @@
 """What the sections of an `.nvc` file say of it as a whole: header, tracks, metadata.
 
 Owns the layout of these payloads, both ways, and the names of all sections. Framing and checksums
-are `nvcodec.wire`, packets `nvcodec.packets`, segments and the index `nvcodec.timeline`. The format is `docs/bitstream.md`.
+are `nvcodec.container.framing`, packets `nvcodec.container.packets`, segments and the index `nvcodec.container.index`. The format is `docs/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from nvcodec.container.framing import Cursor, Payload
 from nvcodec.errors import ConfigError, UnsupportedVersionError
 from nvcodec.media import Colour, ColourMode, Track, VideoInfo
-from nvcodec.wire import Cursor, Payload
 
 HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
 SEGMENT, INDEX, END = "SEGM", "indx", "DONE"

@@ -1,7 +1,7 @@
 """Writes `.nvc` files front to back, and takes up unfinished or finished ones.
 
 Owns the order of sections and when bytes must be on disk. The layout of each section is
-`nvcodec.sections` and `nvcodec.timeline`; the format is `docs/bitstream.md`.
+`nvcodec.container.header` and `nvcodec.container.index`; the format is `docs/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
-from nvcodec.errors import ConfigError
-from nvcodec.kept import finished_entries, whole_groups
-from nvcodec.layout import Source, check_preamble
-from nvcodec.media import Packet, Track
-from nvcodec.packets import read_packets, write_packets
-from nvcodec.sections import (
+from nvcodec.container.checks import Source, check_preamble
+from nvcodec.container.framing import MAGIC, MAJOR, PREAMBLE, Cursor, section
+from nvcodec.container.header import (
     HEADER,
     INDEX,
     MAX_TRACKS,
@@ -37,7 +34,7 @@ from nvcodec.sections import (
     write_metadata,
     write_track,
 )
-from nvcodec.timeline import (
+from nvcodec.container.index import (
     MAX_SECTIONS,
     Entry,
     Index,
@@ -48,7 +45,10 @@ from nvcodec.timeline import (
     write_index,
     write_segment,
 )
-from nvcodec.wire import MAGIC, MAJOR, PREAMBLE, Cursor, section
+from nvcodec.container.packets import read_packets, write_packets
+from nvcodec.container.resume_point import finished_entries, whole_groups
+from nvcodec.errors import ConfigError
+from nvcodec.media import Packet, Track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

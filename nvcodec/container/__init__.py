@@ -8,15 +8,15 @@ description: `docs/bitstream.md`.
 
 from __future__ import annotations
 
-from nvcodec.forward import read_forward
-from nvcodec.layout import Damage, DamageKind
+from nvcodec.container.checks import Damage, DamageKind
+from nvcodec.container.header import Header, Metadata, TokenFormat, TrackSection
+from nvcodec.container.index import Segment, TokensSection
+from nvcodec.container.packets import PacketsSection
+from nvcodec.container.reader import Reader
+from nvcodec.container.segment_lookup import SegmentEntry
+from nvcodec.container.sequential_reader import read_forward
+from nvcodec.container.writer import Resumed, Writer
 from nvcodec.media import ColourMode
-from nvcodec.packets import PacketsSection
-from nvcodec.reader import Reader
-from nvcodec.sections import Header, Metadata, TokenFormat, TrackSection
-from nvcodec.segment_list import SegmentEntry
-from nvcodec.timeline import Segment, TokensSection
-from nvcodec.writer import Resumed, Writer
 
 __all__ = [
     "ColourMode",

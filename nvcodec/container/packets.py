@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nvcodec.container.framing import MAX_TICKS, Cursor, Payload
+from nvcodec.container.header import MAX_TERM, MAX_TRACKS, PACKETS
 from nvcodec.media import Packet
-from nvcodec.sections import MAX_TERM, MAX_TRACKS, PACKETS
-from nvcodec.wire import MAX_TICKS, Cursor, Payload
 
 MAX_SIDE_DATA = 255
 MAX_PACKETS = 2**16
