@@ -22,7 +22,7 @@ from benchmarks import record
 from benchmarks.clips import SMALL, clip, read
 from nvcodec.container import Reader
 from nvcodec.media import Frames, UInt8Array
-from nvcodec.video.output import open_sink
+from nvcodec.video.sinks import open_sink
 
 # A street: clip and frame. The pan shows a window of it at half its size.
 _PHOTOGRAPH = ("bikes.mp4", 150)

@@ -36,7 +36,7 @@ from benchmarks.clips import bunny, read
 from nvcodec.media import BoolArray, Colour, Frames, UInt8Array, VideoInfo
 from nvcodec.metrics import psnr
 from nvcodec.video import open_sink, rgb, yuv420
-from nvcodec.video.filling import filled, known_chroma
+from nvcodec.video.mask_filling import filled, known_chroma
 
 MODELS = ("latentgrid", "hnerv", "hnerv+boost", "nerv", "nervpp", "nirvana")
 _BOX = 50 / 1280  # of the width

@@ -17,11 +17,11 @@ import torch
 
 from nvcodec.cadence import batch_of
 from nvcodec.container import Reader
-from nvcodec.cuts import is_cut, small_copies
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Planes
 from nvcodec.pictures import SegmentPictures
 from nvcodec.resampling import blended, resampled
+from nvcodec.video.scene_cuts import is_cut, small_copies
 
 
 class Continuous:

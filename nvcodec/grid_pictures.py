@@ -15,7 +15,7 @@ from nvcodec.models.latentgrid.model import LatentGrid, Steps
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.resampling import placed, resampled
 from nvcodec.video import colour as conversion
-from nvcodec.video.filling import known_chroma
+from nvcodec.video.mask_filling import known_chroma
 
 # Frames of a group are decoded together, as far as they fit in the caches.
 _BATCH_SAMPLES = 1 << 22

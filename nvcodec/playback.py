@@ -19,8 +19,8 @@ from nvcodec.container import Reader
 from nvcodec.decoder import Decoder
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
-from nvcodec.video.output import open_sink
 from nvcodec.video.sink import Sink
+from nvcodec.video.sinks import open_sink
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def decode_file(
         fps: Constant frame rate of the output, from the time of the first frame to the end of the
             last; None keeps frames and times. See `Decoder.planes_at` for what lies between frames.
         device: Where to decode.
-        encoder: Video encoder of `.mp4` and `.mkv`; see `nvcodec.video.output.open_sink`.
+        encoder: Video encoder of `.mp4` and `.mkv`; see `nvcodec.video.sinks.open_sink`.
         quality: Its CRF; the default is near-transparent.
         overwrite: Replace an existing target.
         on_progress: Called with the number of frames written and to be written.

@@ -16,7 +16,7 @@ from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.stacks.layers import depth_to_space
 from nvcodec.video import colour as conversion
-from nvcodec.video.filling import known_chroma
+from nvcodec.video.mask_filling import known_chroma
 
 
 def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nvcodec.cuts import AROUND, FloatArray, is_cut, small_copies, still
 from nvcodec.media import Frames
+from nvcodec.video.scene_cuts import AROUND, FloatArray, is_cut, small_copies, still
 from nvcodec.video.source import Source
 
 _USUAL = 144  # frames; a network's cost is shared by as many frames as its quality allows
@@ -59,7 +59,7 @@ def segments(
 ) -> Iterator[tuple[Frames, bool]]:
     """Cut a source into segments.
 
-    A segment ends at a cut (see `nvcodec.cuts`) that has at least 8 frames on either side, or
+    A segment ends at a cut (see `nvcodec.video.scene_cuts`) that has at least 8 frames on either side, or
     `length` where that is less; else when it is full. What is then left of the shot, or of the
     video, joins it if it is a quarter of `length` or less.
 

@@ -2,8 +2,8 @@
 
 from nvcodec.video.colour import rgb, yuv420
 from nvcodec.video.masks import Mask, open_mask
-from nvcodec.video.output import open_sink
 from nvcodec.video.sink import Sink, suffix_of
+from nvcodec.video.sinks import open_sink
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 

@@ -7,7 +7,7 @@ import os
 from nvcodec.closing import Closing
 from nvcodec.errors import VideoError
 from nvcodec.media import BoolArray, Planes
-from nvcodec.video.filling import filled_picture
+from nvcodec.video.mask_filling import filled_picture
 from nvcodec.video.source import Source, count_frames
 
 

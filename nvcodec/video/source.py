@@ -19,11 +19,11 @@ import numpy as np
 from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import BoolArray, Frames, UInt8Array, VideoInfo
-from nvcodec.video import orientation, pixels, properties
-from nvcodec.video.decoding import VideoFile
-from nvcodec.video.filling import resized_known
-from nvcodec.video.images import ImageFolder
-from nvcodec.video.timestamps import Clock
+from nvcodec.video import orientation, pixel_formats, stream_properties
+from nvcodec.video.clock import Clock
+from nvcodec.video.image_folder import ImageFolder
+from nvcodec.video.libav_decoder import VideoFile
+from nvcodec.video.mask_filling import resized_known
 
 if TYPE_CHECKING:
     from nvcodec.video.masks import Mask
@@ -81,7 +81,7 @@ class Source(Closing):
             )
         stream = self._file.stream
         folder = self._file if isinstance(self._file, ImageFolder) else None
-        turn = properties.orientation_of(first)
+        turn = stream_properties.orientation_of(first)
         if turn is None:
             self._warn("the display matrix is not a multiple of 90 degrees; it is not applied")
         self._orientation = turn or orientation.UPRIGHT
@@ -101,13 +101,13 @@ class Source(Closing):
         size = resize or shown
         # A stretched picture keeps its shape on the screen.
         aspect = aspect * Fraction(shown[0] * size[1], shown[1] * size[0])
-        self._colour = pixels.colour_of(first, stream)
+        self._colour = pixel_formats.colour_of(first, stream)
         time_base = folder.time_base if folder else stream.time_base
         self.info = VideoInfo(
             width=size[0],
             height=size[1],
             time_base=Fraction(time_base or Fraction(1, 90000)),
-            frame_rate=folder.frame_rate if folder else properties.frame_rate(stream),
+            frame_rate=folder.frame_rate if folder else stream_properties.frame_rate(stream),
             sample_aspect_ratio=aspect.limit_denominator(65535),
             colour=self._colour,
         )
@@ -170,7 +170,7 @@ class Source(Closing):
                 # Before scaling, which mixes pixels.
                 picture, known = self._mask.hide(picture)
                 masks.append(resized_known(known, width, height))
-            y, u, v = pixels.resize(picture, width, height, self._colour)
+            y, u, v = pixel_formats.resize(picture, width, height, self._colour)
             ys.append(y)
             us.append(u)
             vs.append(v)
@@ -225,7 +225,7 @@ class Source(Closing):
             self.duration = self._announced / self.info.frame_rate
             return
         self._announced = self._file.stream.frames
-        self.duration = properties.duration(self._file.stream)
+        self.duration = stream_properties.duration(self._file.stream)
         if self.duration is None:
             self._own_duration = False
             whole = self._file.container.duration
@@ -247,15 +247,15 @@ class Source(Closing):
                 f"its frames end after {float(found):.1f} s"
             )
 
-    def _convert(self, frame: av.VideoFrame) -> pixels.Planes:
+    def _convert(self, frame: av.VideoFrame) -> pixel_formats.Planes:
         """A picture upright, of the size of the first."""
         if frame.interlaced_frame and not self._interlaced:
             self._interlaced = True
             self._warn("some frames are interlaced; their fields stay woven into progressive ones")
-        picture = pixels.planes(frame, self._colour)
+        picture = pixel_formats.planes(frame, self._colour)
         if (frame.width, frame.height) != self._stored:
             self._resized += 1
-            picture = pixels.resize(picture, *self._stored, self._colour)
+            picture = pixel_formats.resize(picture, *self._stored, self._colour)
         turn = self._orientation
         if turn != orientation.UPRIGHT:
             picture = (turn.apply(picture[0]), turn.apply(picture[1]), turn.apply(picture[2]))
@@ -263,7 +263,7 @@ class Source(Closing):
 
     def _warn_losses(self, frame: av.VideoFrame) -> None:
         self._interlaced = frame.interlaced_frame
-        lost = pixels.losses(frame) + properties.losses(frame, self._file.stream)
+        lost = pixel_formats.losses(frame) + stream_properties.losses(frame, self._file.stream)
         if lost:
             self._warn(
                 f"converted from {frame.format.name} to 8-bit 4:2:0; lost: " + ", ".join(lost)

@@ -22,8 +22,8 @@ from av.stream import Discard, Stream
 
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
-from nvcodec.video.decoding import open_container
-from nvcodec.video.parameters import codec_name, describe
+from nvcodec.video.codec_parameters import codec_name, describe
+from nvcodec.video.libav_decoder import open_container
 
 logger = logging.getLogger(__name__)
 

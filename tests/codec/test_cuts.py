@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvcodec.cuts import AROUND, is_cut, small_copies, still
 from nvcodec.video import open_source
+from nvcodec.video.scene_cuts import AROUND, is_cut, small_copies, still
 
 HEIGHT, WIDTH = 72, 128
 

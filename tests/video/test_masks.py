@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nvcodec.video import open_mask, open_source
-from nvcodec.video.filling import filled, known_chroma, resized_known
+from nvcodec.video.mask_filling import filled, known_chroma, resized_known
 
 
 def test_a_filling_goes_on_smoothly_and_keeps_what_is_known():

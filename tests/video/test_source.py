@@ -9,7 +9,7 @@ import pytest
 
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.video import open_source, yuv420
-from nvcodec.video.decoding import VideoFile
+from nvcodec.video.libav_decoder import VideoFile
 
 LOSSLESS = {"qp": "0"}
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from nvcodec.video.timestamps import Clock
+from nvcodec.video.clock import Clock
 
 
 def placed(stamps, time_base=Fraction(1, 1000), rate=Fraction(25)):

@@ -10,7 +10,7 @@ import pytest
 from nvcodec.errors import VideoError
 from nvcodec.media import Track
 from nvcodec.video import open_tracks
-from nvcodec.video.parameters import template
+from nvcodec.video.codec_parameters import template
 
 
 def demuxed(path):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import Track, VideoInfo
-from nvcodec.video.muxing import MuxedSink
-from nvcodec.video.pngs import PngSink
+from nvcodec.video.container_sink import MuxedSink
+from nvcodec.video.png_sink import PngSink
 from nvcodec.video.sink import Sink, suffix_of
-from nvcodec.video.y4m import Y4mSink
+from nvcodec.video.y4m_sink import Y4mSink
 
 
 def open_sink(

@@ -12,7 +12,7 @@ import av
 from nvcodec.errors import VideoError
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.video.colour import rgb
-from nvcodec.video.images import TIMESTAMPS
+from nvcodec.video.image_folder import TIMESTAMPS
 from nvcodec.video.sink import Sink
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 
 from nvcodec.errors import VideoError
-from nvcodec.video.decoding import VideoFile
+from nvcodec.video.libav_decoder import VideoFile
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from av.stream import Stream
 
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import Frames, Packet, Track, VideoInfo
-from nvcodec.video import parameters
-from nvcodec.video.pixels import frame_from
+from nvcodec.video import codec_parameters
+from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
 
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
@@ -282,9 +282,9 @@ class MuxedSink(Sink):
 
 
 def _add(container: OutputContainer, track: Track) -> Stream:
-    with parameters.template(track) as described:
+    with codec_parameters.template(track) as described:
         stream = container.add_stream_from_template(described.streams[0], opaque=True)
-    parameters.restore(track, stream)
+    codec_parameters.restore(track, stream)
     stream.time_base = Fraction(track.time_base)
     stream.disposition = track.disposition  # type: ignore[assignment]
     if track.language:
