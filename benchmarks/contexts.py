@@ -21,7 +21,6 @@ import torch
 from benchmarks.clips import read
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_weights import SCALES
-from nvcodec.grid_pictures import source_picture
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
@@ -29,6 +28,7 @@ from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_of
 from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.reconstruction.latentgrid_decoder import source_picture
 
 # Name, size or None for its own, first frame and number of frames.
 CLIPS = (

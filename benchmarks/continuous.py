@@ -32,10 +32,10 @@ from nvcodec.models import MODELS
 from nvcodec.models.stacks.config import StackConfig
 from nvcodec.models.stacks.inference import Synthesis
 from nvcodec.models.stacks.model import StackModel
-from nvcodec.network_payload import decode_network
-from nvcodec.payload import split_payload
-from nvcodec.resampling import CrossFade, resampled
-from nvcodec.samples import picture_planes
+from nvcodec.reconstruction.network_payload import decode_network
+from nvcodec.reconstruction.payload import split_payload
+from nvcodec.reconstruction.resampling import CrossFade, resampled
+from nvcodec.reconstruction.sample_layout import picture_planes
 from nvcodec.video import open_sink
 
 CPU = torch.device("cpu")

@@ -27,8 +27,8 @@ from nvcodec.models import build, config_class, family, name_of
 from nvcodec.models.base.video_model import VideoModel
 from nvcodec.models.stacks.config import StackConfig
 from nvcodec.models.stacks.inference import Synthesis
-from nvcodec.network_payload import decode_network, encode_network
-from nvcodec.payload import pack_payload, split_payload
+from nvcodec.reconstruction.network_payload import decode_network, encode_network
+from nvcodec.reconstruction.payload import pack_payload, split_payload
 
 _RATE = Fraction(25)  # Big Buck Bunny's
 

@@ -19,7 +19,6 @@ from benchmarks import record
 from benchmarks.clips import SMALL, clip, read
 from nvcodec.entropy.latents import context_model
 from nvcodec.entropy.latents.context_network import FloatArray
-from nvcodec.grid_pictures import picture_planes, source_picture
 from nvcodec.gridfit import quantise
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.segment import SegmentFit
@@ -28,6 +27,7 @@ from nvcodec.metrics import bd_rate, psnr
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_of
 from nvcodec.models.latentgrid.subbands import GridLayout
+from nvcodec.reconstruction.latentgrid_decoder import picture_planes, source_picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

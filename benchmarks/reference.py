@@ -34,7 +34,7 @@ from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.network_config import TensorSpec
 from nvcodec.models.hnerv.config import HNeRVConfig
-from nvcodec.samples import model_samples
+from nvcodec.reconstruction.sample_layout import model_samples
 from nvcodec.video import open_source
 
 # More than any clock allows: time alone ends the fit.

@@ -8,7 +8,7 @@ import torch
 
 from nvcodec.fitter import Coded
 from nvcodec.media import Colour
-from nvcodec.pictures import open_body
+from nvcodec.reconstruction.segment_decoder import open_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from nvcodec.cadence import batch_of
 from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Planes
-from nvcodec.pictures import SegmentPictures
-from nvcodec.resampling import blended, resampled
+from nvcodec.reconstruction.resampling import blended, resampled
+from nvcodec.reconstruction.segment_decoder import SegmentPictures
 from nvcodec.video.scene_cuts import is_cut, small_copies
 
 

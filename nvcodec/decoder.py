@@ -25,7 +25,7 @@ from nvcodec.continuous import Continuous
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
-from nvcodec.pictures import SegmentPictures, open_segment
+from nvcodec.reconstruction.segment_decoder import SegmentPictures, open_segment
 from nvcodec.tokens.stored import stored_tokens
 from nvcodec.video.colour import rgb
 

@@ -35,8 +35,8 @@ from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.outfile import OutFile
 from nvcodec.partial import Partial, claim, publish
-from nvcodec.payload import pack_payload
 from nvcodec.rate import Budget
+from nvcodec.reconstruction.payload import pack_payload
 from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.tokens.making import located, tokenizer
 from nvcodec.tokens.stored import token_format

@@ -92,7 +92,7 @@ class Coded:
 
     Attributes:
         config: The model's configuration; says whether the segment is predicted.
-        body: The payload without it; see `nvcodec.payload`.
+        body: The payload without it; see `nvcodec.reconstruction.payload`.
         digits: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
     """
 

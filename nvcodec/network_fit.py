@@ -21,11 +21,11 @@ from nvcodec.fitting import Fit, fit, fit_sizes
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.network_payload import NetworkState, encode_network, feed
 from nvcodec.objective import known_error
-from nvcodec.pictures import luma_psnr, open_body
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
-from nvcodec.samples import known_samples, model_samples
+from nvcodec.reconstruction.network_payload import NetworkState, encode_network, feed
+from nvcodec.reconstruction.sample_layout import known_samples, model_samples
+from nvcodec.reconstruction.segment_decoder import luma_psnr, open_body
 from nvcodec.steps import Taker
 
 # Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.

@@ -16,8 +16,8 @@ from nvcodec.fitter import Coded
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.partial import Partial
-from nvcodec.payload import split_payload
 from nvcodec.rate import Budget, tokens_section
+from nvcodec.reconstruction.payload import split_payload
 from nvcodec.tokens.stored import stored_tokens
 
 

@@ -9,13 +9,13 @@ import torch
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Coded, FitterNotes, Task
-from nvcodec.grid_pictures import known_picture, last_picture, source_picture
 from nvcodec.gridfit.course import FitCourse
 from nvcodec.gridfit.effort import Effort, effort_of
 from nvcodec.gridfit.search import StepSearch, search_for
 from nvcodec.gridfit.segment import Outcome, SegmentFit
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.reconstruction.latentgrid_decoder import known_picture, last_picture, source_picture
 
 # Passes with a search for motion, then at most so many that only change the step.
 _SEARCHING = 2

@@ -19,7 +19,7 @@ from nvcodec.continuous import position
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo
 from nvcodec.metrics import psnr
-from nvcodec.resampling import CrossFade, blended, resampled
+from nvcodec.reconstruction.resampling import CrossFade, blended, resampled
 from nvcodec.video import open_source, open_tracks
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "v1"

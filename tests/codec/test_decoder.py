@@ -9,8 +9,8 @@ import pytest
 
 import nvcodec
 from nvcodec import decoder as decoding
-from nvcodec import network_pictures
 from nvcodec.errors import BitstreamError, NvcodecError
+from nvcodec.reconstruction import network_decoder
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_frames_in_batches(video):
 
 
 def test_batches_do_not_change_frames(stream, monkeypatch, pictures):
-    monkeypatch.setattr(network_pictures, "_BATCH_SAMPLES", 1)
+    monkeypatch.setattr(network_decoder, "_BATCH_SAMPLES", 1)
     with nvcodec.open(stream, device="cpu") as video:
         one_by_one = np.stack(list(video))
     difference = np.abs(one_by_one.astype(int) - pictures)

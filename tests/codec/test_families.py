@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec import decoder, encoder, pictures
+from nvcodec import decoder, encoder
 from nvcodec.encoder import encode_file, encode_files
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
@@ -21,11 +21,12 @@ from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.network_fit import NetworkFitter
-from nvcodec.network_pictures import NetworkPictures
 from nvcodec.outfile import OutFile
-from nvcodec.payload import pack_payload, split_payload
-from nvcodec.pictures import SegmentPictures, luma_psnr, open_body
-from nvcodec.resampling import CrossFade, resampled
+from nvcodec.reconstruction import segment_decoder
+from nvcodec.reconstruction.network_decoder import NetworkPictures
+from nvcodec.reconstruction.payload import pack_payload, split_payload
+from nvcodec.reconstruction.resampling import CrossFade, resampled
+from nvcodec.reconstruction.segment_decoder import SegmentPictures, luma_psnr, open_body
 from nvcodec.tokens import open_tokens
 
 CPU = torch.device("cpu")
@@ -243,8 +244,8 @@ def test_what_needs_too_much_memory_is_not_opened(stream, monkeypatch):
     def refuse(*arguments) -> None:
         raise AssertionError("opened")
 
-    monkeypatch.setattr(pictures, "open_body", refuse)
-    monkeypatch.setattr(pictures, "_LARGEST_TENSOR", 100)
+    monkeypatch.setattr(segment_decoder, "open_body", refuse)
+    monkeypatch.setattr(segment_decoder, "_LARGEST_TENSOR", 100)
     refused = pytest.raises(BitstreamError, match=r"segment 2: .* at most 100")
     with nvcodec.open(stream, device="cpu") as video, refused:
         video[11]

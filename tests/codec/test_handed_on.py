@@ -11,9 +11,9 @@ import torch
 import nvcodec
 from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError
-from nvcodec.network_payload import NetworkState
-from nvcodec.payload import split_payload
-from nvcodec.pictures import open_body, open_segment
+from nvcodec.reconstruction.network_payload import NetworkState
+from nvcodec.reconstruction.payload import split_payload
+from nvcodec.reconstruction.segment_decoder import open_body, open_segment
 from tests.conftest import drifting
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ import nvcodec
 from nvcodec.codec import ladder_paths
 from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
-from nvcodec.payload import split_payload
-from nvcodec.pictures import open_body, open_segment
+from nvcodec.reconstruction.payload import split_payload
+from nvcodec.reconstruction.segment_decoder import open_body, open_segment
 
 CPU = torch.device("cpu")
 

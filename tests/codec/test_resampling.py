@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.resampling import CrossFade, blended, placed, resampled
+from nvcodec.reconstruction.resampling import CrossFade, blended, placed, resampled
 
 CPU = torch.device("cpu")
 

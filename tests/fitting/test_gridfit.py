@@ -15,7 +15,6 @@ from nvcodec.entropy.latents.context_network import INPUTS, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.errors import ConfigError
 from nvcodec.fitter import Task
-from nvcodec.grid_pictures import GridPictures, picture_planes, source_picture
 from nvcodec.gridfit.context_fit import Gathering, fit_network
 from nvcodec.gridfit.effort import Effort
 from nvcodec.gridfit.fitter import GridFitter
@@ -25,7 +24,8 @@ from nvcodec.gridfit.segment import SegmentFit
 from nvcodec.media import Colour, ColourMode, Frames
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.subbands import GridLayout, Kind
-from nvcodec.pictures import luma_psnr
+from nvcodec.reconstruction.latentgrid_decoder import GridPictures, picture_planes, source_picture
+from nvcodec.reconstruction.segment_decoder import luma_psnr
 
 COLOUR = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
 CPU = torch.device("cpu")

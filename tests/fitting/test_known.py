@@ -9,8 +9,8 @@ import torch
 from nvcodec.media import ColourMode, Frames
 from nvcodec.models.nerv.config import NeRVConfig
 from nvcodec.objective import distortion, known_error, squared_error
-from nvcodec.pictures import luma_psnr
-from nvcodec.samples import known_samples, model_samples
+from nvcodec.reconstruction.sample_layout import known_samples, model_samples
+from nvcodec.reconstruction.segment_decoder import luma_psnr
 
 
 @pytest.fixture

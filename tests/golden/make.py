@@ -29,16 +29,16 @@ from nvcodec import encoder
 from nvcodec.encoder import encode_file
 from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.weights.tensor_codec import decode_tensors
-from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Planes
 from nvcodec.models import name_of
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.stacks.inference import synthesis
-from nvcodec.network_payload import NetworkState, decode_network
-from nvcodec.payload import split_payload
-from nvcodec.samples import picture_planes
+from nvcodec.reconstruction.latentgrid_decoder import GridPictures
+from nvcodec.reconstruction.network_payload import NetworkState, decode_network
+from nvcodec.reconstruction.payload import split_payload
+from nvcodec.reconstruction.sample_layout import picture_planes
 from nvcodec.tokens import making, open_tokens
 from nvcodec.tokens.stored import stored_tokens
 

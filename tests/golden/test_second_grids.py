@@ -12,9 +12,9 @@ import torch
 
 from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.latents.encoder import encode_grids
-from nvcodec.grid_pictures import GridPictures
 from nvcodec.media import Colour, ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.reconstruction.latentgrid_decoder import GridPictures
 
 CPU = torch.device("cpu")
 CASES = [

@@ -12,9 +12,9 @@ from nvcodec.media import Colour, Planes, UInt8Array
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.ngp.point_synthesis import PointSynthesis
 from nvcodec.models.stacks.inference import synthesis
-from nvcodec.network_payload import NetworkState, decode_network
-from nvcodec.resampling import CrossFade, joined, placed, resampled
-from nvcodec.samples import picture_planes
+from nvcodec.reconstruction.network_payload import NetworkState, decode_network
+from nvcodec.reconstruction.resampling import CrossFade, joined, placed, resampled
+from nvcodec.reconstruction.sample_layout import picture_planes
 
 # Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
 _BATCH_SAMPLES = 1 << 20
@@ -22,7 +22,7 @@ _LARGEST_BATCH = 32
 
 
 class NetworkPictures:
-    """Runs a segment's network; see `nvcodec.pictures.SegmentPictures`.
+    """Runs a segment's network; see `nvcodec.reconstruction.segment_decoder.SegmentPictures`.
 
     Args:
         name: Of the model family.

@@ -13,7 +13,7 @@ from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, Steps
 from nvcodec.models.latentgrid.motion_compensation import Picture
-from nvcodec.resampling import placed, resampled
+from nvcodec.reconstruction.resampling import placed, resampled
 from nvcodec.video import colour as conversion
 from nvcodec.video.mask_filling import known_chroma
 
@@ -23,7 +23,7 @@ _LARGEST_BATCH = 32
 
 
 class GridPictures:
-    """Decodes a segment; see `nvcodec.pictures.SegmentPictures`.
+    """Decodes a segment; see `nvcodec.reconstruction.segment_decoder.SegmentPictures`.
 
     Args:
         config: Sizes and order.

@@ -19,7 +19,7 @@ from nvcodec.models import name_of
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.payload import split_payload
+from nvcodec.reconstruction.payload import split_payload
 
 # Values of the largest intermediate tensor; more is refused rather than attempted.
 _LARGEST_TENSOR = 1 << 29
@@ -127,11 +127,11 @@ def open_body(
         BitstreamError: If the body is malformed.
     """
     if isinstance(config, NetworkConfig):
-        from nvcodec.network_pictures import NetworkPictures
+        from nvcodec.reconstruction.network_decoder import NetworkPictures
 
         return NetworkPictures(name, config, body, colour, device, previous, digits)
     if isinstance(config, LatentGridConfig):
-        from nvcodec.grid_pictures import GridPictures
+        from nvcodec.reconstruction.latentgrid_decoder import GridPictures
 
         return GridPictures(config, body, colour, device, previous)
     raise UnsupportedVersionError(f"this release cannot decode the model {name}")

@@ -1,0 +1,1 @@
+"""Decoding one segment: from a payload to planes of samples."""
