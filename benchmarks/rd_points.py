@@ -25,7 +25,7 @@ Settings = Mapping[str, str | int | float | None]
 # What a network's file depends on, and what an anchor's and its measurement do.
 _PROGRAM = ("nvcodec", "models", "entropy")
 _REFERENCE = ("benchmarks/reference.py", "benchmarks/fitted.py", "benchmarks/published.py")
-_ANCHORS = ("benchmarks/anchors.py", "nvcodec/metrics.py", "nvcodec/measure.py")
+_ANCHORS = ("benchmarks/anchors.py", "nvcodec/metrics.py", "nvcodec/decoding/comparison.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from nvcodec.codec import EncodeReport, decode, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
     from nvcodec.course import Progress
-    from nvcodec.decoder import Decoder
+    from nvcodec.decoding.comparison import Comparison, compare
+    from nvcodec.decoding.decode_file import Decoded
+    from nvcodec.decoding.decoder import Decoder
+    from nvcodec.decoding.inspection import StreamInfo, inspect
     from nvcodec.errors import (
         BitstreamError,
         ChecksumError,
@@ -37,10 +40,7 @@ if TYPE_CHECKING:
         VideoError,
         WorkerError,
     )
-    from nvcodec.inspection import StreamInfo, inspect
-    from nvcodec.measure import Comparison, compare
     from nvcodec.media import ColourMode
-    from nvcodec.playback import Decoded
 
 __all__ = [
     "PRESETS",
@@ -76,7 +76,7 @@ _HOMES = {
     "nvcodec.codec": ("EncodeReport", "decode", "encode", "encode_ladder"),
     "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
     "nvcodec.course": ("Progress",),
-    "nvcodec.decoder": ("Decoder",),
+    "nvcodec.decoding.decoder": ("Decoder",),
     "nvcodec.errors": (
         "BitstreamError",
         "ChecksumError",
@@ -89,10 +89,10 @@ _HOMES = {
         "VideoError",
         "WorkerError",
     ),
-    "nvcodec.inspection": ("StreamInfo", "inspect"),
-    "nvcodec.measure": ("Comparison", "compare"),
+    "nvcodec.decoding.inspection": ("StreamInfo", "inspect"),
+    "nvcodec.decoding.comparison": ("Comparison", "compare"),
     "nvcodec.media": ("ColourMode",),
-    "nvcodec.playback": ("Decoded",),
+    "nvcodec.decoding.decode_file": ("Decoded",),
 }
 
 # Reachable as attributes without an import of their own.
@@ -115,7 +115,7 @@ def open(source: str | os.PathLike[str] | bytes | BinaryIO, *, device: str = "au
         BitstreamError: If it is not an `.nvc` stream, or its header is damaged.
         ConfigError: If the device is not there.
     """
-    from nvcodec.decoder import Decoder
+    from nvcodec.decoding.decoder import Decoder
 
     return Decoder(source, device=device)
 

@@ -17,10 +17,10 @@ from typing import Any
 from nvcodec.children import child
 from nvcodec.config import EncoderConfig
 from nvcodec.course import Progress
+from nvcodec.decoding.decode_file import decode_file
+from nvcodec.decoding.inspection import inspect
 from nvcodec.encoder import Encoded, encode_file, encode_files
 from nvcodec.errors import ConfigError, NvcodecError
-from nvcodec.inspection import inspect
-from nvcodec.playback import decode_file
 
 decode = decode_file
 

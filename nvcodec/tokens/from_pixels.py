@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.config import DEFAULT_TOKENIZER
-from nvcodec.decoder import Decoder
+from nvcodec.decoding.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec import decoder as decoding
-from nvcodec.cadence import Cadence, resized
 from nvcodec.container import Reader
-from nvcodec.continuous import position
+from nvcodec.decoding import decoder as decoding
+from nvcodec.decoding.interpolation import position
+from nvcodec.decoding.output_timing import Cadence, resized
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo
 from nvcodec.metrics import psnr

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec import decoder as decoding
+from nvcodec.decoding import decoder as decoding
 from nvcodec.errors import BitstreamError, NvcodecError
 from nvcodec.reconstruction import network_decoder
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec import decoder, encoder
+from nvcodec import encoder
+from nvcodec.decoding import decoder
 from nvcodec.encoder import encode_file, encode_files
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for

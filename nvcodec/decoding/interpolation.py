@@ -15,8 +15,8 @@ from math import ceil, floor
 import numpy as np
 import torch
 
-from nvcodec.cadence import batch_of
 from nvcodec.container import Reader
+from nvcodec.decoding.output_timing import batch_of
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Planes
 from nvcodec.reconstruction.resampling import blended, resampled

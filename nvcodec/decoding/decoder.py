@@ -18,10 +18,10 @@ from typing import BinaryIO, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.cadence import batch_of, check_size
 from nvcodec.closing import Closing
 from nvcodec.container import Reader
-from nvcodec.continuous import Continuous
+from nvcodec.decoding.interpolation import Continuous
+from nvcodec.decoding.output_timing import batch_of, check_size
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array

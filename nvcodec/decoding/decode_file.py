@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nvcodec.cadence import Cadence, batch_of, check_size, resized, span
 from nvcodec.container import Reader
-from nvcodec.decoder import Decoder
+from nvcodec.decoding.decoder import Decoder
+from nvcodec.decoding.output_timing import Cadence, batch_of, check_size, resized, span
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
 from nvcodec.video.sink import Sink

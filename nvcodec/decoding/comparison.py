@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nvcodec.decoder import Decoder
+from nvcodec.decoding.decoder import Decoder
 from nvcodec.errors import VideoError
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.metrics import Quality, QualityMeter

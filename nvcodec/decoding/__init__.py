@@ -1,0 +1,1 @@
+"""Decoding files: random access, output files, comparison and inspection."""
