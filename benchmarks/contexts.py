@@ -21,9 +21,9 @@ import torch
 from benchmarks.clips import read
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_weights import SCALES
-from nvcodec.gridfit.context_fit import Gathering, fit_network
-from nvcodec.gridfit.effort import Effort
-from nvcodec.gridfit.segment import SegmentFit
+from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_of

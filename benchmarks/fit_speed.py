@@ -1,7 +1,7 @@
 """Steps per second of fitting HNeRV, against the same network in eager fp32 NCHW.
 
 Both take the step of the published recipe: two frames through encoder and decoder, squared error,
-Adam. nvcodec's is timed inside `nvcodec.fitting.fit`, between the epochs it reports, with
+Adam. nvcodec's is timed inside `nvcodec.fitting.network.fit.fit`, between the epochs it reports, with
 everything that a fit does; the baseline is a bare loop. The two alternate in one process.
 """
 
@@ -20,8 +20,8 @@ from benchmarks.clips import bunny
 from benchmarks.eager import EagerDecoder, EagerEncoder
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
-from nvcodec.fitter import FitProgress
-from nvcodec.fitting import fit
+from nvcodec.fitting.interface import FitProgress
+from nvcodec.fitting.network.fit import fit
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig

@@ -20,8 +20,8 @@ from nvcodec.config import FitConfig
 from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
-from nvcodec.fit_loop import Fit, FitLoop
-from nvcodec.fitter import FitProgress
+from nvcodec.fitting.interface import FitProgress
+from nvcodec.fitting.network.training_loop import Fit, FitLoop
 from nvcodec.media import ColourMode, VideoInfo
 from nvcodec.models import build, config_class, family, name_of
 from nvcodec.models.base.video_model import VideoModel

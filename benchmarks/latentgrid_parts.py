@@ -19,9 +19,9 @@ from benchmarks import record
 from benchmarks.clips import SMALL, clip, read
 from nvcodec.entropy.latents import context_model
 from nvcodec.entropy.latents.context_network import FloatArray
-from nvcodec.gridfit import quantise
-from nvcodec.gridfit.effort import Effort
-from nvcodec.gridfit.segment import SegmentFit
+from nvcodec.fitting.latentgrid import rdoq
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.media import ColourMode, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
 from nvcodec.models.latentgrid.config import LatentGridConfig
@@ -77,7 +77,7 @@ def _without_below() -> Iterator[None]:
     def gains(layout: GridLayout, *_: Any) -> list[None]:
         return [None] * len(layout.bands)
 
-    with mock.patch.object(quantise, "_gains_below", gains):
+    with mock.patch.object(rdoq, "_gains_below", gains):
         yield
 
 

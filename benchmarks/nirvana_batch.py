@@ -18,9 +18,10 @@ import torch
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
-from nvcodec import encoder, steps_at_once
+from nvcodec import encoder
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
+from nvcodec.fitting.network import batched_step
 from nvcodec.workers import Here, workers_for
 
 
@@ -88,8 +89,8 @@ def _encode(size: tuple[int, int], options: Any, company: Counter[int] | None) -
             company[len(steps)] += 1
         return take(steps)
 
-    take = steps_at_once._take
-    steps_at_once._take = taken
+    take = batched_step._take
+    batched_step._take = taken
     encoder.workers_for = (
         workers_for if together else lambda config, fitter, _: Here(fitter, config)
     )
@@ -109,7 +110,7 @@ def _encode(size: tuple[int, int], options: Any, company: Counter[int] | None) -
         nvcodec.encode(clip("bikes.mp4"), file, config, measure=False, overwrite=True)
         return time.process_time() - began
     finally:
-        steps_at_once._take = take
+        batched_step._take = take
         encoder.workers_for = workers_for
 
 

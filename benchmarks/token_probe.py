@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks import record
 from benchmarks.token_scenes import Scenes
 from nvcodec.config import FitConfig
-from nvcodec.fitting import fit
+from nvcodec.fitting.network.fit import fit
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig

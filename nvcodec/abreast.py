@@ -14,11 +14,11 @@ from threading import Semaphore, Thread
 import torch
 
 from nvcodec.config import EncoderConfig
-from nvcodec.fitter import FitProgress, fitter_for
+from nvcodec.fitting.interface import FitProgress, fitter_for
+from nvcodec.fitting.network.batched_step import take_at_once
+from nvcodec.fitting.network.fitter import NetworkFitter
+from nvcodec.fitting.network.step import Outcome, Step
 from nvcodec.jobs import Failed, Fitted, Job, carried_out
-from nvcodec.network_fit import NetworkFitter
-from nvcodec.steps import Outcome, Step
-from nvcodec.steps_at_once import take_at_once
 from nvcodec.workers import Ended, Listener
 
 
@@ -85,7 +85,7 @@ class Abreast:
         self._fits.clear()
 
     def _take(self, step: Step) -> Outcome:
-        """Called by the fit whose turn it is; see `nvcodec.steps.Taker`."""
+        """Called by the fit whose turn it is; see `nvcodec.fitting.network.step.Taker`."""
         assert self._turn
         return self._turn.ask(step)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nvcodec.fitter import Coded
+from nvcodec.fitting.interface import Coded
 from nvcodec.media import Colour
 from nvcodec.reconstruction.segment_decoder import open_body
 

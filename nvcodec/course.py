@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
-from nvcodec.fitter import FitProgress
+from nvcodec.fitting.interface import FitProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

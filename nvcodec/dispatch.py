@@ -18,7 +18,7 @@ from nvcodec.chain import Lead
 from nvcodec.config import EncoderConfig
 from nvcodec.course import Course
 from nvcodec.errors import VideoError, WorkerError
-from nvcodec.fitter import Coded, FitProgress, Task
+from nvcodec.fitting.interface import Coded, FitProgress, Task
 from nvcodec.jobs import Failed, Fitted, Job
 from nvcodec.media import Colour, Frames
 from nvcodec.outfile import OutFile, Span

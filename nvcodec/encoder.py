@@ -29,7 +29,7 @@ from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
 from nvcodec.dispatch import Dispatch, Piece
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitter import fitter_for
+from nvcodec.fitting.interface import fitter_for
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig

@@ -16,7 +16,7 @@ from nvcodec.chain import Lead
 from nvcodec.config import EncoderConfig
 from nvcodec.device import working_type
 from nvcodec.errors import ConfigError, NvcodecError
-from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
+from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_for
 from nvcodec.rate import beside_tokens, tokens_section
 from nvcodec.tokens.making import tokenizer, tokens_of
 from nvcodec.tokens.stored import code_tokens

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import FitProgress
+from nvcodec.fitting.interface import FitProgress
 from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
 from nvcodec.workers import Ended, Listener
 

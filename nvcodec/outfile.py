@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import Coded
+from nvcodec.fitting.interface import Coded
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.partial import Partial

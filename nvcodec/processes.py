@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 import torch
 
 from nvcodec.children import child
-from nvcodec.fitter import FitProgress
+from nvcodec.fitting.interface import FitProgress
 from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting
 from nvcodec.worker import receive, send
 from nvcodec.workers import Ended, Listener

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from nvcodec.allocation import keep_freed_memory
-from nvcodec.fitter import FitProgress
+from nvcodec.fitting.interface import FitProgress
 from nvcodec.jobs import Failed, Fitted, Job, Setting, carried_out
 
 

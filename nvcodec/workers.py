@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import FitProgress, Fitter
+from nvcodec.fitting.interface import FitProgress, Fitter
 from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
 from nvcodec.models import config_class
 from nvcodec.models.base.network_config import NetworkConfig
@@ -147,7 +147,7 @@ def _here(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
     if not issubclass(kind, NetworkConfig):
         return Here(fitter, config)
     from nvcodec.abreast import Abreast
-    from nvcodec.steps_at_once import most_at_once
+    from nvcodec.fitting.network.batched_step import most_at_once
 
     slots = most_at_once(kind, config.fitting, pixels, fitter.device.type)
     return Abreast(config, fitter.device, slots) if slots > 1 else Here(fitter, config)

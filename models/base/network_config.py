@@ -57,7 +57,7 @@ class Recipe:
         batch: Frames per step.
         warmup: Share of the steps spent warming up, in [0, 1).
         warmup_start: Learning rate at the first step, as a share of the peak.
-        loss: Name of a loss of `nvcodec.objective`: `"l2"`, `"fusion6"` or `"frequency"`.
+        loss: Name of a loss of `nvcodec.fitting.network.losses`: `"l2"`, `"fusion6"` or `"frequency"`.
         quantised: Times the usual share of epochs in the quantised stage.
         resumed: Share of the float stage's epochs that is left where a network continues another.
         points: About how many points of its native grid a step looks at, every so many rows and

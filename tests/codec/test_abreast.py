@@ -10,8 +10,8 @@ import pytest
 import nvcodec
 from nvcodec import abreast, encoder
 from nvcodec.errors import VideoError
-from nvcodec.network_fit import NetworkFitter
-from nvcodec.steps_at_once import take_at_once
+from nvcodec.fitting.network.batched_step import take_at_once
+from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.workers import Here
 from tests.conftest import drifting
 

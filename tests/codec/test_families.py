@@ -17,11 +17,11 @@ from nvcodec import encoder
 from nvcodec.decoding import decoder
 from nvcodec.encoder import encode_file, encode_files
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
-from nvcodec.fitter import Coded, FitProgress, Fitter, Task, fitter_for
+from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_for
+from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.network_fit import NetworkFitter
 from nvcodec.outfile import OutFile
 from nvcodec.reconstruction import segment_decoder
 from nvcodec.reconstruction.network_decoder import NetworkPictures

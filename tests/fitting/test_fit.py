@@ -13,8 +13,8 @@ from nvcodec.config import PRESETS, EncoderConfig, FitConfig
 from nvcodec.entropy.weights.quantisation import dequantise
 from nvcodec.entropy.weights.tensor_codec import encode_tensors
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import FitProgress
-from nvcodec.fitting import Fit, fit, fit_sizes
+from nvcodec.fitting.interface import FitProgress
+from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
 from nvcodec.media import ColourMode
 from nvcodec.models import build, config_class
 from nvcodec.models.hnerv.config import HNeRVConfig

@@ -14,13 +14,13 @@ from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import INPUTS, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import Task
-from nvcodec.gridfit.context_fit import Gathering, fit_network
-from nvcodec.gridfit.effort import Effort
-from nvcodec.gridfit.fitter import GridFitter
-from nvcodec.gridfit.flow import FlowField
-from nvcodec.gridfit.quantise import BITS, Chooser
-from nvcodec.gridfit.segment import SegmentFit
+from nvcodec.fitting.interface import Task
+from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
+from nvcodec.fitting.latentgrid.fitter import GridFitter
+from nvcodec.fitting.latentgrid.optical_flow import FlowField
+from nvcodec.fitting.latentgrid.rdoq import BITS, Chooser
 from nvcodec.media import Colour, ColourMode, Frames
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.subbands import GridLayout, Kind

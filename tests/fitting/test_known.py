@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from nvcodec.fitting.network.losses import distortion, known_error, squared_error
 from nvcodec.media import ColourMode, Frames
 from nvcodec.models.nerv.config import NeRVConfig
-from nvcodec.objective import distortion, known_error, squared_error
 from nvcodec.reconstruction.sample_layout import known_samples, model_samples
 from nvcodec.reconstruction.segment_decoder import luma_psnr
 

@@ -12,15 +12,15 @@ import torch
 import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 
-from nvcodec import pace as pacing
-from nvcodec.adam import Adam
-from nvcodec.adan import Adan
 from nvcodec.config import FitConfig
-from nvcodec.control import SizeControl
-from nvcodec.guard import Guard
+from nvcodec.fitting.network import schedule as pacing
+from nvcodec.fitting.network.adan import Adan
+from nvcodec.fitting.network.divergence_guard import Guard
+from nvcodec.fitting.network.losses import distortion, ms_ssim, squared_error, ssim
+from nvcodec.fitting.network.optimisers import Adam
+from nvcodec.fitting.network.rate_control import SizeControl
+from nvcodec.fitting.network.schedule import Pace, Schedule
 from nvcodec.media import ColourMode
-from nvcodec.objective import distortion, ms_ssim, squared_error, ssim
-from nvcodec.pace import Pace, Schedule
 
 
 class Clock:

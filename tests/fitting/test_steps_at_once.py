@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nvcodec.batches import Batches
 from nvcodec.config import FitConfig
 from nvcodec.device import working_type
+from nvcodec.fitting.network.batched_step import most_at_once, take_alone, take_at_once
+from nvcodec.fitting.network.batches import Batches
+from nvcodec.fitting.network.stages import FloatStage, QuantisedStage
+from nvcodec.fitting.network.step import Step, take
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.nirvana.config import NirvanaConfig
-from nvcodec.stages import FloatStage, QuantisedStage
-from nvcodec.steps import Step, take
-from nvcodec.steps_at_once import most_at_once, take_alone, take_at_once
 
 SIZE = (46, 70)
 FIT = FitConfig(epochs=3)

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from nvcodec.config import FitConfig
 from nvcodec.entropy.weights.joint_quantisation import JointQuantiser, quantise_batch
+from nvcodec.fitting.network.stages import QuantisedStage
+from nvcodec.fitting.network.step import Outcome, Step, judged
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.nirvana.batched import render_batch
 from nvcodec.models.nirvana.config import NirvanaConfig
-from nvcodec.stages import QuantisedStage
-from nvcodec.steps import Outcome, Step, judged
 
 # Networks at once, and pixels of their pictures in all: beyond that arithmetic is what takes time.
 _MOST = 8
@@ -47,7 +47,7 @@ def take_alone(step: Step) -> Outcome:
 
 
 def take_at_once(steps: Sequence[Step]) -> list[Outcome]:
-    """Compute steps of different fits; see `nvcodec.steps.Taker`."""
+    """Compute steps of different fits; see `nvcodec.fitting.network.step.Taker`."""
     alike: dict[tuple[NetworkConfig, str], list[int]] = {}
     for place, step in enumerate(steps):
         alike.setdefault((step.network, step.stage.name), []).append(place)

@@ -18,11 +18,11 @@ from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.entropy.latents.neighbourhood import Int16Array
-from nvcodec.gridfit.context_fit import Gathering, fit_network
-from nvcodec.gridfit.effort import Effort
-from nvcodec.gridfit.flow import FlowField
-from nvcodec.gridfit.motion_search import MotionTask, search, shrunk
-from nvcodec.gridfit.quantise import Chooser
+from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.motion_estimation import MotionTask, search, shrunk
+from nvcodec.fitting.latentgrid.optical_flow import FlowField
+from nvcodec.fitting.latentgrid.rdoq import Chooser
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.gop import BEFORE, Level
 from nvcodec.models.latentgrid.model import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded

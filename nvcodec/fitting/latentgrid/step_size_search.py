@@ -8,8 +8,8 @@ from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL
-from nvcodec.gridfit.effort import Effort
-from nvcodec.gridfit.segment import Outcome
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.encode_pass import Outcome
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSET_OCTAVE, STEP_OCTAVE, base_of
 
 # What a band's coefficient can be per doubling: 128 levels from grey, and what filters overshoot.

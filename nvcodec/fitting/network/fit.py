@@ -3,7 +3,7 @@
     float stage       weights (and the encoder that finds the latents) against the pictures
     quantised stage   weights, latents and steps on their grids, against pictures and bits
 
-The loop is in `nvcodec.fit_loop`. Nothing here knows a file.
+The loop is in `nvcodec.fitting.network.training_loop`. Nothing here knows a file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from nvcodec.config import FitConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fit_loop import Fit, FitLoop
-from nvcodec.fitter import FitProgress
+from nvcodec.fitting.interface import FitProgress
+from nvcodec.fitting.network.step import Taker
+from nvcodec.fitting.network.training_loop import Fit, FitLoop
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.steps import Taker
 
 __all__ = ["Fit", "fit", "fit_sizes"]
 

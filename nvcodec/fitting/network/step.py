@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nvcodec.batches import Batch, Batches
 from nvcodec.device import working_type
+from nvcodec.fitting.network.batches import Batch, Batches
+from nvcodec.fitting.network.losses import distortion
+from nvcodec.fitting.network.stages import Stage
 from nvcodec.models.base.network_config import NetworkConfig
-from nvcodec.objective import distortion
-from nvcodec.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)

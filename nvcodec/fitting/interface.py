@@ -167,11 +167,11 @@ def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
             f"expected a stack of convolutions to boost, got the model {config.model}"
         )
     if issubclass(kind, NetworkConfig):
-        from nvcodec.network_fit import NetworkFitter
+        from nvcodec.fitting.network.fitter import NetworkFitter
 
         return NetworkFitter(config, kind, device)
     if issubclass(kind, LatentGridConfig):
-        from nvcodec.gridfit.fitter import GridFitter
+        from nvcodec.fitting.latentgrid.fitter import GridFitter
 
         return GridFitter(config)
     raise ConfigError(f"this release cannot fit the model {config.model}")

@@ -8,11 +8,11 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import Coded, FitterNotes, Task
-from nvcodec.gridfit.course import FitCourse
-from nvcodec.gridfit.effort import Effort, effort_of
-from nvcodec.gridfit.search import StepSearch, search_for
-from nvcodec.gridfit.segment import Outcome, SegmentFit
+from nvcodec.fitting.interface import Coded, FitterNotes, Task
+from nvcodec.fitting.latentgrid.effort import Effort, effort_of
+from nvcodec.fitting.latentgrid.encode_pass import Outcome, SegmentFit
+from nvcodec.fitting.latentgrid.pass_schedule import FitCourse
+from nvcodec.fitting.latentgrid.step_size_search import StepSearch, search_for
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.reconstruction.latentgrid_decoder import known_picture, last_picture, source_picture
@@ -24,7 +24,7 @@ _CPU = torch.device("cpu")
 
 
 class GridFitter(FitterNotes):
-    """Fits segments; see `nvcodec.fitter.Fitter`.
+    """Fits segments; see `nvcodec.fitting.interface.Fitter`.
 
     Args:
         config: Settings of the encode.

@@ -1,6 +1,6 @@
 """The fits of one segment by networks: how large a network, how often fitted, and for what size.
 
-The fit itself is in `nvcodec.fitting`.
+The fit itself is in `nvcodec.fitting.network.fit`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from torch import Tensor
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitter import Coded, FitterNotes, Task
-from nvcodec.fitting import Fit, fit, fit_sizes
+from nvcodec.fitting.interface import Coded, FitterNotes, Task
+from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
+from nvcodec.fitting.network.losses import known_error
+from nvcodec.fitting.network.step import Taker
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.objective import known_error
 from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
 from nvcodec.reconstruction.network_payload import NetworkState, encode_network, feed
 from nvcodec.reconstruction.sample_layout import known_samples, model_samples
 from nvcodec.reconstruction.segment_decoder import luma_psnr, open_body
-from nvcodec.steps import Taker
 
 # Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
 _SAME_SHOT = 0.5
@@ -34,7 +34,7 @@ _LEAST_ERROR = 1e-9
 
 
 class NetworkFitter(FitterNotes):
-    """Fits networks; see `nvcodec.fitter.Fitter`.
+    """Fits networks; see `nvcodec.fitting.interface.Fitter`.
 
     Args:
         config: Settings of the encode.
@@ -42,7 +42,7 @@ class NetworkFitter(FitterNotes):
         device: Where to compute.
 
     Attributes:
-        together: As for `nvcodec.fitting.fit`; to be set if several segments are fitted at a time.
+        together: As for `nvcodec.fitting.network.fit.fit`; to be set if several segments are fitted at a time.
     """
 
     def __init__(

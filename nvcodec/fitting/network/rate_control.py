@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nvcodec.config import FitConfig
-from nvcodec.stages import QuantisedStage
+from nvcodec.fitting.network.stages import QuantisedStage
 
 _APPROACH = 0.25  # share of the stage
 _CALIBRATED = 0.4  # from here on; before, the state still changes too much

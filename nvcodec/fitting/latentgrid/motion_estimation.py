@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvcodec.gridfit.context_fit import code_length
+from nvcodec.fitting.latentgrid.context_training import code_length
 from nvcodec.models.latentgrid.model import flattened
 from nvcodec.models.latentgrid.motion_compensation import Picture, predict
 from nvcodec.models.latentgrid.subbands import GridLayout, scales

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from nvcodec.fitter import FitProgress, Task
-from nvcodec.gridfit.effort import Effort
-from nvcodec.gridfit.segment import Outcome
+from nvcodec.fitting.interface import FitProgress, Task
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.encode_pass import Outcome
 
 # Passes that a file usually takes: two with a search for motion, three without.
 USUAL = (1.0, 0.5, None, None, None)

@@ -14,19 +14,19 @@ from math import ceil, isfinite, log10, prod
 import torch
 from torch import Tensor, nn
 
-from nvcodec.adam import Adam
-from nvcodec.adan import Adan
-from nvcodec.batches import Batches
 from nvcodec.config import FitConfig
-from nvcodec.control import SizeControl
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
-from nvcodec.fitter import FitProgress
-from nvcodec.guard import Guard
+from nvcodec.fitting.interface import FitProgress
+from nvcodec.fitting.network.adan import Adan
+from nvcodec.fitting.network.batched_step import most_at_once, take_alone
+from nvcodec.fitting.network.batches import Batches
+from nvcodec.fitting.network.divergence_guard import Guard
+from nvcodec.fitting.network.optimisers import Adam
+from nvcodec.fitting.network.rate_control import SizeControl
+from nvcodec.fitting.network.schedule import Pace, Schedule
+from nvcodec.fitting.network.stages import FloatStage, Group, QuantisedStage, Stage
+from nvcodec.fitting.network.step import Step, Taker, autocast, take
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.pace import Pace, Schedule
-from nvcodec.stages import FloatStage, Group, QuantisedStage, Stage
-from nvcodec.steps import Step, Taker, autocast, take
-from nvcodec.steps_at_once import most_at_once, take_alone
 
 # The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
 _QUANTISED_RATE = 0.5
@@ -57,7 +57,7 @@ class Fit:
 
 
 class FitLoop:
-    """A fit as it goes: the state that all stages share. See `nvcodec.fitting.fit`."""
+    """A fit as it goes: the state that all stages share. See `nvcodec.fitting.network.fit.fit`."""
 
     def __init__(
         self,

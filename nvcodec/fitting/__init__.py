@@ -1,0 +1,1 @@
+"""Fitting one segment: the fitter interface and the fitters of networks and of `latentgrid`."""

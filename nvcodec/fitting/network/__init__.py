@@ -1,0 +1,1 @@
+"""Fitting networks by gradient descent: training loop, stages, losses and rate control."""
