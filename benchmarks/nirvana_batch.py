@@ -22,7 +22,7 @@ from nvcodec import encoder
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.fitting.network import batched_step
-from nvcodec.workers import Here, workers_for
+from nvcodec.workers.pool import Here, workers_for
 
 
 def main(argv: Sequence[str] | None = None) -> None:

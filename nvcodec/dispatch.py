@@ -14,15 +14,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nvcodec.chain import Lead
 from nvcodec.config import EncoderConfig
 from nvcodec.course import Course
 from nvcodec.errors import VideoError, WorkerError
 from nvcodec.fitting.interface import Coded, FitProgress, Task
-from nvcodec.jobs import Failed, Fitted, Job
 from nvcodec.media import Colour, Frames
 from nvcodec.outfile import OutFile, Span
-from nvcodec.workers import Ended, Workers
+from nvcodec.workers.job import Failed, Fitted, Job
+from nvcodec.workers.pool import Ended, Workers
+from nvcodec.workers.reference_chain import Lead
 
 logger = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ from nvcodec.tokens.stored import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
-from nvcodec.workers import workers_for
+from nvcodec.workers.pool import workers_for
 
 logger = logging.getLogger(__name__)
 

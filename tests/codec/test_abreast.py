@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 import nvcodec
-from nvcodec import abreast, encoder
+from nvcodec import encoder
 from nvcodec.errors import VideoError
 from nvcodec.fitting.network.batched_step import take_at_once
 from nvcodec.fitting.network.fitter import NetworkFitter
-from nvcodec.workers import Here
+from nvcodec.workers import lockstep_pool
+from nvcodec.workers.pool import Here
 from tests.conftest import drifting
 
 
@@ -39,7 +40,7 @@ def company(monkeypatch) -> list[int]:
         counts.append(len(steps))
         return take_at_once(steps)
 
-    monkeypatch.setattr(abreast, "take_at_once", counted)
+    monkeypatch.setattr(lockstep_pool, "take_at_once", counted)
     return counts
 
 
@@ -119,7 +120,7 @@ def test_an_interrupt_ends_all_fits(clip, config, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return take_at_once(steps)
 
-    monkeypatch.setattr(abreast, "take_at_once", interrupted)
+    monkeypatch.setattr(lockstep_pool, "take_at_once", interrupted)
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)

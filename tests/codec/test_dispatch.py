@@ -16,11 +16,11 @@ from nvcodec.codec import ladder_paths
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Reader
 from nvcodec.errors import ConfigError, VideoError, WorkerError
-from nvcodec.jobs import Failed, Lost, carried_out
 from nvcodec.progress import EncodeBar
 from nvcodec.rate import Budget
 from nvcodec.video.source import Source
-from nvcodec.workers import Ended
+from nvcodec.workers.job import Failed, Lost, carried_out
+from nvcodec.workers.pool import Ended
 from tests.conftest import drifting
 
 

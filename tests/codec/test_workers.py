@@ -60,7 +60,7 @@ class Killing:
 
 @needs_proc
 def test_processes_make_the_same_file(clip, tmp_path, settings, caplog, monkeypatch):
-    watch = Killing("nvcodec.worker")
+    watch = Killing("nvcodec.workers.process_main")
     VideoTokenizer.untrained((8,) * 5, (8,) * 3).save_pretrained(tmp_path / "tokenizer")
     monkeypatch.chdir(tmp_path)  # where workers do not run
     config = settings(workers=2, epochs=3, latents="both", tokenizer="tokenizer")
@@ -75,7 +75,7 @@ def test_processes_make_the_same_file(clip, tmp_path, settings, caplog, monkeypa
     for number in range(3):
         assert {one.fit.epoch for one in watch.seen if one.segment == number} == {1, 2, 3, 4}
     assert watch.seen[-1].share == 1.0
-    assert descendants(os.getpid(), "nvcodec.worker") == []
+    assert descendants(os.getpid(), "nvcodec.workers.process_main") == []
 
 
 def test_what_a_worker_raises(clip, tmp_path, settings):
@@ -96,7 +96,7 @@ def test_no_worker_survives_a_killed_encode(clip, kept, tmp_path, settings, envi
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         found: set[int] = set()
         while process.poll() is None and not _begun(target):
-            found |= set(descendants(process.pid, "nvcodec.worker"))
+            found |= set(descendants(process.pid, "nvcodec.workers.process_main"))
             time.sleep(0.1)
         process.kill()
         _, errors = process.communicate()
@@ -113,7 +113,7 @@ def test_no_worker_survives_a_killed_encode(clip, kept, tmp_path, settings, envi
 @needs_proc
 def test_no_worker_survives_an_interrupt(clip, tmp_path, settings, interrupt):
     interrupt(clip, tmp_path / "a.nvc", settings(workers=2), 1)
-    assert descendants(os.getpid(), "nvcodec.worker") == []
+    assert descendants(os.getpid(), "nvcodec.workers.process_main") == []
 
 
 def _begun(target: Path) -> bool:
@@ -147,9 +147,9 @@ def ray() -> Iterator[object]:
 
 
 def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog, monkeypatch):
-    from nvcodec import on_ray
+    from nvcodec.workers import ray_pool
 
-    fitted, killed, seen = on_ray._fitted, tmp_path / "killed", []
+    fitted, killed, seen = ray_pool._fitted, tmp_path / "killed", []
 
     def once_killed(packed, ticket, letters):
         import os
@@ -164,7 +164,7 @@ def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog, monkeypa
 
         return fitted(packed, ticket, SimpleNamespace(post=SimpleNamespace(remote=post)))
 
-    monkeypatch.setattr(on_ray, "_fitted", once_killed)
+    monkeypatch.setattr(ray_pool, "_fitted", once_killed)
     config = settings(epochs=3)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
     nvcodec.encode(

@@ -1,6 +1,6 @@
 """Who fits the segments of an encode: this process, others beside it, or a Ray cluster.
 
-All of them compute alike (`nvcodec.jobs.Setting`), so that the file does not tell who made it.
+All of them compute alike (`nvcodec.workers.job.Setting`), so that the file does not tell who made it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import NamedTuple, Protocol
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitProgress, Fitter
-from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
 from nvcodec.models import config_class
 from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.workers.job import Failed, Fitted, Job, Lost, Setting, carried_out
 
 # Told of every epoch of a job, by its ticket.
 Listener = Callable[[int, FitProgress], None]
@@ -127,7 +127,7 @@ def workers_for(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
         return _here(config, fitter, pixels)
     setting = Setting.here(config, fitter.device)
     if config.workers != "ray":
-        from nvcodec.processes import Processes
+        from nvcodec.workers.process_pool import Processes
 
         return Processes(setting, config.workers)
     try:
@@ -137,7 +137,7 @@ def workers_for(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
             "--workers ray needs Ray, which is not installed: pip install 'nvcodec-suite[ray]', or "
             "pass a number of processes instead"
         ) from error
-    from nvcodec.on_ray import RayTasks
+    from nvcodec.workers.ray_pool import RayTasks
 
     return RayTasks(setting)
 
@@ -146,8 +146,8 @@ def _here(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
     kind = config_class(config.model)
     if not issubclass(kind, NetworkConfig):
         return Here(fitter, config)
-    from nvcodec.abreast import Abreast
     from nvcodec.fitting.network.batched_step import most_at_once
+    from nvcodec.workers.lockstep_pool import Abreast
 
     slots = most_at_once(kind, config.fitting, pixels, fitter.device.type)
     return Abreast(config, fitter.device, slots) if slots > 1 else Here(fitter, config)

@@ -12,7 +12,6 @@ from math import inf
 import torch
 
 from nvcodec import __version__
-from nvcodec.chain import Lead
 from nvcodec.config import EncoderConfig
 from nvcodec.device import working_type
 from nvcodec.errors import ConfigError, NvcodecError
@@ -20,6 +19,7 @@ from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_f
 from nvcodec.rate import beside_tokens, tokens_section
 from nvcodec.tokens.making import tokenizer, tokens_of
 from nvcodec.tokens.stored import code_tokens
+from nvcodec.workers.reference_chain import Lead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,15 +19,15 @@ import torch
 
 from nvcodec.children import child
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting
-from nvcodec.worker import receive, send
-from nvcodec.workers import Ended, Listener
+from nvcodec.workers.job import Failed, Fitted, Job, Lost, Setting
+from nvcodec.workers.pool import Ended, Listener
+from nvcodec.workers.process_main import receive, send
 
 logger = logging.getLogger(__name__)
 
 
 class Processes:
-    """Worker processes, started when there is something to do; see `nvcodec.workers.Workers`.
+    """Worker processes, started when there is something to do; see `nvcodec.workers.pool.Workers`.
 
     Args:
         setting: Of all of them; where its device is any CUDA device, they share what there is.
@@ -117,7 +117,7 @@ class _Process:
         self.connection, theirs = Pipe()
         self.busy = False
         self.ticket: int | None = None
-        start = child("nvcodec.worker", str(theirs.fileno()))
+        start = child("nvcodec.workers.process_main", str(theirs.fileno()))
         # In a session of its own Ctrl-C does not reach it: whoever does is to end it.
         self._process = subprocess.Popen(
             start.command,

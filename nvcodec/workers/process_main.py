@@ -1,4 +1,4 @@
-"""A process that fits segments for another one: `python -m nvcodec.worker`, see `processes`.
+"""A process that fits segments for another one: `python -m nvcodec.workers.process_main`, see `processes`.
 
 It ends when the other one closes its standard input, and that happens however the other one ends.
 """
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.jobs import Failed, Fitted, Job, Setting, carried_out
+from nvcodec.workers.job import Failed, Fitted, Job, Setting, carried_out
 
 
 class _WithdrawnError(BaseException):

@@ -19,15 +19,15 @@ from ray.exceptions import RayError
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.jobs import Failed, Fitted, Job, Lost, Setting, carried_out
-from nvcodec.workers import Ended, Listener
+from nvcodec.workers.job import Failed, Fitted, Job, Lost, Setting, carried_out
+from nvcodec.workers.pool import Ended, Listener
 
 _SECONDS = 0.2  # between two looks at the progress of jobs
 _remote: Any = ray.remote
 
 
 class RayTasks:
-    """Tasks of Ray, as many at a time as it has processors for; see `nvcodec.workers.Workers`.
+    """Tasks of Ray, as many at a time as it has processors for; see `nvcodec.workers.pool.Workers`.
 
     Args:
         setting: Of all of them. A task takes as many processors as that has threads, or a GPU.

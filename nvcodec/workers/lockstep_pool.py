@@ -18,8 +18,8 @@ from nvcodec.fitting.interface import FitProgress, fitter_for
 from nvcodec.fitting.network.batched_step import take_at_once
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.fitting.network.step import Outcome, Step
-from nvcodec.jobs import Failed, Fitted, Job, carried_out
-from nvcodec.workers import Ended, Listener
+from nvcodec.workers.job import Failed, Fitted, Job, carried_out
+from nvcodec.workers.pool import Ended, Listener
 
 
 class _AbandonedError(BaseException):
@@ -27,7 +27,7 @@ class _AbandonedError(BaseException):
 
 
 class Abreast:
-    """This process, at several jobs; see `nvcodec.workers.Workers`.
+    """This process, at several jobs; see `nvcodec.workers.pool.Workers`.
 
     Args:
         config: Settings of the encode.
