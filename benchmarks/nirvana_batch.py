@@ -18,9 +18,9 @@ import torch
 import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
-from nvcodec import encoder
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
+from nvcodec.encoding import encoder
 from nvcodec.fitting.network import batched_step
 from nvcodec.workers.pool import Here, workers_for
 

@@ -23,11 +23,11 @@ if not os.path.isdir(os.path.join(__path__[0], "cuda")):
 if TYPE_CHECKING:
     from nvcodec.codec import EncodeReport, decode, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
-    from nvcodec.course import Progress
     from nvcodec.decoding.comparison import Comparison, compare
     from nvcodec.decoding.decode_file import Decoded
     from nvcodec.decoding.decoder import Decoder
     from nvcodec.decoding.inspection import StreamInfo, inspect
+    from nvcodec.encoding.progress import Progress
     from nvcodec.errors import (
         BitstreamError,
         ChecksumError,
@@ -75,7 +75,7 @@ __all__ = [
 _HOMES = {
     "nvcodec.codec": ("EncodeReport", "decode", "encode", "encode_ladder"),
     "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
-    "nvcodec.course": ("Progress",),
+    "nvcodec.encoding.progress": ("Progress",),
     "nvcodec.decoding.decoder": ("Decoder",),
     "nvcodec.errors": (
         "BitstreamError",

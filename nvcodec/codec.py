@@ -16,10 +16,10 @@ from typing import Any
 
 from nvcodec.children import child
 from nvcodec.config import EncoderConfig
-from nvcodec.course import Progress
 from nvcodec.decoding.decode_file import decode_file
 from nvcodec.decoding.inspection import inspect
-from nvcodec.encoder import Encoded, encode_file, encode_files
+from nvcodec.encoding.encoder import Encoded, encode_file, encode_files
+from nvcodec.encoding.progress import Progress
 from nvcodec.errors import ConfigError, NvcodecError
 
 decode = decode_file

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from nvcodec.closing import Closing
 
 if TYPE_CHECKING:
-    from nvcodec.course import Progress
+    from nvcodec.encoding.progress import Progress
 
 
 class _Bar(Closing):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import nvcodec
-from nvcodec import encoder
+from nvcodec.encoding import encoder
 from nvcodec.errors import VideoError
 from nvcodec.fitting.network.batched_step import take_at_once
 from nvcodec.fitting.network.fitter import NetworkFitter

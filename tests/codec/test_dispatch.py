@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec import encoder
 from nvcodec.codec import ladder_paths
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Reader
+from nvcodec.encoding import encoder
+from nvcodec.encoding.rate_allocation import Budget
 from nvcodec.errors import ConfigError, VideoError, WorkerError
 from nvcodec.progress import EncodeBar
-from nvcodec.rate import Budget
 from nvcodec.video.source import Source
 from nvcodec.workers.job import Failed, Lost, carried_out
 from nvcodec.workers.pool import Ended

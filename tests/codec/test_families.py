@@ -13,16 +13,16 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec import encoder
 from nvcodec.decoding import decoder
-from nvcodec.encoder import encode_file, encode_files
+from nvcodec.encoding import encoder
+from nvcodec.encoding.encoder import encode_file, encode_files
+from nvcodec.encoding.output_file import OutFile
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_for
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.outfile import OutFile
 from nvcodec.reconstruction import segment_decoder
 from nvcodec.reconstruction.network_decoder import NetworkPictures
 from nvcodec.reconstruction.payload import pack_payload, split_payload

@@ -11,8 +11,8 @@ import pytest
 
 import nvcodec
 from nvcodec.codec import ladder_paths
+from nvcodec.encoding.output_file import OutFile
 from nvcodec.errors import ConfigError, OutputExistsError
-from nvcodec.outfile import OutFile
 
 SIZES = (3000, 4500, 7000)
 

@@ -61,7 +61,7 @@ def test_a_resumed_encode_finds_the_same_cuts(
     assert nvcodec.inspect(tmp_path / "a.nvc").segments == ((0, 9), (9, 9))
     interrupt(clip, tmp_path / "b.nvc", config, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("nvcodec.segments.is_cut", lambda *_: False)
+        patch.setattr("nvcodec.encoding.segmentation.is_cut", lambda *_: False)
         with pytest.raises(ConfigError, match="does not hold the frames"):
             nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True)
     nvcodec.encode(clip, tmp_path / "b.nvc", config, resume=True, measure=False)

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.segments import default_length, longest_still, segments
 
 
 class FakeSource:

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 import nvcodec
-from nvcodec import encoder
-from nvcodec.encoder import encode_file
+from nvcodec.encoding import encoder
+from nvcodec.encoding.encoder import encode_file
 from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.weights.tensor_codec import decode_tensors
 from nvcodec.media import Planes

@@ -15,6 +15,13 @@ import torch
 from torch import Tensor
 
 from nvcodec.config import EncoderConfig
+from nvcodec.encoding.rate_allocation import (
+    MOST_FITS,
+    PsnrSearch,
+    ladder_size,
+    most_bits,
+    parameters_for,
+)
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import Coded, FitterNotes, Task
 from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
@@ -23,7 +30,6 @@ from nvcodec.fitting.network.step import Taker
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.rate import MOST_FITS, PsnrSearch, ladder_size, most_bits, parameters_for
 from nvcodec.reconstruction.network_payload import NetworkState, encode_network, feed
 from nvcodec.reconstruction.sample_layout import known_samples, model_samples
 from nvcodec.reconstruction.segment_decoder import luma_psnr, open_body

@@ -2,7 +2,7 @@
 
 Segments that lean on each other form a chain, and are fitted one after the other; chains are
 independent. Where a chain ends follows from cuts and counting alone, so that the next one need not
-be waited for. What a segment may take is foretold (`nvcodec.rate.Budget`), and where that turns out
+be waited for. What a segment may take is foretold (`nvcodec.encoding.rate_allocation.Budget`), and where that turns out
 wrong its fit is repeated: the files are the same however many are fitted at a time.
 """
 
@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nvcodec.config import EncoderConfig
-from nvcodec.course import Course
+from nvcodec.encoding.output_file import OutFile, Span
+from nvcodec.encoding.progress import Course
 from nvcodec.errors import VideoError, WorkerError
 from nvcodec.fitting.interface import Coded, FitProgress, Task
 from nvcodec.media import Colour, Frames
-from nvcodec.outfile import OutFile, Span
 from nvcodec.workers.job import Failed, Fitted, Job
 from nvcodec.workers.pool import Ended, Workers
 from nvcodec.workers.reference_chain import Lead
@@ -102,7 +102,7 @@ class Dispatch:
         """All segments, in their order; each is to be added to all files before the next is taken.
 
         Args:
-            segments: As `nvcodec.segments.segments` yields them.
+            segments: As `nvcodec.encoding.segmentation.segments` yields them.
             workers: Fit them.
 
         Raises:

@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from nvcodec.container import Header, Reader, Segment, Writer
+from nvcodec.encoding.partial_file import Partial
+from nvcodec.encoding.rate_allocation import Budget, tokens_section
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import Coded
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.partial import Partial
-from nvcodec.rate import Budget, tokens_section
 from nvcodec.reconstruction.payload import split_payload
 from nvcodec.tokens.stored import stored_tokens
 

@@ -3,7 +3,7 @@
     source ─► segments ─► fits, one or several at a time ─► payload ─► container, flushed ─► ...
                                                                            ... ─► index ─► rename
 
-Every finished segment is on disk as soon as those before it are; `nvcodec.partial` says where, and
+Every finished segment is on disk as soon as those before it are; `nvcodec.encoding.partial_file` says where, and
 how an interrupted encode goes on. A ladder is several files of several sizes, made side by side
 from one float fit per segment.
 """
@@ -25,19 +25,19 @@ import torch
 from nvcodec import __version__
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Header
-from nvcodec.course import Course, Progress
 from nvcodec.device import choose_device, working_type
-from nvcodec.dispatch import Dispatch, Piece
+from nvcodec.encoding.output_file import OutFile
+from nvcodec.encoding.partial_file import Partial, claim, publish
+from nvcodec.encoding.progress import Course, Progress
+from nvcodec.encoding.rate_allocation import Budget
+from nvcodec.encoding.scheduler import Dispatch, Piece
+from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitting.interface import fitter_for
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.outfile import OutFile
-from nvcodec.partial import Partial, claim, publish
-from nvcodec.rate import Budget
 from nvcodec.reconstruction.payload import pack_payload
-from nvcodec.segments import default_length, longest_still, segments
 from nvcodec.tokens.making import located, tokenizer
 from nvcodec.tokens.stored import token_format
 from nvcodec.video.masks import open_mask

@@ -1,0 +1,1 @@
+"""Encoding files: segmentation, scheduling, rate allocation and the partial file."""
