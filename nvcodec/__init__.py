@@ -21,7 +21,7 @@ if not os.path.isdir(os.path.join(__path__[0], "cuda")):
     __path__.append(os.path.dirname(__path__[0]))
 
 if TYPE_CHECKING:
-    from nvcodec.codec import EncodeReport, decode, encode, encode_ladder
+    from nvcodec.api import EncodeReport, decode, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
     from nvcodec.decoding.comparison import Comparison, compare
     from nvcodec.decoding.decode_file import Decoded
@@ -73,7 +73,7 @@ __all__ = [
 
 # Imported when first used: torch takes seconds, and `info` needs none of it.
 _HOMES = {
-    "nvcodec.codec": ("EncodeReport", "decode", "encode", "encode_ladder"),
+    "nvcodec.api": ("EncodeReport", "decode", "encode", "encode_ladder"),
     "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
     "nvcodec.encoding.progress": ("Progress",),
     "nvcodec.decoding.decoder": ("Decoder",),

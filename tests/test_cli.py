@@ -229,7 +229,7 @@ def test_what_needs_no_torch_imports_none(tmp_path):
         "    assert code == 0, arguments\n"
         "names = {'torch', 'av', 'compressai', 'models', 'entropy', 'cuda'} & set(sys.modules)\n"
         "print('found', sorted(names))\n"
-        "import nvcodec.codec\n"
+        "import nvcodec.api\n"
         "print('found', sorted({'compressai', 'torchvision', 'models', 'entropy'}"
         " & set(sys.modules)))\n"
     )
@@ -241,7 +241,7 @@ def test_what_needs_no_torch_imports_none(tmp_path):
 
 
 def test_options_are_parsed():
-    from nvcodec.arguments import frames, resize, size, span
+    from nvcodec.cli.arguments import frames, resize, size, span
 
     sizes = ("250kB", "1.5MB", "10 KiB", "77", "3b")
     assert [size(text) for text in sizes] == [250_000, 1_500_000, 10_240, 77, 3]

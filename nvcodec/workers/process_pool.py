@@ -17,8 +17,8 @@ from multiprocessing.connection import wait
 
 import torch
 
-from nvcodec.children import child
 from nvcodec.fitting.interface import FitProgress
+from nvcodec.subprocesses import child
 from nvcodec.workers.job import Failed, Fitted, Job, Lost, Setting
 from nvcodec.workers.pool import Ended, Listener
 from nvcodec.workers.process_main import receive, send

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.codec import ladder_paths
+from nvcodec.api import ladder_paths
+from nvcodec.cli.progress_bars import EncodeBar
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Reader
 from nvcodec.encoding import encoder
 from nvcodec.encoding.rate_allocation import Budget
 from nvcodec.errors import ConfigError, VideoError, WorkerError
-from nvcodec.progress import EncodeBar
 from nvcodec.video.source import Source
 from nvcodec.workers.job import Failed, Lost, carried_out
 from nvcodec.workers.pool import Ended

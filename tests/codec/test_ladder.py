@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import nvcodec
-from nvcodec.codec import ladder_paths
+from nvcodec.api import ladder_paths
 from nvcodec.encoding.output_file import OutFile
 from nvcodec.errors import ConfigError, OutputExistsError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.codec import ladder_paths
+from nvcodec.api import ladder_paths
 from nvcodec.errors import BitstreamError, ConfigError
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec.codec import ladder_paths
+from nvcodec.api import ladder_paths
 from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
 from nvcodec.reconstruction.payload import split_payload

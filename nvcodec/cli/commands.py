@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import nvcodec
-from nvcodec.arguments import parser
+from nvcodec.cli.arguments import parser
 from nvcodec.errors import NvcodecError
 from nvcodec.models import MODELS
 
@@ -70,7 +70,7 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 def _encode(options: argparse.Namespace) -> int:
     from nvcodec.allocation import keep_freed_memory
-    from nvcodec.progress import EncodeBar
+    from nvcodec.cli.progress_bars import EncodeBar
 
     keep_freed_memory()
     config = nvcodec.EncoderConfig(
@@ -119,7 +119,7 @@ def _fields(report: nvcodec.EncodeReport) -> dict[str, Any]:
 
 
 def _decode(options: argparse.Namespace) -> int:
-    from nvcodec.progress import DecodeBar
+    from nvcodec.cli.progress_bars import DecodeBar
 
     with DecodeBar(visible=_bars(options)) as bar:
         done = nvcodec.decode(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import nvcodec
+from nvcodec.cli.tokens import add_to as add_tokens
 from nvcodec.config import DEFAULT_TOKENIZER, LATENTS
 from nvcodec.models import DEFAULT_MODEL, MODELS
-from nvcodec.tokens.command import add_to as add_tokens
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1 << 10, "mib": 1 << 20}
 _SPANS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nvcodec.children import child
 from nvcodec.config import EncoderConfig
 from nvcodec.decoding.decode_file import decode_file
 from nvcodec.decoding.inspection import inspect
 from nvcodec.encoding.encoder import Encoded, encode_file, encode_files
 from nvcodec.encoding.progress import Progress
 from nvcodec.errors import ConfigError, NvcodecError
+from nvcodec.subprocesses import child
 
 decode = decode_file
 
