@@ -20,9 +20,9 @@ import torch
 
 from benchmarks import anchors, record, token_retrieval
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.tokens.ids import IDS, LEVELS, codes_of, pack_digits
-from nvcodec.tokens.stored import code_tokens
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.token_ids import IDS, LEVELS, codes_of, pack_digits
+from nvcodec.tokenizer.token_sections import code_tokens
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 from nvcodec.video import open_source, rgb
 
 _CRF = 23

@@ -20,8 +20,8 @@ from benchmarks import record
 from benchmarks.clips import clip
 from nvcodec.config import LATENTS
 from nvcodec.models import config_class
+from nvcodec.tokenizer.segment_tokens import tokenizer
 from nvcodec.tokens import open_tokens
-from nvcodec.tokens.making import tokenizer
 
 _ALLOWED = 0.5  # dB
 

@@ -24,7 +24,7 @@ from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE
-from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokenizer.token_ids import LEVELS
 
 CLASSES = {"luma": 4, "colour": 3, "direction": 4}
 """Quarters of the cells; red, green or blue above the others; left, right, up, down."""

@@ -33,9 +33,9 @@ import nvcodec
 from benchmarks import record
 from benchmarks.clips import clip
 from nvcodec.models import DEFAULT_MODEL
+from nvcodec.tokenizer.segment_tokens import tokens_of
+from nvcodec.tokenizer.token_ids import IDS
 from nvcodec.tokens import TokenGrid, open_tokens
-from nvcodec.tokens.ids import IDS
-from nvcodec.tokens.making import tokens_of
 from nvcodec.video import open_source
 
 _CLIPS = ("carphone_pristine.mp4", "bikes.mp4", "bigbuckbunny.mp4")

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.errors import NvcodecError
+from nvcodec.tokenizer.token_ids import LEVELS, codes_of
 from nvcodec.tokens.from_pixels import small_size
-from nvcodec.tokens.ids import LEVELS, codes_of
 from nvcodec.video import open_source, rgb
 
 FloatArray = npt.NDArray[np.float64]

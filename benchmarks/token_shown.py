@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks import token_pictures
 from benchmarks.token_questions import KINDS, Ints, Question, make
 from benchmarks.token_sources import Scaled, source
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 _CHUNK = 50
 

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.token_probe import own_latents
-from nvcodec.tokens.ids import codes_of
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.token_ids import codes_of
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 BUDGETS = (16, 64)
 QUICK = ("tokens", "pixels", "components", "frame")

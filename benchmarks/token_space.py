@@ -20,7 +20,7 @@ import torch
 
 from benchmarks import record, token_pictures, token_probe, token_retrieval
 from benchmarks.token_videos import batch
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 _FRAMES = 17
 _BATCH = 8

@@ -28,9 +28,9 @@ from benchmarks.token_scenes import Scenes
 from benchmarks.token_videos import batch, noisy
 from nvcodec.models.tokenizer.cell_motion import motion_code
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE
-from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.quantiser import distance, quantise
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.fsq import distance, quantise
+from nvcodec.tokenizer.token_ids import LEVELS
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 MOTION = (3, 4)
 """The digits for horizontal and vertical motion; both have five levels, the middle one standing still."""

@@ -22,8 +22,8 @@ from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.tokenizer.layout import frames_of, grid_of
-from nvcodec.tokens import making
-from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokenizer import segment_tokens
+from nvcodec.tokenizer.token_ids import LEVELS
 
 CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "clips"
 
@@ -206,12 +206,12 @@ class BlockTokenizer:
 @pytest.fixture
 def blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a tokenizer that takes no time: `BlockTokenizer`."""
-    module = ModuleType("nvcodec.tokens.tokenizer")
+    module = ModuleType("nvcodec.tokenizer.tokenizer")
     module.VideoTokenizer = SimpleNamespace(from_pretrained=_block_tokenizer)
-    monkeypatch.setitem(sys.modules, "nvcodec.tokens.tokenizer", module)
-    making.tokenizer.cache_clear()
+    monkeypatch.setitem(sys.modules, "nvcodec.tokenizer.tokenizer", module)
+    segment_tokens.tokenizer.cache_clear()
     yield "test:blocks"
-    making.tokenizer.cache_clear()
+    segment_tokens.tokenizer.cache_clear()
 
 
 def _block_tokenizer(name: str) -> BlockTokenizer:

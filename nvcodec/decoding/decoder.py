@@ -26,7 +26,7 @@ from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
 from nvcodec.reconstruction.segment_decoder import SegmentPictures, open_segment
-from nvcodec.tokens.stored import stored_tokens
+from nvcodec.tokenizer.token_sections import stored_tokens
 from nvcodec.video.colour import rgb
 
 logger = logging.getLogger(__name__)

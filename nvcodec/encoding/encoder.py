@@ -38,8 +38,8 @@ from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import pack_payload
-from nvcodec.tokens.making import located, tokenizer
-from nvcodec.tokens.stored import token_format
+from nvcodec.tokenizer.segment_tokens import located, tokenizer
+from nvcodec.tokenizer.token_sections import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks

@@ -18,7 +18,7 @@ from nvcodec.fitting.interface import Coded
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import split_payload
-from nvcodec.tokens.stored import stored_tokens
+from nvcodec.tokenizer.token_sections import stored_tokens
 
 
 @dataclass(frozen=True, slots=True)

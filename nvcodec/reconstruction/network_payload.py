@@ -19,7 +19,7 @@ from nvcodec.media import UInt8Array
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.tokens.ids import codes_of
+from nvcodec.tokenizer.token_ids import codes_of
 
 
 def encode_network(tensors: Sequence[QuantisedTensor], config: NetworkConfig) -> bytes:

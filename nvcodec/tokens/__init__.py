@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nvcodec.tokenizer.tokenizer import VideoTokenizer
     from nvcodec.tokens.grid import TokenGrid
     from nvcodec.tokens.pooling import shuffle_merge
     from nvcodec.tokens.processor import TokenProcessor
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from nvcodec.tokens.sequence import Tokens, flatten
     from nvcodec.tokens.splicing import mm_encoder_outputs, spliced
     from nvcodec.tokens.strings import VisualVocabulary, picture_ids, picture_text
-    from nvcodec.tokens.tokenizer import VideoTokenizer
 
 __all__ = [
     "METHODS",
@@ -59,7 +59,7 @@ _HOMES = {
     "nvcodec.tokens.sequence": ("Tokens", "flatten"),
     "nvcodec.tokens.splicing": ("mm_encoder_outputs", "spliced"),
     "nvcodec.tokens.strings": ("VisualVocabulary", "picture_ids", "picture_text"),
-    "nvcodec.tokens.tokenizer": ("VideoTokenizer",),
+    "nvcodec.tokenizer.tokenizer": ("VideoTokenizer",),
 }
 
 

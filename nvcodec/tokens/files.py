@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokens.ids import IDS
+from nvcodec.tokenizer.token_ids import IDS
 from nvcodec.tokens.saving import check_target, whole_file
 from nvcodec.tokens.sequence import Tokens
 

@@ -16,9 +16,9 @@ from nvcodec.decoding.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of
+from nvcodec.tokenizer.segment_tokens import tokenizer, tokens_of
+from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.making import tokenizer, tokens_of
 from nvcodec.tokens.sources import is_stream
 from nvcodec.video.colour import matrix_for
 from nvcodec.video.source import open_source

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokens.ids import LEVELS, codes_of, pack_digits
+from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

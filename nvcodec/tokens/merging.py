@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import LEVELS
 from nvcodec.tokens.nearest import Vectors, distances, nearest, placed_codes
 from nvcodec.tokens.partition import space_first
 from nvcodec.tokens.sequence import Tokens, grouped

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import LEVELS
 
 Vectors = npt.NDArray[np.float32]
 _KEYS = 1024  # vectors that one is compared with at most

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import grid_of
-from nvcodec.tokens.ids import LEVELS, unpack_ids
+from nvcodec.tokenizer.token_ids import LEVELS, unpack_ids
 from nvcodec.tokens.saving import whole_file
 from nvcodec.tokens.sequence import Tokens
 

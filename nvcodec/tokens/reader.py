@@ -14,9 +14,9 @@ from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentEntry
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
 from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
+from nvcodec.tokenizer.token_ids import LEVELS
+from nvcodec.tokenizer.token_sections import check_format, stored_tokens
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.stored import check_format, stored_tokens
 
 _Float64Array = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
+from nvcodec.tokenizer.token_ids import LEVELS, nearest_digits, pack_digits
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import LEVELS, nearest_digits, pack_digits
 
 if TYPE_CHECKING:
     from torch import Tensor

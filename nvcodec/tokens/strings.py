@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokens.ids import IDS
+from nvcodec.tokenizer.token_ids import IDS
 
 ROW_END, FRAME_END = "<|extra_200|>", "<|extra_201|>"
 START, BEGIN, END = "<|image start|>", "<|image token|>", "<|image end|>"

@@ -17,8 +17,8 @@ from nvcodec.device import working_type
 from nvcodec.encoding.rate_allocation import beside_tokens, tokens_section
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_for
-from nvcodec.tokens.making import tokenizer, tokens_of
-from nvcodec.tokens.stored import code_tokens
+from nvcodec.tokenizer.segment_tokens import tokenizer, tokens_of
+from nvcodec.tokenizer.token_sections import code_tokens
 from nvcodec.workers.reference_chain import Lead
 
 

@@ -19,7 +19,7 @@ from benchmarks.token_readers import Projected
 from benchmarks.token_shown import Shown, shown_clips
 from benchmarks.token_sources import BUDGETS, QUICK, places, source
 from benchmarks.token_words import near_words
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import record, token_clips, token_latents, token_probe, token_retrieval, token_space
 from benchmarks.token_scenes import Scenes
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 import nvcodec
 from nvcodec.container import Reader
 from nvcodec.errors import ConfigError, NvcodecError
-from nvcodec.tokens.tokenizer import VideoTokenizer
+from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="finds processes where Linux lists them"

@@ -39,8 +39,9 @@ from nvcodec.reconstruction.latentgrid_decoder import GridPictures
 from nvcodec.reconstruction.network_payload import NetworkState, decode_network
 from nvcodec.reconstruction.payload import split_payload
 from nvcodec.reconstruction.sample_layout import picture_planes
-from nvcodec.tokens import making, open_tokens
-from nvcodec.tokens.stored import stored_tokens
+from nvcodec.tokenizer import segment_tokens
+from nvcodec.tokenizer.token_sections import stored_tokens
+from nvcodec.tokens import open_tokens
 
 FOLDER = Path(__file__).parent / "v1"
 SIZE = (35, 17)
@@ -124,7 +125,7 @@ def without_network() -> None:
     conftest = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(conftest)
     made = conftest.BlockTokenizer()
-    making.tokenizer = encoder.tokenizer = lambda name: made
+    segment_tokens.tokenizer = encoder.tokenizer = lambda name: made
 
 
 def reference(video: nvcodec.Decoder) -> list[Planes]:

@@ -13,7 +13,7 @@ from nvcodec.entropy.tokens.context_model import KINDS
 from nvcodec.entropy.tokens.parameters import MOST_WEIGHT, Choice
 from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, SCALES
 from nvcodec.errors import BitstreamError
-from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokenizer.token_ids import LEVELS
 
 CASES = [
     # steps, rows, columns, levels
@@ -95,7 +95,7 @@ def test_messages_of_old(second, name):
 
 
 def test_a_token_has_the_same_id(second, make_digits):
-    from nvcodec.tokens.ids import pack_digits
+    from nvcodec.tokenizer.token_ids import pack_digits
 
     digits = make_digits((2, 3, 4), LEVELS, "random")
     ids = second.part("second_tokens").ids(

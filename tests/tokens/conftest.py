@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE
+from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import LEVELS
 
 try:
     import torchvision  # noqa: F401

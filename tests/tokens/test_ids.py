@@ -7,7 +7,14 @@ import pytest
 
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
-from nvcodec.tokens.ids import IDS, LEVELS, codes_of, nearest_digits, pack_digits, unpack_ids
+from nvcodec.tokenizer.token_ids import (
+    IDS,
+    LEVELS,
+    codes_of,
+    nearest_digits,
+    pack_digits,
+    unpack_ids,
+)
 
 
 def test_every_id_comes_back():

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nvcodec.errors import ConfigError
+from nvcodec.tokenizer.token_ids import unpack_ids
 from nvcodec.tokens import reduce
-from nvcodec.tokens.ids import unpack_ids
 from nvcodec.tokens.processor import TokenProcessor
 from nvcodec.tokens.projector import (
     FactorisedEmbedding,

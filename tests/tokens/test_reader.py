@@ -21,9 +21,9 @@ from nvcodec.errors import (
     UnsupportedVersionError,
 )
 from nvcodec.media import VideoInfo
+from nvcodec.tokenizer.token_ids import LEVELS
+from nvcodec.tokenizer.token_sections import code_tokens, token_format
 from nvcodec.tokens import TokenGrid, open_tokens
-from nvcodec.tokens.ids import LEVELS
-from nvcodec.tokens.stored import code_tokens, token_format
 
 ID = "00112233445566778899aabbccddeeff"
 FRAMES = (9, 6, 1)  # of segments: 3, 3 and 1 steps

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nvcodec.errors import ConfigError
+from nvcodec.tokenizer.token_ids import codes_of, nearest_digits, pack_digits, unpack_ids
 from nvcodec.tokens.changes import keydelta
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.ids import codes_of, nearest_digits, pack_digits, unpack_ids
 from nvcodec.tokens.nearest import nearest
 from nvcodec.tokens.partition import areas, middles, shares, space_first, spread
 from nvcodec.tokens.pooling import pool_s, pool_t, shuffle_merge, slowfast, stride_t

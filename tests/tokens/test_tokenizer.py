@@ -12,9 +12,9 @@ import torch
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.cell_motion import cell_motion
 from nvcodec.models.tokenizer.layout import grid_of, steps_of
+from nvcodec.tokenizer.fsq import distance, quantise
+from nvcodec.tokenizer.token_ids import IDS, codes_of, unpack_ids
 from nvcodec.tokens import VideoTokenizer
-from nvcodec.tokens.ids import IDS, codes_of, unpack_ids
-from nvcodec.tokens.quantiser import distance, quantise
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tokens"
 SMALL = ((4, 6, 8, 8, 8), (8, 8, 8))
@@ -61,7 +61,7 @@ def test_steps_do_not_see_what_follows(tiny):
 def test_parts_make_the_whole(tiny, monkeypatch):
     video = picture(30, 40, 40).transpose(0, 3, 1, 2)
     whole = tiny.digits(video)
-    monkeypatch.setattr("nvcodec.tokens.tokenizer._PIXELS", 4 * 40 * 40)
+    monkeypatch.setattr("nvcodec.tokenizer.tokenizer._PIXELS", 4 * 40 * 40)
     np.testing.assert_array_equal(tiny.digits(video), whole)
 
 

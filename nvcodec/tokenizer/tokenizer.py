@@ -23,8 +23,8 @@ from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, steps_of
 from nvcodec.models.tokenizer.networks import TokenDecoder, TokenEncoder
-from nvcodec.tokens.ids import LEVELS, codes_of, pack_digits, unpack_ids
-from nvcodec.tokens.quantiser import quantise
+from nvcodec.tokenizer.fsq import quantise
+from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_digits, unpack_ids
 
 BUNDLED = Path(__file__).parent / "weights"
 _PREFIX = "bundled:"

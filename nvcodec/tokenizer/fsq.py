@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokenizer.token_ids import LEVELS
 
 
 def quantise(vectors: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from nvcodec.container import Header, Reader, Segment, TokenFormat
 from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
-from nvcodec.tokens.ids import LEVELS
+from nvcodec.tokenizer.token_ids import LEVELS
 
 
 def token_format(tokenizer_id: str, *, fed: bool) -> TokenFormat:

@@ -13,7 +13,7 @@ from nvcodec.media import Colour, Frames
 from nvcodec.video.colour import rgb
 
 if TYPE_CHECKING:
-    from nvcodec.tokens.tokenizer import VideoTokenizer
+    from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 
 @lru_cache(maxsize=2)
@@ -26,7 +26,7 @@ def tokenizer(name: str) -> VideoTokenizer:
     Raises:
         ConfigError: If there is none.
     """
-    from nvcodec.tokens.tokenizer import VideoTokenizer
+    from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
     return VideoTokenizer.from_pretrained(name)
 

@@ -1,0 +1,1 @@
+"""The shared video tokenizer: encoder, FSQ and token sections of a file."""
