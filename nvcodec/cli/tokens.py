@@ -14,9 +14,9 @@ from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError, NoTokensError
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.reduction import METHODS, at_rate, reduce
+from nvcodec.tokens.inputs import file_bytes, is_stream
+from nvcodec.tokens.reduction.methods import METHODS, at_rate, reduce
 from nvcodec.tokens.sequence import flatten
-from nvcodec.tokens.sources import file_bytes, is_stream
 
 logger = logging.getLogger("nvcodec")
 

@@ -13,15 +13,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nvcodec.tokenizer.tokenizer import VideoTokenizer
     from nvcodec.tokens.grid import TokenGrid
-    from nvcodec.tokens.pooling import shuffle_merge
-    from nvcodec.tokens.processor import TokenProcessor
-    from nvcodec.tokens.projector import FactorisedEmbedding, Projector, ProjectorConfig, padded
+    from nvcodec.tokens.language_models.processor import TokenProcessor
+    from nvcodec.tokens.language_models.projector import (
+        FactorisedEmbedding,
+        Projector,
+        ProjectorConfig,
+        padded,
+    )
+    from nvcodec.tokens.language_models.splicing import mm_encoder_outputs, spliced
+    from nvcodec.tokens.language_models.vocabulary import (
+        VisualVocabulary,
+        picture_ids,
+        picture_text,
+    )
     from nvcodec.tokens.reader import TokenReader, open_tokens
-    from nvcodec.tokens.reduction import METHODS, at_rate, reduce
-    from nvcodec.tokens.regions import region
+    from nvcodec.tokens.reduction.methods import METHODS, at_rate, reduce
+    from nvcodec.tokens.reduction.pooling import shuffle_merge
+    from nvcodec.tokens.reduction.regions import region
     from nvcodec.tokens.sequence import Tokens, flatten
-    from nvcodec.tokens.splicing import mm_encoder_outputs, spliced
-    from nvcodec.tokens.strings import VisualVocabulary, picture_ids, picture_text
 
 __all__ = [
     "METHODS",
@@ -50,15 +59,24 @@ __all__ = [
 # Imported when first used: ids are read without torch, and some of what is here needs it.
 _HOMES = {
     "nvcodec.tokens.grid": ("TokenGrid",),
-    "nvcodec.tokens.pooling": ("shuffle_merge",),
-    "nvcodec.tokens.processor": ("TokenProcessor",),
-    "nvcodec.tokens.projector": ("FactorisedEmbedding", "Projector", "ProjectorConfig", "padded"),
+    "nvcodec.tokens.reduction.pooling": ("shuffle_merge",),
+    "nvcodec.tokens.language_models.processor": ("TokenProcessor",),
+    "nvcodec.tokens.language_models.projector": (
+        "FactorisedEmbedding",
+        "Projector",
+        "ProjectorConfig",
+        "padded",
+    ),
     "nvcodec.tokens.reader": ("TokenReader", "open_tokens"),
-    "nvcodec.tokens.reduction": ("METHODS", "at_rate", "reduce"),
-    "nvcodec.tokens.regions": ("region",),
+    "nvcodec.tokens.reduction.methods": ("METHODS", "at_rate", "reduce"),
+    "nvcodec.tokens.reduction.regions": ("region",),
     "nvcodec.tokens.sequence": ("Tokens", "flatten"),
-    "nvcodec.tokens.splicing": ("mm_encoder_outputs", "spliced"),
-    "nvcodec.tokens.strings": ("VisualVocabulary", "picture_ids", "picture_text"),
+    "nvcodec.tokens.language_models.splicing": ("mm_encoder_outputs", "spliced"),
+    "nvcodec.tokens.language_models.vocabulary": (
+        "VisualVocabulary",
+        "picture_ids",
+        "picture_text",
+    ),
     "nvcodec.tokenizer.tokenizer": ("VideoTokenizer",),
 }
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
 from nvcodec.tokenizer.token_ids import IDS
-from nvcodec.tokens.saving import check_target, whole_file
+from nvcodec.tokens.atomic_write import check_target, whole_file
 from nvcodec.tokens.sequence import Tokens
 
 SUFFIXES = (".safetensors", ".npy", ".jsonl")

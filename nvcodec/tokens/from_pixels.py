@@ -19,7 +19,7 @@ from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, frames_of
 from nvcodec.tokenizer.segment_tokens import tokenizer, tokens_of
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.sources import is_stream
+from nvcodec.tokens.inputs import is_stream
 from nvcodec.video.colour import matrix_for
 from nvcodec.video.source import open_source
 

@@ -17,7 +17,7 @@ from nvcodec.tokens.grid import TokenGrid
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nvcodec.tokens.projector import Projector
+    from nvcodec.tokens.language_models.projector import Projector
 
 _PER_TOKEN = ("codes", "ids", "positions", "counts", "times", "spans", "bits")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nvcodec.tokens.reduction import METHODS
+from nvcodec.tokens.reduction.methods import METHODS
 from nvcodec.tokens.timestamps import STYLES
 
 transformers = pytest.importorskip("transformers")

@@ -13,17 +13,17 @@ import torch
 from nvcodec.errors import ConfigError
 from nvcodec.tokenizer.token_ids import unpack_ids
 from nvcodec.tokens import reduce
-from nvcodec.tokens.processor import TokenProcessor
-from nvcodec.tokens.projector import (
+from nvcodec.tokens.language_models.processor import TokenProcessor
+from nvcodec.tokens.language_models.projector import (
     FactorisedEmbedding,
     Projector,
     ProjectorConfig,
     padded,
     places_of,
 )
+from nvcodec.tokens.language_models.splicing import mm_encoder_outputs, spliced
+from nvcodec.tokens.language_models.vocabulary import VisualVocabulary, picture_ids, picture_text
 from nvcodec.tokens.sequence import flatten
-from nvcodec.tokens.splicing import mm_encoder_outputs, spliced
-from nvcodec.tokens.strings import VisualVocabulary, picture_ids, picture_text
 
 transformers = pytest.importorskip("transformers")
 PAD, START, END = "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"

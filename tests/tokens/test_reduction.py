@@ -9,16 +9,16 @@ import pytest
 
 from nvcodec.errors import ConfigError
 from nvcodec.tokenizer.token_ids import codes_of, nearest_digits, pack_digits, unpack_ids
-from nvcodec.tokens.changes import keydelta
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.nearest import nearest
-from nvcodec.tokens.partition import areas, middles, shares, space_first, spread
-from nvcodec.tokens.pooling import pool_s, pool_t, shuffle_merge, slowfast, stride_t
-from nvcodec.tokens.reduction import METHODS, at_rate, reduce
-from nvcodec.tokens.regions import region
+from nvcodec.tokens.reduction.keyframe_delta import keydelta
+from nvcodec.tokens.reduction.methods import METHODS, at_rate, reduce
+from nvcodec.tokens.reduction.nearest import nearest
+from nvcodec.tokens.reduction.partition import areas, middles, shares, space_first, spread
+from nvcodec.tokens.reduction.pooling import pool_s, pool_t, shuffle_merge, slowfast, stride_t
+from nvcodec.tokens.reduction.regions import region
+from nvcodec.tokens.reduction.shots import cubes, depths, scenes
+from nvcodec.tokens.reduction.tracks import links, track
 from nvcodec.tokens.sequence import Tokens, flatten, grouped
-from nvcodec.tokens.shots import cubes, depths, scenes
-from nvcodec.tokens.tracks import links, track
 
 ONCE = sorted(set(METHODS) - {"stride_t", "slowfast"})
 SHAPES = [(9, 4, 6), (1, 3, 5), (13, 1, 1), (7, 5, 2), (40, 3, 3)]

@@ -7,8 +7,8 @@ import pytest
 
 from nvcodec.errors import ConfigError
 from nvcodec.tokens import reduce
+from nvcodec.tokens.language_models.vocabulary import ids_of, picture_ids, picture_text, strings_of
 from nvcodec.tokens.sequence import flatten
-from nvcodec.tokens.strings import ids_of, picture_ids, picture_text, strings_of
 from nvcodec.tokens.timestamps import (
     digit_tokens,
     in_digits,

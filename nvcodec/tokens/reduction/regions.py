@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.partition import shares, windows
+from nvcodec.tokens.reduction.partition import shares, windows
 from nvcodec.tokens.sequence import Tokens, grouped
 
 Where = Sequence[float] | npt.NDArray[Any]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Union
 from nvcodec.container.framing import MAGIC
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.reduction import reduce
+from nvcodec.tokens.reduction.methods import reduce
 from nvcodec.tokens.sequence import Tokens, flatten
 
 if TYPE_CHECKING:

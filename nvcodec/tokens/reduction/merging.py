@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.nearest import Vectors, distances, nearest, placed_codes
-from nvcodec.tokens.partition import space_first
+from nvcodec.tokens.reduction.nearest import Vectors, distances, nearest, placed_codes
+from nvcodec.tokens.reduction.partition import space_first
 from nvcodec.tokens.sequence import Tokens, grouped
 
 _WINDOW = 1024  # tokens of each of the two sets that are compared with each other

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.nearest import nearest, placed_codes
-from nvcodec.tokens.partition import areas
+from nvcodec.tokens.reduction.nearest import nearest, placed_codes
+from nvcodec.tokens.reduction.partition import areas
 from nvcodec.tokens.sequence import Tokens, grouped
 
 

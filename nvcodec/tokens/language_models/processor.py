@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nvcodec.errors import ConfigError
+from nvcodec.tokens.inputs import Video, tokens_from
+from nvcodec.tokens.language_models.splicing import check_counts, mm_encoder_outputs, spliced
 from nvcodec.tokens.sequence import Tokens
-from nvcodec.tokens.sources import Video, tokens_from
-from nvcodec.tokens.splicing import check_counts, mm_encoder_outputs, spliced
 from nvcodec.tokens.timestamps import prompt, stamp_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nvcodec.tokens.projector import Projector
+    from nvcodec.tokens.language_models.projector import Projector
 
 Videos = Video | Sequence[Video | Sequence[Video]]
 _VIDEO_TYPE = 2  # of mm_token_type_ids; text is 0

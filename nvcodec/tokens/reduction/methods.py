@@ -8,13 +8,13 @@ from math import isfinite
 import numpy as np
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokens.changes import bits, keydelta
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.merging import slots, tome
-from nvcodec.tokens.pooling import pool_s, pool_t, slowfast, stride_t
+from nvcodec.tokens.reduction.keyframe_delta import bits, keydelta
+from nvcodec.tokens.reduction.merging import slots, tome
+from nvcodec.tokens.reduction.pooling import pool_s, pool_t, slowfast, stride_t
+from nvcodec.tokens.reduction.shots import cubes, scenes
+from nvcodec.tokens.reduction.tracks import track
 from nvcodec.tokens.sequence import Tokens, flatten
-from nvcodec.tokens.shots import cubes, scenes
-from nvcodec.tokens.tracks import track
 
 METHODS: dict[str, Callable[[TokenGrid, int], Tokens]] = {
     "bits": bits,

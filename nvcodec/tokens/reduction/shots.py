@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.partition import Labels, shares, space_first
+from nvcodec.tokens.reduction.partition import Labels, shares, space_first
 from nvcodec.tokens.sequence import Tokens, grouped
 
 _MOMENTUM = 0.8

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.merging import merged_down
+from nvcodec.tokens.reduction.merging import merged_down
 from nvcodec.tokens.sequence import Tokens, grouped
 
 _SHIFTS = sorted(product((-1, 0, 1), repeat=2), key=lambda shift: abs(shift[0]) + abs(shift[1]))

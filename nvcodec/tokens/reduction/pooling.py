@@ -9,7 +9,7 @@ import numpy as np
 
 from nvcodec.errors import ConfigError
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.partition import middles, space_first, time_first, windows
+from nvcodec.tokens.reduction.partition import middles, space_first, time_first, windows
 from nvcodec.tokens.sequence import Tokens, flatten, grouped, joined
 
 # LITA has 100 tokens of whole frames and 256 of four frames in detail.

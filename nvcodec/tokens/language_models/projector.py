@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import grid_of
 from nvcodec.tokenizer.token_ids import LEVELS, unpack_ids
-from nvcodec.tokens.saving import whole_file
+from nvcodec.tokens.atomic_write import whole_file
 from nvcodec.tokens.sequence import Tokens
 
 if TYPE_CHECKING:

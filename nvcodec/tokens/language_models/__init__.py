@@ -1,0 +1,1 @@
+"""Tokens as inputs of language models: vocabularies, projectors and processors."""

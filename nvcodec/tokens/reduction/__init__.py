@@ -1,0 +1,1 @@
+"""Token reduction: operators that keep, merge or pool tokens within a budget."""
