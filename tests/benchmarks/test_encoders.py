@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import anchors
-from benchmarks.anchors import ENCODERS
-from benchmarks.reference import quantised
+from benchmarks.harness import anchor_codecs
+from benchmarks.harness.anchor_codecs import ENCODERS
+from benchmarks.reproduction.hnerv_reference import quantised
 from nvcodec.entropy.weights.quantisation import dequantise, step_values
 from nvcodec.metrics import psnr
 from nvcodec.models.base.network_config import TensorSpec
@@ -29,7 +29,7 @@ def frames(make_clip):
 def test_anchors_are_real_files_of_all_frames(frames, tmp_path, name, suffix):
     pictures, info = frames
     path = tmp_path / f"anchor{suffix}"
-    made = anchors.encode(ENCODERS[name], pictures, info, path, 30, 1)
+    made = anchor_codecs.encode(ENCODERS[name], pictures, info, path, 30, 1)
     assert made.bytes == path.stat().st_size > made.stream_bytes > 0
     assert made.options["crf"] == "30"
     with open_source(path) as source:
@@ -41,23 +41,25 @@ def test_anchors_are_real_files_of_all_frames(frames, tmp_path, name, suffix):
 
 
 def test_versions():
-    assert anchors.version("libx264").startswith("x264 - core ")
-    assert anchors.version("libsvtav1").startswith("SVT-AV1 Encoder Lib v")
+    assert anchor_codecs.version("libx264").startswith("x264 - core ")
+    assert anchor_codecs.version("libsvtav1").startswith("SVT-AV1 Encoder Lib v")
 
 
 def test_an_anchor_of_given_bytes(frames, tmp_path):
     pictures, info = frames
     x264 = ENCODERS["x264-medium"]
-    wanted = anchors.encode(x264, pictures, info, tmp_path / "a.nut", 33, 1).bytes
-    made = anchors.encode_at(x264, pictures, info, tmp_path / "b.nut", wanted, 1)
-    assert abs(made.bytes / wanted - 1) <= anchors.TOLERANCE
+    wanted = anchor_codecs.encode(x264, pictures, info, tmp_path / "a.nut", 33, 1).bytes
+    made = anchor_codecs.encode_at(x264, pictures, info, tmp_path / "b.nut", wanted, 1)
+    assert abs(made.bytes / wanted - 1) <= anchor_codecs.TOLERANCE
     with pytest.raises(SystemExit, match="bytes at best, 10 are wanted"):
-        anchors.encode_at(x264, pictures, info, tmp_path / "c.nut", 10, 1)
+        anchor_codecs.encode_at(x264, pictures, info, tmp_path / "c.nut", 10, 1)
 
 
 def test_anchors_from_the_command_line(make_clip, tmp_path, capsys):
     source = make_clip(frames=4)
-    anchors.main([str(source), str(tmp_path / "a.nut"), "--encoder", "x264-medium", "--crf", "30"])
+    anchor_codecs.main(
+        [str(source), str(tmp_path / "a.nut"), "--encoder", "x264-medium", "--crf", "30"]
+    )
     made = json.loads(capsys.readouterr().out)
     assert made["bytes"] == (tmp_path / "a.nut").stat().st_size
     assert made["crf"] == 30 and made["seconds"] > 0

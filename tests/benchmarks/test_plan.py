@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import rd_plan
-from benchmarks.anchors import ENCODERS
-from benchmarks.rd_plan import Effort, Entry
-from benchmarks.rd_suites import SUITES, Clip, Prepared, chosen, found, prepared
-from benchmarks.variants import Variant
+from benchmarks.harness.anchor_codecs import ENCODERS
+from benchmarks.harness.model_variants import Variant
+from benchmarks.rd import plan
+from benchmarks.rd.plan import Effort, Entry
+from benchmarks.rd.suites import SUITES, Clip, Prepared, chosen, found, prepared
 from nvcodec.video import open_source
 
 CLIP = Clip(name="one", file="one.mp4", rates=(0.05, 0.1))
@@ -53,30 +53,30 @@ def test_a_prepared_clip_has_the_planes_of_its_source(make_clip, tmp_path):
 
 
 def test_entries():
-    made = rd_plan.entries(["hnerv-reference", "nerv/fast", "hnerv"], ["medium", "slow"])
+    made = plan.entries(["hnerv-reference", "nerv/fast", "hnerv"], ["medium", "slow"])
     # The reference comes last: it takes its time from the others.
     assert [entry.series for entry in made] == [
         "nerv-fast", "hnerv-medium", "hnerv-slow", "hnerv-reference-medium", "hnerv-reference-slow",
     ]  # fmt: skip
-    assert len(rd_plan.entries(["nerv", "nerv/medium"], ["medium"])) == 1
-    boosted = rd_plan.entries(["hnerv+boost/fast", "hnerv/fast"], ["medium"])
+    assert len(plan.entries(["nerv", "nerv/medium"], ["medium"])) == 1
+    boosted = plan.entries(["hnerv+boost/fast", "hnerv/fast"], ["medium"])
     assert [entry.series for entry in boosted] == ["hnerv+boost-fast", "hnerv-fast"]
     for wrong in ("vvc", "nerv/warp", "nerv+warp", "hnerv-reference+boost"):
         with pytest.raises(SystemExit, match="expected"):
-            rd_plan.entries([wrong], ["medium"])
+            plan.entries([wrong], ["medium"])
 
 
 def test_the_reference_needs_a_time():
     alone = [Entry(Variant("hnerv-reference"), "medium"), Entry(Variant("nerv"), "fast")]
     with pytest.raises(SystemExit, match="expected another model at that preset"):
-        rd_plan.check_times(alone, Effort())
-    rd_plan.check_times(alone, Effort(reference_seconds=5.0))
-    rd_plan.check_times([*alone, Entry(Variant("nerv"), "medium")], Effort())
+        plan.check_times(alone, Effort())
+    plan.check_times(alone, Effort(reference_seconds=5.0))
+    plan.check_times([*alone, Entry(Variant("nerv"), "medium")], Effort())
 
 
 def test_points_of_models_say_what_a_user_would():
     effort = Effort(epochs=3, device="cpu")
-    first, second = rd_plan.model_points(Entry(Variant("hnerv"), "fast"), SOURCE, effort)
+    first, second = plan.model_points(Entry(Variant("hnerv"), "fast"), SOURCE, effort)
     assert (first.series, first.kind, first.rate, second.rate) == ("hnerv-fast", "model", 0, 1)
     command = first.command(Path("in.mp4"), Path("out.nvc"))
     assert command[1:4] == ["-m", "nvcodec", "encode"]
@@ -87,17 +87,17 @@ def test_points_of_models_say_what_a_user_would():
 
 
 def test_some_of_the_rates():
-    (point,) = rd_plan.model_points(
+    (point,) = plan.model_points(
         Entry(Variant("nerv"), "fast"), SOURCE, Effort(rates=(1, 3), device="cpu")
     )
     assert (point.rate, point.settings["bpp"]) == (1, 0.1)
-    assert rd_plan.places(SOURCE, Effort()) == (0, 1)
+    assert plan.places(SOURCE, Effort()) == (0, 1)
 
 
 def test_boosting_is_a_switch_and_leaves_other_points_alone():
     effort = Effort(device="cpu")
-    plain, _ = rd_plan.model_points(Entry(Variant("nerv"), "fast"), SOURCE, effort)
-    boosted, _ = rd_plan.model_points(Entry(Variant("nerv", True), "fast"), SOURCE, effort)
+    plain, _ = plan.model_points(Entry(Variant("nerv"), "fast"), SOURCE, effort)
+    boosted, _ = plan.model_points(Entry(Variant("nerv", True), "fast"), SOURCE, effort)
     assert boosted.series == "nerv+boost-fast"
     line = " ".join(boosted.command(Path("in.mp4"), Path("out.nvc")))
     assert "--model nerv --boost --preset fast" in line
@@ -108,47 +108,47 @@ def test_boosting_is_a_switch_and_leaves_other_points_alone():
 
 def test_points_of_the_reference():
     entry = Entry(Variant("hnerv-reference"), "fast")
-    point = rd_plan.reference_point(entry, 1, SOURCE, Effort(), 100.0)
+    point = plan.reference_point(entry, 1, SOURCE, Effort(), 100.0)
     assert point.series == "hnerv-reference-fast"
     assert 100 <= float(point.settings["seconds"]) <= 110
     # Four times 0.1 bits per pixel, 7.5 bits per parameter.
     assert point.settings["parameters"] == round(0.4 * 10 * 100 * 50 / 7.5)
     fixed = Effort(reference_seconds=7.0)
-    assert rd_plan.reference_point(entry, 0, SOURCE, fixed, 100.0).settings["seconds"] == 7
+    assert plan.reference_point(entry, 0, SOURCE, fixed, 100.0).settings["seconds"] == 7
 
 
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 33.0, 299.99, 300.0, 1e4])
 def test_times_are_rounded_up_by_a_tenth_at_most(seconds):
-    allowed = rd_plan.time_allowed(seconds)
+    allowed = plan.time_allowed(seconds)
     assert max(seconds, 1) * 0.999 <= allowed <= max(seconds, 1) * 1.1 + 0.06
-    assert rd_plan.time_allowed(allowed * 0.99) == allowed
+    assert plan.time_allowed(allowed * 0.99) == allowed
 
 
 def test_anchor_points():
-    points = list(rd_plan.anchor_points(2))
+    points = list(plan.anchor_points(2))
     assert {point.series for point in points} == set(ENCODERS)
     for point in points:
         encoder = ENCODERS[point.series]
         assert encoder.crf[0] <= float(point.settings["crf"]) <= encoder.crf[1]
     line = " ".join(points[0].command(Path("in.mp4"), Path("out.nut"))[1:])
     assert line == (
-        "-m benchmarks.anchors in.mp4 out.nut --encoder x264-medium --crf 22.0 --threads 2"
+        "-m benchmarks.harness.anchor_codecs in.mp4 out.nut --encoder x264-medium --crf 22.0 --threads 2"
     )
 
 
 def test_anchors_go_on_until_they_span_the_networks(row):
     anchor = [row("x264-medium", 900, 30.0, crf=42.0), row("x264-medium", 4000, 38.0, crf=27.0)]
     inside = [row("hnerv-fast", 2000, 31.0), row("hnerv-fast", 5000, 37.0)]
-    assert rd_plan.further("x264-medium", anchor, inside) is None
-    assert rd_plan.further("x264-medium", anchor, []) is None
+    assert plan.further("x264-medium", anchor, inside) is None
+    assert plan.further("x264-medium", anchor, []) is None
     below = [*inside, row("hnerv-fast", 100, 20.0)]
-    assert rd_plan.further("x264-medium", anchor, below) == 47
+    assert plan.further("x264-medium", anchor, below) == 47
     anchor.append(row("x264-medium", 500, 26.0, crf=47.0))
-    assert rd_plan.further("x264-medium", anchor, below) == 51
+    assert plan.further("x264-medium", anchor, below) == 51
     anchor.append(row("x264-medium", 400, 24.0, crf=51.0))
-    assert rd_plan.further("x264-medium", anchor, below) is None  # it has no coarser
+    assert plan.further("x264-medium", anchor, below) is None  # it has no coarser
     above = [*inside, row("hnerv-fast", 9000, 45.0)]
-    assert rd_plan.further("x264-medium", anchor, above) == 22
+    assert plan.further("x264-medium", anchor, above) == 22
     # A quality that was not measured does not count.
     unknown = [row("hnerv-fast", 2000, 31.0, ms_ssim=None)]
-    assert rd_plan.further("x264-medium", anchor, unknown) is None
+    assert plan.further("x264-medium", anchor, unknown) is None

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import rd_points, rd_store
-from benchmarks.rd_plan import Effort, Entry, anchor_point
-from benchmarks.rd_points import Point
-from benchmarks.rd_run import Run
-from benchmarks.rd_store import PointError, Store
-from benchmarks.rd_suites import Clip, Prepared
-from benchmarks.variants import Variant
+from benchmarks.harness.model_variants import Variant
+from benchmarks.rd import points
+from benchmarks.rd import store as rd_store
+from benchmarks.rd.plan import Effort, Entry, anchor_point
+from benchmarks.rd.points import Point
+from benchmarks.rd.runner import Run
+from benchmarks.rd.store import PointError, Store
+from benchmarks.rd.suites import Clip, Prepared
 
 SOURCE = Prepared(
     clip=Clip(name="one", file="one.mp4", rates=(0.05, 0.1)),
@@ -68,8 +69,8 @@ def test_keys_depend_on_what_decides_the_outcome():
 def test_only_code_counts_as_program():
     plain = "def f(x: int) -> int:\n    return x + 1\n"
     said = '"""What."""\n# why\ndef f(x: int) -> int:\n    """How."""\n\n    return (x + 1)  # so\n'
-    assert rd_points.bare(plain) == rd_points.bare(said)
-    assert rd_points.bare(plain) != rd_points.bare(plain.replace("1", "2"))
+    assert points.bare(plain) == points.bare(said)
+    assert points.bare(plain) != points.bare(plain.replace("1", "2"))
     assert POINT.program() != anchor_point("x264-medium", 30, 1).program()
     assert POINT.program() != dataclasses.replace(POINT, kind="reference").program()
 
@@ -93,7 +94,7 @@ def test_a_point_is_made_once(programs, tmp_path):
 
 def test_points_of_another_program_are_taken_only_if_asked_for(programs, tmp_path, monkeypatch):
     Store(tmp_path).make(POINT, SOURCE)
-    monkeypatch.setattr(rd_points, "fingerprint", lambda paths: "changed")
+    monkeypatch.setattr(points, "fingerprint", lambda paths: "changed")
     assert Store(tmp_path).find(POINT, SOURCE) is None
     assert Store(tmp_path, stale=True).find(POINT, SOURCE)["stale"]
 
@@ -108,7 +109,7 @@ def test_what_fails_leaves_nothing(programs, tmp_path):
 
 def test_a_program_that_changes_meanwhile_makes_no_point(programs, tmp_path, monkeypatch):
     versions = iter(["before", "after"])
-    monkeypatch.setattr(rd_points, "fingerprint", lambda paths: next(versions))
+    monkeypatch.setattr(points, "fingerprint", lambda paths: next(versions))
     with pytest.raises(PointError, match="was changed meanwhile"):
         Store(tmp_path).make(POINT, SOURCE)
 

@@ -7,15 +7,16 @@ import json
 import pytest
 import torch
 
-from benchmarks import published_psnr, record, reproduce
-from benchmarks.clips import BUNNY_CROP, BUNNY_WHOLE
-from benchmarks.variants import Variant
+from benchmarks.harness import record
+from benchmarks.harness.clips import BUNNY_CROP, BUNNY_WHOLE
+from benchmarks.harness.model_variants import Variant
+from benchmarks.reproduction import papers, published_psnr
 
 NERV, HNERV, BOOSTED = Variant("nerv"), Variant("hnerv"), Variant("hnerv", True)
 
 
 def test_variants_have_a_name_each():
-    for name in reproduce.NETWORKS:
+    for name in papers.NETWORKS:
         assert str(Variant.parse(name)) == name
     assert Variant.parse("hnerv+boost") == BOOSTED != HNERV
     for wrong in ("hnerv+fast", "hnerv+"):
@@ -44,8 +45,8 @@ def test_published_figures_have_the_published_order():
         assert True in told or size == BUNNY_CROP
 
 
-def _settings(*arguments: str) -> list[reproduce.Setting]:
-    return list(reproduce.settings(reproduce._parser().parse_args(arguments)))
+def _settings(*arguments: str) -> list[papers.Setting]:
+    return list(papers.settings(papers._parser().parse_args(arguments)))
 
 
 def test_the_full_table_has_every_published_figure():
@@ -57,7 +58,7 @@ def test_the_full_table_has_every_published_figure():
     assert _settings("--full", "--networks", "hnerv", "--parameters", "350000") == [
         (HNERV, BUNNY_CROP, 350_000)
     ]
-    assert len(_settings()) == 2 * len(reproduce.NETWORKS)
+    assert len(_settings()) == 2 * len(papers.NETWORKS)
 
 
 def test_a_run_fits_writes_and_tells_of_the_order(tmp_path, monkeypatch):
@@ -66,12 +67,12 @@ def test_a_run_fits_writes_and_tells_of_the_order(tmp_path, monkeypatch):
         drawn = torch.randint(256, shape, generator=torch.Generator().manual_seed(0))
         return drawn.to(torch.uint8)
 
-    monkeypatch.setattr(reproduce, "bunny", noise)
+    monkeypatch.setattr(papers, "bunny", noise)
     monkeypatch.setattr(record, "FILES", tmp_path)
     out = tmp_path / "made.json"
     # A size that the grid of no network divides.
     command = "--size 46x34 --frames 2 --epochs 1 --parameters 20000 --networks nerv hnerv+boost"
-    reproduce.main([*command.split(), "--device", "cpu", "--out", str(out)])
+    papers.main([*command.split(), "--device", "cpu", "--out", str(out)])
     results = json.loads(out.read_text())["results"]
     plain, boosted = results["runs"]
     assert (plain["model"], plain["boosted"]) == ("nerv", False)
@@ -91,14 +92,14 @@ def test_only_equal_settings_are_compared(tmp_path, monkeypatch):
         for variant, asked, psnr in [(NERV, 10, 20.0), (HNERV, 10, 22.0), (BOOSTED, 10, 23.0),
                                      (NERV, 20, 24.0), (HNERV, 20, 25.0)]
     ]  # fmt: skip
-    (found,) = reproduce.orders(runs)
+    (found,) = papers.orders(runs)
     assert found == {
         "size": (8, 4), "parameters": 10, "networks": ["nerv", "hnerv", "hnerv+boost"],
         "psnr": [20.0, 22.0, 23.0], "holds": True,
     }  # fmt: skip
     runs[1]["psnr"] = 19.0
-    assert reproduce.orders(runs)[0]["holds"] is False
+    assert papers.orders(runs)[0]["holds"] is False
     # Another seed: the means count.
     runs.append(runs[1] | {"psnr": 23.0})
-    assert reproduce.orders(runs)[0]["psnr"] == [20.0, 21.0, 23.0]
-    assert reproduce.orders(runs)[0]["holds"] is True
+    assert papers.orders(runs)[0]["psnr"] == [20.0, 21.0, 23.0]
+    assert papers.orders(runs)[0]["holds"] is True

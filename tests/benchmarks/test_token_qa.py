@@ -12,13 +12,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import record, token_pictures, token_qa, token_sources
-from benchmarks.token_prompts import asked, examples, told
-from benchmarks.token_questions import COLOUR, DIRECTION, KINDS, SIDE, make
-from benchmarks.token_readers import Projected
-from benchmarks.token_shown import Shown, shown_clips
-from benchmarks.token_sources import BUDGETS, QUICK, places, source
-from benchmarks.token_words import near_words
+from benchmarks.harness import record
+from benchmarks.procedural import pictures as token_pictures
+from benchmarks.tokens import qa, vector_sources
+from benchmarks.tokens.clip_vectors import Shown, shown_clips
+from benchmarks.tokens.language_model_readers import Projected
+from benchmarks.tokens.prompts import asked, examples, told
+from benchmarks.tokens.questions import COLOUR, DIRECTION, KINDS, SIDE, make
+from benchmarks.tokens.vector_sources import BUDGETS, QUICK, places, source
+from benchmarks.tokens.word_alignment import near_words
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 
@@ -74,7 +76,7 @@ def test_every_source_has_as_many_vectors(pictures, budget):
 
 
 def test_latents_of_a_clips_own_network_are_a_source(pictures, monkeypatch, tmp_path):
-    monkeypatch.setattr(token_sources, "_OWN_EPOCHS", 1)
+    monkeypatch.setattr(vector_sources, "_OWN_EPOCHS", 1)
     monkeypatch.setattr(record, "FILES", tmp_path)
     clips = make("moving", pictures, np.random.default_rng(2), 2).video
     tokenizer = VideoTokenizer.untrained((4, 6, 8, 8, 8), (8, 8, 8))
@@ -91,7 +93,7 @@ def test_a_small_network_learns(tmp_path):
     out = tmp_path / "out.json"
     options = ["--reader", "probe", "--clips", "4", "--tests", "4", "--steps", "8", "--batch", "4"]
     options += ["--sources", "tokens", "--budgets", "16", "--out", str(out)]
-    token_qa.main(options)
+    qa.main(options)
     found = json.loads(out.read_text())
     names = list(dict.fromkeys(q.name for questions in KINDS.values() for q in questions))
     rows = found["results"]["rows"]

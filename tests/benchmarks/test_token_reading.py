@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from benchmarks import token_reading
+from benchmarks.tokens import read_speed
 
 
 def test_what_it_tells(make_clip, blocks, tmp_path):
     source = make_clip("a.mkv", frames=10, size=(100, 70), codec="ffv1")
     out = tmp_path / "out.json"
-    token_reading.main(
+    read_speed.main(
         ["--clips", str(source), "--out", str(out), "--tokenizer", blocks, "--model", "nerv",
          "--frames", "9", "--segment", "5", "--bpp", "2", "--rounds", "2", "--seconds", "0"]
     )  # fmt: skip

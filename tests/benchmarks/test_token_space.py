@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import record, token_clips, token_latents, token_probe, token_retrieval, token_space
-from benchmarks.token_scenes import Scenes
+from benchmarks.harness import record
+from benchmarks.procedural.scenes import Scenes
+from benchmarks.tokens import linear_probe, rate_overhead, real_clips, retrieval, shared_space
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 
@@ -36,14 +37,14 @@ def folder(make_clip, tmp_path):
 def test_a_probe_reads_what_videos_have_in_common_and_not_what_each_has_turned():
     chance = np.random.default_rng(0)
     shape = (24, 4, 4, 4)
-    classes = {name: chance.integers(0, n, shape) for name, n in token_probe.CLASSES.items()}
-    said = [np.eye(n)[classes[name]] for name, n in token_probe.CLASSES.items()]
+    classes = {name: chance.integers(0, n, shape) for name, n in linear_probe.CLASSES.items()}
+    said = [np.eye(n)[classes[name]] for name, n in linear_probe.CLASSES.items()]
     common = np.concatenate(said, -1) + 0.1 * chance.normal(size=(*shape, 11))
     turns = np.linalg.qr(chance.normal(size=(24, 11, 11)))[0]
     turned = np.einsum("nthwc,ncd->nthwd", common, turns)
-    alike, apart = token_probe.folded(common, classes), token_probe.folded(turned, classes)
-    itself = token_probe.within(turned, classes)
-    for name, count in token_probe.CLASSES.items():
+    alike, apart = linear_probe.folded(common, classes), linear_probe.folded(turned, classes)
+    itself = linear_probe.within(turned, classes)
+    for name, count in linear_probe.CLASSES.items():
         assert alike[name] > 0.95 and itself[name] > 0.8
         assert abs(apart[name] - 1 / count) < 0.15
 
@@ -55,8 +56,8 @@ def test_classes_of_cells():
     motion[:, :, 0, :8, 8:] = -2
     motion[:, :, 1, 8:, :8] = 3
     motion[:, :, :, 8:, 8:] = 1
-    found = token_probe.labels(Scenes(video, motion, torch.zeros(1, 5, 1, 64, 64)))
-    none = token_probe.NONE
+    found = linear_probe.labels(Scenes(video, motion, torch.zeros(1, 5, 1, 64, 64)))
+    none = linear_probe.NONE
     assert found["colour"][0, 0].tolist() == [[1, none], [none, none]]
     assert found["luma"][0, 0].tolist() == [[150, 0], [0, 0]]
     assert found["direction"][0, 0].tolist() == [[none, 0], [3, none]]
@@ -64,7 +65,7 @@ def test_classes_of_cells():
 
 def test_recall():
     first = np.array([[0.0, 0], [1, 0], [5, 5]])
-    found = token_retrieval.recall(first, first[[1, 0, 2]], ["a", "a", "b"])
+    found = retrieval.recall(first, first[[1, 0, 2]], ["a", "a", "b"])
     assert (found.same, found.clip, found.count) == (pytest.approx(1 / 3), 1, 3)
 
 
@@ -72,7 +73,7 @@ def test_what_is_told_of_the_space(untrained, folder, tmp_path):
     out = tmp_path / "out.json"
     command = ["--clips", str(folder), "--out", str(out), "--tokenizer", str(untrained),
                "--videos", "1", "--more", "2", "--epochs", "1", "--own", "1"]  # fmt: skip
-    token_space.main(command)
+    shared_space.main(command)
     found = json.loads(out.read_text())["results"]
     rows = found["retrieval"]["rows"]
     assert rows["chance"] == {"same": 0.25, "clip": 0.5, "count": 4}
@@ -83,7 +84,7 @@ def test_what_is_told_of_the_space(untrained, folder, tmp_path):
 
 def test_fits_are_not_done_again(untrained):
     pictures = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
-    made = [token_probe.own_latents(pictures, 1, seed) for seed in (0, 0, 1)]
+    made = [linear_probe.own_latents(pictures, 1, seed) for seed in (0, 0, 1)]
     assert torch.equal(made[0].latents, made[1].latents)
     assert not torch.equal(made[0].latents, made[2].latents)
     assert len(list(record.FILES.rglob("*.pt"))) == 2
@@ -91,7 +92,7 @@ def test_fits_are_not_done_again(untrained):
 
 def test_what_is_told_of_clips(untrained, folder, tmp_path):
     out = tmp_path / "out.json"
-    token_clips.main(
+    real_clips.main(
         ["--clips", str(folder), "--out", str(out), "--tokenizer", str(untrained),
          "--frames", "9", "--changed", "5"]
     )  # fmt: skip
@@ -110,7 +111,7 @@ def test_what_tokens_cost(untrained, folder, tmp_path):
     command = ["--clip", str(folder / "a.mkv"), "--out", str(out), "--tokenizer", str(untrained),
                "--models", "hnerv", "hnerv+boost", "--bpp", "2", "--frames", "5", "--resize", "64x32",
                "--epochs", "1"]  # fmt: skip
-    token_latents.main(command)
+    rate_overhead.main(command)
     points = json.loads(out.read_text())["results"]["points"]
     ways = [(one["model"], one["latents"], one["fed"]) for one in points]
     assert ways == [

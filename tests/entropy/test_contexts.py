@@ -131,4 +131,6 @@ def test_the_annex_of_the_document_is_that_of_the_code():
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.ANNEX.read_text() == module.annex(), "run python -m benchmarks.context_annex"
+    assert module.ANNEX.read_text() == module.annex(), (
+        "run python -m benchmarks.training.context_annex"
+    )

@@ -1,0 +1,224 @@
+"""Pictures a model was not fitted to: frames that were withheld, and twice the size.
+
+Time: a clip's even frames are encoded, the file is decoded at twice the rate, and its odd frames
+are compared with the clip's. Beside them stand cross-fades of the even frames, decoded and
+original. Size: a clip is halved and encoded, the file is decoded at the clip's size. Beside it
+stand the decoded halves enlarged by a bicubic kernel, and the original halves as nvcodec enlarges
+pictures, which is what a perfect codec of the halves would reach.
+
+For networks, three ways to a picture between two frames are compared: frames cross-faded, what the
+network decodes (embeddings, and the vector of time of boosted stacks) interpolated between the two
+frames', and the network evaluated at the time in between, where it is a function of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import nvcodec
+from benchmarks.harness import record
+from benchmarks.harness.clips import SMALL, clip, read
+from nvcodec.device import working_type
+from nvcodec.media import Frames, Planes, UInt8Array, VideoInfo
+from nvcodec.metrics import psnr
+from nvcodec.models import MODELS
+from nvcodec.models.stacks.config import StackConfig
+from nvcodec.models.stacks.inference import Synthesis
+from nvcodec.models.stacks.model import StackModel
+from nvcodec.reconstruction.network_payload import decode_network
+from nvcodec.reconstruction.payload import split_payload
+from nvcodec.reconstruction.resampling import CrossFade, resampled
+from nvcodec.reconstruction.sample_layout import picture_planes
+from nvcodec.video import open_sink
+
+CPU = torch.device("cpu")
+# Clips of a folder given by hand: file, width and height.
+_OTHERS = {"basketballpass": ("basketballpass_416x240_50fps_100f.mkv", (208, 120))}
+_CLIPS = {name: SMALL[name] for name in ("carphone", "bunny")}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = record.parser("continuous", __doc__)
+    parser.add_argument("--models", nargs="+", default=[*MODELS, "hnerv+boost"])
+    parser.add_argument("--clips", type=Path, help="folder with more clips")
+    parser.add_argument("--only", nargs="+", help="names of clips")
+    parser.add_argument("--frames", type=int, default=33, help="of a clip, an odd number")
+    parser.add_argument("--bpp", type=float, default=0.3)
+    parser.add_argument("--epochs", type=int, default=40)
+    options = parser.parse_args(argv)
+    clips = {name: (clip(file), size) for name, (file, size) in _CLIPS.items()}
+    if options.clips:
+        clips |= {name: (options.clips / file, size) for name, (file, size) in _OTHERS.items()}
+    found: dict[str, Any] = {"time": [], "size": [], "ways": []}
+    for name in options.only or clips:
+        path, size = clips[name]
+        frames, info = read(path, frames=slice(0, options.frames), resize=size)
+        for model in options.models:
+            row = {"clip": name, "model": model}
+            found["time"].append(row | _time(frames, info, model, options))
+            found["size"].append(row | _size(frames, info, model, options))
+            for kind in ("time", "size"):
+                print(kind, found[kind][-1], flush=True)
+            if "ways" in found["time"][-1]:
+                found["ways"].append(row | found["time"][-1].pop("ways"))
+    record.write(options.out, found, _tables(found, options))
+
+
+def _time(frames: Frames, info: VideoInfo, model: str, options: Any) -> dict[str, Any]:
+    """Fit to the even frames, decode the odd ones."""
+    even, odd = frames.y[::2], frames.y[1::2]
+    slow = replace(info, time_base=2 / info.frame_rate, frame_rate=info.frame_rate / 2)
+    file, size = _encoded(_every_other(frames), slow, model, options)
+    shown = _decoded(file, fps=info.frame_rate)
+    made: dict[str, Any] = {
+        "bytes": size,
+        "even": _psnr(even, shown[::2]),
+        "odd": _psnr(odd, shown[1 : 2 * len(odd) : 2]),
+        "decoded_blend": _psnr(odd, _blends(shown[::2])),
+        "original_blend": _psnr(odd, _blends(even)),
+    }
+    ways = {name: _psnr(odd, luma) for name, luma in _ways(file).items()}
+    return made | ({"ways": ways} if len(ways) > 1 else {})
+
+
+def _size(frames: Frames, info: VideoInfo, model: str, options: Any) -> dict[str, Any]:
+    """Fit to the halved clip, decode it at its size."""
+    height, width = info.height, info.width
+    few = slice(0, (len(frames) + 1) // 2)
+    whole = (frames.y[few], frames.u[few], frames.v[few])
+    half = resampled(whole, (height // 2, width // 2), CPU)
+    small = replace(info, width=width // 2, height=height // 2)
+    part = {"pts": frames.pts[few], "durations": frames.durations[few]}
+    pictures = Frames(y=half[0], u=half[1], v=half[2], **part)
+    file, size = _encoded(pictures, small, model, options)
+    luma = torch.from_numpy(_decoded(file))[:, None].float()
+    cubic = F.interpolate(luma, (height, width), mode="bicubic").round().clamp(0, 255)
+    best = resampled(half, (height, width), CPU)[0]
+    return {
+        "bytes": size,
+        "half": _psnr(half[0], luma[:, 0].numpy().astype(np.uint8)),
+        "whole": _psnr(whole[0], _decoded(file, size=(width, height))),
+        "bicubic": _psnr(whole[0], cubic[:, 0].numpy().astype(np.uint8)),
+        "original_half": _psnr(whole[0], best),
+    }
+
+
+def _every_other(frames: Frames) -> Frames:
+    count = (len(frames) + 1) // 2
+    return Frames(
+        y=frames.y[::2], u=frames.u[::2], v=frames.v[::2],
+        pts=np.arange(count, dtype=np.int64), durations=np.ones(count, np.int64),
+    )  # fmt: skip
+
+
+def _encoded(frames: Frames, info: VideoInfo, model: str, options: Any) -> tuple[Path, int]:
+    """An encode of pictures, and its bytes."""
+    source = record.FILES / "continuous_source.y4m"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    with open_sink(source, info, overwrite=True) as sink:
+        sink.write(frames)
+    family, _, boost = model.partition("+")
+    config = nvcodec.EncoderConfig(
+        model=family, boost=boost == "boost", bpp=options.bpp, epochs=options.epochs, device="cpu"
+    )
+    file = source.with_name("continuous.nvc")
+    return file, nvcodec.encode(source, file, config, overwrite=True, measure=False).video_bytes
+
+
+def _decoded(file: Path, **options: Any) -> UInt8Array:
+    """Luma of what `nvcodec decode` makes of a file."""
+    target = file.with_suffix(".y4m")
+    nvcodec.decode(file, target, device="cpu", overwrite=True, **options)
+    return read(target)[0].y
+
+
+def _blends(luma: UInt8Array) -> UInt8Array:
+    """The mean of each frame and the next, rounded."""
+    pairs = luma[:-1].astype(np.uint16) + luma[1:]
+    return ((pairs + 1) // 2).astype(np.uint8)
+
+
+def _ways(file: Path) -> dict[str, UInt8Array]:
+    """Luma half-way between all frames of a network's first segment, made in three ways."""
+    with nvcodec.open(file, device="cpu") as video:
+        header, stored = video.reader.header, video.reader.segment(0)
+        name = nvcodec.inspect(file).model
+        config, body = split_payload(stored, header)
+        if not isinstance(config, StackConfig) or len(video.reader.segments) > 1:
+            return {}  # no network, or one that knows a group of frames only
+        model = decode_network(body, config, name)
+    assert isinstance(model, StackModel)
+    synthesis = Synthesis(model, working_type(CPU))
+
+    def planes(times: Sequence[float]) -> Planes:
+        whole = all(time == int(time) for time in times)
+        index = torch.tensor(times, dtype=torch.int64 if whole else torch.float32)
+        return picture_planes(synthesis.levels(index), config, header.video.colour)
+
+    middles = [frame + 0.5 for frame in range(config.frames - 1)]
+    made = {"cross-faded": CrossFade(planes, 8)(middles)[0]}
+    if model.CONTINUOUS:
+        made["interpolated"] = planes(middles)[0]
+    if model.CONTINUOUS and not model.latents:
+        time = model.time
+        model.conditions = lambda index: (model.embed(index), time and time(index))
+        made["evaluated"] = planes(middles)[0]
+    return made
+
+
+def _psnr(reference: UInt8Array, other: UInt8Array) -> float:
+    return float(np.mean(psnr(reference, other)))
+
+
+def _tables(found: dict[str, Any], options: Any) -> dict[str, record.Table]:
+    """For people."""
+    columns = {
+        "time": {
+            "even": "even frames, dB",
+            "odd": "odd frames: nvcodec",
+            "decoded_blend": "decoded, cross-faded",
+            "original_blend": "original, cross-faded",
+        },
+        "size": {
+            "half": "halved, dB",
+            "whole": "whole size: nvcodec",
+            "bicubic": "decoded, bicubic",
+            "original_half": "original halves enlarged",
+        },
+        "ways": {
+            "cross-faded": "frames cross-faded",
+            "interpolated": "embeddings interpolated",
+            "evaluated": "network evaluated",
+        },
+    }
+    count = options.frames
+    notes = {
+        "time": f"Luma PSNR, dB. {count} frames, every other one fitted.",
+        "size": f"Luma PSNR, dB. {(count + 1) // 2} frames, fitted at half the width and height.",
+        "ways": "Luma PSNR of odd frames, dB.",
+    }
+    settings = f" --bpp {options.bpp:g} of what is fitted, {options.epochs} epochs."
+    made = {}
+    for kind, names in columns.items():
+        rows = [
+            (
+                row["clip"],
+                row["model"],
+                *(f"{row[key]:.2f}" if key in row else "-" for key in names),
+            )
+            for row in found[kind]
+        ]
+        head = ("clip", "model", *names.values())
+        made[kind] = record.Table(head, tuple(rows), notes[kind] + settings)
+    return made
+
+
+if __name__ == "__main__":
+    main()

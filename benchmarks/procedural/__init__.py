@@ -1,0 +1,1 @@
+"""Procedural pictures, scenes and videos with known contents."""

@@ -1,0 +1,1 @@
+"""Rate-distortion benchmark: `python -m benchmarks.rd`."""

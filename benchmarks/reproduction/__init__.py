@@ -1,0 +1,1 @@
+"""Reproduction of published results: `python -m benchmarks.reproduction.<name>`."""

@@ -1,0 +1,1 @@
+"""Benchmarks of tokens: `python -m benchmarks.tokens.<name>`."""

@@ -1,0 +1,1 @@
+"""Training of shipped weights: `python -m benchmarks.training.<name>`."""

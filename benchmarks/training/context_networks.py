@@ -1,0 +1,119 @@
+"""Makes the default context networks of `latentgrid`, `entropy/latents/default_weights.py`.
+
+    python -m benchmarks.training.context_networks --clips FOLDER
+
+Every clip of `CLIPS` is fitted at several steps, with the networks as they stand; new networks are
+then fitted to all symbols together, and so on for some rounds. None of the clips is in the small
+suite of the rate-distortion benchmark. Run it only before a release that changes the bitstream:
+the weights are part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.harness.clips import read
+from benchmarks.harness.record import ROOT
+from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
+from nvcodec.entropy.latents.default_weights import SCALES
+from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.effort import Effort
+from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
+from nvcodec.media import ColourMode
+from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.step_sizes import base_of
+from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.reconstruction.latentgrid_decoder import source_picture
+
+# Name, size or None for its own, first frame and number of frames.
+CLIPS = (
+    ("coastguard_cif_30fps_21f.mkv", None, 0, 21),
+    ("flower.mp4", (320, 240), 10, 33),
+    ("cityCC0.mpg", (360, 202), 0, 33),
+    ("mobile_cif_30f_pcm.264", None, 0, 17),
+    ("davis_bmx-trees_854x480_80f.mkv", (428, 240), 0, 33),
+    ("tears-of-steel-battle_70s.webm", (480, 200), 100, 33),
+    ("friday.mp4", (320, 180), 20, 33),
+    ("src01_576x324_10bit_3f.y4m", None, 0, 3),
+    ("roadtrip-vp92-10bit.webm", (320, 180), 0, 33),
+)
+STEPS = (9.0, 18.0, 36.0)
+TARGET = ROOT / "entropy" / "latents" / "default_weights.py"
+HEADER = '''"""Weights of the default context networks, as made by `benchmarks/training/context_networks.py`.
+
+Of every kind of grid int8 in hexadecimal: hidden, linear and output weights, then biases by band
+and channel for a grid of `SCALES` scales. Part of the bitstream.
+"""
+'''
+
+
+def main() -> None:
+    """Fit, and write the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=Path, required=True, help="folder of the clips")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--motion-steps", type=int, default=10)
+    parser.add_argument("--context-steps", type=int, default=4000)
+    options = parser.parse_args()
+    effort = Effort(motion_steps=options.motion_steps)
+    fits = [fit for clip in CLIPS for fit in _fits(options.clips, *clip)]
+    networks: dict[Kind, ContextNetwork] | None = None
+    began = time.monotonic()
+    for turn in range(options.rounds):
+        together = {kind: Gathering() for kind in Kind}
+        for name, base, segment in fits:
+            if networks is not None:
+                segment.networks = dict(networks)
+            steps = effort.motion_steps if turn == 0 else effort.motion_steps // 2
+            outcome = segment.run(effort.steps(base, base), effort, motion_steps=steps)
+            for kind in Kind:
+                together[kind].extend(outcome.gathered[kind])
+            sizes = {kind.name.lower(): int(outcome.bits[kind] / 8) for kind in Kind}
+            print(f"{time.monotonic() - began:6.0f} s  round {turn}  {name}  {sizes}", flush=True)
+        origin = fits[0][2].networks
+        networks = {
+            kind: fit_network(
+                origin[kind],
+                origin[kind],
+                together[kind],
+                steps=options.context_steps,
+                generator=torch.Generator().manual_seed(turn),
+                most_rows=None,
+            )
+            for kind in Kind
+        }
+        _write(networks)
+
+
+def _fits(
+    folder: Path, name: str, size: tuple[int, int] | None, first: int, count: int
+) -> Iterator[tuple[str, int, SegmentFit]]:
+    frames, info = read(folder / name, frames=slice(first, first + count), resize=size)
+    config = LatentGridConfig.suited(
+        size=frames.y.shape[1:], frames=len(frames), colour=ColourMode.YUV420
+    )
+    # All networks have the bands of the widest grids, so that their biases can be shared.
+    config = replace(config, scales=SCALES["LUMA"], field_scales=SCALES["MOTION"])
+    picture = source_picture(frames, config, info.colour)
+    for step in STEPS:
+        yield name, base_of(step), SegmentFit(picture, config, seed=0)
+
+
+def _write(networks: dict[Kind, ContextNetwork]) -> None:
+    lines = [HEADER, f"SCALES = {SCALES}".replace("'", '"'), "", "WEIGHTS = {"]
+    for kind, network in networks.items():
+        text = numbers_of(network).astype("int8").tobytes().hex()
+        lines.append(f'    "{kind.name}": (')
+        lines += [f'        "{text[start : start + 80]}"' for start in range(0, len(text), 80)]
+        lines.append("    ),")
+    TARGET.write_text("\n".join([*lines, "}", ""]))
+
+
+if __name__ == "__main__":
+    main()
