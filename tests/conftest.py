@@ -25,7 +25,13 @@ from nvcodec.models.tokenizer.layout import frames_of, grid_of
 from nvcodec.tokenizer import segment_tokens
 from nvcodec.tokenizer.token_ids import LEVELS
 
-CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "clips"
+ROOT = Path(__file__).resolve().parent.parent
+CLIPS = ROOT.parent / "shared" / "clips"
+
+# Neither tests nor benchmarks are installed: they are found in the repository, behind whatever is.
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
+pytest_plugins = ["tests.fixtures.encodes"]
 
 
 @pytest.fixture(autouse=True, scope="session")

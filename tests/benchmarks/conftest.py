@@ -1,15 +1,8 @@
-"""The benchmarks are not installed: they are found in the repository, behind whatever is."""
+"""Rows of a rate-distortion table that tests of the benchmarks share."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.append(str(ROOT))
 
 
 @pytest.fixture
