@@ -13,7 +13,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-__version__ = "0.1.0"
+from nvcodec._version import __version__ as __version__
 
 # `cuda/` has no `__init__.py` (its README says why), so that nothing leads an editable install to it
 # where the links beside this file are not checked out as such.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -47,8 +48,28 @@ def test_cuda_is_no_regular_package():
     assert list((ROOT / "cuda").rglob("__init__.py")) == []
 
 
+def test_cuda_imports_errors_only():
+    # The import linter does not see `cuda/`: see .importlinter.
+    allowed = ("nvcodec.errors", "nvcodec.cuda")
+    for path in (ROOT / "cuda").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                if name.split(".")[0] in ("nvcodec", "models", "entropy", "benchmarks"):
+                    assert name == allowed[0] or name.startswith(allowed[1]), (path, name)
+
+
 def test_cuda_is_found_where_links_are_plain_files(tmp_path):
-    for name in ("nvcodec/__init__.py", "nvcodec/errors.py", "cuda/grid_layout.py"):
+    for name in (
+        "nvcodec/__init__.py",
+        "nvcodec/_version.py",
+        "nvcodec/errors.py",
+        "cuda/grid_layout.py",
+    ):
         target = tmp_path / name
         target.parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, target)

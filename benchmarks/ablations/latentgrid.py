@@ -18,11 +18,10 @@ import numpy as np
 from benchmarks.harness import record
 from benchmarks.harness.clips import SMALL, clip, read
 from nvcodec.entropy.latents import context_model
-from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.fitting.latentgrid import rdoq
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
-from nvcodec.media import ColourMode, Frames, VideoInfo
+from nvcodec.media import ColourMode, Float32Array, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_of
@@ -54,12 +53,12 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
     """Context networks that do not see some of their inputs; they are fitted to that."""
     first, second = context_model.Grids._inputs, context_model._add_first_pass
 
-    def inputs(self: context_model.Grids, *given: Any) -> FloatArray:
+    def inputs(self: context_model.Grids, *given: Any) -> Float32Array:
         found = first(self, *given)
         found[list(rows)] = 0
         return found
 
-    def added(found: FloatArray, *given: Any) -> None:
+    def added(found: Float32Array, *given: Any) -> None:
         second(found, *given)
         found[list(rows)] = 0
 

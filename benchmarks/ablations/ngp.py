@@ -17,7 +17,7 @@ import numpy as np
 import nvcodec
 from benchmarks.harness import record
 from benchmarks.harness.clips import clip
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.ngp import config as ngp_config
 from nvcodec.models.ngp.config import NGPConfig
 

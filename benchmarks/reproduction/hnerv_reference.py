@@ -32,7 +32,7 @@ from nvcodec.entropy.weights.quantisation import STEPS, dequantise, step_values
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.reconstruction.sample_layout import model_samples
 from nvcodec.video import open_source

@@ -22,7 +22,8 @@ from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.encoding import encoder
 from nvcodec.fitting.network import batched_step
-from nvcodec.workers.pool import Here, workers_for
+from nvcodec.workers.factory import workers_for
+from nvcodec.workers.in_process_pool import Here
 
 
 def main(argv: Sequence[str] | None = None) -> None:

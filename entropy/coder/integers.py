@@ -16,8 +16,9 @@ from nvcodec.entropy.coder.probability_tables import (
     cumulative,
     scale_value,
 )
-from nvcodec.entropy.coder.rans import Int32Array, TableSet
+from nvcodec.entropy.coder.rans import TableSet
 from nvcodec.errors import BitstreamError, TruncatedStreamError
+from nvcodec.media import Int32Array
 
 _LARGEST_FIRST = 1 << 20
 

@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from nvcodec.entropy.coder.probability_tables import PRECISION, TOTAL
 from nvcodec.errors import BitstreamError
-
-Int32Array = npt.NDArray[np.int32]
+from nvcodec.media import Int32Array
 
 _Coded = tuple[list[int], Sequence[list[int]], Sequence[int], Sequence[int]]
 """Numbers of tables, and the tables: cumulative frequencies, sizes, offsets."""

@@ -19,25 +19,18 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.latents.context_network import (
-    INPUTS,
-    LOGARITHMS,
-    ONE,
-    ContextNetwork,
-    FloatArray,
-)
+from nvcodec.entropy.latents.context_network import INPUTS, LOGARITHMS, ONE, ContextNetwork
 from nvcodec.entropy.latents.neighbourhood import (
     LARGEST_SUM,
-    Int16Array,
     Places,
     Positions,
-    UInt8Array,
     add_sums,
     magnitudes_at,
     odd_places,
     sums_at,
     total,
 )
+from nvcodec.media import Float32Array, Int16Array, UInt8Array
 from nvcodec.models.latentgrid.gop import BEFORE, Level
 from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
@@ -63,7 +56,7 @@ class Stop:
     shape: tuple[int, ...]
     where: Positions
     channels: Positions
-    inputs: FloatArray
+    inputs: Float32Array
     scales: Positions
 
     @property
@@ -183,7 +176,7 @@ class Grids:
 
     def _inputs(
         self, level: Level, kind: Kind, number: int, chosen: Positions, there: Places
-    ) -> FloatArray:
+    ) -> Float32Array:
         """What both passes know, shape (20, N)."""
         layout = self.layouts[kind]
         band = layout.bands[number]
@@ -233,7 +226,7 @@ class Grids:
 
 
 def _add_first_pass(
-    rows: FloatArray,
+    rows: Float32Array,
     magnitudes: Int16Array,
     padded: Positions,
     there: Places,
@@ -271,6 +264,6 @@ def _add_first_pass(
         _logarithms(np.minimum(centre, LARGEST_SUM), rows[11])
 
 
-def _logarithms(magnitudes: Int16Array | UInt8Array, out: FloatArray) -> None:
+def _logarithms(magnitudes: Int16Array | UInt8Array, out: Float32Array) -> None:
     """`LOGARITHMS` of magnitudes, the last of them beyond."""
     LOGARITHMS.take(magnitudes, out=out, mode="clip")

@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.coder.probability_tables import SCALES
-
-FloatArray = npt.NDArray[np.float32]
-Int8Array = npt.NDArray[np.int8]
+from nvcodec.media import Float32Array, Int8Array
 
 # All of this is part of the bitstream.
 INPUTS = 20
@@ -38,7 +36,9 @@ def _logarithm(value: int) -> int:
     return 16 * octave + ((value << 4) >> octave) - 16
 
 
-LOGARITHMS: FloatArray = np.array([_logarithm(value) for value in range(_LARGEST + 1)], np.float32)
+LOGARITHMS: Float32Array = np.array(
+    [_logarithm(value) for value in range(_LARGEST + 1)], np.float32
+)
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class ContextNetwork:
     biases: Int8Array
 
     @cached_property
-    def _first(self) -> FloatArray:
+    def _first(self) -> Float32Array:
         return np.concatenate([self.hidden.T, self.linear[None]], dtype=np.float32)
 
     @cached_property
-    def _second(self) -> FloatArray:
+    def _second(self) -> Float32Array:
         return self.output.astype(np.float32)
 
-    def scales(self, inputs: FloatArray, biases: Int8Array) -> npt.NDArray[np.int64]:
+    def scales(self, inputs: Float32Array, biases: Int8Array) -> npt.NDArray[np.int64]:
         """Scale indices of some symbols.
 
         Args:

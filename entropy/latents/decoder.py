@@ -15,7 +15,6 @@ from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import ContextNetwork, network_of, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids
-from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     LONGEST,
@@ -28,6 +27,7 @@ from nvcodec.entropy.latents.symbols import (
     table_numbers,
 )
 from nvcodec.errors import BitstreamError
+from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.gop import Level
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
 from nvcodec.models.latentgrid.subbands import GridLayout, Kind

@@ -19,11 +19,10 @@ import numpy as np
 from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.integers import NumberArray, pack_varint, zigzag
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative, scale_value
-from nvcodec.entropy.coder.rans import Int32Array, TableSet
+from nvcodec.entropy.coder.rans import TableSet
 from nvcodec.entropy.latents.context_model import Grids, Stop
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
-from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     SYMBOLS_PER_BYTE,
@@ -33,6 +32,7 @@ from nvcodec.entropy.latents.symbols import (
     split_ranges,
     table_numbers,
 )
+from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.gop import Level
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subbands import GridLayout, Kind

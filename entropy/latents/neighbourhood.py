@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-Int16Array = npt.NDArray[np.int16]
-UInt8Array = npt.NDArray[np.uint8]
+from nvcodec.media import Int16Array, UInt8Array
+
 Positions = npt.NDArray[np.int64]
 
 LARGEST_SUM = 255

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
-from nvcodec.entropy.coder.rans import Int32Array, Table, TableSet
-from nvcodec.entropy.latents.neighbourhood import Int16Array
+from nvcodec.entropy.coder.rans import Table, TableSet
+from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.subbands import GridLayout, Kind
 
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for

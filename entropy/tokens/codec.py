@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.coder import rans
-from nvcodec.entropy.coder.rans import Int32Array
 from nvcodec.entropy.tokens.context_model import KINDS, DigitWalk, Positions
 from nvcodec.entropy.tokens.parameters import CHOICE_SIZE, Choice, choose, planes_of, starts_of
 from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, tables_of
 from nvcodec.errors import BitstreamError, TruncatedStreamError
+from nvcodec.media import Int32Array
 
 _TOKENS_PER_BYTE = 256
 """A message of n bytes holds at most so many times n tokens: memory stays in proportion."""

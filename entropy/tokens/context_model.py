@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.coder.rans import Int32Array
 from nvcodec.entropy.tokens.tables import CLASSES
+from nvcodec.media import Int32Array
 
 Positions = npt.NDArray[np.intp]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.coder.rans import Int32Array
 from nvcodec.entropy.tokens.context_model import KINDS, DigitWalk
 from nvcodec.entropy.tokens.tables import (
     CLASSES,
@@ -23,6 +22,7 @@ from nvcodec.entropy.tokens.tables import (
     tables_of,
 )
 from nvcodec.errors import BitstreamError
+from nvcodec.media import Int32Array
 
 MOST_WEIGHT = 4
 CHOICE_SIZE = KINDS + 1

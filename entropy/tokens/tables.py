@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.coder.probability_tables import TOTAL, from_masses
-from nvcodec.entropy.coder.rans import Int32Array, Table, TableSet
+from nvcodec.entropy.coder.rans import Table, TableSet
+from nvcodec.media import Int32Array
 
 # All of these are part of the bitstream.
 _DECAYS = (64, 1966, 5243, 9830, 14418, 19661, 24904, 30147,

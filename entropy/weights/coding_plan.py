@@ -23,8 +23,8 @@ from nvcodec.entropy.coder.probability_tables import (
     from_masses,
     histogram,
 )
-from nvcodec.entropy.coder.rans import Int32Array
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.media import Int32Array
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 # What one number of side information costs, roughly, in bits; measured on fitted networks.
 SIDE_BITS = 3.0

@@ -11,7 +11,6 @@ from itertools import product
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -26,9 +25,8 @@ from nvcodec.entropy.weights.quantisation import (
     steps_of,
 )
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
-from nvcodec.models.base.network_config import TensorSpec
-
-Int64Array = npt.NDArray[np.int64]
+from nvcodec.media import Int64Array
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 # How the size of a tensor may be estimated: family and sharing.
 _MODELS = tuple(product((Family.LAPLACE, Family.LOGISTIC), range(3)))

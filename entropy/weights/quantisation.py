@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from nvcodec.entropy.coder.distributions import bits, fitted_scale
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, Family
-from nvcodec.entropy.coder.rans import Int32Array
 from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.media import Int32Array
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 STEPS = 256
 _PER_OCTAVE = 8

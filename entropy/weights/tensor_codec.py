@@ -17,7 +17,7 @@ import numpy as np
 from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, Family
-from nvcodec.entropy.coder.rans import Int32Array, TableSet
+from nvcodec.entropy.coder.rans import TableSet
 from nvcodec.entropy.weights.coding_plan import (
     Plan,
     cheapest_plan,
@@ -28,7 +28,8 @@ from nvcodec.entropy.weights.coding_plan import (
     tables_of,
 )
 from nvcodec.errors import BitstreamError
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.media import Int32Array
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 # A payload must hold at least one byte per this many symbols, so that a few hostile bytes cannot
 # ask for gigabytes. Fitted networks have a few; what has more is filled up with zeros.

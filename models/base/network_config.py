@@ -9,41 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar, TypeVar
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 _Config = TypeVar("_Config", bound="NetworkConfig")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One tensor of the bitstream.
-
-    Attributes:
-        name: Name in the model's state; for messages, never stored.
-        shape: Shape; latents have the frame index first.
-        channel_axis: Axis along which quantisation steps may differ.
-        latent: True for per-frame latents, False for weights.
-        group: Number of consecutive channels that resemble each other (the phases of a
-            pixel shuffle); the encoder may let them share side information.
-        fineness: How many times finer than others it begins to be quantised.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    channel_axis: int = 0
-    latent: bool = False
-    group: int = 1
-    fineness: float = 1.0
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

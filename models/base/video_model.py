@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.base.pixel_shuffle import depth_to_space
 from nvcodec.models.base.windows import Window
-from nvcodec.models.stacks.layers import depth_to_space
 
 
 class VideoModel(nn.Module):

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import Recipe, TensorSpec, budget_too_small
+from nvcodec.models.base.network_config import Recipe, budget_too_small
+from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.stacks.config import (
     LARGEST_WIDTH,
     StackConfig,

@@ -24,8 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.latents.context_network import FloatArray
-from nvcodec.entropy.latents.neighbourhood import Int16Array
+from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.gop import BEFORE
 from nvcodec.models.latentgrid.motion_compensation import (
@@ -240,7 +239,7 @@ def pyramid_of(layout: GridLayout, bands: Sequence[Int16Array]) -> Pyramid:
     return Pyramid(planes[0], tuple(reversed(details)))  # type: ignore[arg-type]
 
 
-def bands_of(layout: GridLayout, planes: Tensor) -> list[FloatArray]:
+def bands_of(layout: GridLayout, planes: Tensor) -> list[Float32Array]:
     """The coefficients of planes in the shape of the arrays of `Grids`, float32.
 
     Args:
@@ -255,7 +254,7 @@ def flattened(pyramid: Pyramid) -> list[Tensor]:
     return [pyramid.coarse, *(band for bands in reversed(pyramid.details) for band in bands)]
 
 
-def in_rooms(layout: GridLayout, bands: Sequence[Tensor]) -> list[FloatArray]:
+def in_rooms(layout: GridLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
     """Bands in the shape of the arrays of `Grids`, float32.
 
     Args:

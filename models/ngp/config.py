@@ -10,7 +10,8 @@ from math import ceil, prod
 from nvcodec.cuda.grid_layout import entries, table_shape
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import NetworkConfig, Recipe, TensorSpec, largest_within
+from nvcodec.models.base.network_config import NetworkConfig, Recipe, largest_within
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 # Limits of the bitstream.
 MOST_LEVELS = 16

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nvcodec.models.base.pixel_shuffle import depth_to_space, phase_first
 from nvcodec.models.nirvana.config import NirvanaConfig
 from nvcodec.models.nirvana.model import patch_centres
-from nvcodec.models.stacks.layers import depth_to_space, phase_first
 
 
 def render_batch(config: NirvanaConfig, tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvcodec.models.base.pixel_shuffle import depth_to_space, phase_first
 from nvcodec.models.base.windows import Window
 from nvcodec.models.stacks.config import StackConfig
 from nvcodec.models.stacks.layer_config import Layer
-from nvcodec.models.stacks.layers import UpsamplingStack, depth_to_space, phase_first
+from nvcodec.models.stacks.layers import UpsamplingStack
 from nvcodec.models.stacks.time_conditioning import TemporalAffine
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

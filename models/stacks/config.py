@@ -13,7 +13,8 @@ from math import prod
 from typing import TypedDict
 
 from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.models.base.network_config import NetworkConfig, Recipe, TensorSpec
+from nvcodec.models.base.network_config import NetworkConfig, Recipe
+from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.stacks.geometry import Geometry, grid_for
 from nvcodec.models.stacks.layer_config import BOOSTED_RECIPE, Layer, affine_layers, time_layers
 

@@ -16,11 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.base.video_model import VideoModel
-from nvcodec.models.ngp.model import NGP
-from nvcodec.models.ngp.point_synthesis import PointSynthesis
+from nvcodec.models.base.pixel_shuffle import depth_to_space
 from nvcodec.models.stacks.blocks import BlockStack, apply
-from nvcodec.models.stacks.layers import UpsamplingStack, depth_to_space
+from nvcodec.models.stacks.layers import UpsamplingStack
 from nvcodec.models.stacks.model import StackModel
 
 logger = logging.getLogger(__name__)
@@ -29,19 +27,6 @@ _Convolve = Callable[[Tensor, Tensor, Tensor, str], Tensor]
 
 # oneDNN's names for the activations of `UpsamplingStack`.
 _FUSED = {"gelu": "gelu", "silu": "swish", "none": "none"}
-
-
-def synthesis(model: VideoModel, dtype: torch.dtype) -> Synthesis | PointSynthesis:
-    """What decodes the frames of a model.
-
-    Args:
-        model: A fitted model, on the device to decode on.
-        dtype: Type that what takes most of the time runs in.
-    """
-    if isinstance(model, NGP):
-        return PointSynthesis(model, dtype)
-    assert isinstance(model, StackModel)
-    return Synthesis(model, dtype)
 
 
 class Synthesis:

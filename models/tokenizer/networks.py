@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.stacks.layers import ChannelsFirstNorm, depth_to_space
+from nvcodec.models.base.pixel_shuffle import depth_to_space
+from nvcodec.models.stacks.layers import ChannelsFirstNorm
 from nvcodec.models.tokenizer.cell_motion import MOTION_CHANNELS, cell_motion
 
 _PATCH, _CELL = 4, 32

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvcodec.config import DEFAULT_TOKENIZER
+from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, NoTokensError
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.inputs import file_bytes, is_stream
+from nvcodec.tokens.inputs import file_bytes
 from nvcodec.tokens.reduction.methods import METHODS, at_rate, reduce
 from nvcodec.tokens.sequence import flatten
 

@@ -8,12 +8,12 @@ description: `docs/bitstream.md`.
 
 from __future__ import annotations
 
-from nvcodec.container.checks import Damage, DamageKind
+from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.header import Header, Metadata, TokenFormat, TrackSection
-from nvcodec.container.index import Segment, TokensSection
 from nvcodec.container.packets import PacketsSection
 from nvcodec.container.reader import Reader
 from nvcodec.container.segment_lookup import SegmentEntry
+from nvcodec.container.segment_section import Segment, TokensSection
 from nvcodec.container.sequential_reader import read_forward
 from nvcodec.container.writer import Resumed, Writer
 from nvcodec.media import ColourMode

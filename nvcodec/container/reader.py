@@ -18,7 +18,9 @@ from types import MappingProxyType
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
-from nvcodec.container.checks import Damage, Source, check_header_framing, check_preamble
+from nvcodec.container.byte_source import Source
+from nvcodec.container.checks import check_header_framing, check_preamble
+from nvcodec.container.damage import Damage
 from nvcodec.container.framing import PREAMBLE
 from nvcodec.container.header import (
     HEADER,
@@ -29,7 +31,7 @@ from nvcodec.container.header import (
     read_metadata,
     read_track,
 )
-from nvcodec.container.index import OTHER, Entry, Segment, read_segment
+from nvcodec.container.index import OTHER, Entry
 from nvcodec.container.packets import read_packets
 from nvcodec.container.section_table import Access
 from nvcodec.container.segment_lookup import (
@@ -39,6 +41,7 @@ from nvcodec.container.segment_lookup import (
     segments_needed,
     segments_of,
 )
+from nvcodec.container.segment_section import Segment, read_segment
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Packet, Track
 

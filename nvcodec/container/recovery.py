@@ -10,17 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from nvcodec.container.checks import Damage, DamageKind, Source, refuse_unknown
+from nvcodec.container.byte_source import Source
+from nvcodec.container.checks import refuse_unknown
+from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.framing import TYPE_SIZE, Framing
 from nvcodec.container.header import END, HEADER, INDEX, KNOWN, PACKETS, SEGMENT, TRACK
-from nvcodec.container.index import (
-    MAX_SECTIONS,
-    SUMMARY_SIZE,
-    Entry,
-    read_end,
-    read_index,
-    read_summary,
-)
+from nvcodec.container.index import MAX_SECTIONS, Entry, read_end, read_index
+from nvcodec.container.segment_section import SUMMARY_SIZE, read_summary
 from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
 
 _CHUNK = 2**20

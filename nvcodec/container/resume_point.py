@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nvcodec.container.checks import Source, check_header_framing, check_preamble, indexed
+from nvcodec.container.byte_source import Source
+from nvcodec.container.checks import check_header_framing, check_preamble, indexed
 from nvcodec.container.framing import MAJOR, MINOR, PREAMBLE, Framing
 from nvcodec.container.header import MAX_HEADER, SEGMENT
 from nvcodec.container.index import Entry

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from nvcodec.container.checks import Damage, DamageKind, Source, indexed
+from nvcodec.container.byte_source import Source
+from nvcodec.container.checks import indexed
+from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.framing import Cursor, Framing
 from nvcodec.container.header import HEADER, INDEX
 from nvcodec.container.index import END_SIZE, OTHER, Entry

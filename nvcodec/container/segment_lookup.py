@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
-from nvcodec.container.checks import Damage
+from nvcodec.container.damage import Damage
 from nvcodec.container.index import Entry
 from nvcodec.errors import BitstreamError
 

@@ -27,8 +27,9 @@ from nvcodec.container.header import (
     read_metadata,
     read_track,
 )
-from nvcodec.container.index import Segment, TokensSection, read_end, read_index, read_segment
+from nvcodec.container.index import read_end, read_index
 from nvcodec.container.packets import PacketsSection, read_packets
+from nvcodec.container.segment_section import Segment, TokensSection, read_segment
 from nvcodec.errors import ChecksumError, TruncatedStreamError
 
 _CHUNK = 2**20

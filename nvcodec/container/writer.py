@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
-from nvcodec.container.checks import Source, check_preamble
+from nvcodec.container.byte_source import Source
+from nvcodec.container.checks import check_preamble
 from nvcodec.container.framing import MAGIC, MAJOR, PREAMBLE, Cursor, section
 from nvcodec.container.header import (
     HEADER,
@@ -34,19 +35,10 @@ from nvcodec.container.header import (
     write_metadata,
     write_track,
 )
-from nvcodec.container.index import (
-    MAX_SECTIONS,
-    Entry,
-    Index,
-    Segment,
-    Summary,
-    read_segment,
-    write_end,
-    write_index,
-    write_segment,
-)
+from nvcodec.container.index import MAX_SECTIONS, Entry, Index, write_end, write_index
 from nvcodec.container.packets import read_packets, write_packets
 from nvcodec.container.resume_point import finished_entries, whole_groups
+from nvcodec.container.segment_section import Segment, Summary, read_segment, write_segment
 from nvcodec.errors import ConfigError
 from nvcodec.media import Packet, Track
 

@@ -9,7 +9,7 @@ from math import lcm
 
 from nvcodec.container import Reader, Segment, SegmentEntry
 from nvcodec.container.header import MAX_PIXELS, MAX_SIDE, MAX_TERM
-from nvcodec.container.index import MAX_FRAMES
+from nvcodec.container.segment_section import MAX_FRAMES
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo
 

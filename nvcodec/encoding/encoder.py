@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from nvcodec import __version__
+from nvcodec._version import __version__
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Header
 from nvcodec.device import choose_device, working_type
@@ -33,7 +33,7 @@ from nvcodec.encoding.rate_allocation import Budget
 from nvcodec.encoding.scheduler import Dispatch, Piece
 from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitting.interface import fitter_for
+from nvcodec.fitting.factory import fitter_for
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
@@ -43,7 +43,7 @@ from nvcodec.tokenizer.token_sections import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
-from nvcodec.workers.pool import workers_for
+from nvcodec.workers.factory import workers_for
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.encoding.partial_file import Partial
-from nvcodec.encoding.rate_allocation import Budget, tokens_section
+from nvcodec.encoding.rate_allocation import Budget
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import Coded
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import split_payload
-from nvcodec.tokenizer.token_sections import stored_tokens
+from nvcodec.tokenizer.token_sections import stored_tokens, tokens_section
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nvcodec.media import Frames
-from nvcodec.video.scene_cuts import AROUND, FloatArray, is_cut, small_copies, still
+from nvcodec.media import Float32Array, Frames
+from nvcodec.video.scene_cuts import AROUND, is_cut, small_copies, still
 from nvcodec.video.source import Source
 
 _USUAL = 144  # frames; a network's cost is shared by as many frames as its quality allows
@@ -87,7 +87,7 @@ class _Reading:
         self._held = 0
         self._ended = False
         # Of the frames held, after those of up to `AROUND` frames given away before.
-        self._copies: list[FloatArray] = []
+        self._copies: list[Float32Array] = []
 
     def holds(self, count: int) -> bool:
         """Read until so many frames are held; False if the video ends before."""

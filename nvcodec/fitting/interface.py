@@ -12,14 +12,8 @@ from typing import Protocol
 
 import torch
 
-from nvcodec.config import EncoderConfig
-from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, UInt8Array
-from nvcodec.models import config_class
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.models.base.network_config import NetworkConfig
-from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.stacks.config import StackConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,26 +146,3 @@ class FitterNotes:
     def _warn(self, line: str) -> None:
         if line not in self.warnings:
             self.warnings.append(line)
-
-
-def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
-    """What fits the segments of an encode.
-
-    Args:
-        config: Its settings.
-        device: Where to compute.
-    """
-    kind = config_class(config.model)
-    if config.boost and not issubclass(kind, StackConfig):
-        raise ConfigError(
-            f"expected a stack of convolutions to boost, got the model {config.model}"
-        )
-    if issubclass(kind, NetworkConfig):
-        from nvcodec.fitting.network.fitter import NetworkFitter
-
-        return NetworkFitter(config, kind, device)
-    if issubclass(kind, LatentGridConfig):
-        from nvcodec.fitting.latentgrid.fitter import GridFitter
-
-        return GridFitter(config)
-    raise ConfigError(f"this release cannot fit the model {config.model}")

@@ -11,7 +11,7 @@ from nvcodec.device import working_type
 from nvcodec.media import Colour, Planes, UInt8Array
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.ngp.point_synthesis import PointSynthesis
-from nvcodec.models.stacks.inference import synthesis
+from nvcodec.models.synthesis import synthesis
 from nvcodec.reconstruction.network_payload import NetworkState, decode_network
 from nvcodec.reconstruction.resampling import CrossFade, joined, placed, resampled
 from nvcodec.reconstruction.sample_layout import picture_planes

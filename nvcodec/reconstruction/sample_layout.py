@@ -14,7 +14,7 @@ from torch import Tensor
 from nvcodec.media import Colour, ColourMode, Frames, Planes
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
-from nvcodec.models.stacks.layers import depth_to_space
+from nvcodec.models.base.pixel_shuffle import depth_to_space
 from nvcodec.video import colour as conversion
 from nvcodec.video.mask_filling import known_chroma
 

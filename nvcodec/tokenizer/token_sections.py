@@ -11,6 +11,12 @@ from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
 from nvcodec.tokenizer.token_ids import LEVELS
 
+LEAST_BITS = 8.0
+"""The smallest wanted size of a segment's payload, bits."""
+
+# Bytes that a segment's token section takes beside the tokens themselves.
+_TOKENS_SEGMENT_BYTES = 24
+
 
 def token_format(tokenizer_id: str, *, fed: bool) -> TokenFormat:
     """What a header says of tokens that are made now.
@@ -84,3 +90,18 @@ def stored_tokens(
 
 def _size(header: Header) -> tuple[int, int]:
     return header.video.width, header.video.height
+
+
+def beside_tokens(bits: float | None, tokens: bytes) -> float | None:
+    """What a segment's payload may take where its tokens count, too.
+
+    Args:
+        bits: Wanted for both, if anything is.
+        tokens: Those of the segment, coded.
+    """
+    return None if bits is None else max(bits - 8 * tokens_section(tokens), LEAST_BITS)
+
+
+def tokens_section(tokens: bytes) -> int:
+    """About how many bytes of a file a segment's tokens take."""
+    return len(tokens) + _TOKENS_SEGMENT_BYTES

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.config import DEFAULT_TOKENIZER
+from nvcodec.container.probe import is_stream
 from nvcodec.decoding.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
@@ -19,7 +20,6 @@ from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, frames_of
 from nvcodec.tokenizer.segment_tokens import tokenizer, tokens_of
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.inputs import is_stream
 from nvcodec.video.colour import matrix_for
 from nvcodec.video.source import open_source
 

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from nvcodec.container.framing import MAGIC
-from nvcodec.errors import ConfigError, VideoError
+from nvcodec.errors import ConfigError
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.reduction.methods import reduce
 from nvcodec.tokens.sequence import Tokens, flatten
@@ -55,21 +54,6 @@ def tokens_from(video: Video, budget: int | None = None, method: str = "tome") -
         return video
     grid = grid_from(video)
     return flatten(grid) if budget is None else reduce(grid, method, budget)
-
-
-def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as an `.nvc` stream does.
-
-    Raises:
-        VideoError: If it cannot be read.
-    """
-    if os.path.isdir(path):
-        return False
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise VideoError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def file_bytes(path: str | os.PathLike[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,19 @@ import numpy.typing as npt
 from nvcodec.errors import ConfigError
 from nvcodec.tokenizer.token_ids import LEVELS, nearest_digits, pack_digits
 from nvcodec.tokens.grid import TokenGrid
+from nvcodec.tokens.timestamps import prompt, stamp_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nvcodec.tokens.language_models.projector import Projector
+
+class Embedder(Protocol):
+    """Turns tokens into vectors of a language model, as `nvcodec.tokens.Projector` does."""
+
+    def embeds(self, tokens: Tokens) -> Tensor:
+        """Return one vector per token, shape (N, width of the model)."""
+        ...
+
 
 _PER_TOKEN = ("codes", "ids", "positions", "counts", "times", "spans", "bits")
 
@@ -81,12 +89,21 @@ class Tokens:
         return self.method == "all"
 
     def prompt(self, style: str = "qwen3", placeholder: str = "<|video_pad|>") -> str:
-        """A placeholder for every token, with times between; see `nvcodec.tokens.timestamps`."""
-        from nvcodec.tokens.timestamps import prompt
+        """Write a placeholder for every token, with times between.
 
-        return prompt(self, style, placeholder)
+        Args:
+            style: How times are written, one of `nvcodec.tokens.timestamps.STYLES`.
+            placeholder: What the language model's vocabulary has where a token goes.
 
-    def to_embeds(self, projector: Projector) -> Tensor:
+        Raises:
+            ConfigError: If there is no such style, or a time cannot be written in it.
+        """
+        if not len(self):
+            stamp_of(style)  # an unknown style is an error all the same
+            return ""
+        return prompt(self.times, float(self.spans[:, 1].max()), style, placeholder)
+
+    def to_embeds(self, projector: Embedder) -> Tensor:
         """What stands for the tokens in a language model, shape (N, width of the model).
 
         Args:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
-from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nvcodec.tokens.sequence import Tokens
 
 RELATIVE = 100
 """Relative times of LITA: `<t0>` is the beginning, `<t99>` the end."""
@@ -95,22 +94,23 @@ def stamp_of(style: str) -> Callable[[float, float], str]:
 
 
 def prompt(
-    tokens: Tokens, style: str, placeholder: str = "<|video_pad|>", duration: float | None = None
+    times: npt.NDArray[np.float64],
+    duration: float,
+    style: str,
+    placeholder: str = "<|video_pad|>",
 ) -> str:
-    """A placeholder for every token, and before those of one time that time.
+    """Write a placeholder for every token, and before the tokens of one time that time.
 
     Args:
-        tokens: In their order; neighbours whose times read alike share one.
+        times: Seconds, one per token in reading order, shape (N,). Neighbours whose times read
+            alike share one.
+        duration: Length of the whole video, seconds.
         style: One of `STYLES`.
-        placeholder: What the language model has where a token goes.
-        duration: Seconds of the whole video; None for the end of the last token.
+        placeholder: What the language model's vocabulary has where a token goes.
 
     Raises:
         ConfigError: If there is no such style, or a time cannot be written in it.
     """
     stamp = stamp_of(style)
-    if not len(tokens):
-        return ""
-    end = float(tokens.spans[:, 1].max()) if duration is None else duration
-    stamps = [stamp(time, end) for time in tokens.times.tolist()]
+    stamps = [stamp(time, duration) for time in times.tolist()]
     return "".join(text + placeholder * len(list(same)) for text, same in groupby(stamps))

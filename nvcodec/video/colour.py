@@ -11,11 +11,8 @@ in the transfer and primaries of the source.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from nvcodec.media import Colour, UInt8Array
-
-Float32Array = npt.NDArray[np.float32]
+from nvcodec.media import Colour, Float32Array, UInt8Array
 
 # H.273 MatrixCoefficients -> (Kr, Kb).
 _WEIGHTS: dict[int, tuple[float, float]] = {

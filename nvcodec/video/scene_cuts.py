@@ -18,12 +18,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nvcodec.media import UInt8Array
-
-FloatArray = npt.NDArray[np.float32]
+from nvcodec.media import Float32Array, UInt8Array
 
 # Pictures looked at on either side of a possible cut; a flash or a shot that is shorter is none.
 AROUND = 4
@@ -46,7 +43,7 @@ _LEAST_CHANGE = 0.5  # levels; what counts as change between still pictures
 _CONTRAST = (0.25, 4.0)
 
 
-def small_copies(luma: UInt8Array) -> FloatArray:
+def small_copies(luma: UInt8Array) -> Float32Array:
     """Means over square cells.
 
     Args:
@@ -62,16 +59,16 @@ def small_copies(luma: UInt8Array) -> FloatArray:
     h, w = height // rows, width // columns
     cells = luma[:, : h * rows, : w * columns].reshape(count, h, rows, w, columns)
     sums = cells.sum(2, dtype=np.uint32).sum(3, dtype=np.uint32)
-    means: FloatArray = (sums / (rows * columns)).astype(np.float32)
+    means: Float32Array = (sums / (rows * columns)).astype(np.float32)
     return means
 
 
-def still(first: FloatArray, later: FloatArray) -> bool:
+def still(first: Float32Array, later: Float32Array) -> bool:
     """Whether two small copies show the same scene with little or no motion."""
     return float(np.abs(later - first).mean()) <= _STILL
 
 
-def unlike(before: FloatArray, after: FloatArray) -> float:
+def unlike(before: Float32Array, after: Float32Array) -> float:
     """How little of a picture is another one, moved.
 
     Args:
@@ -84,11 +81,11 @@ def unlike(before: FloatArray, after: FloatArray) -> float:
     return _unlike(_left_over(before, after), before, after)
 
 
-def _unlike(left: float, before: FloatArray, after: FloatArray) -> float:
+def _unlike(left: float, before: Float32Array, after: Float32Array) -> float:
     return left / max(_detail(after), _LEAST_DETAIL) + 2 * _histogram_change(before, after)
 
 
-def _left_over(before: FloatArray, after: FloatArray) -> float:
+def _left_over(before: Float32Array, after: Float32Array) -> float:
     """Mean absolute difference after every block has found the place where it fits best."""
     block = min(_BLOCK, *after.shape)
     h, w = (side // block * block for side in after.shape)
@@ -103,7 +100,7 @@ def _left_over(before: FloatArray, after: FloatArray) -> float:
     return float(best.mean()) / block**2
 
 
-def _detail(picture: FloatArray) -> float:
+def _detail(picture: Float32Array) -> float:
     """Mean absolute difference to the mean of the block."""
     block = min(_BLOCK, *picture.shape)
     h, w = (side // block * block for side in picture.shape)
@@ -111,7 +108,7 @@ def _detail(picture: FloatArray) -> float:
     return float(np.abs(blocks - blocks.mean((1, 3), keepdims=True)).mean())
 
 
-def _histogram_change(before: FloatArray, after: FloatArray) -> float:
+def _histogram_change(before: Float32Array, after: Float32Array) -> float:
     """Share of the samples that moved to another of 32 bins."""
     counts = [
         np.bincount((picture.ravel() * (_BINS / 256)).astype(np.int64), minlength=_BINS)
@@ -120,15 +117,15 @@ def _histogram_change(before: FloatArray, after: FloatArray) -> float:
     return float(np.abs(counts[0] - counts[1]).sum()) / (2 * after.size)
 
 
-def _equalised(picture: FloatArray, like: FloatArray) -> FloatArray:
+def _equalised(picture: Float32Array, like: Float32Array) -> Float32Array:
     """A picture with the brightness and contrast of another, as far as that can be had."""
     gain = np.clip((like.std() + 1) / (picture.std() + 1), *_CONTRAST)
     changed = (picture - picture.mean()) * gain + like.mean()
-    within: FloatArray = np.clip(changed, 0, 255).astype(np.float32)
+    within: Float32Array = np.clip(changed, 0, 255).astype(np.float32)
     return within
 
 
-def is_cut(before: Sequence[FloatArray], after: Sequence[FloatArray]) -> bool:
+def is_cut(before: Sequence[Float32Array], after: Sequence[Float32Array]) -> bool:
     """Whether a new shot begins between pictures.
 
     Args:

@@ -11,24 +11,37 @@ import os
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import av
 import numpy as np
 
 from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, VideoError
-from nvcodec.media import BoolArray, Frames, UInt8Array, VideoInfo
+from nvcodec.media import BoolArray, Frames, Planes, UInt8Array, VideoInfo
 from nvcodec.video import orientation, pixel_formats, stream_properties
 from nvcodec.video.clock import Clock
 from nvcodec.video.image_folder import ImageFolder
 from nvcodec.video.libav_decoder import VideoFile
 from nvcodec.video.mask_filling import resized_known
 
-if TYPE_CHECKING:
-    from nvcodec.video.masks import Mask
-
 logger = logging.getLogger(__name__)
+
+
+class FrameMask(Protocol):
+    """Hides pixels of a video's frames, in the order in which they are read.
+
+    Attributes:
+        path: The file or folder that it is read from.
+        size: Width and height of the frames, samples.
+    """
+
+    path: Path
+    size: tuple[int, int]
+
+    def hide(self, picture: Planes) -> tuple[Planes, BoolArray]:
+        """Return the next frame with hidden samples filled in, and which pixels are known."""
+        ...
 
 
 class Source(Closing):
@@ -49,7 +62,7 @@ class Source(Closing):
         resize: tuple[int, int] | None = None,
         frames: slice | None = None,
         threads: int = 0,
-        mask: Mask | None = None,
+        mask: FrameMask | None = None,
         quiet: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -302,7 +315,7 @@ def open_source(
     resize: tuple[int, int] | None = None,
     frames: slice | None = None,
     threads: int = 0,
-    mask: Mask | None = None,
+    mask: FrameMask | None = None,
 ) -> Source:
     """A video file, or a folder of images, opened for reading.
 

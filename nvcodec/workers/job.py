@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import pickle
-import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
-import torch
-
-from nvcodec import __version__
 from nvcodec.config import EncoderConfig
-from nvcodec.device import working_type
-from nvcodec.encoding.rate_allocation import beside_tokens, tokens_section
-from nvcodec.errors import ConfigError, NvcodecError
-from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_for
-from nvcodec.tokenizer.segment_tokens import tokenizer, tokens_of
-from nvcodec.tokenizer.token_sections import code_tokens
+from nvcodec.errors import NvcodecError
+from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task
+from nvcodec.tokenizer.segment_tokens import tokens_of
+from nvcodec.tokenizer.token_sections import beside_tokens, code_tokens, tokens_section
 from nvcodec.workers.reference_chain import Lead
 
 
@@ -91,62 +85,6 @@ class Lost:
     """
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What workers must have in common, or the bytes would depend on who fitted a segment.
-
-    Attributes:
-        config: Of the encode.
-        device: Where to compute.
-        threads: Of torch.
-        arithmetic: The type convolutions run in.
-        versions: Of nvcodec and torch.
-        tokenizer: Id of the one that makes tokens; empty if there are to be none.
-    """
-
-    config: EncoderConfig
-    device: str
-    threads: int
-    arithmetic: str
-    versions: tuple[str, str]
-    tokenizer: str
-
-    @classmethod
-    def here(cls, config: EncoderConfig, device: torch.device) -> Setting:
-        """That of this process.
-
-        Raises:
-            ConfigError: If there is no such tokenizer.
-        """
-        tokens = config.latents != "private"
-        return cls(
-            config=config,
-            device=str(device),
-            threads=torch.get_num_threads(),
-            arithmetic=str(working_type(device)),
-            versions=(__version__, torch.__version__),
-            tokenizer=tokenizer(config.tokenizer).tokenizer_id if tokens else "",
-        )
-
-    def taken(self) -> Fitter:
-        """Compute like that from now on, in this process.
-
-        Raises:
-            ConfigError: If this machine or what is installed on it cannot.
-        """
-        torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
-        own = replace(Setting.here(self.config, device), threads=self.threads)
-        if own != self:
-            raise ConfigError(
-                f"{socket.gethostname()} computes in {own.arithmetic} with nvcodec and torch "
-                f"{own.versions}; expected {self.arithmetic} and {self.versions} as where the "
-                "encode was started"
-                + (f", and the tokenizer {self.tokenizer}" if self.tokenizer else "")
-            )
-        return fitter_for(self.config, device)
 
 
 def carried_out(

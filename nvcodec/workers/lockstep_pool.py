@@ -14,7 +14,8 @@ from threading import Semaphore, Thread
 import torch
 
 from nvcodec.config import EncoderConfig
-from nvcodec.fitting.interface import FitProgress, fitter_for
+from nvcodec.fitting.factory import fitter_for
+from nvcodec.fitting.interface import FitProgress
 from nvcodec.fitting.network.batched_step import take_at_once
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.fitting.network.step import Outcome, Step

@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.workers.job import Failed, Fitted, Job, Setting, carried_out
+from nvcodec.workers.environment import Setting
+from nvcodec.workers.job import Failed, Fitted, Job, carried_out
 
 
 class _WithdrawnError(BaseException):

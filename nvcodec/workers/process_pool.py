@@ -19,7 +19,8 @@ import torch
 
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.subprocesses import child
-from nvcodec.workers.job import Failed, Fitted, Job, Lost, Setting
+from nvcodec.workers.environment import Setting
+from nvcodec.workers.job import Failed, Fitted, Job, Lost
 from nvcodec.workers.pool import Ended, Listener
 from nvcodec.workers.process_main import receive, send
 

@@ -19,7 +19,8 @@ from ray.exceptions import RayError
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.workers.job import Failed, Fitted, Job, Lost, Setting, carried_out
+from nvcodec.workers.environment import Setting
+from nvcodec.workers.job import Failed, Fitted, Job, Lost, carried_out
 from nvcodec.workers.pool import Ended, Listener
 
 _SECONDS = 0.2  # between two looks at the progress of jobs

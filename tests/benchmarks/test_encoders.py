@@ -14,7 +14,7 @@ from benchmarks.harness.anchor_codecs import ENCODERS
 from benchmarks.reproduction.hnerv_reference import quantised
 from nvcodec.entropy.weights.quantisation import dequantise, step_values
 from nvcodec.metrics import psnr
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.video import open_source
 
 

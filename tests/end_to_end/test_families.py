@@ -18,7 +18,8 @@ from nvcodec.encoding import encoder
 from nvcodec.encoding.encoder import encode_file, encode_files
 from nvcodec.encoding.output_file import OutFile
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
-from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task, fitter_for
+from nvcodec.fitting.factory import fitter_for
+from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family

@@ -13,9 +13,10 @@ import pytest
 import nvcodec
 from nvcodec.cli import main
 from nvcodec.container import Reader
-from nvcodec.encoding.rate_allocation import Budget, beside_tokens, tokens_section
+from nvcodec.encoding.rate_allocation import Budget
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
+from nvcodec.tokenizer.token_sections import beside_tokens, tokens_section
 from nvcodec.tokens import open_tokens
 from nvcodec.video.colour import rgb
 from nvcodec.video.source import open_source

@@ -18,7 +18,7 @@ from nvcodec.entropy.weights.quantisation import (
     step_values,
 )
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors, encode_tensors
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 FAMILIES = [Family.LAPLACE, Family.LOGISTIC]
 

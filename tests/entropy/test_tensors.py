@@ -17,7 +17,7 @@ from nvcodec.entropy.weights.tensor_codec import (
     encode_tensors,
 )
 from nvcodec.errors import BitstreamError, TruncatedStreamError
-from nvcodec.models.base.network_config import TensorSpec
+from nvcodec.models.base.tensor_spec import TensorSpec
 
 WEIGHT = TensorSpec("weight", (24, 6, 3, 3), group=4)
 BIAS = TensorSpec("bias", (24,), group=4)

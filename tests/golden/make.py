@@ -34,7 +34,7 @@ from nvcodec.models import name_of
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.stacks.inference import synthesis
+from nvcodec.models.synthesis import synthesis
 from nvcodec.reconstruction.latentgrid_decoder import GridPictures
 from nvcodec.reconstruction.network_payload import NetworkState, decode_network
 from nvcodec.reconstruction.payload import split_payload

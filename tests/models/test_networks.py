@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models import MODELS, build, config_class
+from nvcodec.models.base.pixel_shuffle import depth_to_space, fold_shuffle, phase_first
 from nvcodec.models.base.windows import Window
 from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.stacks.config import StackConfig
 from nvcodec.models.stacks.depthwise import depthwise, weight_gradient
 from nvcodec.models.stacks.inference import Synthesis
-from nvcodec.models.stacks.layers import UpsamplingStack, depth_to_space, fold_shuffle, phase_first
+from nvcodec.models.stacks.layers import UpsamplingStack
 from nvcodec.models.stacks.positional_encoding import encoding
 
 # Families that are stacks of convolutions, and those of one convolution a block.

@@ -11,12 +11,12 @@ import torch
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models import build
+from nvcodec.models.base.pixel_shuffle import depth_to_space
 from nvcodec.models.base.windows import Window
 from nvcodec.models.ngp.config import NGPConfig
 from nvcodec.models.ngp.model import NGP
 from nvcodec.models.ngp.point_synthesis import PointSynthesis
-from nvcodec.models.stacks.inference import synthesis
-from nvcodec.models.stacks.layers import depth_to_space
+from nvcodec.models.synthesis import synthesis
 
 SIZE = (34, 50)
 

@@ -12,11 +12,12 @@ import pytest
 
 import nvcodec
 from nvcodec.cli import main
+from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.tokens import open_tokens, reduce
 from nvcodec.tokens.files import load, load_ids, load_rows
 from nvcodec.tokens.from_pixels import grid_from_pixels, small_size
-from nvcodec.tokens.inputs import grid_from, is_stream, tokens_from
+from nvcodec.tokens.inputs import grid_from, tokens_from
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 STORED = GOLDEN / "nerv-tokens-yuv420" / "stream.nvc"

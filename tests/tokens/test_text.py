@@ -46,13 +46,13 @@ def test_a_prompt_says_when(grid):
     tokens = reduce(grid, "pool_s", 4)
     text = tokens.prompt("lita", "#")
     assert text == "".join(f"{relative(time, grid.ends[-1])}#" for time in tokens.times)
-    text = prompt(flatten(grid), "smolvlm", "<v>")
+    text = flatten(grid).prompt("smolvlm", "<v>")
     assert text == "\nFrame from 00:00:" + "<v>" * 168 + "\nFrame from 00:01:" + "<v>" * 48
-    assert prompt(flatten(grid), "none", "<v>") == "<v>" * 216
-    assert prompt(tokens, "vtg", "#").count("<TIME_DOT>") == 4
-    assert prompt(tokens, "lita", "#", duration=1000.0) == "<t0>####"
+    assert flatten(grid).prompt("none", "<v>") == "<v>" * 216
+    assert tokens.prompt("vtg", "#").count("<TIME_DOT>") == 4
+    assert prompt(tokens.times, 1000.0, "lita", "#") == "<t0>####"
     with pytest.raises(ConfigError, match=r"lita, none, qwen3, smolvlm, vtg, got 'x'"):
-        prompt(tokens, "x")
+        tokens.prompt("x")
 
 
 def test_every_id_has_a_string():

@@ -13,7 +13,7 @@ from nvcodec.errors import VideoError
 from nvcodec.fitting.network.batched_step import take_at_once
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.workers import lockstep_pool
-from nvcodec.workers.pool import Here
+from nvcodec.workers.in_process_pool import Here
 from tests.conftest import drifting
 
 

@@ -18,7 +18,7 @@ from nvcodec.entropy.latents.context_network import (
     network_of,
     numbers_of,
 )
-from nvcodec.entropy.latents.neighbourhood import Int16Array
+from nvcodec.media import Int16Array
 
 # Symbols that stand for all.
 _MOST_ROWS = 200_000

@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 
 from nvcodec.entropy.latents.context_model import Grids, Stop
-from nvcodec.entropy.latents.context_network import FloatArray
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
-from nvcodec.entropy.latents.neighbourhood import Int16Array
 from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.motion_estimation import MotionTask, search, shrunk
 from nvcodec.fitting.latentgrid.optical_flow import FlowField
 from nvcodec.fitting.latentgrid.rdoq import Chooser
+from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.gop import BEFORE, Level
 from nvcodec.models.latentgrid.model import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded
@@ -105,7 +104,7 @@ class SegmentFit:
         self._random = torch.Generator().manual_seed(seed)
         # Of every frame, once there are any: the fields, and the latents they came from.
         self._fields: Tensor | None = None
-        self._latents: dict[int, list[FloatArray]] = {}
+        self._latents: dict[int, list[Float32Array]] = {}
 
     def run(
         self,
@@ -298,7 +297,7 @@ class _Pass:
         return self._choose(level, kind, coefficients, self._effort.weight)
 
     def _choose(
-        self, level: Level, kind: Kind, coefficients: list[FloatArray], weight: float
+        self, level: Level, kind: Kind, coefficients: list[Float32Array], weight: float
     ) -> Tensor:
         layout = self._layouts[kind]
         chooser = Chooser(layout, level.frames, coefficients, weight)

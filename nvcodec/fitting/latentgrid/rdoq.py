@@ -18,12 +18,11 @@ import numpy as np
 
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, scale_value
 from nvcodec.entropy.latents.context_model import Stop
-from nvcodec.entropy.latents.context_network import FloatArray
-from nvcodec.entropy.latents.neighbourhood import Int16Array
+from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.subbands import GridLayout
 
 
-def _code_lengths() -> FloatArray:
+def _code_lengths() -> Float32Array:
     """Bits of magnitudes 0 to 2047 under every scale, shape (64, 2048); that of the sign included."""
     scales = np.array([scale_value(index) for index in range(SCALES)])[:, None]
     magnitude = np.arange(1, LARGEST_SYMBOL + 1)
@@ -31,7 +30,7 @@ def _code_lengths() -> FloatArray:
     mass = tail * (1 - np.exp(-1 / scales))
     zero = 1 - np.exp(-0.5 / scales)
     masses = np.concatenate([zero, mass], axis=1)
-    bits: FloatArray = -np.log2(np.maximum(masses, 2.0**-16)).astype(np.float32)
+    bits: Float32Array = -np.log2(np.maximum(masses, 2.0**-16)).astype(np.float32)
     return bits
 
 
@@ -58,7 +57,7 @@ class Chooser:
         self,
         layout: GridLayout,
         frames: Sequence[int],
-        coefficients: Sequence[FloatArray],
+        coefficients: Sequence[Float32Array],
         weight: float,
     ) -> None:
         self._coefficients, self._weight = coefficients, weight
@@ -96,8 +95,8 @@ class Chooser:
 
 
 def _gains_below(
-    layout: GridLayout, coefficients: Sequence[FloatArray], weight: float
-) -> list[FloatArray | None]:
+    layout: GridLayout, coefficients: Sequence[Float32Array], weight: float
+) -> list[Float32Array | None]:
     """How much less what is below every position would cost, were it coded; in squared steps.
 
     Args:
@@ -108,7 +107,7 @@ def _gains_below(
     Returns:
         Of every band the shape of its coefficients, or None where nothing is below.
     """
-    found: list[FloatArray | None] = [None] * len(layout.bands)
+    found: list[Float32Array | None] = [None] * len(layout.bands)
     for number in range(len(layout.bands) - 1, 0, -1):
         parent = layout.bands[number].parent
         if parent is None:

@@ -15,17 +15,12 @@ import torch
 from torch import Tensor
 
 from nvcodec.config import EncoderConfig
-from nvcodec.encoding.rate_allocation import (
-    MOST_FITS,
-    PsnrSearch,
-    ladder_size,
-    most_bits,
-    parameters_for,
-)
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import Coded, FitterNotes, Task
 from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
 from nvcodec.fitting.network.losses import known_error
+from nvcodec.fitting.network.model_size import ladder_size, most_bits, parameters_for
+from nvcodec.fitting.network.psnr_search import MOST_FITS, PsnrSearch
 from nvcodec.fitting.network.step import Taker
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig

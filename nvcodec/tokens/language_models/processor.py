@@ -11,7 +11,7 @@ from nvcodec.errors import ConfigError
 from nvcodec.tokens.inputs import Video, tokens_from
 from nvcodec.tokens.language_models.splicing import check_counts, mm_encoder_outputs, spliced
 from nvcodec.tokens.sequence import Tokens
-from nvcodec.tokens.timestamps import prompt, stamp_of
+from nvcodec.tokens.timestamps import stamp_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,7 +182,7 @@ class TokenProcessor:
         first, *others = text.split(self.placeholder)
         parts = [first]
         for other in others:
-            parts += [prompt(next(tokens), self.style, self.placeholder), other]
+            parts += [next(tokens).prompt(self.style, self.placeholder), other]
         return "".join(parts)
 
 
