@@ -188,8 +188,8 @@ class EncoderConfig:
     def _check_latents(self) -> None:
         if self.latents not in LATENTS:
             raise ConfigError(f"expected latents among {', '.join(LATENTS)}, got {self.latents!r}")
-        if self.latents == "shared" and not self.fed:
-            can = [name for name in MODELS if config_class(name).TAKES_TOKENS]
+        if self.latents == "shared" and not self.token_conditioned:
+            can = [name for name in MODELS if config_class(name).SUPPORTS_TOKENS]
             raise ConfigError(
                 f"the model {self.model} cannot be made from shared latents; use latents 'both' to "
                 "store them beside its own"
@@ -201,12 +201,12 @@ class EncoderConfig:
             )
 
     @property
-    def fed(self) -> bool:
+    def token_conditioned(self) -> bool:
         """Whether the model is fed by tokens."""
-        return self.latents != "private" and config_class(self.model).TAKES_TOKENS
+        return self.latents != "private" and config_class(self.model).SUPPORTS_TOKENS
 
     @property
-    def rungs(self) -> tuple[EncoderConfig, ...]:
+    def per_file_configs(self) -> tuple[EncoderConfig, ...]:
         """The settings of every file: one for each size of a ladder."""
         if self.ladder is None:
             return (self,)

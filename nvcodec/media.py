@@ -91,7 +91,7 @@ class Frames:
         v: Red difference, uint8, same shape as `u`.
         pts: Presentation timestamps in ticks, int64, shape (T,), strictly increasing.
         durations: How long each picture is shown, in ticks, int64, shape (T,), 0 where unknown.
-        known: Which pixels count, shape (T, H, W); what is in the others is made up. None if all do.
+        valid_mask: Which pixels count, shape (T, H, W); what is in the others is made up. None if all do.
     """
 
     y: UInt8Array
@@ -99,7 +99,7 @@ class Frames:
     v: UInt8Array
     pts: Int64Array
     durations: Int64Array
-    known: BoolArray | None = None
+    valid_mask: BoolArray | None = None
 
     def __len__(self) -> int:
         return int(self.y.shape[0])

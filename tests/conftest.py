@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.context_network import WEIGHT_LIMIT, network_of, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids
@@ -253,8 +253,8 @@ def random_grids(
         networks[kind] = network_of(changed, len(layout.bands), layout.channels)
     grids = Grids(config.layouts, config.frames, networks)
 
-    def visit(stop: Stop) -> np.ndarray:
-        count = len(stop.scales)
+    def code(coding_pass: CodingPass) -> np.ndarray:
+        count = len(coding_pass.scales)
         drawn = chance.integers(-largest, largest + 1, count) * (chance.random(count) < busy)
         return drawn.astype(np.int16)
 
@@ -263,7 +263,7 @@ def random_grids(
             missing = chance.integers(0, layout.scales + 2, len(level.frames))
             missing *= chance.random(len(level.frames)) < 0.4
             extents = layout.scales + 1 - missing
-            grids.walk(level, kind, extents.tolist(), visit)
+            grids.code_band(level, kind, extents.tolist(), code)
     steps = StepIndices(
         base=1900, chroma=-5, motion=64, mix=90, offsets=(-5, -3, 0, 3, 5, 8, 11, 11)
     )

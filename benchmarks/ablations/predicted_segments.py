@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=list(SMALL), default=list(SMALL))
     parser.add_argument("--frames", type=int, default=96)
     parser.add_argument("--segment", type=int, default=24)
-    parser.add_argument("--refresh", type=int, default=LatentGridConfig.REFRESH)
+    parser.add_argument("--refresh", type=int, default=LatentGridConfig.RAP_INTERVAL)
     parser.add_argument("--psnr", type=float, default=34.0)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--jumps", type=int, default=24)

@@ -36,7 +36,7 @@ from benchmarks.harness.clips import bunny, read
 from nvcodec.media import BoolArray, Colour, Frames, UInt8Array, VideoInfo
 from nvcodec.metrics import psnr
 from nvcodec.video import open_sink, rgb, yuv420
-from nvcodec.video.mask_filling import filled, known_chroma
+from nvcodec.video.mask_filling import filled, valid_chroma
 
 MODELS = ("latentgrid", "hnerv", "hnerv+boost", "nerv", "nervpp", "nirvana")
 _BOX = 50 / 1280  # of the width
@@ -130,7 +130,7 @@ def _masks(clean: Frames) -> dict[str, BoolArray]:
 
 def _hidden(clean: Frames, known: BoolArray) -> Frames:
     """Black where nothing is known: no method can have seen what was there."""
-    chroma = known_chroma(known)
+    chroma = valid_chroma(known)
     return replace(
         clean,
         y=np.where(known, clean.y, 16).astype(np.uint8),
@@ -248,7 +248,7 @@ def _with_planes(
 ) -> Frames:
     """All planes of all frames, changed."""
     luma = np.ones_like(given.y, np.bool_) if known is None else known
-    chroma = known_chroma(luma)
+    chroma = valid_chroma(luma)
     return replace(
         given, y=change(given.y, luma), u=change(given.u, chroma), v=change(given.v, chroma)
     )

@@ -37,7 +37,7 @@ _UNREPORTED = tuple(
 )
 
 
-class Setting(NamedTuple):
+class ComputeEnvironment(NamedTuple):
     """What is fitted.
 
     Attributes:
@@ -95,25 +95,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def settings(options: argparse.Namespace) -> Iterator[Setting]:
+def settings(options: argparse.Namespace) -> Iterator[ComputeEnvironment]:
     """What is to be fitted: sizes one after the other, of each the networks in the order given."""
     networks = [Variant.parse(name) for name in options.networks]
     if not options.full:
         for parameters in options.parameters or _SCALED_PARAMETERS:
             for variant in networks:
-                yield Setting(variant, options.size, parameters)
+                yield ComputeEnvironment(variant, options.size, parameters)
         return
     known = (*published_psnr.PSNR, *_UNREPORTED)
     for size in (BUNNY_CROP, BUNNY_WHOLE):
-        of_size = [Setting(*one) for one in known if one[1] == size]
+        of_size = [ComputeEnvironment(*one) for one in known if one[1] == size]
         for parameters in options.parameters or sorted({one.parameters for one in of_size}):
             for variant in networks:
-                if (setting := Setting(variant, size, parameters)) in of_size:
+                if (setting := ComputeEnvironment(variant, size, parameters)) in of_size:
                     yield setting
 
 
 def _run(
-    setting: Setting, samples: Tensor, epochs: int, seed: int, options: argparse.Namespace
+    setting: ComputeEnvironment,
+    samples: Tensor,
+    epochs: int,
+    seed: int,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """A fit, and what came of it."""
     how = FitConfig(

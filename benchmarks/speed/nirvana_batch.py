@@ -22,7 +22,7 @@ from nvcodec.allocation import keep_freed_memory
 from nvcodec.config import FitConfig
 from nvcodec.encoding import encoder
 from nvcodec.fitting.network import batched_step
-from nvcodec.workers.factory import workers_for
+from nvcodec.workers.factory import make_pool
 from nvcodec.workers.in_process_pool import Here
 
 
@@ -92,9 +92,7 @@ def _encode(size: tuple[int, int], options: Any, company: Counter[int] | None) -
 
     take = batched_step._take
     batched_step._take = taken
-    encoder.workers_for = (
-        workers_for if together else lambda config, fitter, _: Here(fitter, config)
-    )
+    encoder.make_pool = make_pool if together else lambda config, fitter, _: Here(fitter, config)
     config = nvcodec.EncoderConfig(
         model="nirvana",
         bpp=0.1,
@@ -112,7 +110,7 @@ def _encode(size: tuple[int, int], options: Any, company: Counter[int] | None) -
         return time.process_time() - began
     finally:
         batched_step._take = take
-        encoder.workers_for = workers_for
+        encoder.make_pool = make_pool
 
 
 def _file(size: tuple[int, int], together: bool) -> Path:

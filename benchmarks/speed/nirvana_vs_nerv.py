@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     curves: dict[str, list[dict[str, Any]]] = {"nerv": [], "nirvana": []}
     for epochs in options.nerv_epochs:
         curves["nerv"].append(_point("nerv", options.parameters, epochs, options))
-    group = NirvanaConfig.GROUP
+    group = NirvanaConfig.GOP_LENGTH
     assert group is not None
     each = options.parameters * group // options.frames
     for epochs in options.nirvana_epochs:
@@ -119,7 +119,7 @@ def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, 
         resize=options.size,
         frames=frames,
         audio=False,
-        segment=None if model == "nerv" else NirvanaConfig.GROUP,
+        segment=None if model == "nerv" else NirvanaConfig.GOP_LENGTH,
     )
     source = clip("bigbuckbunny.mp4")
     began = time.process_time()

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _point(source, replace(config, model=family, boost=bool(boost), bpp=bpp, latents=way))
         for family, _, boost in (model.partition("+") for model in options.models)
         for way in LATENTS
-        if way != "shared" or (boost and config_class(family).TAKES_TOKENS)
+        if way != "shared" or (boost and config_class(family).SUPPORTS_TOKENS)
         for bpp in options.bpp
     ]
     points.sort(key=lambda one: (options.models.index(one["model"]), one["bpp"]))
@@ -100,7 +100,7 @@ def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
         "model": _name(config),
         "bpp": config.bpp,
         "latents": config.latents,
-        "fed": config.fed,
+        "fed": config.token_conditioned,
         "bytes": report.video_bytes,
         "token_bytes": stored,
         "parameters": report.parameters,

@@ -21,7 +21,7 @@ import torch
 from benchmarks.harness import anchor_codecs, record
 from benchmarks.tokens import retrieval
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.tokenizer.token_ids import IDS, LEVELS, codes_of, pack_digits
+from nvcodec.tokenizer.token_ids import IDS, LEVELS, codes_of, pack_ids
 from nvcodec.tokenizer.token_sections import code_tokens
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 from nvcodec.video import open_source, rgb
@@ -176,7 +176,7 @@ def _entropy(values: Pictures, size: int) -> float:
 
 
 def _ids(digits: Pictures) -> dict[str, float]:
-    counts = np.bincount(pack_digits(digits), minlength=IDS)
+    counts = np.bincount(pack_ids(digits), minlength=IDS)
     shares = counts[counts > 0] / len(digits)
     return {
         "used": int((counts > 0).sum()),

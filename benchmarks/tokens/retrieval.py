@@ -85,7 +85,7 @@ def token_moments(digits: npt.NDArray[np.uint8]) -> FloatArray:
     return moments(codes_of(digits).astype(np.float64))
 
 
-def digit_frequencies(digits: npt.NDArray[np.uint8]) -> FloatArray:
+def fsq_index_frequencies(digits: npt.NDArray[np.uint8]) -> FloatArray:
     """Square roots of how frequent the values of each digit are, 39 numbers."""
     flat = digits.reshape(-1, len(LEVELS))
     counts = [np.bincount(flat[:, k], minlength=size) for k, size in enumerate(LEVELS)]

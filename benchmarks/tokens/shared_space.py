@@ -150,7 +150,7 @@ def _retrieval(tokenizer: VideoTokenizer, options: Any) -> dict[str, Any]:
         return [np.stack([make(pair[side]) for pair in of]) for side in (0, 1)]
 
     made = {
-        "tokens, frequencies of digits": described(retrieval.digit_frequencies, digits),
+        "tokens, frequencies of digits": described(retrieval.fsq_index_frequencies, digits),
         "tokens, mean and deviation of codes": described(retrieval.token_moments, digits),
         "mean and deviation of colours": described(
             retrieval.colour_moments, [one.halves for one in parts]

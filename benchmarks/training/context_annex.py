@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.harness.record import ROOT
 from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS
 from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
-from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.models.latentgrid.subbands import PlaneKind
 
 ANNEX = ROOT / "docs" / "latentgrid-defaults.txt"
-_CHANNELS = {Kind.MOTION: 5, Kind.LUMA: 1, Kind.CHROMA: 2}
+_CHANNELS = {PlaneKind.MOTION: 5, PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
 _INTRODUCTION = """\
 # The default context networks of model 3, an annex of bitstream.md (section 20). Normative.
 #
@@ -31,7 +31,7 @@ _INTRODUCTION = """\
 def annex() -> str:
     """The text of the annex."""
     text = _INTRODUCTION
-    for kind in Kind:
+    for kind in PlaneKind:
         channels, scales = _CHANNELS[kind], SCALES[kind.name]
         numbers = np.frombuffer(bytes.fromhex(WEIGHTS[kind.name]), np.int8).tolist()
         counts = {

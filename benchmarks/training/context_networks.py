@@ -28,7 +28,7 @@ from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_of
-from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.models.latentgrid.subbands import PlaneKind
 from nvcodec.reconstruction.latentgrid_decoder import source_picture
 
 # Name, size or None for its own, first frame and number of frames.
@@ -63,18 +63,18 @@ def main() -> None:
     options = parser.parse_args()
     effort = Effort(motion_steps=options.motion_steps)
     fits = [fit for clip in CLIPS for fit in _fits(options.clips, *clip)]
-    networks: dict[Kind, ContextNetwork] | None = None
+    networks: dict[PlaneKind, ContextNetwork] | None = None
     began = time.monotonic()
     for turn in range(options.rounds):
-        together = {kind: Gathering() for kind in Kind}
+        together = {kind: Gathering() for kind in PlaneKind}
         for name, base, segment in fits:
             if networks is not None:
                 segment.networks = dict(networks)
             steps = effort.motion_steps if turn == 0 else effort.motion_steps // 2
             outcome = segment.run(effort.steps(base, base), effort, motion_steps=steps)
-            for kind in Kind:
+            for kind in PlaneKind:
                 together[kind].extend(outcome.gathered[kind])
-            sizes = {kind.name.lower(): int(outcome.bits[kind] / 8) for kind in Kind}
+            sizes = {kind.name.lower(): int(outcome.bits[kind] / 8) for kind in PlaneKind}
             print(f"{time.monotonic() - began:6.0f} s  round {turn}  {name}  {sizes}", flush=True)
         origin = fits[0][2].networks
         networks = {
@@ -86,7 +86,7 @@ def main() -> None:
                 generator=torch.Generator().manual_seed(turn),
                 most_rows=None,
             )
-            for kind in Kind
+            for kind in PlaneKind
         }
         _write(networks)
 
@@ -105,7 +105,7 @@ def _fits(
         yield name, base_of(step), SegmentFit(picture, config, seed=0)
 
 
-def _write(networks: dict[Kind, ContextNetwork]) -> None:
+def _write(networks: dict[PlaneKind, ContextNetwork]) -> None:
     lines = [HEADER, f"SCALES = {SCALES}".replace("'", '"'), "", "WEIGHTS = {"]
     for kind, network in networks.items():
         text = numbers_of(network).astype("int8").tobytes().hex()

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nvcodec.entropy.latents.context_network import INPUTS, LOGARITHMS, ONE, ContextNetwork
 from nvcodec.entropy.latents.neighbourhood import (
     LARGEST_SUM,
-    Places,
+    Neighbourhood,
     Positions,
     add_sums,
     magnitudes_at,
@@ -31,14 +31,14 @@ from nvcodec.entropy.latents.neighbourhood import (
     total,
 )
 from nvcodec.media import Float32Array, Int16Array, UInt8Array
-from nvcodec.models.latentgrid.gop import BEFORE, Level
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 _DEPTH_UNIT, _DEEPEST = 16, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class CodingPass:
     """Symbols that are coded next.
 
     Attributes:
@@ -51,7 +51,7 @@ class Stop:
         scales: Scale index of each one's table, shape (N,).
     """
 
-    kind: Kind
+    kind: PlaneKind
     band: int
     shape: tuple[int, ...]
     where: Positions
@@ -65,10 +65,10 @@ class Stop:
         return np.unravel_index(self.where, self.shape)
 
 
-class Visitor(Protocol):
+class SymbolCoder(Protocol):
     """What is done at a stop: returns the symbols, int16, shape (N,)."""
 
-    def __call__(self, stop: Stop) -> Int16Array:
+    def __call__(self, coding_pass: CodingPass) -> Int16Array:
         """Called for every stop, in coding order."""
         ...
 
@@ -87,19 +87,21 @@ class Grids:
 
     def __init__(
         self,
-        layouts: Mapping[Kind, GridLayout],
+        layouts: Mapping[PlaneKind, GridLayout],
         frames: int,
-        networks: Mapping[Kind, ContextNetwork],
+        networks: Mapping[PlaneKind, ContextNetwork],
     ) -> None:
         self.layouts, self.networks = layouts, networks
-        self.symbols: dict[Kind, list[Int16Array]] = {}
-        self._near: dict[Kind, list[UInt8Array]] = {}
+        self.symbols: dict[PlaneKind, list[Int16Array]] = {}
+        self._near: dict[PlaneKind, list[UInt8Array]] = {}
         for kind, layout in layouts.items():
-            shapes = [(frames, layout.channels, *band.room) for band in layout.bands]
+            shapes = [(frames, layout.channels, *band.padded_size) for band in layout.bands]
             self.symbols[kind] = [np.zeros(shape, np.int16) for shape in shapes]
             self._near[kind] = [np.zeros(shape, np.uint8) for shape in shapes]
 
-    def walk(self, level: Level, kind: Kind, extents: Sequence[int], visit: Visitor) -> None:
+    def code_band(
+        self, level: TemporalLayer, kind: PlaneKind, extents: Sequence[int], code: SymbolCoder
+    ) -> None:
         """Take the walk through one kind of grid of one level; its symbols are known afterwards.
 
         It is taken once, or again with the same symbols.
@@ -109,14 +111,14 @@ class Grids:
             kind: Kind of grid; luma must be known before chroma.
             extents: Of each frame the number of ranks that are coded: 0 for none, 1 for the
                 coarsest band alone, and so on; the rest of its symbols are zero.
-            visit: What to do at every stop.
+            code: What to do at every stop.
         """
         for number, band in enumerate(self.layouts[kind].bands):
             chosen = np.flatnonzero(np.array(extents) > band.rank)
             if chosen.size:
-                self._band(level, kind, number, chosen, visit)
+                self._band(level, kind, number, chosen, code)
 
-    def extents(self, level: Level, kind: Kind) -> list[int]:
+    def extents(self, level: TemporalLayer, kind: PlaneKind) -> list[int]:
         """The least extents that hold all symbols of a level."""
         frames = list(level.frames)
         found = np.zeros(len(frames), np.int64)
@@ -125,7 +127,12 @@ class Grids:
         return [int(extent) for extent in found]
 
     def _band(
-        self, level: Level, kind: Kind, number: int, chosen: Positions, visit: Visitor
+        self,
+        level: TemporalLayer,
+        kind: PlaneKind,
+        number: int,
+        chosen: Positions,
+        code: SymbolCoder,
     ) -> None:
         """Both passes over one band of some frames of a level."""
         network = self.networks[kind]
@@ -136,7 +143,7 @@ class Grids:
             return
         odd = odd_places(flat, active.shape)
         passes = flat[~odd], flat[odd]
-        there = Places(np.concatenate(passes), active.shape, frames)
+        there = Neighbourhood(np.concatenate(passes), active.shape, frames)
         inputs = self._inputs(level, kind, number, chosen, there)
         biases = network.biases[number].take(there.channel)
         symbols = self.symbols[kind][number]
@@ -151,19 +158,21 @@ class Grids:
             rows = inputs[:, part].T
             scales = network.scales(rows, biases[part])
             where = there.where[part]
-            stop = Stop(kind, number, symbols.shape, where, there.channel[part], rows, scales)
-            found = visit(stop)
+            coding_pass = CodingPass(
+                kind, number, symbols.shape, where, there.channel[part], rows, scales
+            )
+            found = code(coding_pass)
             symbols.reshape(-1)[where] = found
             magnitudes.reshape(-1)[padded[part]] = np.abs(found)
         nonzero = padded[magnitudes.reshape(-1).take(padded) > 0]
         add_sums(self._near[kind][number], frames, magnitudes, nonzero)
 
-    def _active(self, kind: Kind, number: int, frames: Positions) -> npt.NDArray[np.bool_]:
+    def _active(self, kind: PlaneKind, number: int, frames: Positions) -> npt.NDArray[np.bool_]:
         """Where symbols are coded, shape (frames, channels, *room)."""
         layout = self.layouts[kind]
         band = layout.bands[number]
         height, width = band.size
-        active = np.zeros((len(frames), layout.channels, *band.room), np.bool_)
+        active = np.zeros((len(frames), layout.channels, *band.padded_size), np.bool_)
         inner = active[..., :height, :width]
         if band.parent is None:
             inner[:] = True
@@ -175,7 +184,12 @@ class Grids:
         return active
 
     def _inputs(
-        self, level: Level, kind: Kind, number: int, chosen: Positions, there: Places
+        self,
+        level: TemporalLayer,
+        kind: PlaneKind,
+        number: int,
+        chosen: Positions,
+        there: Neighbourhood,
     ) -> Float32Array:
         """What both passes know, shape (20, N)."""
         layout = self.layouts[kind]
@@ -184,7 +198,7 @@ class Grids:
         symbols, near = self.symbols[kind], self._near[kind]
         if band.rank:
             above, shift = (0, 0) if band.parent is None else (band.parent, 1)
-            where = there.elsewhere(symbols[above].shape, shift)
+            where = there.in_band(symbols[above].shape, shift)
             _logarithms(magnitudes_at(symbols[above], where), inputs[0])
             _logarithms(near[above].reshape(-1).take(where), inputs[1])
         siblings = [
@@ -198,23 +212,23 @@ class Grids:
             _logarithms(np.minimum(around, LARGEST_SUM), inputs[3])
         known = level.references[0]
         # Of the segment before, the pictures are known but not the symbols.
-        if known and BEFORE not in known:
+        if known and PREVIOUS_SEGMENT not in known:
             others = np.array(level.references)[chosen]
-            wheres = [there.moved(others[:, side]) for side in range(len(known))]
+            wheres = [there.in_frames(others[:, side]) for side in range(len(known))]
             _logarithms(total(magnitudes_at(symbols[number], where) for where in wheres), inputs[6])
             _logarithms(total(sums_at(near[number], where) for where in wheres), inputs[7])
-        if kind is Kind.CHROMA:
+        if kind is PlaneKind.CHROMA:
             alike = [
                 other
-                for other, candidate in enumerate(self.layouts[Kind.LUMA].bands)
+                for other, candidate in enumerate(self.layouts[PlaneKind.LUMA].bands)
                 if (candidate.rank, candidate.orientation, candidate.size)
                 == (band.rank, band.orientation, band.size)
             ]
             if alike:
-                luma = self.symbols[Kind.LUMA][alike[0]]
-                where = there.elsewhere(luma.shape, 0)
+                luma = self.symbols[PlaneKind.LUMA][alike[0]]
+                where = there.in_band(luma.shape, 0)
                 _logarithms(magnitudes_at(luma, where), inputs[8])
-                _logarithms(self._near[Kind.LUMA][alike[0]].reshape(-1).take(where), inputs[9])
+                _logarithms(self._near[PlaneKind.LUMA][alike[0]].reshape(-1).take(where), inputs[9])
         inputs[12] = ONE
         inputs[14] = _DEPTH_UNIT * min(level.depth, _DEEPEST)
         inputs[15] = ONE * (len(known) == 0)
@@ -229,7 +243,7 @@ def _add_first_pass(
     rows: Float32Array,
     magnitudes: Int16Array,
     padded: Positions,
-    there: Places,
+    there: Neighbourhood,
     part: slice,
 ) -> None:
     """Complete the inputs of the second pass, shape (20, N), by what the first has found.

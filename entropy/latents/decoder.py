@@ -11,7 +11,7 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, read_array
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
 from nvcodec.entropy.coder.rans import TableSet
-from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.context_network import ContextNetwork, network_of, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids
@@ -28,9 +28,9 @@ from nvcodec.entropy.latents.symbols import (
 )
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Int16Array
-from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 
 class GridReader:
@@ -50,7 +50,11 @@ class GridReader:
     """
 
     def __init__(
-        self, data: bytes, layouts: Mapping[Kind, GridLayout], frames: int, levels: Sequence[Level]
+        self,
+        data: bytes,
+        layouts: Mapping[PlaneKind, GridLayout],
+        frames: int,
+        levels: Sequence[TemporalLayer],
     ) -> None:
         wanted = frames * coefficients(layouts)
         if wanted > min(COEFFICIENTS_PER_BYTE * len(data), MOST_COEFFICIENTS):
@@ -109,7 +113,7 @@ class GridReader:
         """Make the symbols of all frames up to a depth known.
 
         Args:
-            depth: As of `Level`; those already read cost nothing.
+            depth: As of `TemporalLayer`; those already read cost nothing.
 
         Raises:
             BitstreamError: If their messages are malformed.
@@ -118,15 +122,15 @@ class GridReader:
         for number in range(self._read, min(depth + 1, len(self._depths))):
             levels, message = self._depths[number], self._messages[number]
             largest = _largest_stop(levels, grids.layouts)
-            visit = _Reading(message, self._bounds(number), self._tables, largest)
+            code = _Reading(message, self._bounds(number), self._tables, largest)
             for level in levels:
                 place = slice(self._position, self._position + len(level.frames))
                 for kind in grids.layouts:
-                    grids.walk(level, kind, self._extents[kind][place].tolist(), visit)
+                    grids.code_band(level, kind, self._extents[kind][place].tolist(), code)
                 self._position = place.stop
             self._read = number + 1
 
-    def _bounds(self, depth: int) -> dict[Kind, list[int]]:
+    def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
         """The largest magnitude in every band of a depth that tables allow for."""
         return {
             kind: [int(self._ranges[kind][band.rank, depth]) for band in layout.bands]
@@ -135,7 +139,10 @@ class GridReader:
 
 
 def decode_grids(
-    data: bytes, layouts: Mapping[Kind, GridLayout], frames: int, levels: Sequence[Level]
+    data: bytes,
+    layouts: Mapping[PlaneKind, GridLayout],
+    frames: int,
+    levels: Sequence[TemporalLayer],
 ) -> CodedGrids:
     """Inverse of `encode_grids`: everything; see `GridReader`."""
     reader = GridReader(data, layouts, frames, levels)
@@ -156,7 +163,7 @@ class _Reading:
     def __init__(
         self,
         message: bytes,
-        bounds: Mapping[Kind, Sequence[int]],
+        bounds: Mapping[PlaneKind, Sequence[int]],
         tables: TableSet,
         largest: int,
     ) -> None:
@@ -164,22 +171,22 @@ class _Reading:
         self._stream = rans.Stream(message, min(self._left, largest))
         self._bounds, self._tables = bounds, tables
 
-    def __call__(self, stop: Stop) -> Int16Array:
-        self._left -= len(stop.scales)
+    def __call__(self, coding_pass: CodingPass) -> Int16Array:
+        self._left -= len(coding_pass.scales)
         if self._left < 0:
             raise BitstreamError(
                 f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
             )
-        if not stop.scales.size:
+        if not coding_pass.scales.size:
             return np.empty(0, np.int16)
-        bound = self._bounds[stop.kind][stop.band]
-        numbers = table_numbers(stop.scales, bound, self._tables)
+        bound = self._bounds[coding_pass.kind][coding_pass.band]
+        numbers = table_numbers(coding_pass.scales, bound, self._tables)
         found = self._stream.decode(numbers, self._tables)
         self._stream.spend(float(self._tables.bits(found, numbers).sum(dtype=np.float64)))
         return symbols_of(found).astype(np.int16)
 
 
-def _largest_stop(levels: Sequence[Level], layouts: Mapping[Kind, GridLayout]) -> int:
+def _largest_stop(levels: Sequence[TemporalLayer], layouts: Mapping[PlaneKind, GridLayout]) -> int:
     """No stop of some levels has more symbols."""
     frames = max(len(level.frames) for level in levels)
     return frames * max(
@@ -199,8 +206,8 @@ def _read_steps(cursor: ByteCursor) -> StepIndices:
 
 
 def _read_networks(
-    message: bytes, layouts: Mapping[Kind, GridLayout], scales: Sequence[tuple[int, int]]
-) -> dict[Kind, ContextNetwork]:
+    message: bytes, layouts: Mapping[PlaneKind, GridLayout], scales: Sequence[tuple[int, int]]
+) -> dict[PlaneKind, ContextNetwork]:
     """Inverse of `_weights_message`."""
     tables = TableSet()
     numbers, defaults = [], {}

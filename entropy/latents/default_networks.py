@@ -8,11 +8,11 @@ import numpy as np
 
 from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS, ContextNetwork, network_of
 from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 
 @lru_cache(maxsize=64)
-def default_network(kind: Kind, layout: GridLayout) -> ContextNetwork:
+def default_network(kind: PlaneKind, layout: GridLayout) -> ContextNetwork:
     """The default context network of a kind of grid.
 
     Biases belong to bands. Scales are matched from the finest on; a grid with more of them repeats

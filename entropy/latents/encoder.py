@@ -20,7 +20,7 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.integers import NumberArray, pack_varint, zigzag
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative, scale_value
 from nvcodec.entropy.coder.rans import TableSet
-from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.symbols import (
@@ -33,9 +33,9 @@ from nvcodec.entropy.latents.symbols import (
     table_numbers,
 )
 from nvcodec.media import Int16Array, Int32Array
-from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import StepIndices
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CodedGrids:
     grids: Grids
 
 
-def encode_grids(coded: CodedGrids, levels: Sequence[Level]) -> bytes:
+def encode_grids(coded: CodedGrids, levels: Sequence[TemporalLayer]) -> bytes:
     """Code the grids of a segment.
 
     Args:
@@ -95,30 +95,34 @@ def encode_grids(coded: CodedGrids, levels: Sequence[Level]) -> bytes:
 
 def _message(
     grids: Grids,
-    levels: Sequence[tuple[int, Level]],
-    ranges: Mapping[Kind, Int32Array],
-    extents: Mapping[Kind, Sequence[Sequence[int]]],
+    levels: Sequence[tuple[int, TemporalLayer]],
+    ranges: Mapping[PlaneKind, Int32Array],
+    extents: Mapping[PlaneKind, Sequence[Sequence[int]]],
 ) -> bytes:
     """The symbols of some levels, which come with their numbers; ranges are by rank."""
     symbols: list[Int32Array] = []
     numbers: list[Int32Array] = []
     tables = TableSet()
 
-    def visit(stop: Stop) -> Int16Array:
-        known = grids.symbols[stop.kind][stop.band].reshape(-1).take(stop.where)
+    def code(coding_pass: CodingPass) -> Int16Array:
+        known = (
+            grids.symbols[coding_pass.kind][coding_pass.band].reshape(-1).take(coding_pass.where)
+        )
         symbols.append(places_of(known))
-        rank = grids.layouts[stop.kind].bands[stop.band].rank
-        numbers.append(table_numbers(stop.scales, int(ranges[stop.kind][rank]), tables))
+        rank = grids.layouts[coding_pass.kind].bands[coding_pass.band].rank
+        numbers.append(
+            table_numbers(coding_pass.scales, int(ranges[coding_pass.kind][rank]), tables)
+        )
         return known
 
     for number, level in levels:
         for kind in grids.layouts:
-            grids.walk(level, kind, extents[kind][number], visit)
+            grids.code_band(level, kind, extents[kind][number], code)
     coded = rans.encode(joined(symbols), joined(numbers), tables)
     return coded + bytes(max(0, -(-sum(map(len, symbols)) // SYMBOLS_PER_BYTE) - len(coded)))
 
 
-def _lengths(grids: Grids, depths: Sequence[Sequence[Level]]) -> Int32Array:
+def _lengths(grids: Grids, depths: Sequence[Sequence[TemporalLayer]]) -> Int32Array:
     """Bits of the largest magnitude, kind by kind, rank by rank, depth by depth.
 
     Where there is no symbol but zeros, any will do: the one before costs least.
@@ -136,7 +140,7 @@ def _lengths(grids: Grids, depths: Sequence[Sequence[Level]]) -> Int32Array:
     return np.array(found[1:], np.int32)
 
 
-def _difference(network: ContextNetwork, kind: Kind, layout: GridLayout) -> Int32Array:
+def _difference(network: ContextNetwork, kind: PlaneKind, layout: GridLayout) -> Int32Array:
     """What a context network's weights are above those of the default one."""
     return numbers_of(network) - numbers_of(default_network(kind, layout))
 

@@ -16,7 +16,7 @@ LARGEST_SUM = 255
 _SPARSE = 64
 
 
-class Places:
+class Neighbourhood:
     """Positions in a band of some frames.
 
     Args:
@@ -43,13 +43,13 @@ class Places:
         self.frame = self.plane // channels if channels > 1 else self.plane
         self.channel = self.plane - self.frame * channels
         self._size, self._frames = channels * height * width, frames
-        self.where = self.moved(frames)
+        self.where = self.in_frames(frames)
 
-    def moved(self, frames: Positions) -> Positions:
+    def in_frames(self, frames: Positions) -> Positions:
         """Index of the same positions of other frames in the band of all frames."""
         return self.flat + ((frames - np.arange(len(frames))) * self._size).take(self.frame)
 
-    def elsewhere(self, shape: tuple[int, ...], shift: int) -> Positions:
+    def in_band(self, shape: tuple[int, ...], shift: int) -> Positions:
         """Index in another band of all frames.
 
         Args:

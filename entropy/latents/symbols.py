@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
 from nvcodec.entropy.coder.rans import Table, TableSet
 from nvcodec.media import Int16Array, Int32Array
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 # A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for
 # gigabytes; what has more is filled up with zeros. Fitted ones have a few.
@@ -44,8 +44,8 @@ def table_numbers(scales: npt.NDArray[np.integer[Any]], bound: int, tables: Tabl
 
 
 def split_ranges(
-    lengths: Int32Array, layouts: Mapping[Kind, GridLayout], depths: int
-) -> dict[Kind, Int32Array]:
+    lengths: Int32Array, layouts: Mapping[PlaneKind, GridLayout], depths: int
+) -> dict[PlaneKind, Int32Array]:
     """The largest magnitudes that tables allow for.
 
     Args:
@@ -75,7 +75,7 @@ def symbols_of(places: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[A
     return (places >> 1) ^ -(places & 1)
 
 
-def coefficients(layouts: Mapping[Kind, GridLayout]) -> int:
+def coefficients(layouts: Mapping[PlaneKind, GridLayout]) -> int:
     """Symbols of a frame, coded or not."""
     return sum(layout.values for layout in layouts.values())
 

@@ -66,7 +66,7 @@ def _levels(steps: int) -> tuple[_Level, ...]:
     return tuple(levels)
 
 
-class DigitWalk:
+class TokenContextModel:
     """The order of the digits of a segment, and their tables; the same for whoever takes it.
 
     Args:
@@ -79,7 +79,7 @@ class DigitWalk:
         visit: See `Visit`.
 
     Attributes:
-        digits: Those visited so far, shape (digits, steps, cells).
+        fsq_indices: Those visited so far, shape (digits, steps, cells).
         numbers: Of their tables, same shape.
     """
 
@@ -89,18 +89,18 @@ class DigitWalk:
         levels: Sequence[int],
         weights: Sequence[int],
         starts: Int32Array,
-        visit: Visit,
+        code: Visit,
     ) -> None:
         self._steps, rows, columns, count = shape
-        self._weights, self._visit = weights, visit
+        self._weights, self._visit = weights, code
         self._tops = np.array(levels, np.int32)[:, None, None] - 1
         # By unrest as it is counted, not class; of all digits one behind the other.
         classes, self._rows = _by_unrest(count)
         self._most = len(classes) - 1
         self._starts = starts.take(classes, -1).reshape(KINDS, -1)
         self._all, self._even, self._odd = _chessboard(rows, columns)
-        self.digits = np.zeros((count, self._steps, rows * columns), np.int32)
-        self.numbers = np.zeros_like(self.digits)
+        self.fsq_indices = np.zeros((count, self._steps, rows * columns), np.int32)
+        self.numbers = np.zeros_like(self.fsq_indices)
 
     def run(self) -> None:
         """Visit every digit."""
@@ -112,36 +112,36 @@ class DigitWalk:
 
         Unrest is counted in levels times digits a token, as means over these are to be integers.
         """
-        count, _, cells = self.digits.shape
+        count, _, cells = self.fsq_indices.shape
         shape = (count, len(level.steps), cells)
-        before = self.digits.take(level.before, 1)
+        before = self.fsq_indices.take(level.before, 1)
         if level.kind < 2:
             still = np.zeros(shape, np.int32)
             return (2 * before if level.kind else still + self._tops), still
-        after = self.digits.take(level.after, 1)
+        after = self.fsq_indices.take(level.after, 1)
         apart = np.zeros((*shape[:2], cells + 1), np.int32)
         here = apart[..., :cells]
         np.abs(np.subtract(before, after, out=here), out=here)
-        unrest = count * here
-        unrest += _total(here, 0)
-        unrest *= 2
-        unrest += self._all.mean(apart.take(self._all.around, -1))
+        activity = count * here
+        activity += _total(here, 0)
+        activity *= 2
+        activity += self._all.mean(apart.take(self._all.around, -1))
         before += after
-        return before, unrest
+        return before, activity
 
-    def _level(self, level: _Level, expected: Int32Array, unrest: Int32Array) -> None:
+    def _level(self, level: _Level, expected: Int32Array, activity: Int32Array) -> None:
         """Visit a level: all at once, or the even squares of a chessboard and then the odd ones."""
         count, steps, cells = expected.shape
         if level.kind == 0:
-            unrest += self._most  # more cannot be
+            activity += self._most  # more cannot be
         if (level.kind > 0 and cells < _FEW) or not self._odd.cells.size:
-            found, numbers = self._call(level, self._all, expected, unrest)
+            found, numbers = self._call(level, self._all, expected, activity)
         else:
             found, numbers = np.empty_like(expected), np.empty_like(expected)
             off = np.zeros((count, steps, cells + 1), np.int32)
             squares = self._even
             centres = expected.take(squares.cells, -1)
-            symbols, tables = self._call(level, squares, centres, unrest.take(squares.cells, -1))
+            symbols, tables = self._call(level, squares, centres, activity.take(squares.cells, -1))
             found[..., squares.cells], numbers[..., squares.cells] = symbols, tables
             off[..., squares.cells] = 2 * symbols - centres
             squares = self._odd
@@ -153,17 +153,17 @@ class DigitWalk:
             np.minimum(centres, 2 * self._tops, out=centres)
             restless = squares.mean(np.abs(near, out=near))
             if level.kind:
-                restless += unrest.take(squares.cells, -1)
+                restless += activity.take(squares.cells, -1)
             symbols, tables = self._call(level, squares, centres, restless)
             found[..., squares.cells], numbers[..., squares.cells] = symbols, tables
-        self.digits[:, level.steps] = found
+        self.fsq_indices[:, level.steps] = found
         self.numbers[:, level.steps] = numbers
 
     def _call(
-        self, level: _Level, squares: _Squares, centres: Int32Array, unrest: Int32Array
+        self, level: _Level, squares: _Squares, centres: Int32Array, activity: Int32Array
     ) -> tuple[Int32Array, Int32Array]:
         """Visit the digits of some cells: what they are, and the numbers of their tables."""
-        places = np.minimum(unrest, self._most)
+        places = np.minimum(activity, self._most)
         places += self._rows
         tables = self._starts[level.kind].take(places)
         tables += centres

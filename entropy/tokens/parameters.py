@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.tokens.context_model import KINDS, DigitWalk
+from nvcodec.entropy.tokens.context_model import KINDS, TokenContextModel
 from nvcodec.entropy.tokens.tables import (
     CLASSES,
     MOST_CHANGE,
     SCALES,
-    DigitTables,
+    TokenTables,
     scales_of,
     tables_of,
 )
@@ -25,8 +25,8 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import Int32Array
 
 MOST_WEIGHT = 4
-CHOICE_SIZE = KINDS + 1
-"""Bytes of the packed numbers of a `Choice`."""
+PARAMETERS_SIZE = KINDS + 1
+"""Bytes of the packed numbers of a `CodingParameters`."""
 _MARK = 0x80  # tells messages from those of another form, which no release has written
 _FIRST_SPREAD = 6
 _MOST_MOVES = 400
@@ -35,7 +35,7 @@ _Costs = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CodingParameters:
     """What an encoder chooses for a segment.
 
     Attributes:
@@ -50,12 +50,12 @@ class Choice:
     spread: int
 
     def pack(self) -> bytes:
-        """As it is stored, `CHOICE_SIZE` bytes."""
+        """As it is stored, `PARAMETERS_SIZE` bytes."""
         kinds = zip(self.bases, self.weights, strict=True)
         return bytes([*(base | weight << 4 for base, weight in kinds), _MARK | self.spread])
 
     @classmethod
-    def unpack(cls, data: bytes) -> Choice:
+    def unpack(cls, data: bytes) -> CodingParameters:
         """The inverse of `pack`.
 
         Raises:
@@ -72,37 +72,41 @@ class Choice:
         return cls(tuple(byte & 15 for byte in kinds), weights, last & (SCALES - 1))
 
 
-def starts_of(tables: DigitTables, choice: Choice, changes: Int32Array) -> Int32Array:
+def starts_of(tables: TokenTables, parameters: CodingParameters, changes: Int32Array) -> Int32Array:
     """The tables of a walk.
 
     Args:
         tables: All there are.
-        choice: Of the segment.
+        parameters: Of the segment.
         changes: Likewise, shape (kinds in use, digits, CLASSES).
 
     Returns:
-        As of `DigitWalk`.
+        As of `TokenContextModel`.
     """
-    scales = scales_of(choice.bases[: len(changes)], changes)
+    scales = scales_of(parameters.bases[: len(changes)], changes)
     scales += SCALES * np.arange(len(tables.starts), dtype=np.int32)[:, None]
     starts = np.zeros((KINDS, *changes.shape[1:]), np.int32)
     starts[: len(changes)] = tables.starts.take(scales)
     return starts
 
 
-def choose(digits: npt.NDArray[np.uint8], levels: Sequence[int]) -> tuple[Choice, Int32Array]:
+def choose_parameters(
+    fsq_indices: npt.NDArray[np.uint8], levels: Sequence[int]
+) -> tuple[CodingParameters, Int32Array]:
     """What serves best.
 
     Args:
-        digits: Shape (t, h, w, n).
+        fsq_indices: Shape (t, h, w, n).
         levels: Values of each of the n digits.
 
     Returns:
         The choice, and changes of scales as of `starts_of`.
     """
     tables, bits = tables_of(tuple(levels)), _bits(tuple(levels))
-    kinds = min(len(digits), KINDS)
-    tried = np.stack([_costs(digits, levels, weight, bits) for weight in range(MOST_WEIGHT + 1)])
+    kinds = min(len(fsq_indices), KINDS)
+    tried = np.stack(
+        [_costs(fsq_indices, levels, weight, bits) for weight in range(MOST_WEIGHT + 1)]
+    )
     weights = tried.min(-1).sum((2, 3)).argmin(0)
     costs = tried[weights, np.arange(KINDS)][:kinds]
     sizes = np.stack([tables.bits_of(number) for number in tables.of_changes])
@@ -112,16 +116,16 @@ def choose(digits: npt.NDArray[np.uint8], levels: Sequence[int]) -> tuple[Choice
         changes = np.stack([changed for _, changed in found])
         spread = int(sizes[:, changes + MOST_CHANGE].sum((1, 2, 3)).argmin())
     bases = [*(base for base, _ in found), *[0] * (KINDS - kinds)]
-    return Choice(tuple(bases), tuple(int(weight) for weight in weights), spread), changes
+    return CodingParameters(tuple(bases), tuple(int(weight) for weight in weights), spread), changes
 
 
 def _costs(
-    digits: npt.NDArray[np.uint8], levels: Sequence[int], weight: int, sizes: _Costs
+    fsq_indices: npt.NDArray[np.uint8], levels: Sequence[int], weight: int, sizes: _Costs
 ) -> _Costs:
     """Bits of all digits of each kind, place in a token and class, at each scale.
 
     Args:
-        digits: As of `choose`.
+        fsq_indices: As of `choose_parameters`.
         levels: Likewise.
         weight: Of every kind.
         sizes: What `_bits` says of these levels.
@@ -132,25 +136,25 @@ def _costs(
     count, most = len(levels), max(levels)
     centres = 2 * most - 1
     contexts = np.arange(KINDS * count * CLASSES, dtype=np.int32) * centres
-    known = planes_of(digits)
-    walk = DigitWalk(
-        digits.shape,
+    known = index_planes(fsq_indices)
+    model = TokenContextModel(
+        fsq_indices.shape,
         levels,
         [weight] * KINDS,
         contexts.reshape(KINDS, count, CLASSES),
         lambda numbers, steps, cells: known[:, steps][:, :, cells].ravel(),
     )
-    walk.run()
-    places = walk.numbers.ravel() * most + walk.digits.ravel()
+    model.run()
+    places = model.numbers.ravel() * most + model.fsq_indices.ravel()
     counts = np.bincount(places, minlength=contexts.size * centres * most)
     shape = (KINDS, count, CLASSES, centres, most)
     costs: _Costs = np.einsum("kncev,nsev->kncs", counts.reshape(shape), sizes)
     return costs
 
 
-def planes_of(digits: npt.NDArray[np.uint8]) -> Int32Array:
+def index_planes(fsq_indices: npt.NDArray[np.uint8]) -> Int32Array:
     """Digits of shape (t, h, w, n) as a walk has them, shape (n, t, h w)."""
-    planes: Int32Array = np.moveaxis(digits, -1, 0).astype(np.int32)
+    planes: Int32Array = np.moveaxis(fsq_indices, -1, 0).astype(np.int32)
     return planes.reshape(*planes.shape[:2], -1)
 
 

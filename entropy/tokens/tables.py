@@ -28,7 +28,7 @@ MOST_CHANGE = 4
 _CHANGES = 2 * MOST_CHANGE + 1
 
 
-class DigitTables(TableSet):
+class TokenTables(TableSet):
     """All tables of digits with some numbers of levels. Get one from `tables_of`.
 
     Args:
@@ -53,9 +53,9 @@ class DigitTables(TableSet):
 
 
 @lru_cache(maxsize=16)
-def tables_of(levels: tuple[int, ...]) -> DigitTables:
+def tables_of(levels: tuple[int, ...]) -> TokenTables:
     """Tables of digits with so many levels; made once, for that takes milliseconds."""
-    return DigitTables(levels)
+    return TokenTables(levels)
 
 
 def scales_of(bases: npt.ArrayLike, changes: Int32Array) -> Int32Array:

@@ -88,7 +88,7 @@ class JointQuantiser(nn.Module):
         return [one.view(shape) for one, shape in zip(parts, self._shapes, strict=True)], size
 
     @torch.no_grad()
-    def coarsen(self, octaves: float) -> None:
+    def scale_steps(self, octaves: float) -> None:
         """Scale all steps alike."""
         self.log2_step.add_(octaves)
 

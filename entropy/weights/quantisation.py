@@ -239,7 +239,7 @@ class StateQuantiser(nn.Module):
         return values, torch.stack(sizes).sum()
 
     @torch.no_grad()
-    def coarsen(self, octaves: float) -> None:
+    def scale_steps(self, octaves: float) -> None:
         """Scale all steps alike."""
         for quantiser in self.quantisers:
             cast(TensorQuantiser, quantiser).log2_step.add_(octaves)

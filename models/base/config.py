@@ -33,11 +33,11 @@ class ModelConfig(ABC):
         TAKES_TOKENS: Whether the pictures can be made from the segment's tokens.
     """
 
-    PREDICTS: ClassVar[bool] = False
-    REFRESH: ClassVar[int] = 4
-    GROUP: ClassVar[int | None] = None
+    SUPPORTS_PREDICTION: ClassVar[bool] = False
+    RAP_INTERVAL: ClassVar[int] = 4
+    GOP_LENGTH: ClassVar[int | None] = None
     PASSES: ClassVar[int] = 1
-    TAKES_TOKENS: ClassVar[bool] = False
+    SUPPORTS_TOKENS: ClassVar[bool] = False
 
     size: tuple[int, int]
     frames: int
@@ -54,7 +54,7 @@ class ModelConfig(ABC):
             raise ConfigError(
                 f"expected a picture and frames, got {self.size = }, {self.frames = }"
             )
-        if self.predicted and not self.PREDICTS:
+        if self.predicted and not self.SUPPORTS_PREDICTION:
             raise ConfigError("the model has no segments that are predicted from the one before")
 
     @abstractmethod

@@ -52,7 +52,7 @@ class VideoModel(nn.Module):
         """
         raise NotImplementedError
 
-    def feed(self, codes: Tensor) -> None:
+    def set_tokens(self, codes: Tensor) -> None:
         """Take the codes of the segment's tokens, for models whose configuration says so.
 
         Args:

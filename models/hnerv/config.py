@@ -19,7 +19,7 @@ from nvcodec.models.stacks.config import (
 )
 from nvcodec.models.stacks.geometry import Geometry, derive
 from nvcodec.models.stacks.layer_config import Layer, suited_time_width
-from nvcodec.models.tokenizer.layout import fed_channels
+from nvcodec.models.tokenizer.layout import token_channels
 
 _GRID_AREA = 8  # 2x4 embeddings: the best of the paper's table 8
 _CHANNELS = 16
@@ -47,25 +47,25 @@ class HNeRVConfig(StackConfig):
 
     Attributes:
         channels: Channels of a frame's embedding, 1 to 255; 0 only if tokens take their place.
-        fed: Whether the codes of the segment's tokens are decoded along with the embeddings.
+        token_conditioned: Whether the codes of the segment's tokens are decoded along with the embeddings.
     """
 
-    TAKES_TOKENS: ClassVar[bool] = True
+    SUPPORTS_TOKENS: ClassVar[bool] = True
     RECIPE = Recipe(learning_rate=1e-3, batch=2, warmup=0.1, warmup_start=0.1, loss="l2")
 
     channels: int = _CHANNELS
-    fed: bool = False
+    token_conditioned: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields of this family; see `StackConfig`."""
         super(HNeRVConfig, self).__post_init__()
-        least = 0 if self.fed else 1
+        least = 0 if self.token_conditioned else 1
         if not least <= self.channels <= 255:
             raise ConfigError(f"expected {least}..255 embedding channels, got {self.channels}")
 
     def blocks(self) -> tuple[tuple[Layer, ...], ...]:
         """The 1x1 stem, then one convolution per stage; see `StackConfig`."""
-        inputs = self.channels + (fed_channels() if self.fed else 0)
+        inputs = self.channels + (token_channels() if self.token_conditioned else 0)
         stem = Layer(inputs, self.widths[0], 1, 1, self.grid)
         return ((stem,), *((layer,) for layer in stage_layers(self)))
 
@@ -83,7 +83,7 @@ class HNeRVConfig(StackConfig):
     @property
     def takes_tokens(self) -> bool:
         """See `NetworkConfig`."""
-        return self.fed
+        return self.token_conditioned
 
     @property
     def position_side(self) -> int:
@@ -92,7 +92,9 @@ class HNeRVConfig(StackConfig):
 
     def pack(self) -> bytes:
         """The stages, then the channels of an embedding, and 1 if the network is fed by tokens."""
-        return pack_stages(self) + bytes((self.channels,)) + (_FED if self.fed else b"")
+        return (
+            pack_stages(self) + bytes((self.channels,)) + (_FED if self.token_conditioned else b"")
+        )
 
     @classmethod
     def unpack(
@@ -104,7 +106,14 @@ class HNeRVConfig(StackConfig):
         if rest[1:] and not fed:
             raise BitstreamError(f"model configuration: expected {_FED[0]} at its end")
         try:
-            return cls(size=size, frames=frames, colour=colour, channels=rest[0], fed=fed, **fields)
+            return cls(
+                size=size,
+                frames=frames,
+                colour=colour,
+                channels=rest[0],
+                token_conditioned=fed,
+                **fields,
+            )
         except ConfigError as error:
             raise BitstreamError(f"model configuration: {error}") from error
 
@@ -154,7 +163,7 @@ class HNeRVConfig(StackConfig):
                 colour=colour,
                 time_width=time_width,
                 channels=channels,
-                fed=latents != "private",
+                token_conditioned=latents != "private",
             )
             if config.parameters <= _SLACK * parameters:
                 return config
@@ -186,7 +195,7 @@ class HNeRVConfig(StackConfig):
             colour=colour,
             time_width=suited_time_width(0, 0) if boosted else 0,
             channels=0 if latents == "shared" else _CHANNELS,
-            fed=latents != "private",
+            token_conditioned=latents != "private",
         )
 
     @classmethod
@@ -200,7 +209,7 @@ class HNeRVConfig(StackConfig):
         colour: ColourMode,
         time_width: int,
         channels: int = _CHANNELS,
-        fed: bool = False,
+        token_conditioned: bool = False,
     ) -> HNeRVConfig:
         strides = geometry.strides
         kernels, widths = _KERNELS[: len(strides)], published_widths(width, len(strides))
@@ -223,7 +232,7 @@ class HNeRVConfig(StackConfig):
             widths=widths,
             time_width=time_width,
             channels=channels,
-            fed=fed,
+            token_conditioned=token_conditioned,
         )
 
 

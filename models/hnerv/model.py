@@ -38,7 +38,7 @@ class HNeRV(StackModel):
         for spec in config.latents():
             self.latents[spec.name] = nn.Parameter(torch.zeros(spec.shape))
         self.tokens = None
-        if config.fed:
+        if config.token_conditioned:
             cells = grid_of(config.size[1], config.size[0])
             self.tokens = TokenFeed(config.frames, cells, config.grid, config.position_side)
 
@@ -56,10 +56,10 @@ class HNeRV(StackModel):
             return found
         return torch.cat([found, self.tokens(index).to(found.dtype)], 1)
 
-    def feed(self, codes: Tensor) -> None:
+    def set_tokens(self, codes: Tensor) -> None:
         """See `VideoModel`."""
         assert self.tokens is not None
-        self.tokens.feed(codes)
+        self.tokens.set_tokens(codes)
 
     def fit_encoder(self) -> nn.Module | None:
         """The encoder that finds the embeddings while fitting; never stored (section 3.1)."""

@@ -10,8 +10,8 @@ from math import prod
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.models.latentgrid.gop import Hierarchy, Level
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind, cells, scales
+from nvcodec.models.latentgrid.gop import Hierarchy, TemporalLayer
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind, cells, scales
 
 # Limits of the bitstream.
 LARGEST_CELL_LOG = 6
@@ -37,7 +37,7 @@ class LatentGridConfig(ModelConfig):
         field_scales: How often a motion field is halved.
     """
 
-    PREDICTS = True
+    SUPPORTS_PREDICTION = True
 
     group: int
     cell: int
@@ -126,10 +126,10 @@ class LatentGridConfig(ModelConfig):
         return Hierarchy(self.frames, self.group, self.predicted)
 
     @cached_property
-    def levels(self) -> tuple[Level, ...]:
+    def levels(self) -> tuple[TemporalLayer, ...]:
         """The frames in coding order, at most 16 together."""
         return tuple(
-            Level(
+            TemporalLayer(
                 tuple(made.frame for made in some),
                 tuple(made.references for made in some),
                 depth,
@@ -165,12 +165,12 @@ class LatentGridConfig(ModelConfig):
         return GridLayout(self.field_size, self.field_scales, 5)
 
     @property
-    def layouts(self) -> dict[Kind, GridLayout]:
+    def layouts(self) -> dict[PlaneKind, GridLayout]:
         """The grids of a frame, in coding order."""
         return {
-            Kind.MOTION: self.field_layout,
-            Kind.LUMA: self.luma_layout,
-            Kind.CHROMA: self.chroma_layout,
+            PlaneKind.MOTION: self.field_layout,
+            PlaneKind.LUMA: self.luma_layout,
+            PlaneKind.CHROMA: self.chroma_layout,
         }
 
     @property

@@ -20,7 +20,7 @@ from nvcodec.errors import ConfigError
 # Part of the bitstream.
 LARGEST_GROUP = 64
 # Stands for the last frame of the segment before, which is always known.
-BEFORE = -1
+PREVIOUS_SEGMENT = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Prediction:
 
     Attributes:
         frame: Its number in the segment.
-        references: None, the anchor before it (`BEFORE` for the first frame of a predicted
+        references: None, the anchor before it (`PREVIOUS_SEGMENT` for the first frame of a predicted
             segment), or the nearest known frame before it and after it.
     """
 
@@ -38,7 +38,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class TemporalLayer:
     """Frames that are coded together.
 
     Attributes:
@@ -87,7 +87,7 @@ class Hierarchy:
         Every anchor is a level by itself, as it needs the one before it.
         """
         anchors = [*range(0, self.frames - 1, self.group), self.frames - 1]
-        chain = [(Prediction(0, (BEFORE,) if self.predicted else ()),)]
+        chain = [(Prediction(0, (PREVIOUS_SEGMENT,) if self.predicted else ()),)]
         chain += [(Prediction(b, (a,)),) for a, b in pairwise(anchors)]
         between = []
         gaps = list(pairwise(anchors))
@@ -103,13 +103,13 @@ class Hierarchy:
         return (0,) * chain + tuple(range(1, len(self.levels) - chain + 1))
 
     @cached_property
-    def origins(self) -> Mapping[int, tuple[int, ...]]:
+    def all_references(self) -> Mapping[int, tuple[int, ...]]:
         """The references of every frame."""
         return {made.frame: made.references for level in self.levels for made in level}
 
     def references(self, frame: int) -> tuple[int, ...]:
         """The frames a frame is predicted from."""
-        return self.origins[frame]
+        return self.all_references[frame]
 
     def needed(self, frames: Iterable[int], known: Container[int] = ()) -> frozenset[int]:
         """Everything that must be decoded for some frames, themselves included.
@@ -122,7 +122,7 @@ class Hierarchy:
         open_ = list(frames)
         while open_:
             frame = open_.pop()
-            if frame != BEFORE and frame not in found and frame not in known:
+            if frame != PREVIOUS_SEGMENT and frame not in found and frame not in known:
                 found.add(frame)
-                open_ += self.origins[frame]
+                open_ += self.all_references[frame]
         return frozenset(found)

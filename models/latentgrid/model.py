@@ -26,7 +26,7 @@ from torch import Tensor
 
 from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.gop import BEFORE
+from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT
 from nvcodec.models.latentgrid.motion_compensation import (
     CHANNELS,
     Picture,
@@ -37,7 +37,7 @@ from nvcodec.models.latentgrid.motion_compensation import (
     predict,
 )
 from nvcodec.models.latentgrid.step_sizes import StepIndices
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 GREY = 128.0
@@ -92,7 +92,7 @@ class LatentGrid:
         self,
         config: LatentGridConfig,
         steps: Steps,
-        symbols: Mapping[Kind, Sequence[Int16Array]],
+        symbols: Mapping[PlaneKind, Sequence[Int16Array]],
         device: torch.device,
         before: Picture | None = None,
         read: Callable[[int], None] | None = None,
@@ -169,7 +169,7 @@ class LatentGrid:
 
     def _picture(self, frame: int) -> Picture:
         """A decoded frame, or the one before the segment."""
-        if frame != BEFORE:
+        if frame != PREVIOUS_SEGMENT:
             return self._decoded[frame]
         assert self._before is not None
         return self._before
@@ -184,15 +184,15 @@ class LatentGrid:
                 for side in range(len(references[0]))
             ]
             predicted = predict(self._fields[list(frames)], sources, config.cell)
-        luma = self._residual(Kind.LUMA, config.luma_layout, frames, self._steps.luma)
-        chroma = self._residual(Kind.CHROMA, config.chroma_layout, frames, self._steps.chroma)
+        luma = self._residual(PlaneKind.LUMA, config.luma_layout, frames, self._steps.luma)
+        chroma = self._residual(PlaneKind.CHROMA, config.chroma_layout, frames, self._steps.chroma)
         return Picture(
             rounded(luma + (GREY if predicted is None else predicted.luma)),
             rounded(chroma + (GREY if predicted is None else predicted.chroma)),
         )
 
     def _residual(
-        self, kind: Kind, layout: GridLayout, frames: Sequence[int], steps: Sequence[float]
+        self, kind: PlaneKind, layout: GridLayout, frames: Sequence[int], steps: Sequence[float]
     ) -> Tensor:
         pyramid = pyramid_of(layout, [band[list(frames)] for band in self._symbols[kind]])
         pyramid = on_device(pyramid, self._device)
@@ -208,10 +208,12 @@ class LatentGrid:
             frames = [made.frame for made in hierarchy.levels[number]]
             references = [made.references for made in hierarchy.levels[number]]
             if references[0]:
-                pyramid = pyramid_of(layout, [band[frames] for band in self._symbols[Kind.MOTION]])
+                pyramid = pyramid_of(
+                    layout, [band[frames] for band in self._symbols[PlaneKind.MOTION]]
+                )
                 coded = synthesis(on_device(pyramid, self._device)) * self._field_steps
                 likely = expected(
-                    frames, references, hierarchy.origins, self._known, self.config.cell
+                    frames, references, hierarchy.all_references, self._known, self.config.cell
                 )
                 self._fields[frames] = coded + likely
                 self._known[frames] = flows(self._fields[frames])
@@ -246,7 +248,7 @@ def bands_of(layout: GridLayout, planes: Tensor) -> list[Float32Array]:
         layout: The bands.
         planes: Shape (B, channels, H, W).
     """
-    return in_rooms(layout, flattened(analysis(planes, layout.scales)))
+    return crop_to_bands(layout, flattened(analysis(planes, layout.scales)))
 
 
 def flattened(pyramid: Pyramid) -> list[Tensor]:
@@ -254,7 +256,7 @@ def flattened(pyramid: Pyramid) -> list[Tensor]:
     return [pyramid.coarse, *(band for bands in reversed(pyramid.details) for band in bands)]
 
 
-def in_rooms(layout: GridLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
+def crop_to_bands(layout: GridLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
     """Bands in the shape of the arrays of `Grids`, float32.
 
     Args:
@@ -263,9 +265,9 @@ def in_rooms(layout: GridLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
     """
     found = []
     for band, values in zip(layout.bands, bands, strict=True):
-        room = np.zeros((*values.shape[:2], *band.room), np.float32)
-        room[..., : band.size[0], : band.size[1]] = values.cpu().numpy()
-        found.append(room)
+        padded = np.zeros((*values.shape[:2], *band.padded_size), np.float32)
+        padded[..., : band.size[0], : band.size[1]] = values.cpu().numpy()
+        found.append(padded)
     return found
 
 

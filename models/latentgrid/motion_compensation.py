@@ -67,7 +67,7 @@ def flows(fields: Tensor) -> Tensor:
 def expected(
     frames: Sequence[int],
     references: Sequence[tuple[int, ...]],
-    origins: Mapping[int, tuple[int, ...]],
+    all_references: Mapping[int, tuple[int, ...]],
     known: Tensor,
     cell: int,
 ) -> Tensor:
@@ -80,7 +80,7 @@ def expected(
     Args:
         frames: Frame numbers.
         references: The one or two references of each; with one, nothing is expected.
-        origins: For every frame of the segment, its references.
+        all_references: For every frame of the segment, its references.
         known: `flows` of every frame of the segment, shape (T, 2, 2, h, w).
         cell: Side of a cell, luma samples.
 
@@ -92,9 +92,9 @@ def expected(
         return known.new_zeros(len(frames), CHANNELS, height, width)
     later, sides, spans, leads, times = [], [], [], [], []
     for frame, (a, b) in zip(frames, references, strict=True):
-        newer, origin = (b, a) if a in origins[b] else (a, b)
+        newer, origin = (b, a) if a in all_references[b] else (a, b)
         later.append(newer)
-        sides.append(origins[newer].index(origin))
+        sides.append(all_references[newer].index(origin))
         spans.append(origin - newer)
         leads.append(newer - frame)
         times.append((a - frame, b - frame))

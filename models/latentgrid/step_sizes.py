@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log2
 
-from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.gop import TemporalLayer
 
 STEP_OCTAVE = 256
 LARGEST_BASE = 16 * STEP_OCTAVE - 1
@@ -37,13 +37,13 @@ class StepIndices:
         """Step of luma that the base stands for, levels of 255."""
         return float(2.0 ** (self.base / STEP_OCTAVE - 4))
 
-    def luma_step(self, level: Level) -> float:
+    def luma_step(self, level: TemporalLayer) -> float:
         """Step of luma in the frames of a level, levels of 255."""
         category = min(level.depth + 1, OFFSETS - 1) if level.references[0] else 0
         octaves = self.base / STEP_OCTAVE + self.offsets[category] / OFFSET_OCTAVE
         return float(2.0 ** (octaves - 4))
 
-    def chroma_step(self, level: Level) -> float:
+    def chroma_step(self, level: TemporalLayer) -> float:
         """Step of chroma in the frames of a level, levels of 255."""
         return float(self.luma_step(level) * 2.0 ** (self.chroma / OFFSET_OCTAVE))
 

@@ -9,7 +9,7 @@ from functools import cached_property
 Size = tuple[int, int]
 
 
-class Kind(IntEnum):
+class PlaneKind(IntEnum):
     """What a grid holds, in coding order."""
 
     MOTION = 0
@@ -57,14 +57,14 @@ class Band:
         rank: 0 for what is left at the coarsest scale, then 1 for the coarsest details and so on.
         orientation: 0 for rank 0; 1 high in x, 2 high in y, 3 high in both.
         size: Height and width.
-        room: Height and width that all bands of its scale fit in.
+        padded_size: Height and width that all bands of its scale fit in.
         parent: Index of the band of the same orientation one scale coarser, None for the first four.
     """
 
     rank: int
     orientation: int
     size: Size
-    room: Size
+    padded_size: Size
     parent: int | None
 
 
@@ -88,9 +88,15 @@ class GridLayout:
         *details, (coarse,) = band_sizes(self.size, self.scales)
         found = [Band(0, 0, coarse, coarse, None)]
         for rank, sizes in enumerate(reversed(details), 1):
-            room = (max(size[0] for size in sizes), max(size[1] for size in sizes))
+            padded_size = (max(size[0] for size in sizes), max(size[1] for size in sizes))
             found += [
-                Band(rank, place + 1, size, room, None if rank == 1 else len(found) + place - 3)
+                Band(
+                    rank,
+                    place + 1,
+                    size,
+                    padded_size,
+                    None if rank == 1 else len(found) + place - 3,
+                )
                 for place, size in enumerate(sizes)
             ]
         return tuple(found)

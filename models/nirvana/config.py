@@ -43,9 +43,9 @@ class NirvanaConfig(StackConfig):
         depth: Layers of the coordinate network.
     """
 
-    PREDICTS: ClassVar[bool] = True
-    REFRESH: ClassVar[int] = 16
-    GROUP: ClassVar[int | None] = 4
+    SUPPORTS_PREDICTION: ClassVar[bool] = True
+    RAP_INTERVAL: ClassVar[int] = 16
+    GOP_LENGTH: ClassVar[int | None] = 4
     # A pass is a single step. So many take no longer than one pass of NeRV.
     PASSES: ClassVar[int] = 5
     RECIPE = Recipe(

@@ -33,7 +33,7 @@ class TokenFeed(nn.Module):
         shape = (steps_of(frames), CHANNELS, *grid)
         self.register_buffer("codes", torch.zeros(shape), persistent=False)
 
-    def feed(self, codes: Tensor) -> None:
+    def set_tokens(self, codes: Tensor) -> None:
         """Take codes of the segment, each position the mean of what it lies on.
 
         Args:
@@ -48,7 +48,7 @@ class TokenFeed(nn.Module):
             index: Frame numbers in the segment, shape (B,), int64.
 
         Returns:
-            Shape (B, `fed_channels()`, h, w): codes of the step before, of the frame's own and of the
+            Shape (B, `token_channels()`, h, w): codes of the step before, of the frame's own and of the
             next, the same times the frame's place in its step, -1 to 1, the place and its square.
         """
         step = (index + TIME_STRIDE - 1).div(TIME_STRIDE, rounding_mode="floor")

@@ -36,7 +36,7 @@ def grid_of(width: int, height: int) -> tuple[int, int]:
     return ceil(height / SPACE_STRIDE), ceil(width / SPACE_STRIDE)
 
 
-def fed_channels() -> int:
+def token_channels() -> int:
     """Channels in which `nvcodec.models.tokenizer.conditioning` hands codes to a network.
 
     Codes of three steps, each also times a frame's place in its step, that place and its square.

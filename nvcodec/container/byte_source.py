@@ -15,7 +15,7 @@ from nvcodec.container.framing import (
     Framing,
     framing,
 )
-from nvcodec.container.header import FED_TOKENS, TOKENS
+from nvcodec.container.header import CONDITIONING_TOKENS, TOKENS
 from nvcodec.errors import (
     ChecksumError,
     TruncatedStreamError,
@@ -24,7 +24,7 @@ from nvcodec.errors import (
 _CHUNK = 2**20
 
 
-class Source:
+class ByteSource:
     """A seekable file as bytes at offsets, never read whole.
 
     Args:
@@ -120,7 +120,7 @@ class Source:
 
 
 def _mismatch(found: Framing, crc: int, stored: int) -> ChecksumError:
-    lost = "tokens" if found.kind in (TOKENS, FED_TOKENS) else "frames or packets"
+    lost = "tokens" if found.kind in (TOKENS, CONDITIONING_TOKENS) else "frames or packets"
     return ChecksumError(
         f"{found.kind} section, byte {found.offset}: CRC-32 is {crc:08x}, "
         f"the file says {stored:08x}; {lost} in it are lost"

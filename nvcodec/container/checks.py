@@ -7,7 +7,7 @@ bytes to its index. Files without a usable index are `nvcodec.container.recovery
 
 from __future__ import annotations
 
-from nvcodec.container.byte_source import Source
+from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.framing import (
     MAGIC,
     MAJOR,
@@ -90,7 +90,7 @@ def refuse_unknown(kind: str, offset: int) -> None:
         )
 
 
-def indexed(source: Source, header: Framing) -> Index | None:
+def read_index_if_valid(source: ByteSource, header: Framing) -> Index | None:
     """The index of a finished file, found from its end; None unless it is intact and fits.
 
     Raises:
@@ -120,7 +120,7 @@ def indexed(source: Source, header: Framing) -> Index | None:
     return index
 
 
-def _refuse_intact_unknown(source: Source, entry: Entry) -> None:
+def _refuse_intact_unknown(source: ByteSource, entry: Entry) -> None:
     try:
         found = source.framing(entry.offset)
         if is_critical(found.kind):

@@ -16,9 +16,11 @@ from nvcodec.media import Colour, ColourMode, Track, VideoInfo
 
 HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
 SEGMENT, INDEX, END = "SEGM", "indx", "DONE"
-TOKENS, FED_TOKENS = "toks", "TOKS"
+TOKENS, CONDITIONING_TOKENS = "toks", "TOKS"
 """Tokens that a decoder of pictures can do without, and those that it cannot."""
-KNOWN = frozenset({HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, FED_TOKENS})
+KNOWN = frozenset(
+    {HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, CONDITIONING_TOKENS}
+)
 
 MAX_SIDE = 65535
 MAX_PIXELS = 2**26
@@ -34,7 +36,7 @@ MAX_TRACKS = 256
 MAX_ENTRIES = 2**10
 TOKENIZER_ID = 16
 """Bytes of a tokenizer's id."""
-MAX_DIGITS = 16
+MAX_FSQ_CHANNELS = 16
 """Most digits of a token, and most levels of a digit."""
 
 # Part of the bitstream; never reuse a number.
@@ -49,14 +51,14 @@ class TokenFormat:
 
     Attributes:
         tokenizer_id: Of the tokenizer that made them, 16 bytes.
-        fed: The model is fed by them; otherwise they stand beside what the pictures are made from.
+        conditioning: The model is conditioned on them; otherwise they stand beside what the pictures are made from.
         time_stride: Frames of a token, but for the first of a segment, 1 to 255.
         space_stride: Luma samples along each side of a token's cell, 1 to 255.
         levels: Values of each digit of a token, 2 to 16 each, 1 to 16 of them.
     """
 
     tokenizer_id: bytes
-    fed: bool
+    conditioning: bool
     time_stride: int
     space_stride: int
     levels: tuple[int, ...]
@@ -64,7 +66,7 @@ class TokenFormat:
     @property
     def section(self) -> str:
         """Type of the sections that hold them."""
-        return FED_TOKENS if self.fed else TOKENS
+        return CONDITIONING_TOKENS if self.conditioning else TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +145,14 @@ def write_header(header: Header) -> bytes:
 
 
 def _write_token_format(out: Payload, tokens: TokenFormat) -> None:
-    out.u8("tokens", _FED if tokens.fed else _BESIDE)
+    out.u8("tokens", _FED if tokens.conditioning else _BESIDE)
     out.check("length of the tokenizer id", len(tokens.tokenizer_id), TOKENIZER_ID, TOKENIZER_ID)
     out.raw(tokens.tokenizer_id)
     out.u8("time stride", tokens.time_stride, 1)
     out.u8("space stride", tokens.space_stride, 1)
-    out.u8("digits", len(tokens.levels), 1, MAX_DIGITS)
+    out.u8("digits", len(tokens.levels), 1, MAX_FSQ_CHANNELS)
     for levels in tokens.levels:
-        out.u8("levels", levels, 2, MAX_DIGITS)
+        out.u8("levels", levels, 2, MAX_FSQ_CHANNELS)
 
 
 def _read_token_format(cursor: Cursor) -> TokenFormat | None:
@@ -158,12 +160,13 @@ def _read_token_format(cursor: Cursor) -> TokenFormat | None:
     if use == _NO_TOKENS:
         return None
     return TokenFormat(
-        fed=use == _FED,
+        conditioning=use == _FED,
         tokenizer_id=cursor.take("tokenizer id", TOKENIZER_ID),
         time_stride=cursor.u8("time stride", 1),
         space_stride=cursor.u8("space stride", 1),
         levels=tuple(
-            cursor.u8("levels", 2, MAX_DIGITS) for _ in range(cursor.u8("digits", 1, MAX_DIGITS))
+            cursor.u8("levels", 2, MAX_FSQ_CHANNELS)
+            for _ in range(cursor.u8("digits", 1, MAX_FSQ_CHANNELS))
         ),
     )
 

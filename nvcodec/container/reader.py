@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
-from nvcodec.container.byte_source import Source
+from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.checks import check_header_framing, check_preamble
 from nvcodec.container.damage import Damage
 from nvcodec.container.framing import PREAMBLE
@@ -75,7 +75,7 @@ class Reader(Closing):
 
     def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
         with ExitStack() as stack:
-            self._source = Source(_seekable(source, stack))
+            self._source = ByteSource(_seekable(source, stack))
             self.file_bytes = self._source.size
             preamble = self._source.read(0, min(len(PREAMBLE), self._source.size))
             self.version = check_preamble(preamble)
@@ -218,7 +218,7 @@ class Reader(Closing):
             raise BitstreamError(
                 f"{kind} section, byte {known.offset}: missing before segment {index}"
             )
-        lost = self._segment_entries[index].segment if self.header.tokens.fed else None
+        lost = self._segment_entries[index].segment if self.header.tokens.conditioning else None
         entry = replace(entry, kind=kind, segment=lost)
         with self._access.noting(entry):
             cursor = self._access.small_payload(entry)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from nvcodec.container.byte_source import Source
+from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.checks import refuse_unknown
 from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.framing import TYPE_SIZE, Framing
@@ -30,7 +30,7 @@ _MAX_FAILURES = 2**16
 Chance makes one candidate in half a gigabyte."""
 
 
-def holds_section(source: Source, position: int) -> bool:
+def holds_section(source: ByteSource, position: int) -> bool:
     """Whether an intact section of a known type starts at `position` or later."""
     return _Scanner(source).search(position) < source.size
 
@@ -50,7 +50,7 @@ class Scan:
     finished: bool
 
 
-def scan(source: Source, header: Framing) -> Scan:
+def scan(source: ByteSource, header: Framing) -> Scan:
     """Look at every section of a file, intact or not.
 
     Raises:
@@ -60,7 +60,7 @@ def scan(source: Source, header: Framing) -> Scan:
 
 
 class _Scanner:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._hash_left = _HASH_FACTOR * source.size + _CHUNK
         self._failures_left = _MAX_FAILURES

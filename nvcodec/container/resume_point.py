@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nvcodec.container.byte_source import Source
-from nvcodec.container.checks import check_header_framing, check_preamble, indexed
+from nvcodec.container.byte_source import ByteSource
+from nvcodec.container.checks import check_header_framing, check_preamble, read_index_if_valid
 from nvcodec.container.framing import MAJOR, MINOR, PREAMBLE, Framing
 from nvcodec.container.header import MAX_HEADER, SEGMENT
 from nvcodec.container.index import Entry
@@ -11,7 +11,7 @@ from nvcodec.container.recovery import holds_section, scan
 from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
 
 
-def whole_groups(source: Source) -> list[Entry]:
+def intact_prefix(source: ByteSource) -> list[Entry]:
     """The intact sections up to the last segment before any damage; empty if there is none.
 
     Raises:
@@ -42,7 +42,7 @@ def whole_groups(source: Source) -> list[Entry]:
     return whole[:groups]
 
 
-def finished_entries(source: Source) -> list[Entry]:
+def finished_entries(source: ByteSource) -> list[Entry]:
     """All sections of a complete file but index and end.
 
     Raises:
@@ -51,13 +51,13 @@ def finished_entries(source: Source) -> list[Entry]:
     header = _framing_of_header(source)
     found = scan(source, header)
     segments = any(entry.segment for entry in found.entries)
-    if indexed(source, header) is None or not segments or found.damage:
+    if read_index_if_valid(source, header) is None or not segments or found.damage:
         what = "; ".join(str(damage) for damage in found.damage) or "it has no usable index"
         raise BitstreamError(f"only a complete file can be appended to: {what}")
     return list(found.entries)
 
 
-def _framing_of_header(source: Source) -> Framing:
+def _framing_of_header(source: ByteSource) -> Framing:
     version = check_preamble(source.read(0, min(len(PREAMBLE), source.size)))
     if version > (MAJOR, MINOR):
         raise UnsupportedVersionError(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from nvcodec.container.byte_source import Source
-from nvcodec.container.checks import indexed
+from nvcodec.container.byte_source import ByteSource
+from nvcodec.container.checks import read_index_if_valid
 from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.framing import Cursor, Framing
 from nvcodec.container.header import HEADER, INDEX
@@ -29,12 +29,12 @@ class Access:
         damage: What is known to be missing or damaged.
     """
 
-    def __init__(self, source: Source, header: Framing) -> None:
+    def __init__(self, source: ByteSource, header: Framing) -> None:
         self._source = source
         self._reported: set[int] = set()
         self.damage: list[Damage] = []
         self.end: int | None = None
-        index = indexed(source, header)
+        index = read_index_if_valid(source, header)
         if index:
             self.entries, self.end = index.entries, index.end
             return

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
-from nvcodec.container.byte_source import Source
+from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.checks import check_preamble
 from nvcodec.container.framing import MAGIC, MAJOR, PREAMBLE, Cursor, section
 from nvcodec.container.header import (
@@ -37,7 +37,7 @@ from nvcodec.container.header import (
 )
 from nvcodec.container.index import MAX_SECTIONS, Entry, Index, write_end, write_index
 from nvcodec.container.packets import read_packets, write_packets
-from nvcodec.container.resume_point import finished_entries, whole_groups
+from nvcodec.container.resume_point import finished_entries, intact_prefix
 from nvcodec.container.segment_section import Segment, Summary, read_segment, write_segment
 from nvcodec.errors import ConfigError
 from nvcodec.media import Packet, Track
@@ -133,8 +133,8 @@ class Writer(Closing):
             writer = cls.__new__(cls)
             writer._file = cls._opened(target, "r+b", stack)
             writer._reset()
-            source = Source(writer._file)
-            entries = finished_entries(source) if finished else whole_groups(source)
+            source = ByteSource(writer._file)
+            entries = finished_entries(source) if finished else intact_prefix(source)
             if entries:
                 writer._adopt(source, entries)
             writer._file.seek(writer._offset)
@@ -142,7 +142,7 @@ class Writer(Closing):
             writer._stack = stack.pop_all()
         return writer
 
-    def _adopt(self, source: Source, entries: list[Entry]) -> None:
+    def _adopt(self, source: ByteSource, entries: list[Entry]) -> None:
         """Continue after these sections."""
         tracks: list[Track] = []
         counts: Counter[int] = Counter()
@@ -315,5 +315,5 @@ class Writer(Closing):
         return target
 
 
-def _payload(source: Source, entry: Entry) -> Cursor:
+def _payload(source: ByteSource, entry: Entry) -> Cursor:
     return source.payload(source.framing(entry.offset))

@@ -16,7 +16,7 @@ import numpy as np
 
 from nvcodec.container import Reader
 from nvcodec.decoding.decoder import Decoder
-from nvcodec.decoding.output_timing import Cadence, batch_of, check_size, resized, span
+from nvcodec.decoding.output_timing import FrameRateConverter, batch_of, check_size, resized, span
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
 from nvcodec.video.sink import Sink
@@ -159,12 +159,12 @@ def _pictures(
         info = resized(info, size)
     if fps is None:
         return info, stop - start, decoder.frames(start, stop, size=size)
-    cadence = Cadence.of(Fraction(fps), *span(decoder.reader, start, stop))
+    cadence = FrameRateConverter.of(Fraction(fps), *span(decoder.reader, start, stop))
     info = replace(info, time_base=cadence.time_base, frame_rate=cadence.rate)
     return info, cadence.count, _at_rate(decoder, cadence, info)
 
 
-def _at_rate(decoder: Decoder, cadence: Cadence, info: VideoInfo) -> Iterator[Frames]:
+def _at_rate(decoder: Decoder, cadence: FrameRateConverter, info: VideoInfo) -> Iterator[Frames]:
     batch = batch_of((info.height, info.width))
     for begin in range(0, cadence.count, batch):
         ticks = cadence.ticks(begin, min(begin + batch, cadence.count))

@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from nvcodec.closing import Closing
 from nvcodec.container import Reader
-from nvcodec.decoding.interpolation import Continuous
+from nvcodec.decoding.interpolation import FrameInterpolator
 from nvcodec.decoding.output_timing import batch_of, check_size
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
-from nvcodec.reconstruction.segment_decoder import SegmentPictures, open_segment
+from nvcodec.reconstruction.segment_decoder import SegmentDecoder, open_segment_decoder
 from nvcodec.tokenizer.token_sections import stored_tokens
 from nvcodec.video.colour import rgb
 
@@ -59,8 +59,8 @@ class Decoder(Closing):
         self.reader = Reader(source)
         self.info = self.reader.header.video
         self.warnings: list[str] = []
-        self._open: OrderedDict[int, SegmentPictures] = OrderedDict()
-        self._continuous = Continuous(self.reader, self._pictures, self._warn, self.device)
+        self._open: OrderedDict[int, SegmentDecoder] = OrderedDict()
+        self._continuous = FrameInterpolator(self.reader, self._pictures, self._warn, self.device)
 
     def __len__(self) -> int:
         """Number of frames the file counts, up to its last readable segment."""
@@ -243,7 +243,7 @@ class Decoder(Closing):
             self.warnings.append(line)
             logger.warning("%s", line)
 
-    def _pictures(self, segment: int) -> SegmentPictures:
+    def _pictures(self, segment: int) -> SegmentDecoder:
         """The pictures of a segment, opened if it is not."""
         if segment in self._open:
             self._open.move_to_end(segment)
@@ -253,14 +253,14 @@ class Decoder(Closing):
         pictures = self._open.get(first)
         for number in range(first + (pictures is not None), needed.stop):
             stored = self.reader.segment(number)
-            previous = pictures.state() if stored.predicted and pictures else None
-            pictures = open_segment(
+            previous = pictures.reference_state() if stored.predicted and pictures else None
+            pictures = open_segment_decoder(
                 stored,
                 self.reader.header,
                 self.device,
                 number=number,
                 previous=previous,
-                digits=self._digits(number),
+                fsq_indices=self._fsq_indices(number),
             )
         assert pictures is not None
         self._open[segment] = pictures
@@ -268,13 +268,13 @@ class Decoder(Closing):
             self._open.popitem(last=False)
         return pictures
 
-    def _digits(self, segment: int) -> UInt8Array | None:
+    def _fsq_indices(self, segment: int) -> UInt8Array | None:
         """The tokens of a segment, if its pictures are made from them."""
         tokens = self.reader.header.tokens
-        if tokens is None or not tokens.fed:
+        if tokens is None or not tokens.conditioning:
             return None
-        _, digits, _ = stored_tokens(self.reader, segment)
-        return digits
+        _, fsq_indices, _ = stored_tokens(self.reader, segment)
+        return fsq_indices
 
     def close(self) -> None:
         """Release the file and its segments."""

@@ -139,7 +139,7 @@ def _tokens(reader: Reader) -> TokensInfo | None:
     steps = sum(steps_of(entry.frames) for entry in reader.segments)
     return TokensInfo(
         tokenizer_id=tokens.tokenizer_id.hex(),
-        fed=tokens.fed,
+        fed=tokens.conditioning,
         steps=steps,
         rows=rows,
         columns=columns,

@@ -20,11 +20,11 @@ from nvcodec.decoding.output_timing import batch_of
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Planes
 from nvcodec.reconstruction.resampling import blended, resampled
-from nvcodec.reconstruction.segment_decoder import SegmentPictures
+from nvcodec.reconstruction.segment_decoder import SegmentDecoder
 from nvcodec.video.scene_cuts import is_cut, small_copies
 
 
-class Continuous:
+class FrameInterpolator:
     """The moments of a file.
 
     Args:
@@ -37,7 +37,7 @@ class Continuous:
     def __init__(
         self,
         reader: Reader,
-        opened: Callable[[int], SegmentPictures],
+        opened: Callable[[int], SegmentDecoder],
         warn: Callable[[str], None],
         device: torch.device,
     ) -> None:
@@ -143,7 +143,7 @@ class Continuous:
                 self._note(other, found)
         raise error
 
-    def _picture_source(self, segment: int) -> SegmentPictures:
+    def _picture_source(self, segment: int) -> SegmentDecoder:
         if segment in self._broken:
             raise self._broken[segment]
         return self._opened(segment)

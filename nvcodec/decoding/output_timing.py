@@ -56,7 +56,7 @@ def resized(info: VideoInfo, size: tuple[int, int]) -> VideoInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Cadence:
+class FrameRateConverter:
     """Frames at a constant rate.
 
     Attributes:
@@ -74,7 +74,7 @@ class Cadence:
     step: int
 
     @classmethod
-    def of(cls, rate: Fraction, start: Fraction, end: Fraction) -> Cadence:
+    def of(cls, rate: Fraction, start: Fraction, end: Fraction) -> FrameRateConverter:
         """The frames that fill a stretch of time, to the nearest whole frame.
 
         Args:

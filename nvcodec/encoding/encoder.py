@@ -26,14 +26,14 @@ from nvcodec._version import __version__
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Header
 from nvcodec.device import choose_device, working_type
-from nvcodec.encoding.output_file import OutFile
-from nvcodec.encoding.partial_file import Partial, claim, publish
-from nvcodec.encoding.progress import Course, Progress
-from nvcodec.encoding.rate_allocation import Budget
-from nvcodec.encoding.scheduler import Dispatch, Piece
+from nvcodec.encoding.output_file import OutputFile
+from nvcodec.encoding.partial_file import PartialFile, claim, publish
+from nvcodec.encoding.progress import EncodeProgress, Progress
+from nvcodec.encoding.rate_allocation import RateBudget
+from nvcodec.encoding.scheduler import ScheduledSegment, SegmentScheduler
 from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.fitting.factory import fitter_for
+from nvcodec.fitting.factory import make_fitter
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
@@ -43,7 +43,7 @@ from nvcodec.tokenizer.token_sections import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
 from nvcodec.video.tracks import Tracks, open_tracks
-from nvcodec.workers.factory import workers_for
+from nvcodec.workers.factory import make_pool
 
 logger = logging.getLogger(__name__)
 
@@ -161,18 +161,20 @@ class _Encode:
         # Workers may run elsewhere.
         config = replace(config, tokenizer=located(config.tokenizer))
         self.source_path, self.config = source, config
-        self.partials = [Partial(target) for target in targets]
+        self.partials = [PartialFile(target) for target in targets]
         self.device = choose_device(config.device)
-        self.course = Course(config.time_limit, on_progress)
-        self.fitter = fitter_for(config, self.device)
+        self.progress = EncodeProgress(config.time_limit, on_progress)
+        self.fitter = make_fitter(config, self.device)
         self.length = self.longest = self.epochs = 0
         self.warnings: list[str] = []
         self.tokens = None
         if config.latents != "private":
-            self.tokens = token_format(tokenizer(config.tokenizer).tokenizer_id, fed=config.fed)
+            self.tokens = token_format(
+                tokenizer(config.tokenizer).tokenizer_id, conditioning=config.token_conditioned
+            )
         kind = config_class(config.model)
         # Segments of other families are not predicted: each is a chain of its own.
-        self.chain_length = (config.refresh or kind.REFRESH) if kind.PREDICTS else 1
+        self.chain_length = (config.refresh or kind.RAP_INTERVAL) if kind.SUPPORTS_PREDICTION else 1
 
     def run(self, stack: ExitStack, resume: bool) -> list[Encoded]:
         """Everything from opening the source to renaming the targets."""
@@ -189,27 +191,32 @@ class _Encode:
         tracks = None
         if config.audio:
             tracks = stack.enter_context(open_tracks(self.source_path, start=start))
-        self.course.total_frames = source.estimated_frames
+        self.progress.total_frames = source.estimated_frames
         size = (source.info.width, source.info.height)
-        group = config_class(config.model).GROUP
+        group = config_class(config.model).GOP_LENGTH
         self.length = config.segment or group or default_length(*size)
         self.longest = config.segment or longest_still(*size, self.length)
         files = [
-            OutFile(partial, Budget(rung, source.estimated_frames, self.chain_length))
-            for partial, rung in zip(self.partials, config.rungs, strict=True)
+            OutputFile(partial, RateBudget(file_config, source.estimated_frames, self.chain_length))
+            for partial, file_config in zip(self.partials, config.per_file_configs, strict=True)
         ]
-        workers = workers_for(config, self.fitter, prod(size))
+        workers = make_pool(config, self.fitter, prod(size))
         stack.callback(workers.close)
-        self.course.workers, self.course.chain = workers.slots, self.chain_length * self.length
+        self.progress.workers, self.progress.chain = (
+            workers.capacity,
+            self.chain_length * self.length,
+        )
         for file in files:
             file.open(stack, self._identity(), resume=resume)
         if tracks:
             counts = [count for file in files if (count := file.packets_stored()) is not None]
             # Files differ by whole segments, so that the fewest packets are the beginning of all.
             tracks.skip(min(counts, key=sum, default=()))
-        dispatch = Dispatch(config, source.info.colour, files, self.course, self.chain_length)
-        for piece in dispatch.pieces(segments(source, self.length, self.longest), workers):
-            self._add(piece, source, tracks, files)
+        scheduler = SegmentScheduler(
+            config, source.info.colour, files, self.progress, self.chain_length
+        )
+        for segment in scheduler.run(segments(source, self.length, self.longest), workers):
+            self._add(segment, source, tracks, files)
         # A part of a video takes the sound of that part; a whole one takes all there is.
         rest = tracks.rest() if tracks and config.frames is None else []
         for file in files:
@@ -222,7 +229,7 @@ class _Encode:
                 parameters=file.parameters,
                 macs_per_pixel=file.macs_per_pixel,
                 epochs=self.epochs,
-                seconds=self.course.seconds,
+                seconds=self.progress.seconds,
                 segments=file.segments,
                 frames=file.frames,
                 device=str(self.fitter.device),
@@ -236,24 +243,28 @@ class _Encode:
         ]
 
     def _add(
-        self, piece: Piece, source: Source, tracks: Tracks | None, files: Sequence[OutFile]
+        self,
+        segment: ScheduledSegment,
+        source: Source,
+        tracks: Tracks | None,
+        files: Sequence[OutputFile],
     ) -> None:
         """Write a segment to every file that lacks it."""
-        assert piece.coded is not None
+        assert segment.coded is not None
         lacking = [file for file in files if not file.holds_next]
         packets: list[list[Packet]] = []
         if lacking and tracks:
-            end = (piece.span.pts[-1] + piece.span.durations[-1]) * source.info.time_base
+            end = (segment.timing.pts[-1] + segment.timing.durations[-1]) * source.info.time_base
             packets = tracks.until(end)
-        for file, coded in zip(files, piece.coded, strict=True):
+        for file, coded in zip(files, segment.coded, strict=True):
             if file not in lacking:
-                file.count_stored(piece.span, coded.config)
+                file.count_stored(segment.timing, coded.config)
                 continue
             header = file.begin(self._header(coded.config, source), tracks.tracks if tracks else ())
             payload = pack_payload(coded.body, coded.config, header)
-            file.add(piece.span, coded.config, payload, packets, piece.tokens)
-        self.epochs = max(self.epochs, piece.epochs)
-        for line in piece.warnings:
+            file.add(segment.timing, coded.config, payload, packets, segment.tokens)
+        self.epochs = max(self.epochs, segment.epochs)
+        for line in segment.warnings:
             if line not in self.warnings:
                 self.warnings.append(line)
                 logger.warning("%s", line)

@@ -11,18 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from nvcodec.container import Header, Reader, Segment, Writer
-from nvcodec.encoding.partial_file import Partial
-from nvcodec.encoding.rate_allocation import Budget
+from nvcodec.encoding.partial_file import PartialFile
+from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.interface import Coded
+from nvcodec.fitting.interface import CodedSegment
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import split_payload
-from nvcodec.tokenizer.token_sections import stored_tokens, tokens_section
+from nvcodec.tokenizer.token_sections import stored_tokens, token_section_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SegmentTiming:
     """What is to be known of a segment besides its pictures.
 
     Attributes:
@@ -36,7 +36,7 @@ class Span:
     pixels: int
 
     @classmethod
-    def of(cls, frames: Frames) -> Span:
+    def of(cls, frames: Frames) -> SegmentTiming:
         """That of a segment's frames."""
         return cls(tuple(frames.pts.tolist()), tuple(frames.durations.tolist()), frames.y.size)
 
@@ -44,7 +44,7 @@ class Span:
         return len(self.pts)
 
 
-class OutFile:
+class OutputFile:
     """A file that grows by a segment at a time.
 
     Args:
@@ -61,7 +61,7 @@ class OutFile:
         macs_per_pixel: Multiply-accumulates of a decoded frame per pixel; of the first segment.
     """
 
-    def __init__(self, partial: Partial, budget: Budget) -> None:
+    def __init__(self, partial: PartialFile, budget: RateBudget) -> None:
         self.partial, self.budget = partial, budget
         self.header: Header | None = None
         self.segments = self.frames = self.parameters = 0
@@ -70,7 +70,7 @@ class OutFile:
         self._stored: Reader | None = None
 
     def open(self, stack: ExitStack, identity: str, *, resume: bool) -> None:
-        """Begin the file or go on with it; see `Partial.open`."""
+        """Begin the file or go on with it; see `PartialFile.open`."""
         writer = self.partial.open(identity, resume=resume)
         if writer is None:  # finished by an interrupted encode that had others to finish
             self._stored = stack.enter_context(Reader(self.partial.target))
@@ -92,13 +92,13 @@ class OutFile:
             return None
         return self._writer.resumed.packets if self._writer.resumed else ()
 
-    def stored(self, number: int, first_frame: int, span: Span) -> Coded | None:
+    def stored(self, number: int, first_frame: int, timing: SegmentTiming) -> CodedSegment | None:
         """What an earlier run has stored of a segment; None if nothing.
 
         Args:
             number: Of the segment.
             first_frame: Number of its first frame in the video.
-            span: Of the frames that it must hold.
+            timing: Of the frames that it must hold.
 
         Raises:
             ConfigError: If it holds others.
@@ -106,16 +106,16 @@ class OutFile:
         if self._stored is None or self.header is None or number >= len(self._stored.segments):
             return None
         known = self._stored.segment(number)
-        if (known.first_frame, tuple(known.pts)) != (first_frame, span.pts):
+        if (known.first_frame, tuple(known.pts)) != (first_frame, timing.pts):
             raise ConfigError(
                 f"{self.partial.path} cannot be resumed: its segment {number} does not "
                 "hold the frames it would now; pass -y (overwrite) to start anew"
             )
         config, body = split_payload(known, self.header)
-        digits = None
-        if self.header.tokens and self.header.tokens.fed:
-            _, digits, _ = stored_tokens(self._stored, number)
-        return Coded(config=config, body=body, digits=digits)
+        fsq_indices = None
+        if self.header.tokens and self.header.tokens.conditioning:
+            _, fsq_indices, _ = stored_tokens(self._stored, number)
+        return CodedSegment(config=config, body=body, fsq_indices=fsq_indices)
 
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
         """Write the header and the tracks, unless that is done; the header that is there then."""
@@ -129,7 +129,7 @@ class OutFile:
 
     def add(
         self,
-        span: Span,
+        timing: SegmentTiming,
         config: ModelConfig,
         payload: bytes,
         packets: Sequence[list[Packet]],
@@ -138,7 +138,7 @@ class OutFile:
         """Write a segment, on disk when this returns.
 
         Args:
-            span: Of its frames.
+            timing: Of its frames.
             config: Its model's.
             payload: What it is coded as.
             packets: What plays meanwhile, per track.
@@ -150,19 +150,19 @@ class OutFile:
             self._writer.packets(number, some)
         segment = Segment(
             first_frame=self.frames,
-            pts=span.pts,
-            durations=span.durations,
+            pts=timing.pts,
+            durations=timing.durations,
             payload=payload,
             predicted=config.predicted,
         )
         self._writer.segment(segment, tokens)
-        self._count(span, config, payload, tokens)
+        self._count(timing, config, payload, tokens)
 
-    def count_stored(self, span: Span, config: ModelConfig) -> None:
+    def count_stored(self, timing: SegmentTiming, config: ModelConfig) -> None:
         """Take account of the next segment, which an earlier run has written.
 
         Args:
-            span: Of its frames.
+            timing: Of its frames.
             config: Its model's.
         """
         if self._stored is None:
@@ -171,7 +171,7 @@ class OutFile:
         tokens = None
         if self.header and self.header.tokens:
             tokens = self._stored.tokens(self.segments).payload
-        self._count(span, config, payload, tokens)
+        self._count(timing, config, payload, tokens)
 
     def finish(self, packets: Sequence[list[Packet]]) -> None:
         """Write the packets that are left, per track, and what ends a file."""
@@ -182,11 +182,13 @@ class OutFile:
         self._writer.finish()
         self._writer.close()
 
-    def _count(self, span: Span, config: ModelConfig, payload: bytes, tokens: bytes | None) -> None:
+    def _count(
+        self, timing: SegmentTiming, config: ModelConfig, payload: bytes, tokens: bytes | None
+    ) -> None:
         if not self.segments:
             self.macs_per_pixel = config.macs_per_pixel
         self.parameters += config.parameters
         self.segments += 1
-        self.frames += len(span)
-        beside = 0 if tokens is None else tokens_section(tokens)
-        self.budget.spend(len(span), span.pixels, len(payload), beside)
+        self.frames += len(timing)
+        beside = 0 if tokens is None else token_section_bytes(tokens)
+        self.budget.spend(len(timing), timing.pixels, len(payload), beside)

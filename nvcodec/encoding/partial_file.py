@@ -18,7 +18,7 @@ from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExis
 logger = logging.getLogger(__name__)
 
 
-class Partial:
+class PartialFile:
     """The unfinished file of one target.
 
     Args:
@@ -142,7 +142,7 @@ class Partial:
         self._note.unlink(missing_ok=True)
 
 
-def claim(partials: Sequence[Partial], source: Path, *, resume: bool, overwrite: bool) -> None:
+def claim(partials: Sequence[PartialFile], source: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse what would destroy something, before anything is touched.
 
     Args:
@@ -164,7 +164,7 @@ def claim(partials: Sequence[Partial], source: Path, *, resume: bool, overwrite:
         )
 
 
-def publish(partials: Sequence[Partial]) -> None:
+def publish(partials: Sequence[PartialFile]) -> None:
     """Give finished files their names, and only then forget how they were made.
 
     Raises:

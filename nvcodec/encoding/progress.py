@@ -53,7 +53,7 @@ class _Run:
         return time.monotonic() - self.began + (self.fit.remaining if self.fit else 0.0)
 
 
-class Course:
+class EncodeProgress:
     """The segments of an encode, counted as they are fitted.
 
     Args:

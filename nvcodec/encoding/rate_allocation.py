@@ -20,11 +20,11 @@ _SIZE_TOLERANCE = 0.005
 
 
 # A fit begins where the segment so many chains before ended, so that as many can be fitted at once.
-_LAG = 16
+_LOOKBACK_CHAINS = 16
 _LEAST_GUESS = DEFAULT_BPP / 4
 
 
-class Budget:
+class RateBudget:
     """Shares out a size among segments.
 
     What a segment may take does not hang on what those just before it took, or none could be fitted
@@ -55,21 +55,21 @@ class Budget:
         self._guesses = config.psnr is not None and issubclass(
             config_class(config.model), NetworkConfig
         )
-        self._lag = _LAG * chain
+        self._lookback = _LOOKBACK_CHAINS * chain
         self._rates: list[float] = []  # bits per pixel of the segments
 
     @property
-    def changes(self) -> bool:
+    def is_global(self) -> bool:
         """Whether what a segment may take can change until those before it are finished."""
         return self._config.size is not None
 
-    def knows(self, number: int) -> bool:
+    def is_ready(self, number: int) -> bool:
         """Whether enough segments are finished to say how large one may be.
 
         Args:
             number: Of the segment, from 0.
         """
-        return not (self._guesses and number) or self._example(number) < len(self._rates)
+        return not (self._guesses and number) or self._reference_segment(number) < len(self._rates)
 
     def bits(
         self, number: int, before: int, frames: int, pixels: int, last: float | None = None
@@ -90,7 +90,7 @@ class Budget:
         config = self._config
         if self._guesses and number:
             # A still or black one says little of others.
-            known = max(self._rates[self._example(number)], _LEAST_GUESS)
+            known = max(self._rates[self._reference_segment(number)], _LEAST_GUESS)
             return (known if last is None else last) * pixels
         if config.parameters is not None or config.lmbda is not None:
             return None
@@ -123,6 +123,6 @@ class Budget:
         if abs(excess) > _SIZE_TOLERANCE * self._config.size:
             self._share = (self._config.size - self._spent) / left
 
-    def _example(self, number: int) -> int:
+    def _reference_segment(self, number: int) -> int:
         """The segment whose rate is a first guess at that of another."""
-        return max(number - self._lag, 0)
+        return max(number - self._lookback, 0)

@@ -121,7 +121,9 @@ class _Reading:
             v=np.empty((count, *first.v.shape[1:]), np.uint8),
             pts=np.empty(count, np.int64),
             durations=np.empty(count, np.int64),
-            known=None if first.known is None else np.empty((count, *first.y.shape[1:]), np.bool_),
+            valid_mask=None
+            if first.valid_mask is None
+            else np.empty((count, *first.y.shape[1:]), np.bool_),
         )
         done = 0
         while done < count:
@@ -133,13 +135,13 @@ class _Reading:
             place = slice(done, done + len(part))
             taken.y[place], taken.u[place], taken.v[place] = part.y, part.u, part.v
             taken.pts[place], taken.durations[place] = part.pts, part.durations
-            if taken.known is not None and part.known is not None:
-                taken.known[place] = part.known
+            if taken.valid_mask is not None and part.valid_mask is not None:
+                taken.valid_mask[place] = part.valid_mask
             done += len(part)
         self._held -= count
         del self._copies[: max(len(self._copies) - self._held - AROUND, 0)]
-        if taken.known is not None and taken.known.all():
-            return replace(taken, known=None)
+        if taken.valid_mask is not None and taken.valid_mask.all():
+            return replace(taken, valid_mask=None)
         return taken
 
 
@@ -172,5 +174,5 @@ def _part(frames: Frames, start: int, stop: int) -> Frames:
         v=frames.v[start:stop],
         pts=frames.pts[start:stop],
         durations=frames.durations[start:stop],
-        known=None if frames.known is None else frames.known[start:stop],
+        valid_mask=None if frames.valid_mask is None else frames.valid_mask[start:stop],
     )

@@ -6,14 +6,14 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.interface import Fitter
+from nvcodec.fitting.interface import SegmentFitter
 from nvcodec.models import config_class
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.stacks.config import StackConfig
 
 
-def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
+def make_fitter(config: EncoderConfig, device: torch.device) -> SegmentFitter:
     """What fits the segments of an encode.
 
     Args:
@@ -30,7 +30,7 @@ def fitter_for(config: EncoderConfig, device: torch.device) -> Fitter:
 
         return NetworkFitter(config, kind, device)
     if issubclass(kind, LatentGridConfig):
-        from nvcodec.fitting.latentgrid.fitter import GridFitter
+        from nvcodec.fitting.latentgrid.fitter import LatentGridFitter
 
-        return GridFitter(config)
+        return LatentGridFitter(config)
     raise ConfigError(f"this release cannot fit the model {config.model}")

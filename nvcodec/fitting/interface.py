@@ -41,7 +41,7 @@ class FitProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class FitTask:
     """A segment to be fitted.
 
     Attributes:
@@ -51,11 +51,11 @@ class Task:
         bits: Wanted size of the payload of each file, one without a ladder: None where `lmbda` or
             the number of parameters is given instead, a first guess where a PSNR is.
         previous: Of each file the state of the segment before, which this one may be predicted
-            from (`SegmentPictures.state`); all None if it must stand alone.
+            from (`SegmentDecoder.state`); all None if it must stand alone.
         seconds: Time allowed for all of it, None for no limit.
         seed: Of everything random; not that of any other segment.
         on_progress: To be called after every epoch. An exception it raises ends the fit.
-        digits: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
+        fsq_indices: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
     """
 
     frames: Frames
@@ -66,7 +66,7 @@ class Task:
     seconds: float | None
     seed: int
     on_progress: Callable[[FitProgress], None] | None
-    digits: UInt8Array | None = None
+    fsq_indices: UInt8Array | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,21 +81,21 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coded:
+class CodedSegment:
     """A fitted segment as one file will hold it.
 
     Attributes:
         config: The model's configuration; says whether the segment is predicted.
         body: The payload without it; see `nvcodec.reconstruction.payload`.
-        digits: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
+        fsq_indices: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
     """
 
     config: ModelConfig
     body: bytes
-    digits: UInt8Array | None = field(default=None, compare=False)
+    fsq_indices: UInt8Array | None = field(default=None, compare=False)
 
 
-class Fitter(Protocol):
+class SegmentFitter(Protocol):
     """Fits the segments of an encode, one after the other."""
 
     @property
@@ -113,7 +113,7 @@ class Fitter(Protocol):
         """What went wrong so far, in plain words, nothing twice."""
         ...
 
-    def fit(self, task: Task) -> list[Coded]:
+    def fit(self, task: FitTask) -> list[CodedSegment]:
         """Fit a segment.
 
         What comes out must follow from the task and the encode's settings alone, of the segments
@@ -131,12 +131,12 @@ class Fitter(Protocol):
         ...
 
 
-class FitterNotes:
+class BaseFitter:
     """What fitters note of their fits: how many passes, and every warning once.
 
     Attributes:
-        epochs: As `Fitter`.
-        warnings: As `Fitter`.
+        epochs: As `SegmentFitter`.
+        warnings: As `SegmentFitter`.
     """
 
     def __init__(self) -> None:

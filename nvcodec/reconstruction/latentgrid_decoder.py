@@ -15,15 +15,15 @@ from nvcodec.models.latentgrid.model import LatentGrid, Steps
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.reconstruction.resampling import placed, resampled
 from nvcodec.video import colour as conversion
-from nvcodec.video.mask_filling import known_chroma
+from nvcodec.video.mask_filling import valid_chroma
 
 # Frames of a group are decoded together, as far as they fit in the caches.
 _BATCH_SAMPLES = 1 << 22
 _LARGEST_BATCH = 32
 
 
-class GridPictures:
-    """Decodes a segment; see `nvcodec.reconstruction.segment_decoder.SegmentPictures`.
+class LatentGridDecoder:
+    """Decodes a segment; see `nvcodec.reconstruction.segment_decoder.SegmentDecoder`.
 
     Args:
         config: Sizes and order.
@@ -53,23 +53,23 @@ class GridPictures:
 
     @property
     def batch(self) -> int:
-        """See `SegmentPictures`."""
+        """See `SegmentDecoder`."""
         height, width = self._config.size
         return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
 
     def planes(self, frames: Sequence[int]) -> Planes:
-        """See `SegmentPictures`."""
+        """See `SegmentDecoder`."""
         return picture_planes(self._model.planes(frames), self._config, self._colour)
 
     def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentPictures`: between frames, these are moved towards each other."""
+        """See `SegmentDecoder`: between frames, these are moved towards each other."""
         return resampled(placed(times, self.planes, self._between), size, self._device)
 
     def _between(self, times: Sequence[float]) -> Planes:
         return picture_planes(self._model.between(times), self._config, self._colour)
 
-    def state(self) -> Picture:
-        """See `SegmentPictures`: the last frame, as the model has it."""
+    def reference_state(self) -> Picture:
+        """See `SegmentDecoder`: the last frame, as the model has it."""
         return self._model.planes([self._config.frames - 1])
 
 
@@ -117,12 +117,12 @@ def known_picture(frames: Frames, config: LatentGridConfig) -> Picture | None:
         frames: As there.
         config: As there.
     """
-    if frames.known is None:
+    if frames.valid_mask is None:
         return None
-    luma = torch.from_numpy(frames.known)[:, None]
+    luma = torch.from_numpy(frames.valid_mask)[:, None]
     if config.colour is ColourMode.RGB:
         return Picture(luma, luma.expand(-1, 2, -1, -1))
-    chroma = torch.from_numpy(known_chroma(frames.known))[:, None]
+    chroma = torch.from_numpy(valid_chroma(frames.valid_mask))[:, None]
     return Picture(luma, chroma.expand(-1, 2, -1, -1))
 
 

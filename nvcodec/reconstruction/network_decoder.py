@@ -21,8 +21,8 @@ _BATCH_SAMPLES = 1 << 20
 _LARGEST_BATCH = 32
 
 
-class NetworkPictures:
-    """Runs a segment's network; see `nvcodec.reconstruction.segment_decoder.SegmentPictures`.
+class NetworkDecoder:
+    """Runs a segment's network; see `nvcodec.reconstruction.segment_decoder.SegmentDecoder`.
 
     Args:
         name: Of the model family.
@@ -31,7 +31,7 @@ class NetworkPictures:
         colour: How the pictures' samples are to map to light.
         device: Where to run it.
         previous: The state of the segment before, if this one is coded on top of it.
-        digits: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
+        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
 
     Raises:
         BitstreamError: If the body is malformed.
@@ -45,12 +45,12 @@ class NetworkPictures:
         colour: Colour,
         device: torch.device,
         previous: object = None,
-        digits: UInt8Array | None = None,
+        fsq_indices: UInt8Array | None = None,
     ) -> None:
         self._config, self._colour, self._device = config, colour, device
-        model = decode_network(body, config, name, previous, digits)
+        model = decode_network(body, config, name, previous, fsq_indices)
         self._state = None
-        if config.PREDICTS:
+        if config.SUPPORTS_PREDICTION:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         self._synthesis = synthesis(model.to(device), working_type(device))
         self._moments: Callable[[Sequence[float]], Planes]
@@ -61,17 +61,17 @@ class NetworkPictures:
 
     @property
     def batch(self) -> int:
-        """See `SegmentPictures`."""
+        """See `SegmentDecoder`."""
         height, width = self._config.padded
         return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
 
     def planes(self, frames: Sequence[int]) -> Planes:
-        """See `SegmentPictures`."""
+        """See `SegmentDecoder`."""
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
         return picture_planes(levels, self._config, self._colour)
 
     def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentPictures`: between frames the network is asked, or else they are mixed.
+        """See `SegmentDecoder`: between frames the network is asked, or else they are mixed.
 
         A network of points is asked for other sizes, too.
         """
@@ -96,6 +96,6 @@ class NetworkPictures:
         levels = self._synthesis.levels(torch.tensor(times, dtype=torch.float32))
         return picture_planes(levels, self._config, self._colour)
 
-    def state(self) -> NetworkState | None:
-        """See `SegmentPictures`: the network, for families that hand it on."""
+    def reference_state(self) -> NetworkState | None:
+        """See `SegmentDecoder`: the network, for families that hand it on."""
         return self._state

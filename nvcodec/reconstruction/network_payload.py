@@ -46,7 +46,7 @@ class NetworkState:
     config: NetworkConfig
     tensors: Sequence[Tensor]
 
-    def carried(self, frames: int) -> list[Tensor]:
+    def expand_to(self, frames: int) -> list[Tensor]:
         """Its tensors, with which a network of any number of frames shows the last one throughout.
 
         The head, the last layer, has the channels of one frame after the other.
@@ -71,7 +71,7 @@ def decode_network(
     config: NetworkConfig,
     name: str,
     previous: object = None,
-    digits: UInt8Array | None = None,
+    fsq_indices: UInt8Array | None = None,
 ) -> VideoModel:
     """The network of a segment, on the CPU, in evaluation mode.
 
@@ -80,7 +80,7 @@ def decode_network(
         config: The network's configuration.
         name: Of the model family.
         previous: The `NetworkState` of the segment before, if this one is coded on top of it.
-        digits: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
+        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
 
     Raises:
         BitstreamError: If the body is malformed, or the segment before does not fit, or tokens are
@@ -98,25 +98,25 @@ def decode_network(
                 "a segment is coded as differences to the network of the one before it, which is "
                 "not known or another one"
             )
-        carried = previous.carried(config.frames)
+        carried = previous.expand_to(config.frames)
         values = [one + two for one, two in zip(carried, values, strict=True)] if body else carried
-    if config.takes_tokens and digits is None:
+    if config.takes_tokens and fsq_indices is None:
         raise BitstreamError("the segment's tokens, of which its pictures are made, are missing")
     model = build(name, config)
     model.load(values)
-    if config.takes_tokens and digits is not None:
-        feed(model, digits)
+    if config.takes_tokens and fsq_indices is not None:
+        set_tokens(model, fsq_indices)
     return model.eval().requires_grad_(False)
 
 
-def feed(model: VideoModel, digits: UInt8Array) -> None:
+def set_tokens(model: VideoModel, fsq_indices: UInt8Array) -> None:
     """Hand a network the tokens of its segment.
 
     Args:
         model: One that takes them.
-        digits: Shape (t, h, w, 6).
+        fsq_indices: Shape (t, h, w, 6).
     """
-    model.feed(torch.from_numpy(codes_of(digits)).movedim(-1, 1))
+    model.set_tokens(torch.from_numpy(codes_of(fsq_indices)).movedim(-1, 1))
 
 
 def continues(config: NetworkConfig, before: NetworkConfig) -> bool:

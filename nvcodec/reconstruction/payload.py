@@ -53,11 +53,11 @@ def split_payload(stored: Segment, header: Header) -> tuple[ModelConfig, bytes]:
     own = payload[start : start + size] or header.configuration
     name = name_of(header.model)
     family = config_class(name)
-    if stored.predicted and not family.PREDICTS:
+    if stored.predicted and not family.SUPPORTS_PREDICTION:
         raise UnsupportedVersionError(
             f"a segment is predicted from the one before it, which {name} is not in this release"
         )
-    if header.tokens is not None and header.tokens.fed and not family.TAKES_TOKENS:
+    if header.tokens is not None and header.tokens.conditioning and not family.SUPPORTS_TOKENS:
         raise UnsupportedVersionError(
             f"the pictures are made from tokens, which those of {name} are not in this release"
         )

@@ -136,7 +136,7 @@ class CrossFade:
     """Pictures at any moment as mixtures of the two frames around it.
 
     Args:
-        decode: Whole frames; see `nvcodec.reconstruction.segment_decoder.SegmentPictures.planes`.
+        decode: Whole frames; see `nvcodec.reconstruction.segment_decoder.SegmentDecoder.planes`.
         batch: Frames to ask it for at a time.
     """
 

@@ -16,7 +16,7 @@ from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.pixel_shuffle import depth_to_space
 from nvcodec.video import colour as conversion
-from nvcodec.video.mask_filling import known_chroma
+from nvcodec.video.mask_filling import valid_chroma
 
 
 def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:
@@ -40,7 +40,7 @@ def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tens
     return samples.contiguous(memory_format=torch.channels_last)
 
 
-def known_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
+def valid_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
     """Which of the samples a model is fitted to are known; None if all are.
 
     In RGB that is decided by luma alone: beside what is hidden, the colour of a known pixel is in
@@ -53,14 +53,14 @@ def known_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
     Returns:
         bool, of the shape of `model_samples`.
     """
-    if frames.known is None:
+    if frames.valid_mask is None:
         return None
     height, width = config.padded
-    luma = torch.from_numpy(frames.known)[:, None]
+    luma = torch.from_numpy(frames.valid_mask)[:, None]
     if config.colour is ColourMode.RGB:
         return _padded(luma, height, width).expand(-1, config.colour.channels, -1, -1)
     phases = F.pixel_unshuffle(_padded(luma, 2 * height, 2 * width), 2)
-    chroma = torch.from_numpy(known_chroma(frames.known))[:, None]
+    chroma = torch.from_numpy(valid_chroma(frames.valid_mask))[:, None]
     return torch.cat([phases, _padded(chroma, height, width).expand(-1, 2, -1, -1)], dim=1)
 
 

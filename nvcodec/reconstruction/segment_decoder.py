@@ -25,7 +25,7 @@ from nvcodec.reconstruction.payload import split_payload
 _LARGEST_TENSOR = 1 << 29
 
 
-class SegmentPictures(Protocol):
+class SegmentDecoder(Protocol):
     """The pictures of a segment, decoded when asked for."""
 
     @property
@@ -65,20 +65,20 @@ class SegmentPictures(Protocol):
         """
         ...
 
-    def state(self) -> object:
+    def reference_state(self) -> object:
         """What the next segment may be predicted from, and nothing else; its family knows it."""
         ...
 
 
-def open_segment(
+def open_segment_decoder(
     stored: Segment,
     header: Header,
     device: torch.device,
     *,
     number: int,
     previous: object = None,
-    digits: UInt8Array | None = None,
-) -> SegmentPictures:
+    fsq_indices: UInt8Array | None = None,
+) -> SegmentDecoder:
     """The pictures of a segment.
 
     Args:
@@ -87,7 +87,7 @@ def open_segment(
         device: Where to decode.
         number: Of the segment, for messages.
         previous: The state of the segment before, if this one is predicted from it.
-        digits: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
+        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
 
     Raises:
         UnsupportedVersionError: If the model is unknown.
@@ -100,18 +100,18 @@ def open_segment(
             f"for one frame; at most {_LARGEST_TENSOR} are allowed"
         )
     name, colour = name_of(header.model), header.video.colour
-    return open_body(name, config, body, colour, device, previous, digits)
+    return make_segment_decoder(name, config, body, colour, device, previous, fsq_indices)
 
 
-def open_body(
+def make_segment_decoder(
     name: str,
     config: ModelConfig,
     body: bytes,
     colour: Colour,
     device: torch.device,
     previous: object = None,
-    digits: UInt8Array | None = None,
-) -> SegmentPictures:
+    fsq_indices: UInt8Array | None = None,
+) -> SegmentDecoder:
     """The pictures of a segment that may not be in a file yet.
 
     Args:
@@ -121,23 +121,23 @@ def open_body(
         colour: How the pictures' samples are to map to light.
         device: Where to decode.
         previous: The state of the segment before, if this one is predicted from it.
-        digits: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
+        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
 
     Raises:
         BitstreamError: If the body is malformed.
     """
     if isinstance(config, NetworkConfig):
-        from nvcodec.reconstruction.network_decoder import NetworkPictures
+        from nvcodec.reconstruction.network_decoder import NetworkDecoder
 
-        return NetworkPictures(name, config, body, colour, device, previous, digits)
+        return NetworkDecoder(name, config, body, colour, device, previous, fsq_indices)
     if isinstance(config, LatentGridConfig):
-        from nvcodec.reconstruction.latentgrid_decoder import GridPictures
+        from nvcodec.reconstruction.latentgrid_decoder import LatentGridDecoder
 
-        return GridPictures(config, body, colour, device, previous)
+        return LatentGridDecoder(config, body, colour, device, previous)
     raise UnsupportedVersionError(f"this release cannot decode the model {name}")
 
 
-def luma_psnr(pictures: SegmentPictures, frames: Frames) -> float:
+def luma_psnr(pictures: SegmentDecoder, frames: Frames) -> float:
     """What a decoder gets of the known pixels of a coded segment, dB, mean over frames.
 
     Args:
@@ -147,8 +147,12 @@ def luma_psnr(pictures: SegmentPictures, frames: Frames) -> float:
     values = []
     for t in range(len(frames)):
         source = frames.y[t : t + 1]
-        known = np.ones_like(source, np.bool_) if frames.known is None else frames.known[t : t + 1]
-        if known.any():
+        valid_mask = (
+            np.ones_like(source, np.bool_)
+            if frames.valid_mask is None
+            else frames.valid_mask[t : t + 1]
+        )
+        if valid_mask.any():
             luma, _, _ = pictures.planes([t])
-            values.append(psnr(source[known][None], luma[known][None])[0])
+            values.append(psnr(source[valid_mask][None], luma[valid_mask][None])[0])
     return float(np.mean(values))

@@ -26,9 +26,9 @@ def quantise(vectors: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     half = _half(vectors.device, vectors.dim(), axis)
     bounded = torch.tanh(vectors.float()) * half
     # Levels are whole numbers from 0 once the middle has been moved to half.
-    digits = torch.round(bounded.detach() + half)
-    rounded = digits - half
-    return (bounded + (rounded - bounded).detach()) / half, digits.long()
+    fsq_indices = torch.round(bounded.detach() + half)
+    rounded = fsq_indices - half
+    return (bounded + (rounded - bounded).detach()) / half, fsq_indices.long()
 
 
 def distance(vectors: Tensor, axis: int) -> Tensor:

@@ -23,11 +23,11 @@ _WEIGHTS = np.array([prod(LEVELS[:place]) for place in range(len(LEVELS))], np.i
 _COUNTS = np.array(LEVELS, np.int64)
 
 
-def pack_digits(digits: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint16]:
+def pack_ids(fsq_indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint16]:
     """Ids of digits.
 
     Args:
-        digits: Shape (..., 6), each 0 to its level less 1.
+        fsq_indices: Shape (..., 6), each 0 to its level less 1.
 
     Returns:
         Shape (...), 0 to 63999.
@@ -35,9 +35,9 @@ def pack_digits(digits: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint16]:
     Raises:
         ConfigError: If the last axis is not 6 long or a digit is out of range.
     """
-    if digits.shape[-1:] != (len(LEVELS),):
-        raise ConfigError(f"expected {len(LEVELS)} digits a token, got shape {digits.shape}")
-    wide = digits.astype(np.int64)
+    if fsq_indices.shape[-1:] != (len(LEVELS),):
+        raise ConfigError(f"expected {len(LEVELS)} digits a token, got shape {fsq_indices.shape}")
+    wide = fsq_indices.astype(np.int64)
     if ((wide < 0) | (wide >= _COUNTS)).any():
         raise ConfigError(f"a digit is below its level, one of {LEVELS}, and not negative")
     packed: npt.NDArray[np.uint16] = (wide @ _WEIGHTS).astype(np.uint16)
@@ -45,7 +45,7 @@ def pack_digits(digits: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint16]:
 
 
 def unpack_ids(ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint8]:
-    """Digits of ids, the inverse of `pack_digits`.
+    """Digits of ids, the inverse of `pack_ids`.
 
     Args:
         ids: Shape (...), 0 to 63999.
@@ -59,26 +59,26 @@ def unpack_ids(ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint8]:
     wide = ids.astype(np.int64)
     if ((wide < 0) | (wide >= IDS)).any():
         raise ConfigError(f"ids are 0 to {IDS - 1}, got {int(wide.min())} to {int(wide.max())}")
-    digits: npt.NDArray[np.uint8] = (wide[..., None] // _WEIGHTS % _COUNTS).astype(np.uint8)
-    return digits
+    fsq_indices: npt.NDArray[np.uint8] = (wide[..., None] // _WEIGHTS % _COUNTS).astype(np.uint8)
+    return fsq_indices
 
 
-def codes_of(digits: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+def codes_of(fsq_indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
     """The vector that digits stand for: every channel's levels spread evenly over -1 to 1.
 
     Args:
-        digits: Shape (..., 6).
+        fsq_indices: Shape (..., 6).
 
     Returns:
         Shape (..., 6).
     """
     codes: npt.NDArray[np.float32] = (
-        (2 * digits.astype(np.int64) - (_COUNTS - 1)) / (_COUNTS - 1)
+        (2 * fsq_indices.astype(np.int64) - (_COUNTS - 1)) / (_COUNTS - 1)
     ).astype(np.float32)
     return codes
 
 
-def nearest_digits(codes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+def nearest_fsq_indices(codes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
     """The digits whose codes are nearest to any vectors, such as averages of codes.
 
     Args:
@@ -88,5 +88,5 @@ def nearest_digits(codes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8
         Shape (..., 6).
     """
     spread = (codes.astype(np.float64) + 1) / 2 * (_COUNTS - 1)
-    digits: npt.NDArray[np.uint8] = np.clip(np.rint(spread), 0, _COUNTS - 1).astype(np.uint8)
-    return digits
+    fsq_indices: npt.NDArray[np.uint8] = np.clip(np.rint(spread), 0, _COUNTS - 1).astype(np.uint8)
+    return fsq_indices

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.container import Header, Reader, Segment, TokenFormat
-from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
+from nvcodec.entropy.tokens.codec import decode_tokens, encode_tokens
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
 from nvcodec.tokenizer.token_ids import LEVELS
@@ -18,16 +18,16 @@ LEAST_BITS = 8.0
 _TOKENS_SEGMENT_BYTES = 24
 
 
-def token_format(tokenizer_id: str, *, fed: bool) -> TokenFormat:
+def token_format(tokenizer_id: str, *, conditioning: bool) -> TokenFormat:
     """What a header says of tokens that are made now.
 
     Args:
         tokenizer_id: 32 hexadecimal digits.
-        fed: Whether the model is fed by them.
+        conditioning: Whether the model is conditioned on them.
     """
     return TokenFormat(
         tokenizer_id=bytes.fromhex(tokenizer_id),
-        fed=fed,
+        conditioning=conditioning,
         time_stride=TIME_STRIDE,
         space_stride=SPACE_STRIDE,
         levels=LEVELS,
@@ -49,13 +49,13 @@ def check_format(tokens: TokenFormat) -> None:
         )
 
 
-def code_tokens(digits: npt.NDArray[np.uint8]) -> bytes:
+def code_tokens(fsq_indices: npt.NDArray[np.uint8]) -> bytes:
     """Tokens of a segment as its section holds them.
 
     Args:
-        digits: Shape (t, h, w, 6).
+        fsq_indices: Shape (t, h, w, 6).
     """
-    return encode_digits(digits, LEVELS)
+    return encode_tokens(fsq_indices, LEVELS)
 
 
 def stored_tokens(
@@ -79,29 +79,29 @@ def stored_tokens(
     section = reader.tokens(index)
     shape = (steps_of(section.frames), *grid_of(*_size(reader.header)))
     try:
-        digits, bits = decode_digits(section.payload, shape, LEVELS)
+        fsq_indices, bits = decode_tokens(section.payload, shape, LEVELS)
     except BitstreamError as error:
         kind = reader.header.tokens.section if reader.header.tokens else ""
         raise BitstreamError(
             f"{kind} section before byte {reader.segments[index].offset}: {error}"
         ) from error
-    return section, digits, bits
+    return section, fsq_indices, bits
 
 
 def _size(header: Header) -> tuple[int, int]:
     return header.video.width, header.video.height
 
 
-def beside_tokens(bits: float | None, tokens: bytes) -> float | None:
+def payload_budget(bits: float | None, tokens: bytes) -> float | None:
     """What a segment's payload may take where its tokens count, too.
 
     Args:
         bits: Wanted for both, if anything is.
         tokens: Those of the segment, coded.
     """
-    return None if bits is None else max(bits - 8 * tokens_section(tokens), LEAST_BITS)
+    return None if bits is None else max(bits - 8 * token_section_bytes(tokens), LEAST_BITS)
 
 
-def tokens_section(tokens: bytes) -> int:
+def token_section_bytes(tokens: bytes) -> int:
     """About how many bytes of a file a segment's tokens take."""
     return len(tokens) + _TOKENS_SEGMENT_BYTES

@@ -24,7 +24,7 @@ from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, steps_of
 from nvcodec.models.tokenizer.networks import TokenDecoder, TokenEncoder
 from nvcodec.tokenizer.fsq import quantise
-from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_digits, unpack_ids
+from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_ids, unpack_ids
 
 BUNDLED = Path(__file__).parent / "weights"
 _PREFIX = "bundled:"
@@ -169,9 +169,7 @@ class VideoTokenizer:
             ConfigError: If the shape or type is another.
         """
         codes, digits = self._quantised(_frames_first(video))
-        indices = torch.from_numpy(
-            pack_digits(digits.movedim(2, -1).cpu().numpy()).astype(np.int32)
-        )
+        indices = torch.from_numpy(pack_ids(digits.movedim(2, -1).cpu().numpy()).astype(np.int32))
         grid = torch.tensor([indices.shape[1:]] * len(indices), dtype=torch.int64)
         return Encoded(indices, codes.movedim(2, 1), grid.view(-1, 3))
 
@@ -210,7 +208,7 @@ class VideoTokenizer:
         """Ids of codes that stand for one, int32: (B, 6, t, h, w) to (B, t, h, w)."""
         counts = (np.array(LEVELS) - 1).reshape(-1, *[1] * (codes.dim() - 2))
         digits = np.rint((codes.cpu().double().numpy() + 1) / 2 * counts).astype(np.int64)
-        return torch.from_numpy(pack_digits(np.moveaxis(digits, 1, -1)).astype(np.int32))
+        return torch.from_numpy(pack_ids(np.moveaxis(digits, 1, -1)).astype(np.int32))
 
     def digits(self, rgb: Tensor | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Digits of a segment's frames.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_digits
+from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +63,7 @@ class TokenGrid:
     @property
     def indices(self) -> npt.NDArray[np.uint16]:
         """Ids, shape (t, h, w)."""
-        return pack_digits(self.digits)
+        return pack_ids(self.digits)
 
     @property
     def codes(self) -> npt.NDArray[np.float32]:

@@ -60,7 +60,7 @@ class TokenReader(Closing):
             self._reader.close()
             raise
         self.tokenizer_id = header.tokens.tokenizer_id.hex()
-        self.latents = "fed" if header.tokens.fed else "beside"
+        self.latents = "fed" if header.tokens.conditioning else "beside"
         self.size = header.video.width, header.video.height
         self.shape = grid_of(*self.size)
         self.frame_rate: Fraction = header.video.frame_rate

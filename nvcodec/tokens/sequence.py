@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokenizer.token_ids import LEVELS, nearest_digits, pack_digits
+from nvcodec.tokenizer.token_ids import LEVELS, nearest_fsq_indices, pack_ids
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.timestamps import prompt, stamp_of
 
@@ -172,7 +172,7 @@ def grouped(
     row = np.lexsort((places[2], places[1], places[0]))
     return Tokens(
         codes=codes[row],
-        ids=pack_digits(nearest_digits(codes))[row],
+        ids=pack_ids(nearest_fsq_indices(codes))[row],
         positions=np.stack(places, 1)[row].astype(np.float32),
         counts=counts[row],
         times=mean(grid.times[steps])[row],

@@ -15,19 +15,19 @@ _GREY = 128
 _Float32Array = npt.NDArray[np.float32]
 
 
-def filled_picture(picture: Planes, known: BoolArray) -> Planes:
+def filled_picture(picture: Planes, valid_mask: BoolArray) -> Planes:
     """A picture without what is hidden.
 
     Args:
         picture: y (H, W), u and v (ceil(H / 2), ceil(W / 2)), uint8.
-        known: Of luma, shape (H, W).
+        valid_mask: Of luma, shape (H, W).
     """
     y, u, v = picture
-    chroma = known_chroma(known)
-    return filled(y, known), filled(u, chroma), filled(v, chroma)
+    chroma = valid_chroma(valid_mask)
+    return filled(y, valid_mask), filled(u, chroma), filled(v, chroma)
 
 
-def filled(plane: UInt8Array, known: BoolArray) -> UInt8Array:
+def filled(plane: UInt8Array, valid_mask: BoolArray) -> UInt8Array:
     """A plane whose hidden samples continue the known ones smoothly.
 
     Means of the known samples on ever coarser grids, then back, each grid keeping what it knows
@@ -35,13 +35,13 @@ def filled(plane: UInt8Array, known: BoolArray) -> UInt8Array:
 
     Args:
         plane: uint8, shape (H, W).
-        known: Same shape. Where nothing is, all becomes middle grey.
+        valid_mask: Same shape. Where nothing is, all becomes middle grey.
     """
-    if known.all():
+    if valid_mask.all():
         return plane
-    if not known.any():
+    if not valid_mask.any():
         return np.full_like(plane, _GREY)
-    weights = known.astype(np.float32)
+    weights = valid_mask.astype(np.float32)
     values = plane * weights
     grids = []
     while not weights.all():
@@ -56,7 +56,7 @@ def filled(plane: UInt8Array, known: BoolArray) -> UInt8Array:
         coarse = _doubled(_doubled(values).T).T[:height, :width]
         values = share * finer + (1 - share) * coarse
     smooth = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return np.where(known, plane, smooth)
+    return np.where(valid_mask, plane, smooth)
 
 
 def _fours(plane: _Float32Array) -> _Float32Array:
@@ -75,45 +75,47 @@ def _doubled(plane: _Float32Array) -> _Float32Array:
     return rows.reshape(-1, plane.shape[1])
 
 
-def known_chroma(known: BoolArray) -> BoolArray:
+def valid_chroma(valid_mask: BoolArray) -> BoolArray:
     """Which chroma samples are made of known pixels only, however chroma was sited and filtered.
 
     Args:
-        known: Of luma, shape (..., H, W).
+        valid_mask: Of luma, shape (..., H, W).
 
     Returns:
         Shape (..., ceil(H / 2), ceil(W / 2)): where the four pixels that a sample covers and those
         around them are known.
     """
     for axis in (-2, -1):
-        count = known.shape[axis]
+        count = valid_mask.shape[axis]
         starts = np.arange(0, count, 2)
-        known = _all_between(known, axis, np.maximum(starts - 1, 0), np.minimum(starts + 3, count))
-    return known
+        valid_mask = _all_between(
+            valid_mask, axis, np.maximum(starts - 1, 0), np.minimum(starts + 3, count)
+        )
+    return valid_mask
 
 
-def resized_known(known: BoolArray, width: int, height: int) -> BoolArray:
+def resized_mask(valid_mask: BoolArray, width: int, height: int) -> BoolArray:
     """Which pixels of a scaled picture are known: those that cover known ones only.
 
     Args:
-        known: Shape (H, W).
+        valid_mask: Shape (H, W).
         width: Wanted width in samples.
         height: Wanted height in samples.
     """
     for axis, wanted in ((0, height), (1, width)):
-        count = known.shape[axis]
+        count = valid_mask.shape[axis]
         if wanted != count:
             places = np.arange(wanted)
             first, last = places * count // wanted, -(-(places + 1) * count // wanted)
-            known = _all_between(known, axis, first, last)
-    return known
+            valid_mask = _all_between(valid_mask, axis, first, last)
+    return valid_mask
 
 
 def _all_between(
-    known: BoolArray, axis: int, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+    valid_mask: BoolArray, axis: int, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
 ) -> BoolArray:
     """Whether all samples of each of some stretches along an axis are known; ends excluded."""
-    hidden = np.cumsum(~known, axis, dtype=np.int32)
+    hidden = np.cumsum(~valid_mask, axis, dtype=np.int32)
     before = np.concatenate([np.zeros_like(hidden.take([0], axis)), hidden], axis)
     none: BoolArray = before.take(last, axis) == before.take(first, axis)
     return none

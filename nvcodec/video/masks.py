@@ -25,7 +25,7 @@ class Mask(Closing):
         self._source, self._still = source, still
         # Where middle grey lies: in 16 to 235, or in 0 to 255.
         self._white = 128 if source.info.colour.full_range else 126
-        self._known: BoolArray | None = None
+        self._valid_mask: BoolArray | None = None
         self._last: Planes | None = None
         if still and not self._next().any():
             raise VideoError(
@@ -46,18 +46,18 @@ class Mask(Closing):
         Raises:
             VideoError: If the mask has no more frames.
         """
-        known = self._next()
-        if known.any() or self._last is None:
-            self._last = filled_picture(picture, known)
-        return self._last, known
+        valid_mask = self._next()
+        if valid_mask.any() or self._last is None:
+            self._last = filled_picture(picture, valid_mask)
+        return self._last, valid_mask
 
     def _next(self) -> BoolArray:
-        if self._known is None or not self._still:
+        if self._valid_mask is None or not self._still:
             frames = self._source.read(1)
             if not len(frames):
                 raise VideoError(f"{self.path}: the mask ends before the video does")
-            self._known = frames.y[0] >= self._white
-        return self._known
+            self._valid_mask = frames.y[0] >= self._white
+        return self._valid_mask
 
     def close(self) -> None:
         """Release the file."""

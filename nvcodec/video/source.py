@@ -23,7 +23,7 @@ from nvcodec.video import orientation, pixel_formats, stream_properties
 from nvcodec.video.clock import Clock
 from nvcodec.video.image_folder import ImageFolder
 from nvcodec.video.libav_decoder import VideoFile
-from nvcodec.video.mask_filling import resized_known
+from nvcodec.video.mask_filling import resized_mask
 
 logger = logging.getLogger(__name__)
 
@@ -181,8 +181,8 @@ class Source(Closing):
             width, height = self.info.width, self.info.height
             if self._mask is not None:
                 # Before scaling, which mixes pixels.
-                picture, known = self._mask.hide(picture)
-                masks.append(resized_known(known, width, height))
+                picture, valid_mask = self._mask.hide(picture)
+                masks.append(resized_mask(valid_mask, width, height))
             y, u, v = pixel_formats.resize(picture, width, height, self._colour)
             ys.append(y)
             us.append(u)
@@ -206,7 +206,7 @@ class Source(Closing):
             v=np.stack(vs),
             pts=np.array(pts, np.int64),
             durations=np.array(durations, np.int64),
-            known=np.stack(masks) if masks else None,
+            valid_mask=np.stack(masks) if masks else None,
         )
 
     def close(self) -> None:

@@ -11,13 +11,13 @@ from nvcodec._version import __version__
 from nvcodec.config import EncoderConfig
 from nvcodec.device import working_type
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.factory import fitter_for
-from nvcodec.fitting.interface import Fitter
+from nvcodec.fitting.factory import make_fitter
+from nvcodec.fitting.interface import SegmentFitter
 from nvcodec.tokenizer.segment_tokens import tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ComputeEnvironment:
     """What workers must have in common, or the bytes would depend on who fitted a segment.
 
     Attributes:
@@ -37,7 +37,7 @@ class Setting:
     tokenizer: str
 
     @classmethod
-    def here(cls, config: EncoderConfig, device: torch.device) -> Setting:
+    def current(cls, config: EncoderConfig, device: torch.device) -> ComputeEnvironment:
         """That of this process.
 
         Raises:
@@ -53,7 +53,7 @@ class Setting:
             tokenizer=tokenizer(config.tokenizer).tokenizer_id if tokens else "",
         )
 
-    def taken(self) -> Fitter:
+    def make_fitter(self) -> SegmentFitter:
         """Compute like that from now on, in this process.
 
         Raises:
@@ -61,7 +61,7 @@ class Setting:
         """
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
-        own = replace(Setting.here(self.config, device), threads=self.threads)
+        own = replace(ComputeEnvironment.current(self.config, device), threads=self.threads)
         if own != self:
             raise ConfigError(
                 f"{socket.gethostname()} computes in {own.arithmetic} with nvcodec and torch "
@@ -69,4 +69,4 @@ class Setting:
                 "encode was started"
                 + (f", and the tokenizer {self.tokenizer}" if self.tokenizer else "")
             )
-        return fitter_for(self.config, device)
+        return make_fitter(self.config, device)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.interface import Fitter
+from nvcodec.fitting.interface import SegmentFitter
 from nvcodec.models import config_class
 from nvcodec.models.base.network_config import NetworkConfig
-from nvcodec.workers.environment import Setting
-from nvcodec.workers.in_process_pool import Here
-from nvcodec.workers.pool import Workers
+from nvcodec.workers.environment import ComputeEnvironment
+from nvcodec.workers.in_process_pool import InProcessPool
+from nvcodec.workers.pool import WorkerPool
 
 
-def workers_for(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
+def make_pool(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> WorkerPool:
     """Who is to fit the segments of an encode.
 
     Args:
@@ -24,12 +24,12 @@ def workers_for(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
         ConfigError: If Ray is wanted and not installed, or has no place for a job.
     """
     if config.workers == 1:
-        return _here(config, fitter, pixels)
-    setting = Setting.here(config, fitter.device)
+        return _pool_in_this_process(config, fitter, pixels)
+    environment = ComputeEnvironment.current(config, fitter.device)
     if config.workers != "ray":
-        from nvcodec.workers.process_pool import Processes
+        from nvcodec.workers.process_pool import ProcessPool
 
-        return Processes(setting, config.workers)
+        return ProcessPool(environment, config.workers)
     try:
         import ray  # noqa: F401
     except ImportError as error:
@@ -37,17 +37,19 @@ def workers_for(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
             "--workers ray needs Ray, which is not installed: pip install 'nvcodec-suite[ray]', or "
             "pass a number of processes instead"
         ) from error
-    from nvcodec.workers.ray_pool import RayTasks
+    from nvcodec.workers.ray_pool import RayPool
 
-    return RayTasks(setting)
+    return RayPool(environment)
 
 
-def _here(config: EncoderConfig, fitter: Fitter, pixels: int) -> Workers:
+def _pool_in_this_process(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> WorkerPool:
     kind = config_class(config.model)
     if not issubclass(kind, NetworkConfig):
-        return Here(fitter, config)
-    from nvcodec.fitting.network.batched_step import most_at_once
-    from nvcodec.workers.lockstep_pool import Abreast
+        return InProcessPool(fitter, config)
+    from nvcodec.fitting.network.batched_step import largest_batch
+    from nvcodec.workers.lockstep_pool import LockstepPool
 
-    slots = most_at_once(kind, config.fitting, pixels, fitter.device.type)
-    return Abreast(config, fitter.device, slots) if slots > 1 else Here(fitter, config)
+    slots = largest_batch(kind, config.fitting, pixels, fitter.device.type)
+    return (
+        LockstepPool(config, fitter.device, slots) if slots > 1 else InProcessPool(fitter, config)
+    )

@@ -5,44 +5,44 @@ from __future__ import annotations
 from functools import partial
 
 from nvcodec.config import EncoderConfig
-from nvcodec.fitting.interface import Fitter
-from nvcodec.workers.job import Job, carried_out
-from nvcodec.workers.pool import Ended, Listener
+from nvcodec.fitting.interface import SegmentFitter
+from nvcodec.workers.job import Job, run_job
+from nvcodec.workers.pool import JobDone, ProgressCallback
 
 
-class Here:
-    """This process; see `Workers`. Exceptions of a fit are raised where it is waited for.
+class InProcessPool:
+    """This process; see `WorkerPool`. Exceptions of a fit are raised where it is waited for.
 
     Args:
         fitter: Fits the segments.
         config: Settings of the encode.
     """
 
-    slots = 1
+    capacity = 1
 
-    def __init__(self, fitter: Fitter, config: EncoderConfig) -> None:
+    def __init__(self, fitter: SegmentFitter, config: EncoderConfig) -> None:
         self._fitter, self._config = fitter, config
         self._waiting: list[tuple[int, Job]] = []
 
     @property
     def free(self) -> int:
-        """See `Workers`."""
+        """See `WorkerPool`."""
         return 1 - len(self._waiting)
 
-    def submit(self, ticket: int, job: Job) -> None:
-        """See `Workers`."""
-        self._waiting.append((ticket, job))
+    def submit(self, job_id: int, job: Job) -> None:
+        """See `WorkerPool`."""
+        self._waiting.append((job_id, job))
 
-    def withdraw(self, ticket: int) -> None:
-        """See `Workers`."""
-        self._waiting = [one for one in self._waiting if one[0] != ticket]
+    def cancel(self, job_id: int) -> None:
+        """See `WorkerPool`."""
+        self._waiting = [one for one in self._waiting if one[0] != job_id]
 
-    def wait(self, listener: Listener) -> Ended:
-        """See `Workers`."""
-        ticket, job = self._waiting.pop()
-        report = partial(listener, ticket)
-        return Ended(ticket, carried_out(job, self._fitter, self._config, report))
+    def wait(self, on_progress: ProgressCallback) -> JobDone:
+        """See `WorkerPool`."""
+        job_id, job = self._waiting.pop()
+        report = partial(on_progress, job_id)
+        return JobDone(job_id, run_job(job, self._fitter, self._config, report))
 
     def close(self) -> None:
-        """See `Workers`."""
+        """See `WorkerPool`."""
         self._waiting.clear()

@@ -10,10 +10,10 @@ from math import inf
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import NvcodecError
-from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task
+from nvcodec.fitting.interface import CodedSegment, FitProgress, FitTask, SegmentFitter
 from nvcodec.tokenizer.segment_tokens import tokens_of
-from nvcodec.tokenizer.token_sections import beside_tokens, code_tokens, tokens_section
-from nvcodec.workers.reference_chain import Lead
+from nvcodec.tokenizer.token_sections import code_tokens, payload_budget, token_section_bytes
+from nvcodec.workers.reference_chain import ReferenceChain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,26 +22,26 @@ class Job:
 
     Attributes:
         task: Without `previous` and `on_progress`, which are known only there.
-        leads: What leads up to it, for each file; all None if it must stand alone.
+        chains: What leads up to it, for each file; all None if it must stand alone.
     """
 
-    task: Task
-    leads: tuple[Lead | None, ...]
+    task: FitTask
+    chains: tuple[ReferenceChain | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class JobResult:
     """What came of a job.
 
     Attributes:
         coded: For each file.
-        states: `Task.previous`: what the leads came to.
-        epochs: As of a `Fitter`.
-        warnings: As of a `Fitter`.
+        states: `FitTask.previous`: what the leads came to.
+        epochs: As of a `SegmentFitter`.
+        warnings: As of a `SegmentFitter`.
         tokens: Those of the segment, coded; None if there are to be none.
     """
 
-    coded: tuple[Coded, ...]
+    coded: tuple[CodedSegment, ...]
     states: tuple[object, ...]
     epochs: int
     warnings: tuple[str, ...]
@@ -49,7 +49,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class JobFailure:
     """A job that ended in an exception.
 
     Attributes:
@@ -61,7 +61,7 @@ class Failed:
     trace: str
 
     @classmethod
-    def of(cls, error: Exception) -> Failed:
+    def of(cls, error: Exception) -> JobFailure:
         """An exception that is being handled."""
         trace = "".join(traceback.format_exception(error))
         try:
@@ -77,7 +77,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class WorkerLost:
     """A job whose worker died.
 
     Attributes:
@@ -87,9 +87,12 @@ class Lost:
     reason: str
 
 
-def carried_out(
-    job: Job, fitter: Fitter, config: EncoderConfig, on_progress: Callable[[FitProgress], None]
-) -> Fitted:
+def run_job(
+    job: Job,
+    fitter: SegmentFitter,
+    config: EncoderConfig,
+    on_progress: Callable[[FitProgress], None],
+) -> JobResult:
     """Fit a segment; make its tokens before, which what is fitted has to leave room for.
 
     Args:
@@ -100,27 +103,27 @@ def carried_out(
     """
     task = job.task
     states = tuple(
-        lead.opened(config.model, task.colour, fitter.device) if lead else None
-        for lead in job.leads
+        chain.decode_state(config.model, task.colour, fitter.device) if chain else None
+        for chain in job.chains
     )
     task = replace(task, previous=states, on_progress=on_progress)
     tokens, warnings = None, []
     if config.latents != "private":
-        digits = tokens_of(task.frames, task.colour, config.tokenizer)
-        tokens = code_tokens(digits)
-        task = replace(task, digits=digits if config.fed else None)
+        fsq_indices = tokens_of(task.frames, task.colour, config.tokenizer)
+        tokens = code_tokens(fsq_indices)
+        task = replace(task, fsq_indices=fsq_indices if config.token_conditioned else None)
         if config.psnr is None:  # else it is a guess of the payload alone
             wanted = task.bits
-            task = replace(task, bits=tuple(beside_tokens(bits, tokens) for bits in wanted))
+            task = replace(task, bits=tuple(payload_budget(bits, tokens) for bits in wanted))
             least = min((bits for bits in wanted if bits is not None), default=inf)
-            if least <= 8 * tokens_section(tokens):
+            if least <= 8 * token_section_bytes(tokens):
                 warnings.append(
-                    f"segment {task.number}: its tokens alone take {tokens_section(tokens)} bytes, "
+                    f"segment {task.number}: its tokens alone take {token_section_bytes(tokens)} bytes, "
                     f"{least / 8:.0f} are wanted for all of it"
                 )
     coded = fitter.fit(task)
-    return Fitted(
-        coded=tuple(replace(one, digits=task.digits) for one in coded),
+    return JobResult(
+        coded=tuple(replace(one, fsq_indices=task.fsq_indices) for one in coded),
         states=states,
         epochs=fitter.epochs,
         warnings=(*fitter.warnings, *warnings),

@@ -14,57 +14,57 @@ from threading import Semaphore, Thread
 import torch
 
 from nvcodec.config import EncoderConfig
-from nvcodec.fitting.factory import fitter_for
+from nvcodec.fitting.factory import make_fitter
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.fitting.network.batched_step import take_at_once
+from nvcodec.fitting.network.batched_step import batched_step
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.fitting.network.step import Outcome, Step
-from nvcodec.workers.job import Failed, Fitted, Job, carried_out
-from nvcodec.workers.pool import Ended, Listener
+from nvcodec.workers.job import Job, JobFailure, JobResult, run_job
+from nvcodec.workers.pool import JobDone, ProgressCallback
 
 
 class _AbandonedError(BaseException):
     """The fit is not wanted any more. Not an `Exception`, which it might take for its own."""
 
 
-class Abreast:
-    """This process, at several jobs; see `nvcodec.workers.pool.Workers`.
+class LockstepPool:
+    """This process, at several jobs; see `nvcodec.workers.pool.WorkerPool`.
 
     Args:
         config: Settings of the encode.
         device: Where to compute.
-        slots: Jobs at a time.
+        capacity: Jobs at a time.
     """
 
     def __init__(self, config: EncoderConfig, device: torch.device, slots: int) -> None:
-        self._config, self._device, self.slots = config, device, slots
+        self._config, self._device, self.capacity = config, device, slots
         self._fits: list[_Fit] = []
         self._turn: _Fit | None = None  # whose it is
-        self._listener: Listener | None = None
+        self._on_progress: ProgressCallback | None = None
         self._raised: BaseException | None = None  # by whom progress is told
 
     @property
     def free(self) -> int:
-        """See `Workers`."""
-        return self.slots - len(self._fits)
+        """See `WorkerPool`."""
+        return self.capacity - len(self._fits)
 
-    def submit(self, ticket: int, job: Job) -> None:
-        """See `Workers`."""
-        fitter = fitter_for(self._config, self._device)  # each has notes of its own
+    def submit(self, job_id: int, job: Job) -> None:
+        """See `WorkerPool`."""
+        fitter = make_fitter(self._config, self._device)  # each has notes of its own
         assert isinstance(fitter, NetworkFitter)
-        fitter.together = self._take
-        report = partial(self._report, ticket)
-        self._fits.append(_Fit(ticket, partial(carried_out, job, fitter, self._config, report)))
+        fitter.batched_step = self._compute_step
+        report = partial(self._report, job_id)
+        self._fits.append(_Fit(job_id, partial(run_job, job, fitter, self._config, report)))
 
-    def withdraw(self, ticket: int) -> None:
-        """See `Workers`."""
-        for fit in [one for one in self._fits if one.ticket == ticket]:
+    def cancel(self, job_id: int) -> None:
+        """See `WorkerPool`."""
+        for fit in [one for one in self._fits if one.job_id == job_id]:
             self._fits.remove(fit)
             fit.abandon()
 
-    def wait(self, listener: Listener) -> Ended:
-        """See `Workers`."""
-        self._listener = listener
+    def wait(self, on_progress: ProgressCallback) -> JobDone:
+        """See `WorkerPool`."""
+        self._on_progress = on_progress
         while True:
             for fit in self._fits:
                 if fit.asked is None:
@@ -74,26 +74,26 @@ class Abreast:
                     raise self._raised
                 if fit.result:
                     self._fits.remove(fit)
-                    return Ended(fit.ticket, fit.result)
+                    return JobDone(fit.job_id, fit.result)
             steps = [fit.asked for fit in self._fits if fit.asked]
-            for fit, outcome in zip(self._fits, take_at_once(steps), strict=True):
+            for fit, outcome in zip(self._fits, batched_step(steps), strict=True):
                 fit.answer(outcome)
 
     def close(self) -> None:
-        """See `Workers`."""
+        """See `WorkerPool`."""
         for fit in self._fits:
             fit.abandon()
         self._fits.clear()
 
-    def _take(self, step: Step) -> Outcome:
-        """Called by the fit whose turn it is; see `nvcodec.fitting.network.step.Taker`."""
+    def _compute_step(self, step: Step) -> Outcome:
+        """Called by the fit whose turn it is; see `nvcodec.fitting.network.step.StepFunction`."""
         assert self._turn
         return self._turn.ask(step)
 
-    def _report(self, ticket: int, progress: FitProgress) -> None:
-        assert self._listener
+    def _report(self, job_id: int, progress: FitProgress) -> None:
+        assert self._on_progress
         try:
-            self._listener(ticket, progress)
+            self._on_progress(job_id, progress)
         except BaseException as error:
             # To be raised where jobs are waited for: it is no failure of this one.
             self._raised = error
@@ -104,19 +104,19 @@ class _Fit:
     """A fit, and the thread that carries it out.
 
     Args:
-        ticket: Of its job.
+        job_id: Of its job.
         work: What the thread is to do.
 
     Attributes:
-        ticket: As given.
+        job_id: As given.
         asked: The step it waits for, if it waits.
         result: What came of it, once it has come to its end.
     """
 
-    def __init__(self, ticket: int, work: Callable[[], Fitted]) -> None:
-        self.ticket = ticket
+    def __init__(self, job_id: int, work: Callable[[], JobResult]) -> None:
+        self.job_id = job_id
         self.asked: Step | None = None
-        self.result: Fitted | Failed | None = None
+        self.result: JobResult | JobFailure | None = None
         self._work = work
         self._outcome: Outcome | None = None
         self._abandoned = False
@@ -158,5 +158,5 @@ class _Fit:
         except _AbandonedError:
             pass
         except Exception as error:  # noqa: BLE001
-            self.result = Failed.of(error)
+            self.result = JobFailure.of(error)
         self._has_stopped.release()

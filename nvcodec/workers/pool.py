@@ -1,6 +1,6 @@
 """Who fits the segments of an encode: this process, others beside it, or a Ray cluster.
 
-All of them compute alike (`nvcodec.workers.environment.Setting`), so that the file does not tell who made it.
+All of them compute alike (`nvcodec.workers.environment.ComputeEnvironment`), so that the file does not tell who made it.
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.workers.job import Failed, Fitted, Job, Lost
+from nvcodec.workers.job import Job, JobFailure, JobResult, WorkerLost
 
 # Told of every epoch of a job, by its ticket.
-Listener = Callable[[int, FitProgress], None]
+ProgressCallback = Callable[[int, FitProgress], None]
 
 
-class Ended(NamedTuple):
+class JobDone(NamedTuple):
     """What became of a job.
 
     Attributes:
-        ticket: Of the job.
+        job_id: Of the job.
         result: What came of it.
     """
 
-    ticket: int
-    result: Fitted | Failed | Lost
+    job_id: int
+    result: JobResult | JobFailure | WorkerLost
 
 
-class Workers(Protocol):
+class WorkerPool(Protocol):
     """Whoever fits segments, so many at a time."""
 
     @property
-    def slots(self) -> int:
+    def capacity(self) -> int:
         """How many jobs are done at a time, at least 1."""
         ...
 
@@ -40,24 +40,24 @@ class Workers(Protocol):
         """How many more may be submitted now."""
         ...
 
-    def submit(self, ticket: int, job: Job) -> None:
+    def submit(self, job_id: int, job: Job) -> None:
         """Begin a job, one of those that are `free`.
 
         Args:
-            ticket: A number of its own.
+            job_id: A number of its own.
             job: What is to be done.
         """
         ...
 
-    def withdraw(self, ticket: int) -> None:
+    def cancel(self, job_id: int) -> None:
         """End a job early; nothing more is heard of it."""
         ...
 
-    def wait(self, listener: Listener) -> Ended | None:
+    def wait(self, on_progress: ProgressCallback) -> JobDone | None:
         """Until a job ends.
 
         Args:
-            listener: Told of the progress of any job meanwhile.
+            on_progress: Told of the progress of any job meanwhile.
 
         Returns:
             The job; None if there are more `free` than there were, and no news besides.

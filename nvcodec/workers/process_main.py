@@ -14,8 +14,8 @@ from typing import NoReturn
 
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.workers.environment import Setting
-from nvcodec.workers.job import Failed, Fitted, Job, carried_out
+from nvcodec.workers.environment import ComputeEnvironment
+from nvcodec.workers.job import Job, JobFailure, JobResult, run_job
 
 
 class _WithdrawnError(BaseException):
@@ -53,7 +53,9 @@ def _end_with_the_other() -> None:
     os._exit(1)
 
 
-def _result(connection: Connection, setting: Setting, job: Job) -> Fitted | Failed | None:
+def _result(
+    connection: Connection, environment: ComputeEnvironment, job: Job
+) -> JobResult | JobFailure | None:
     def report(progress: FitProgress) -> None:
         send(connection, progress)
         if connection.poll():
@@ -61,21 +63,21 @@ def _result(connection: Connection, setting: Setting, job: Job) -> Fitted | Fail
             raise _WithdrawnError
 
     try:
-        return carried_out(job, setting.taken(), setting.config, report)
+        return run_job(job, environment.make_fitter(), environment.config, report)
     except _WithdrawnError:
         return None
     except Exception as error:  # noqa: BLE001
-        return Failed.of(error)
+        return JobFailure.of(error)
 
 
 def _serve(connection: Connection) -> NoReturn:
-    setting = receive(connection)
-    assert isinstance(setting, Setting)
+    environment = receive(connection)
+    assert isinstance(environment, ComputeEnvironment)
     while True:
         job = receive(connection)
         # Else a withdrawal that crossed the result.
         if isinstance(job, Job):
-            send(connection, _result(connection, setting, job))
+            send(connection, _result(connection, environment, job))
         del job  # its pictures are large
 
 

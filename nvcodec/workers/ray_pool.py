@@ -19,85 +19,88 @@ from ray.exceptions import RayError
 from nvcodec.allocation import keep_freed_memory
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.workers.environment import Setting
-from nvcodec.workers.job import Failed, Fitted, Job, Lost, carried_out
-from nvcodec.workers.pool import Ended, Listener
+from nvcodec.workers.environment import ComputeEnvironment
+from nvcodec.workers.job import Job, JobFailure, JobResult, WorkerLost, run_job
+from nvcodec.workers.pool import JobDone, ProgressCallback
 
 _SECONDS = 0.2  # between two looks at the progress of jobs
 _remote: Any = ray.remote
 
 
-class RayTasks:
-    """Tasks of Ray, as many at a time as it has processors for; see `nvcodec.workers.pool.Workers`.
+class RayPool:
+    """Tasks of Ray, as many at a time as it has processors for; see `nvcodec.workers.pool.WorkerPool`.
 
     Args:
-        setting: Of all of them. A task takes as many processors as that has threads, or a GPU.
+        environment: Of all of them. A task takes as many processors as that has threads, or a GPU.
 
     Raises:
         ConfigError: If no machine of the cluster has room for a task.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+    def __init__(self, environment: ComputeEnvironment) -> None:
+        self._environment = environment
         self._own = not ray.is_initialized()
         if self._own:
             # Nothing is reported to anyone on account of an encode.
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        self._tickets: dict[Any, int] = {}
-        self._needs = {"num_cpus": setting.threads, "num_gpus": int(setting.device != "cpu")}
+        self._jobs: dict[Any, int] = {}
+        self._needs = {
+            "num_cpus": environment.threads,
+            "num_gpus": int(environment.device != "cpu"),
+        }
         try:
-            self.slots = self._places()
-            self._letters: Any = _remote(num_cpus=0)(_Letters).remote()
+            self.capacity = self._places()
+            self._mailbox: Any = _remote(num_cpus=0)(_ProgressMailbox).remote()
         except BaseException:
             self.close()
             raise
 
     @property
     def free(self) -> int:
-        """See `Workers`."""
-        return self.slots - len(self._tickets)
+        """See `WorkerPool`."""
+        return self.capacity - len(self._jobs)
 
-    def submit(self, ticket: int, job: Job) -> None:
-        """See `Workers`."""
+    def submit(self, job_id: int, job: Job) -> None:
+        """See `WorkerPool`."""
         # Pickled here: Ray would hand over arrays that cannot be written to.
-        packed = ray.put(pickle.dumps((self._setting, job), protocol=5))
-        task = _remote(max_retries=0, **self._needs)(_fitted)
-        self._tickets[task.remote(packed, ticket, self._letters)] = ticket
+        packed = ray.put(pickle.dumps((self._environment, job), protocol=5))
+        task = _remote(max_retries=0, **self._needs)(_run_remote_job)
+        self._jobs[task.remote(packed, job_id, self._mailbox)] = job_id
 
-    def withdraw(self, ticket: int) -> None:
-        """See `Workers`."""
-        for reference in [one for one, known in self._tickets.items() if known == ticket]:
-            del self._tickets[reference]
+    def cancel(self, job_id: int) -> None:
+        """See `WorkerPool`."""
+        for reference in [one for one, known in self._jobs.items() if known == job_id]:
+            del self._jobs[reference]
             ray.cancel(reference)
 
-    def wait(self, listener: Listener) -> Ended:
-        """See `Workers`."""
+    def wait(self, on_progress: ProgressCallback) -> JobDone:
+        """See `WorkerPool`."""
         while True:
-            done, _ = ray.wait(list(self._tickets), timeout=_SECONDS)
+            done, _ = ray.wait(list(self._jobs), timeout=_SECONDS)
             # A task has seen to it that its letters are here before it ends.
-            letters: list[tuple[int, FitProgress]] = []
+            mailbox: list[tuple[int, FitProgress]] = []
             with contextlib.suppress(RayError):
-                letters = ray.get(self._letters.taken.remote())
-            for ticket, progress in letters:
-                listener(ticket, progress)
+                mailbox = ray.get(self._mailbox.collect.remote())
+            for job_id, progress in mailbox:
+                on_progress(job_id, progress)
             for reference in done:
-                ticket = self._tickets.pop(reference)
+                job_id = self._jobs.pop(reference)
                 try:
-                    return Ended(ticket, ray.get(reference))
+                    return JobDone(job_id, ray.get(reference))
                 except RayError as error:
                     line = str(error).strip().splitlines() or [""]
-                    return Ended(ticket, Lost(f"{type(error).__name__}: {line[0]}"))
+                    return JobDone(job_id, WorkerLost(f"{type(error).__name__}: {line[0]}"))
 
     def close(self) -> None:
-        """See `Workers`."""
-        for reference in self._tickets:
+        """See `WorkerPool`."""
+        for reference in self._jobs:
             ray.cancel(reference, force=True)
-        self._tickets.clear()
+        self._jobs.clear()
         if self._own:
             ray.shutdown()
-        elif hasattr(self, "_letters"):
-            ray.kill(self._letters)
+        elif hasattr(self, "_mailbox"):
+            ray.kill(self._mailbox)
 
     def _places(self) -> int:
         """How many tasks the machines of the cluster have room for."""
@@ -117,34 +120,34 @@ class RayTasks:
         return places
 
 
-class _Letters:
+class _ProgressMailbox:
     """What tasks tell of themselves until it is asked for; an actor."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[int, FitProgress]] = []
+        self._messages: list[tuple[int, FitProgress]] = []
 
-    def post(self, ticket: int, progress: FitProgress) -> None:
-        self._kept.append((ticket, progress))
+    def post(self, job_id: int, progress: FitProgress) -> None:
+        self._messages.append((job_id, progress))
 
-    def taken(self) -> list[tuple[int, FitProgress]]:
-        kept, self._kept = self._kept, []
-        return kept
+    def collect(self) -> list[tuple[int, FitProgress]]:
+        messages, self._messages = self._messages, []
+        return messages
 
 
-def _fitted(packed: bytes, ticket: int, letters: Any) -> Fitted | Failed:
+def _run_remote_job(packed: bytes, job_id: int, mailbox: Any) -> JobResult | JobFailure:
     """A task."""
     keep_freed_memory()
-    setting, job = pickle.loads(packed)
+    environment, job = pickle.loads(packed)
     last = None
 
     def report(progress: FitProgress) -> None:
         nonlocal last
-        last = letters.post.remote(ticket, progress)
+        last = mailbox.post.remote(job_id, progress)
 
     try:
-        return carried_out(job, setting.taken(), setting.config, report)
+        return run_job(job, environment.make_fitter(), environment.config, report)
     except Exception as error:  # noqa: BLE001
-        return Failed.of(error)
+        return JobFailure.of(error)
     finally:
         if last is not None:
             with contextlib.suppress(RayError):

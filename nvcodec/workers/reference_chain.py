@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from nvcodec.fitting.interface import Coded
+from nvcodec.fitting.interface import CodedSegment
 from nvcodec.media import Colour
-from nvcodec.reconstruction.segment_decoder import open_body
+from nvcodec.reconstruction.segment_decoder import make_segment_decoder
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class ReferenceChain:
     """The segments of a file that lead up to the next one.
 
     What the encoder predicts from is decoded from what is stored, so that it is the same whether
@@ -24,9 +24,9 @@ class Lead:
     """
 
     state: object
-    coded: tuple[Coded, ...]
+    coded: tuple[CodedSegment, ...]
 
-    def opened(self, model: str, colour: Colour, device: torch.device) -> object:
+    def decode_state(self, model: str, colour: Colour, device: torch.device) -> object:
         """The state of the last one.
 
         Args:
@@ -36,8 +36,8 @@ class Lead:
         """
         state = self.state
         for coded in self.coded:
-            pictures = open_body(
-                model, coded.config, coded.body, colour, device, state, coded.digits
+            pictures = make_segment_decoder(
+                model, coded.config, coded.body, colour, device, state, coded.fsq_indices
             )
-            state = pictures.state()
+            state = pictures.reference_state()
         return state

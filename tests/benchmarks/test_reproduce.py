@@ -45,7 +45,7 @@ def test_published_figures_have_the_published_order():
         assert True in told or size == BUNNY_CROP
 
 
-def _settings(*arguments: str) -> list[papers.Setting]:
+def _settings(*arguments: str) -> list[papers.ComputeEnvironment]:
     return list(papers.settings(papers._parser().parse_args(arguments)))
 
 

@@ -19,13 +19,17 @@ from nvcodec.container import (
     read_forward,
     recovery,
 )
-from nvcodec.container.header import FED_TOKENS, KNOWN, TOKENS
+from nvcodec.container.header import CONDITIONING_TOKENS, KNOWN, TOKENS
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 
 BESIDE = TokenFormat(
-    tokenizer_id=bytes(range(16)), fed=False, time_stride=4, space_stride=32, levels=(8, 8, 5)
+    tokenizer_id=bytes(range(16)),
+    conditioning=False,
+    time_stride=4,
+    space_stride=32,
+    levels=(8, 8, 5),
 )
-FED = replace(BESIDE, fed=True)
+FED = replace(BESIDE, conditioning=True)
 
 
 def coded(number: int) -> bytes:
@@ -99,11 +103,11 @@ def test_without_an_index(both, samples):
 def test_readers_before_tokens(both, samples, monkeypatch):
     tokens, data = both
     with monkeypatch.context() as patch:
-        known = KNOWN - {TOKENS, FED_TOKENS}
+        known = KNOWN - {TOKENS, CONDITIONING_TOKENS}
         patch.setattr(checks, "KNOWN", known)
         patch.setattr(recovery, "KNOWN", known)
         for part in (data, data[:-3]):
-            if tokens.fed:
+            if tokens.conditioning:
                 with pytest.raises(UnsupportedVersionError, match="TOKS section, byte 1"):
                     Reader(part)
                 continue
@@ -163,7 +167,7 @@ def test_damage_costs_the_tokens_of_one_segment(both, samples):
             (found,) = [one for one in reader.damage if one.section == tokens.section]
             assert found.offset == offset
             if part[-4:] == data[-4:]:
-                assert found.frames == ((4, 8) if tokens.fed else None)
+                assert found.frames == ((4, 8) if tokens.conditioning else None)
     with Reader(bytes(damaged)) as reader:
         (found,) = reader.verify()
         assert (found.section, found.offset) == (tokens.section, offset)

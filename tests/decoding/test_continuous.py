@@ -15,7 +15,7 @@ import nvcodec
 from nvcodec.container import Reader
 from nvcodec.decoding import decoder as decoding
 from nvcodec.decoding.interpolation import position
-from nvcodec.decoding.output_timing import Cadence, resized
+from nvcodec.decoding.output_timing import FrameRateConverter, resized
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo
 from nvcodec.metrics import psnr
@@ -148,11 +148,11 @@ def shown(stream, monkeypatch):
     )  # fmt: skip
     opened: dict[int, Shown] = {}
 
-    def open_segment(stored, header, device, *, number, previous, digits):
+    def open_segment_decoder(stored, header, device, *, number, previous, fsq_indices):
         opened[number] = Shown(luma[stored.first_frame : stored.first_frame + 4])
         return opened[number]
 
-    monkeypatch.setattr(decoding, "open_segment", open_segment)
+    monkeypatch.setattr(decoding, "open_segment_decoder", open_segment_decoder)
     with nvcodec.open(stream, device="cpu") as video:
         yield video, luma, opened
 
@@ -324,11 +324,11 @@ def test_the_shape_on_the_screen_stays():
 
 
 def test_cadence():
-    made = Cadence.of(Fraction(60000, 1001), Fraction(1, 30), Fraction(2))
+    made = FrameRateConverter.of(Fraction(60000, 1001), Fraction(1, 30), Fraction(2))
     assert (made.time_base, made.first, made.step) == (Fraction(1, 60000), 2000, 1001)
     assert made.count == round(Fraction(59, 30) * Fraction(60000, 1001))
     # A start that no common tick fits is rounded, the rate is not.
-    odd = Cadence.of(Fraction(60), Fraction(1, 2**31 - 1), Fraction(1))
+    odd = FrameRateConverter.of(Fraction(60), Fraction(1, 2**31 - 1), Fraction(1))
     assert odd.step * odd.time_base == Fraction(1, 60)
     assert abs(odd.first * odd.time_base - Fraction(1, 2**31 - 1)) < Fraction(1, 2**31)
 

@@ -16,52 +16,52 @@ from nvcodec.cli.progress_bars import EncodeBar
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Reader
 from nvcodec.encoding import encoder
-from nvcodec.encoding.rate_allocation import Budget
+from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.errors import ConfigError, VideoError, WorkerError
 from nvcodec.video.source import Source
-from nvcodec.workers.job import Failed, Lost, carried_out
-from nvcodec.workers.pool import Ended
+from nvcodec.workers.job import JobFailure, WorkerLost, run_job
+from nvcodec.workers.pool import JobDone
 from tests.conftest import drifting
 
 
 class Disorderly:
     """Three workers in this process, of which any may be the next to finish, or to be lost."""
 
-    slots = 3
+    capacity = 3
 
     def __init__(self, config, fitter) -> None:
         self._config, self._fitter = config, fitter
         self._jobs, self._chance = {}, random.Random(0)
-        self.fitted, self.withdrawn, self.most, self.closed = [], 0, 0, False
+        self.fitted, self.cancelled, self.most, self.closed = [], 0, 0, False
         self.lose: dict[int, int] = {}  # how many workers a segment is to lose
         self.fail: dict[int, Exception] = {}
 
     @property
     def free(self) -> int:
-        return self.slots - len(self._jobs)
+        return self.capacity - len(self._jobs)
 
-    def submit(self, ticket, job) -> None:
+    def submit(self, job_id, job) -> None:
         assert self.free > 0
-        self._jobs[ticket] = pickle.dumps(job)
+        self._jobs[job_id] = pickle.dumps(job)
         self.most = max(self.most, len(self._jobs))
 
-    def withdraw(self, ticket) -> None:
-        del self._jobs[ticket]
-        self.withdrawn += 1
+    def cancel(self, job_id) -> None:
+        del self._jobs[job_id]
+        self.cancelled += 1
 
-    def wait(self, listener) -> Ended:
+    def wait(self, on_progress) -> JobDone:
         # Rather the last than the first.
-        ticket = max(self._chance.choices(list(self._jobs), k=2))
-        job = pickle.loads(self._jobs.pop(ticket))
+        job_id = max(self._chance.choices(list(self._jobs), k=2))
+        job = pickle.loads(self._jobs.pop(job_id))
         number = job.task.number
         if self.lose.get(number, 0):
             self.lose[number] -= 1
-            return Ended(ticket, Lost("as the test wants it"))
+            return JobDone(job_id, WorkerLost("as the test wants it"))
         if number in self.fail:
-            return Ended(ticket, Failed(self.fail[number], ""))
+            return JobDone(job_id, JobFailure(self.fail[number], ""))
         self.fitted.append(number)
-        done = carried_out(job, self._fitter, self._config, lambda one: listener(ticket, one))
-        return Ended(ticket, pickle.loads(pickle.dumps(done)))
+        done = run_job(job, self._fitter, self._config, lambda one: on_progress(job_id, one))
+        return JobDone(job_id, pickle.loads(pickle.dumps(done)))
 
     def close(self) -> None:
         self.closed = True
@@ -80,7 +80,7 @@ def disorder(monkeypatch):
             return made[0]
 
         with monkeypatch.context() as patch:
-            patch.setattr(encoder, "workers_for", workers)
+            patch.setattr(encoder, "make_pool", workers)
             verb = nvcodec.encode_ladder if config.ladder else nvcodec.encode
             try:
                 verb(
@@ -131,7 +131,7 @@ def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, mode
     workers = checked(disorder, long, tmp_path, replace(config, frames=slice(0, 8)))
     with Reader(tmp_path / "b.nvc") as reader:
         assert [entry.predicted for entry in reader.segments] == 2 * [False, True]
-    assert workers.most == 2 and workers.withdrawn == 0
+    assert workers.most == 2 and workers.cancelled == 0
     assert workers.fitted != list(range(4))
     for first in (0, 2):
         assert workers.fitted.index(first) < workers.fitted.index(first + 1)
@@ -154,7 +154,7 @@ def test_a_size_is_met_whatever_was_foretold(disorder, long, tmp_path, settings)
     # The smallest networks take more than their share, as is known only after the first fit.
     config = settings(parameters=None, size=1000, segment=3, frames=slice(0, 15))
     workers = checked(disorder, long, tmp_path, config)
-    assert workers.withdrawn + len(workers.fitted) > 5
+    assert workers.cancelled + len(workers.fitted) > 5
 
 
 def test_files_of_a_ladder(disorder, long, tmp_path, settings):
@@ -243,7 +243,7 @@ def test_progress_of_several_segments(disorder, long, tmp_path, settings, capsys
 
 def spent(config: EncoderConfig, total: int, misses: list[float], length: int = 10) -> float:
     """A file's size over the wanted one if the fits of its segments miss theirs like that."""
-    budget, size = Budget(config, total, 1), 120.0
+    budget, size = RateBudget(config, total, 1), 120.0
     for number, miss in enumerate(misses):
         wanted = budget.bits(number, number * length, length, 1000)
         payload = round(wanted / 8 * (1 + miss))
@@ -272,7 +272,7 @@ def test_what_would_not_is_made_up_for(misses, off):
 
 
 def test_what_a_segment_may_take_is_known_before():
-    budget = Budget(EncoderConfig(size=100_000), 100, 1)
+    budget = RateBudget(EncoderConfig(size=100_000), 100, 1)
     foretold = [budget.bits(n, 10 * n, 10, 1000) for n in range(10)]
     assert len(set(foretold)) == 1
     for number, bits in enumerate(foretold):
@@ -281,12 +281,12 @@ def test_what_a_segment_may_take_is_known_before():
 
 
 def test_a_first_guess_at_a_quality_is_that_of_a_segment_long_before():
-    budget = Budget(EncoderConfig(model="hnerv", psnr=30.0), 100, 1)
-    assert budget.knows(0) and not budget.knows(1)
+    budget = RateBudget(EncoderConfig(model="hnerv", psnr=30.0), 100, 1)
+    assert budget.is_ready(0) and not budget.is_ready(1)
     budget.spend(10, 1000, 500)
-    assert all(budget.knows(number) for number in range(17)) and not budget.knows(17)
+    assert all(budget.is_ready(number) for number in range(17)) and not budget.is_ready(17)
     assert budget.bits(16, 160, 10, 2000) == 8000.0
     assert budget.bits(16, 160, 10, 2000, last=1.0) == 2000.0
     budget.spend(10, 1000, 1)
     assert budget.bits(17, 170, 10, 1000) == 25.0
-    assert Budget(EncoderConfig(psnr=30.0), 100, 1).knows(9)  # latentgrid needs no guess
+    assert RateBudget(EncoderConfig(psnr=30.0), 100, 1).is_ready(9)  # latentgrid needs no guess

@@ -13,7 +13,7 @@ from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError
 from nvcodec.reconstruction.network_payload import NetworkState
 from nvcodec.reconstruction.payload import split_payload
-from nvcodec.reconstruction.segment_decoder import open_body, open_segment
+from nvcodec.reconstruction.segment_decoder import make_segment_decoder, open_segment_decoder
 from tests.conftest import drifting
 
 CPU = torch.device("cpu")
@@ -106,21 +106,21 @@ def test_a_network_that_does_not_fit_is_refused(chain):
     with Reader(chain) as reader:
         header, stored = reader.header, [reader.segment(n) for n in range(2)]
         first, _ = split_payload(stored[0], header)
-        state = open_segment(stored[0], header, CPU, number=0).state()
+        state = open_segment_decoder(stored[0], header, CPU, number=0).reference_state()
         assert isinstance(state, NetworkState)
-        open_segment(stored[1], header, CPU, number=1, previous=state)
+        open_segment_decoder(stored[1], header, CPU, number=1, previous=state)
         wider = replace(first, widths=(first.widths[0] + 1, *first.widths[1:]))
         for other in (None, "a picture", NetworkState(wider, state.tensors)):
             with pytest.raises(BitstreamError, match="differences to the network"):
-                open_segment(stored[1], header, CPU, number=1, previous=other)
+                open_segment_decoder(stored[1], header, CPU, number=1, previous=other)
 
 
 def test_every_frame_begins_as_the_last_one_before(chain):
     with Reader(chain) as reader:
-        pictures = open_segment(reader.segment(0), reader.header, CPU, number=0)
-    state = pictures.state()
+        pictures = open_segment_decoder(reader.segment(0), reader.header, CPU, number=0)
+    state = pictures.reference_state()
     *front, weight, bias = state.tensors
-    *same, longer_weight, longer_bias = state.carried(5)
+    *same, longer_weight, longer_bias = state.expand_to(5)
     assert all(one is other for one, other in zip(front, same, strict=True))
     channels = state.config.colour.channels
     assert longer_weight.shape == (5 * channels, *weight.shape[1:])
@@ -128,7 +128,7 @@ def test_every_frame_begins_as_the_last_one_before(chain):
     assert torch.equal(longer_bias, bias[-channels:].repeat(5))
     # A segment without differences is the last picture again.
     config = replace(state.config, frames=2, predicted=True)
-    again = open_body("nirvana", config, b"", nvcodec.media.Colour(), CPU, state)
+    again = make_segment_decoder("nirvana", config, b"", nvcodec.media.Colour(), CPU, state)
     for made, last in zip(again.planes([0, 1]), pictures.planes([2]), strict=True):
         assert np.abs(made.astype(int) - last).max() <= 1
 

@@ -11,7 +11,7 @@ import pytest
 
 import nvcodec
 from nvcodec.api import ladder_paths
-from nvcodec.encoding.output_file import OutFile
+from nvcodec.encoding.output_file import OutputFile
 from nvcodec.errors import ConfigError, OutputExistsError
 
 SIZES = (3000, 4500, 7000)
@@ -74,10 +74,10 @@ def _resumed(clip: Path, folder: Path, config) -> dict[str, bytes]:
 @pytest.mark.parametrize("calls", [1, 2, 3, 4, 5])
 def test_an_interruption_between_two_files(clip, whole, config, tmp_path, monkeypatch, calls):
     """After so many segments, over all files."""
-    real: Callable[..., None] = OutFile.add
+    real: Callable[..., None] = OutputFile.add
     left = calls
 
-    def add(self: OutFile, *arguments: object) -> None:
+    def add(self: OutputFile, *arguments: object) -> None:
         nonlocal left
         if not left:
             raise InterruptedEncodeError
@@ -85,7 +85,7 @@ def test_an_interruption_between_two_files(clip, whole, config, tmp_path, monkey
         real(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(OutFile, "add", add)
+        patch.setattr(OutputFile, "add", add)
         with pytest.raises(InterruptedEncodeError):
             nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     partial = [name for name in contents(tmp_path) if name.endswith(".partial")]

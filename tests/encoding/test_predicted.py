@@ -13,7 +13,7 @@ from nvcodec.api import ladder_paths
 from nvcodec.container import Reader
 from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
 from nvcodec.reconstruction.payload import split_payload
-from nvcodec.reconstruction.segment_decoder import open_body, open_segment
+from nvcodec.reconstruction.segment_decoder import make_segment_decoder, open_segment_decoder
 
 CPU = torch.device("cpu")
 
@@ -134,17 +134,17 @@ def test_what_it_leans_on_must_be_known(chain):
     with Reader(chain) as reader:
         stored, header = reader.segment(1), reader.header
     with pytest.raises(BitstreamError, match="not known"):
-        open_segment(stored, header, CPU, number=1)
+        open_segment_decoder(stored, header, CPU, number=1)
     config, body = split_payload(stored, header)
     with pytest.raises(BitstreamError, match="not known"):
-        open_body("latentgrid", config, body, header.video.colour, CPU, object())
+        make_segment_decoder("latentgrid", config, body, header.video.colour, CPU, object())
 
 
 def test_networks_are_not_predicted(stream):
     with Reader(stream) as reader:
         stored, header = reader.segment(1), reader.header
     with pytest.raises(UnsupportedVersionError, match="hnerv"):
-        open_segment(replace(stored, predicted=True), header, CPU, number=1)
+        open_segment_decoder(replace(stored, predicted=True), header, CPU, number=1)
     config, _ = split_payload(stored, header)
     with pytest.raises(ConfigError):
         replace(config, predicted=True)

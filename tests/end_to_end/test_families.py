@@ -16,19 +16,19 @@ import nvcodec
 from nvcodec.decoding import decoder
 from nvcodec.encoding import encoder
 from nvcodec.encoding.encoder import encode_file, encode_files
-from nvcodec.encoding.output_file import OutFile
+from nvcodec.encoding.output_file import OutputFile
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
-from nvcodec.fitting.factory import fitter_for
-from nvcodec.fitting.interface import Coded, FitProgress, Fitter, Task
+from nvcodec.fitting.factory import make_fitter
+from nvcodec.fitting.interface import CodedSegment, FitProgress, FitTask, SegmentFitter
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction import segment_decoder
-from nvcodec.reconstruction.network_decoder import NetworkPictures
+from nvcodec.reconstruction.network_decoder import NetworkDecoder
 from nvcodec.reconstruction.payload import pack_payload, split_payload
 from nvcodec.reconstruction.resampling import CrossFade, resampled
-from nvcodec.reconstruction.segment_decoder import SegmentPictures, luma_psnr, open_body
+from nvcodec.reconstruction.segment_decoder import SegmentDecoder, luma_psnr, make_segment_decoder
 from nvcodec.tokens import open_tokens
 
 CPU = torch.device("cpu")
@@ -63,8 +63,8 @@ class GreyConfig(ModelConfig):
 class GreyPictures:
     batch = 2
 
-    def __init__(self, config: GreyConfig, body: bytes, digits=None) -> None:
-        self.digits = digits
+    def __init__(self, config: GreyConfig, body: bytes, fsq_indices=None) -> None:
+        self.fsq_indices = fsq_indices
         self._config, self._values = config, np.frombuffer(body, np.uint8) << config.shift
         self.asked: list[list[int]] = []
 
@@ -87,9 +87,9 @@ class GreyFitter:
         self._colour, self.device = config.colour, CPU
         self.epochs = 0
         self.warnings: list[str] = []
-        self.tasks: list[Task] = []
+        self.tasks: list[FitTask] = []
 
-    def fit(self, task: Task) -> list[Coded]:
+    def fit(self, task: FitTask) -> list[CodedSegment]:
         self.tasks.append(task)
         self.epochs = 1
         self.warnings.append(f"segment {task.number} is grey")
@@ -102,7 +102,7 @@ class GreyFitter:
         values = task.frames.y.mean(axis=(1, 2)).astype(np.uint8)
         config = {"size": task.size, "frames": len(task.frames), "colour": self._colour}
         return [
-            Coded(config=GreyConfig(**config, shift=shift), body=(values >> shift).tobytes())
+            CodedSegment(config=GreyConfig(**config, shift=shift), body=(values >> shift).tobytes())
             for shift in range(len(task.bits))
         ]
 
@@ -112,21 +112,21 @@ def made(monkeypatch) -> dict[str, list]:
     """The family in the table, and what is made of it."""
     made: dict[str, list] = {"fitters": [], "pictures": []}
 
-    def fitter(config, device) -> Fitter:
+    def fitter(config, device) -> SegmentFitter:
         made["fitters"].append(GreyFitter(config))
         return made["fitters"][-1]
 
-    def opened(stored, header, device, *, number, previous, digits) -> SegmentPictures:
+    def opened(stored, header, device, *, number, previous, fsq_indices) -> SegmentDecoder:
         assert previous is None
-        made["pictures"].append(GreyPictures(*split_payload(stored, header), digits))
+        made["pictures"].append(GreyPictures(*split_payload(stored, header), fsq_indices))
         return made["pictures"][-1]
 
     module = ModuleType("grey.config")
     module.GreyConfig = GreyConfig
     monkeypatch.setitem(sys.modules, "grey.config", module)
     monkeypatch.setitem(MODELS, "grey", Family(200, "grey", "Grey", "a grey value per frame"))
-    monkeypatch.setattr(encoder, "fitter_for", fitter)
-    monkeypatch.setattr(decoder, "open_segment", opened)
+    monkeypatch.setattr(encoder, "make_fitter", fitter)
+    monkeypatch.setattr(decoder, "open_segment_decoder", opened)
     return made
 
 
@@ -163,7 +163,7 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
 
 @pytest.mark.parametrize("latents", ["private", "both", "shared"])
 def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, blocks, latents):
-    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", latents == "shared")
+    monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", latents == "shared")
     config = settings(
         model="grey",
         parameters=None,
@@ -175,7 +175,7 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
     whole = [tmp_path / name for name in ("a.nvc", "b.nvc")]
     encode_files(clip, whole, config)
     other = [tmp_path / name for name in ("c.nvc", "d.nvc")]
-    real, left = OutFile.add, 3  # one whole segment, and one of the first file only
+    real, left = OutputFile.add, 3  # one whole segment, and one of the first file only
 
     def add(self, *arguments) -> None:
         nonlocal left
@@ -185,7 +185,7 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
         real(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(OutFile, "add", add)
+        patch.setattr(OutputFile, "add", add)
         with pytest.raises(KeyboardInterrupt):
             encode_files(clip, other, config)
     encode_files(clip, other, config, resume=True)
@@ -197,21 +197,23 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
 
 
 def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypatch, blocks):
-    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", True)
+    monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", True)
     config = settings(
         model="grey", parameters=None, bpp=9.0, audio=False, latents="shared", tokenizer=blocks
     )
     path = tmp_path / "a.nvc"
     encode_file(clip, path, config)
-    fed = [task.digits for task in made["fitters"][0].tasks]
-    assert [digits.shape for digits in fed] == [(2, 1, 2, 6)] * 3
+    fed = [task.fsq_indices for task in made["fitters"][0].tasks]
+    assert [fsq_indices.shape for fsq_indices in fed] == [(2, 1, 2, 6)] * 3
     assert made["fitters"][0].tasks[1].bits[0] < 9 * 4 * 32 * 48 - 8 * 40
     with open_tokens(path) as tokens:
         assert tokens.latents == "fed"
         assert (tokens.grid().digits == np.concatenate(fed)).all()
     with nvcodec.open(path, device="cpu") as video:
         assert not made["pictures"] and sum(len(part) for part in video.frames()) == 12
-        assert all((one.digits == of).all() for one, of in zip(made["pictures"], fed, strict=True))
+        assert all(
+            (one.fsq_indices == of).all() for one, of in zip(made["pictures"], fed, strict=True)
+        )
     broken = bytearray(path.read_bytes())
     broken[broken.index(b"TOKS", broken.index(b"SEGM")) + 20] ^= 1
     with nvcodec.open(bytes(broken), device="cpu") as video:
@@ -223,7 +225,7 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
         assert any("frames 4..7 are not decoded" in line for line in video.warnings)
     few = encode_file(clip, tmp_path / "few.nvc", replace(config, bpp=0.05))
     assert any("tokens alone take" in line for line in few.warnings)
-    monkeypatch.setattr(GreyConfig, "TAKES_TOKENS", False)
+    monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", False)
     refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")
     with nvcodec.open(path, device="cpu") as video, refused:
         video[0]
@@ -231,22 +233,22 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
 
 def test_the_families_of_a_release(settings):
     for name in ("nerv", "hnerv"):
-        assert isinstance(fitter_for(settings(model=name), CPU), NetworkFitter)
+        assert isinstance(make_fitter(settings(model=name), CPU), NetworkFitter)
 
 
 def test_a_family_that_nothing_opens_or_fits(made, settings):
     config = GreyConfig(size=(4, 4), frames=1, colour=ColourMode.RGB)
     with pytest.raises(UnsupportedVersionError, match="grey"):
-        open_body("grey", config, b"\0", nvcodec.media.Colour(), CPU)
+        make_segment_decoder("grey", config, b"\0", nvcodec.media.Colour(), CPU)
     with pytest.raises(ConfigError, match="grey"):
-        fitter_for(settings(model="grey"), CPU)
+        make_fitter(settings(model="grey"), CPU)
 
 
 def test_what_needs_too_much_memory_is_not_opened(stream, monkeypatch):
     def refuse(*arguments) -> None:
         raise AssertionError("opened")
 
-    monkeypatch.setattr(segment_decoder, "open_body", refuse)
+    monkeypatch.setattr(segment_decoder, "make_segment_decoder", refuse)
     monkeypatch.setattr(segment_decoder, "_LARGEST_TENSOR", 100)
     refused = pytest.raises(BitstreamError, match=r"segment 2: .* at most 100")
     with nvcodec.open(stream, device="cpu") as video, refused:
@@ -258,8 +260,8 @@ def test_the_pictures_of_a_network(stream):
         stored, header = video.reader.segment(1), video.reader.header
         config, body = split_payload(stored, header)
         assert pack_payload(body, config, header) == stored.payload
-        opened = open_body("hnerv", config, body, video.info.colour, CPU)
-        assert isinstance(opened, NetworkPictures) and opened.batch >= 1
+        opened = make_segment_decoder("hnerv", config, body, video.info.colour, CPU)
+        assert isinstance(opened, NetworkDecoder) and opened.batch >= 1
         shown = video.planes(range(4, 8))
         y, u, v = opened.planes([2, 0, 2])
         assert y.shape == (3, 32, 48) and u.shape == v.shape == (3, 16, 24)

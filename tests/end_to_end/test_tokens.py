@@ -13,10 +13,10 @@ import pytest
 import nvcodec
 from nvcodec.cli import main
 from nvcodec.container import Reader
-from nvcodec.encoding.rate_allocation import Budget
+from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.tokenizer.token_sections import beside_tokens, tokens_section
+from nvcodec.tokenizer.token_sections import payload_budget, token_section_bytes
 from nvcodec.tokens import open_tokens
 from nvcodec.video.colour import rgb
 from nvcodec.video.source import open_source
@@ -109,9 +109,9 @@ def test_what_a_mask_hides_is_not_in_the_tokens(tokened, make_clip, tmp_path):
 
 
 def test_they_count_in_the_size(tokened, settings, wide, tmp_path):
-    assert beside_tokens(None, bytes(10)) is None
-    assert beside_tokens(1000.0, bytes(10)) == 1000 - 8 * tokens_section(bytes(10))
-    assert beside_tokens(100.0, bytes(10)) == 8
+    assert payload_budget(None, bytes(10)) is None
+    assert payload_budget(1000.0, bytes(10)) == 1000 - 8 * token_section_bytes(bytes(10))
+    assert payload_budget(100.0, bytes(10)) == 8
     config = {"model": "latentgrid", "parameters": None, "size": 2000, "frames": slice(0, 5)}
     sizes = {}
     for latents in ("private", "both"):
@@ -123,7 +123,7 @@ def test_they_count_in_the_size(tokened, settings, wide, tmp_path):
         assert len(one.payload(0)) < len(other.payload(0)) - 0.8 * one.token_bytes
     shares = []
     for beside in (0, 700):
-        budget = Budget(settings(parameters=None, size=10_000, segment=5), 20, 1)
+        budget = RateBudget(settings(parameters=None, size=10_000, segment=5), 20, 1)
         budget.spend(10, 1000, 4900, beside)
         shares.append(budget.bits(1, 10, 5, 1000))
     assert shares[0] - shares[1] == pytest.approx(8 * 700 * 5 / 10)

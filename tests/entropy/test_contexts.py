@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,10 @@ from nvcodec.entropy.latents.context_network import (
 )
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.default_weights import SCALES
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 ROOT = Path(__file__).parents[2]
-CHANNELS = {Kind.MOTION: 5, Kind.LUMA: 1, Kind.CHROMA: 2}
+CHANNELS = {PlaneKind.MOTION: 5, PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
 
 
 def network(seed: int, bands: int = 4, channels: int = 2) -> ContextNetwork:
@@ -108,7 +107,7 @@ def test_numbers_and_back():
     assert (numbers_of(beyond) == WEIGHT_LIMIT).all()
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(PlaneKind))
 def test_biases_of_other_numbers_of_scales(kind):
     known = SCALES[kind.name]
 
@@ -126,11 +125,8 @@ def test_biases_of_other_numbers_of_scales(kind):
 
 
 def test_the_annex_of_the_document_is_that_of_the_code():
-    spec = importlib.util.spec_from_file_location(
-        "context_annex", ROOT / "benchmarks" / "context_annex.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    from benchmarks.training import context_annex as module
+
     assert module.ANNEX.read_text() == module.annex(), (
         "run python -m benchmarks.training.context_annex"
     )

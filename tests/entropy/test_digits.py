@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.tokens import codec as coding
-from nvcodec.entropy.tokens.codec import decode_digits, encode_digits
-from nvcodec.entropy.tokens.parameters import Choice, choose
+from nvcodec.entropy.tokens.codec import decode_tokens, encode_tokens
+from nvcodec.entropy.tokens.parameters import CodingParameters, choose_parameters
 from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, scales_of, tables_of
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 
@@ -23,22 +23,22 @@ SHAPES = [(1, 1, 1), (1, 5, 4), (2, 1, 1), (3, 1, 7), (4, 6, 1), (10, 4, 5)]
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_round_trip(make_digits, shape, kind):
     digits = make_digits(shape, LEVELS, kind)
-    message = encode_digits(digits, LEVELS)
-    found, bits = decode_digits(message, shape, LEVELS)
+    message = encode_tokens(digits, LEVELS)
+    found, bits = decode_tokens(message, shape, LEVELS)
     assert found.dtype == np.uint8 and found.flags.c_contiguous and (found == digits).all()
     assert bits.dtype == np.float32 and bits.shape == shape and (bits >= 0).all()
-    again, _ = decode_digits(message + bytes(5), shape, LEVELS)
+    again, _ = decode_tokens(message + bytes(5), shape, LEVELS)
     assert (again == digits).all()
 
 
 def test_bits_add_up_to_the_message(make_digits):
     for kind in ("smooth", "random"):
         digits = make_digits((9, 8, 9), LEVELS, kind)
-        message = encode_digits(digits, LEVELS)
-        _, bits = decode_digits(message, digits.shape[:3], LEVELS)
-        choice, changes = choose(digits, LEVELS)
+        message = encode_tokens(digits, LEVELS)
+        _, bits = decode_tokens(message, digits.shape[:3], LEVELS)
+        parameters, changes = choose_parameters(digits, LEVELS)
         tables = tables_of(LEVELS)
-        scales = tables.bits_of(tables.of_changes[choice.spread])[changes + MOST_CHANGE].sum()
+        scales = tables.bits_of(tables.of_changes[parameters.spread])[changes + MOST_CHANGE].sum()
         # Four bytes of choices; the state of the coder is 31 to 63 bits more than was put into it.
         assert 0 <= 8 * len(message) - 32 - scales - bits.sum() <= 70
 
@@ -47,12 +47,12 @@ def test_what_is_expected_costs_little(make_digits):
     shape = (33, 9, 11)
     tokens = np.prod(shape)
     size = {
-        kind: 8 * len(encode_digits(make_digits(shape, LEVELS, kind), LEVELS)) / tokens
+        kind: 8 * len(encode_tokens(make_digits(shape, LEVELS, kind), LEVELS)) / tokens
         for kind in ("smooth", "random", "still")
     }
     assert size["smooth"] < 0.5 * RAW
     assert RAW <= size["random"] < 1.02 * RAW
-    first = len(encode_digits(make_digits((1, 9, 11), LEVELS, "still"), LEVELS))
+    first = len(encode_tokens(make_digits((1, 9, 11), LEVELS, "still"), LEVELS))
     assert size["still"] < 8 * (first + 16) / tokens
 
 
@@ -60,16 +60,16 @@ def test_a_change_in_one_corner_is_paid_for_there(make_digits):
     digits = make_digits((17, 9, 11), LEVELS, "still")
     chance = np.random.default_rng(1)
     digits[:, :3, :3] = chance.integers(0, 5, (17, 3, 3, 6))
-    _, bits = decode_digits(encode_digits(digits, LEVELS), (17, 9, 11), LEVELS)
+    _, bits = decode_tokens(encode_tokens(digits, LEVELS), (17, 9, 11), LEVELS)
     assert bits[1:, :3, :3].mean() > 20 * bits[1:, 5:, 5:].mean()
 
 
 def test_other_choices_are_not_better(make_digits):
     digits = make_digits((4, 5, 6), LEVELS, "smooth")
-    made = len(encode_digits(digits, LEVELS))
-    best, changes = choose(digits, LEVELS)
+    made = len(encode_tokens(digits, LEVELS))
+    best, changes = choose_parameters(digits, LEVELS)
     plain = [
-        Choice((first, last, between), (first_weight, weight, weight), 0)
+        CodingParameters((first, last, between), (first_weight, weight, weight), 0)
         for first in (3, 6, 9)
         for last in (3, 6, 9)
         for between in (2, 4, 7)
@@ -98,7 +98,7 @@ def test_scales_differ_by_kind_digit_and_class():
 
 def test_damaged_messages_decode_to_something_or_are_refused(make_digits):
     shape = (6, 4, 5)
-    message = encode_digits(make_digits(shape, LEVELS, "smooth"), LEVELS)
+    message = encode_tokens(make_digits(shape, LEVELS, "smooth"), LEVELS)
     chance = np.random.default_rng(0)
     refused = 0
     damaged = [message[:size] for size in range(0, len(message), 3)]
@@ -110,7 +110,7 @@ def test_damaged_messages_decode_to_something_or_are_refused(make_digits):
     damaged += [chance.bytes(size) for size in (4, 12, 40, 400)]
     for one in damaged:
         try:
-            found, bits = decode_digits(one, shape, LEVELS)
+            found, bits = decode_tokens(one, shape, LEVELS)
         except BitstreamError:
             refused += 1
         else:
@@ -120,25 +120,25 @@ def test_damaged_messages_decode_to_something_or_are_refused(make_digits):
 
 def test_a_short_message_cannot_ask_for_much_memory():
     with pytest.raises(TruncatedStreamError, match="cannot hold 1073741824 of them"):
-        decode_digits(bytes(100), (1 << 14, 1 << 8, 1 << 8), LEVELS)
+        decode_tokens(bytes(100), (1 << 14, 1 << 8, 1 << 8), LEVELS)
     still = np.zeros((60, 16, 32, 6), np.uint8)
-    message = encode_digits(still, LEVELS)
+    message = encode_tokens(still, LEVELS)
     assert len(message) * 256 >= 60 * 16 * 32
     with pytest.raises(TruncatedStreamError):
-        decode_digits(message[: 60 * 2 - 1], (60, 16, 32), LEVELS)
+        decode_tokens(message[: 60 * 2 - 1], (60, 16, 32), LEVELS)
 
 
 @pytest.mark.parametrize("head", [b"\x55\x05\x05\x84", b"\x05\x05\x05\x90", b"\x05\x05\x05\x04"])
 def test_choices_out_of_range(head):
     with pytest.raises(BitstreamError, match="weights to 4, then a byte from 128 to 143"):
-        decode_digits(head + bytes(20), (1, 1, 1), LEVELS)
+        decode_tokens(head + bytes(20), (1, 1, 1), LEVELS)
 
 
 def test_no_torch():
     code = (
         "import sys, nvcodec.entropy.tokens.codec as d, numpy as np\n"
-        "m = d.encode_digits(np.ones((2, 2, 2, 6), np.uint8), (8, 8, 8, 5, 5, 5))\n"
-        "assert d.decode_digits(m, (2, 2, 2), (8, 8, 8, 5, 5, 5))[0].all()\n"
+        "m = d.encode_tokens(np.ones((2, 2, 2, 6), np.uint8), (8, 8, 8, 5, 5, 5))\n"
+        "assert d.decode_tokens(m, (2, 2, 2), (8, 8, 8, 5, 5, 5))[0].all()\n"
         "assert not {'torch', 'compressai'} & set(sys.modules), 'torch'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

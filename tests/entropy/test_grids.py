@@ -17,9 +17,9 @@ from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.gop import Level
+from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import StepIndices
-from nvcodec.models.latentgrid.subbands import Kind, scales
+from nvcodec.models.latentgrid.subbands import PlaneKind, scales
 
 STEPS = StepIndices(base=0, chroma=-64, motion=255, mix=0, offsets=(-64, 63, 0, 0, 0, 0, 0, 1))
 
@@ -210,7 +210,7 @@ def test_a_message_that_ends_early_is_noticed(make_grids, monkeypatch):
 def test_a_tiny_payload_that_claims_much_is_refused_at_once(sample):
     _, body = sample
     config = make_config((8192, 8192), 4)
-    levels = tuple(Level((t,), ((),), 0) for t in range(65536))
+    levels = tuple(TemporalLayer((t,), ((),), 0) for t in range(65536))
     tracemalloc.start()
     try:
         for frames in (1, 65536):
@@ -268,15 +268,17 @@ def test_every_rank_of_every_depth_has_its_own_range():
     coded = still(config)
     # Large values in the coarsest band of an anchor must not widen the tables of all others.
     chance = np.random.default_rng(0)
-    for band, symbols in zip(config.luma_layout.bands, coded.grids.symbols[Kind.LUMA], strict=True):
+    for band, symbols in zip(
+        config.luma_layout.bands, coded.grids.symbols[PlaneKind.LUMA], strict=True
+    ):
         height, width = band.size
         shape = (*symbols.shape[:2], height, width)
         symbols[..., :height, :width] = chance.integers(-1, 2, shape)
     plain = len(encode_grids(coded, config.levels))
-    coded.grids.symbols[Kind.LUMA][0][0, 0, 0, 0] = 1500
+    coded.grids.symbols[PlaneKind.LUMA][0][0, 0, 0, 0] = 1500
     body = encode_grids(coded, config.levels)
     assert len(body) < plain + 64
-    assert decoded(body, config).grids.symbols[Kind.LUMA][0][0, 0, 0, 0] == 1500
+    assert decoded(body, config).grids.symbols[PlaneKind.LUMA][0][0, 0, 0, 0] == 1500
 
 
 @pytest.mark.parametrize(
@@ -303,9 +305,9 @@ def test_steps_out_of_range_are_refused(change, named):
 
 def test_steps():
     first, anchor, deep = (
-        Level((0,), ((),), 0),
-        Level((8,), ((0,),), 0),
-        Level((4,), ((0, 8),), 9),
+        TemporalLayer((0,), ((),), 0),
+        TemporalLayer((8,), ((0,),), 0),
+        TemporalLayer((4,), ((0, 8),), 9),
     )
     steps = StepIndices(
         base=2048, chroma=-16, motion=96, mix=112, offsets=(-16, 0, 0, 0, 0, 0, 0, 16)

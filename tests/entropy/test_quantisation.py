@@ -157,7 +157,7 @@ def test_coarser_steps_take_fewer_bits():
         quantiser.choose_rate_models(tensors)
         with torch.no_grad():
             sizes.append(float(quantiser(tensors)[1]))
-        quantiser.coarsen(1.0)
+        quantiser.scale_steps(1.0)
     values = sum(tensor.numel() for tensor in tensors)
     # About a bit a value for an octave.
     assert sizes[0] - sizes[1] == pytest.approx(values, rel=0.1)
@@ -223,7 +223,7 @@ def test_all_tensors_in_one_go_are_what_each_is_alone():
     for octaves in (0.0, 1.5):
         found = []
         for quantiser in (alone, joint):
-            quantiser.coarsen(octaves)
+            quantiser.scale_steps(octaves)
             quantiser.choose_rate_models(tensors)
             values, size = quantiser(tensors)
             loss = size.log() + sum(value.square().sum() for value in values)

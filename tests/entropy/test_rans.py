@@ -209,7 +209,7 @@ def test_a_later_import_of_compressai_finds_the_same_coder():
         "ops = torch.library.Library('torchvision', 'FRAGMENT')\n"
         "for name in ('nms', 'qnms'):\n"
         "    ops.define(name + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
-        "from nvcodec.entropy import rans\n"
+        "from nvcodec.entropy.coder import rans\n"
         "ours = rans._coder()\n"
         "import sys\n"
         "assert 'compressai' not in sys.modules and 'torchvision' not in sys.modules\n"

@@ -11,7 +11,7 @@ from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.neighbourhood import _sums
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.models.latentgrid.subbands import PlaneKind
 
 
 def make_config(size=(19, 30), frames=6, colour=ColourMode.YUV420, scales=3):
@@ -35,14 +35,14 @@ def walked(config, draw):
     """Stops of a whole walk, every rank coded; `draw` makes the symbols."""
     grids, stops = empty(config), []
 
-    def visit(stop):
+    def code(stop):
         symbols = draw(stop)
         stops.append((stop, symbols))
         return symbols
 
     for level in config.levels:
         for kind, layout in config.layouts.items():
-            grids.walk(level, kind, [layout.scales + 1] * len(level.frames), visit)
+            grids.code_band(level, kind, [layout.scales + 1] * len(level.frames), code)
     return grids, stops
 
 
@@ -126,7 +126,7 @@ def test_what_follows_changes_nothing():
 def test_the_second_pass_knows_the_first():
     config = make_config(frames=1)
     _, stops = walked(config, lambda stop: np.full(len(stop.scales), 2, np.int16))
-    coarse = [stop for stop, _ in stops if stop.kind is Kind.LUMA and stop.band == 0]
+    coarse = [stop for stop, _ in stops if stop.kind is PlaneKind.LUMA and stop.band == 0]
     first, second = coarse
     assert not first.inputs[:, [4, 5, 13]].any()
     inner = (second.place[2] == 1) & (second.place[3] == 1)
@@ -187,22 +187,22 @@ def test_extents_are_the_least_that_hold_everything():
     config = make_config(frames=3)
     grids = empty(config)
     level = next(level for level in config.levels if level.depth == 1)
-    assert grids.extents(level, Kind.LUMA) == [0]
+    assert grids.extents(level, PlaneKind.LUMA) == [0]
     for number, band in enumerate(config.luma_layout.bands):
-        grids.symbols[Kind.LUMA][number][level.frames[0], 0, 0, 0] = -1
-        assert grids.extents(level, Kind.LUMA) == [band.rank + 1]
+        grids.symbols[PlaneKind.LUMA][number][level.frames[0], 0, 0, 0] = -1
+        assert grids.extents(level, PlaneKind.LUMA) == [band.rank + 1]
 
 
 def test_ranks_beyond_the_extent_are_not_met():
     config = make_config(frames=1)
     grids, met = empty(config), []
 
-    def visit(stop):
+    def code(stop):
         met.append(stop.band)
         return np.ones(len(stop.scales), np.int16)
 
-    grids.walk(config.levels[0], Kind.LUMA, [2], visit)
+    grids.code_band(config.levels[0], PlaneKind.LUMA, [2], code)
     assert set(met) == {0, 1, 2, 3}
     met.clear()
-    grids.walk(config.levels[0], Kind.CHROMA, [0], visit)
+    grids.code_band(config.levels[0], PlaneKind.CHROMA, [0], code)
     assert not met

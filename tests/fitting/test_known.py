@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.fitting.network.losses import distortion, known_error, squared_error
+from nvcodec.fitting.network.losses import distortion, masked_error, squared_error
 from nvcodec.media import ColourMode, Frames
 from nvcodec.models.nerv.config import NeRVConfig
-from nvcodec.reconstruction.sample_layout import known_samples, model_samples
+from nvcodec.reconstruction.sample_layout import model_samples, valid_samples
 from nvcodec.reconstruction.segment_decoder import luma_psnr
 
 
@@ -30,7 +30,7 @@ def test_hidden_samples_have_no_weight(pictures, loss):
     changed = torch.where(known, output, torch.rand_like(output))
     assert distortion(changed, target, ColourMode.YUV420, loss, known)[0] == value
     assert error.item() == pytest.approx(
-        known_error(output, target, ColourMode.YUV420, known).item()
+        masked_error(output, target, ColourMode.YUV420, known).item()
     )
 
 
@@ -40,9 +40,9 @@ def test_an_error_is_a_mean_over_what_is_known(pictures):
     squares = (output - target).square()
     means = torch.stack([squares[:, c][known[:, c]].mean() for c in range(6)])
     expected = (means * torch.tensor([3, 3, 3, 3, 2, 2]) / 16).sum()
-    error = known_error(output, target, ColourMode.YUV420, known)
+    error = masked_error(output, target, ColourMode.YUV420, known)
     assert error.item() == pytest.approx(expected.item(), rel=1e-5)
-    whole = known_error(output, target, ColourMode.YUV420, torch.ones_like(known))
+    whole = masked_error(output, target, ColourMode.YUV420, torch.ones_like(known))
     assert whole == squared_error(output, target, ColourMode.YUV420)
 
 
@@ -60,7 +60,7 @@ def frames_of(size: tuple[int, int], known: np.ndarray | None) -> Frames:
     y = np.arange(2 * height * width, dtype=np.uint8).reshape(2, height, width)
     half = np.zeros((2, (height + 1) // 2, (width + 1) // 2), np.uint8)
     ticks = np.arange(2)
-    return Frames(y=y, u=half, v=half, pts=ticks, durations=ticks, known=known)
+    return Frames(y=y, u=half, v=half, pts=ticks, durations=ticks, valid_mask=known)
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
@@ -70,10 +70,10 @@ def test_known_samples_lie_where_the_samples_do(colour):
     known[1, 12, 18] = False
     frames = frames_of((13, 19), known)
     config = NeRVConfig.smallest(size=(13, 19), frames=2, colour=colour, boosted=False)
-    found = known_samples(frames, config)
+    found = valid_samples(frames, config)
     assert found is not None
     assert found.shape == model_samples(frames, config, frames_colour()).shape
-    assert found[0].all() and known_samples(frames_of((13, 19), None), config) is None
+    assert found[0].all() and valid_samples(frames_of((13, 19), None), config) is None
     if colour is ColourMode.RGB:
         assert not found[1, :, 12:, 18:].any() and found[1, :, :12].all()
     else:
@@ -100,7 +100,7 @@ def test_a_psnr_is_of_known_pixels():
         batch = 1
 
         def planes(self, numbers):
-            luma = frames.y[numbers] + np.where(frames.known[numbers], 1, 90).astype(np.uint8)
+            luma = frames.y[numbers] + np.where(frames.valid_mask[numbers], 1, 90).astype(np.uint8)
             return luma, frames.u[numbers], frames.v[numbers]
 
         def state(self):

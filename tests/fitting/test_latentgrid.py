@@ -10,21 +10,25 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.entropy.coder.probability_tables import TOTAL, Family, cumulative
-from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.context_network import INPUTS, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.interface import Task
+from nvcodec.fitting.interface import FitTask
 from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
-from nvcodec.fitting.latentgrid.fitter import GridFitter
+from nvcodec.fitting.latentgrid.fitter import LatentGridFitter
 from nvcodec.fitting.latentgrid.optical_flow import FlowField
-from nvcodec.fitting.latentgrid.rdoq import BITS, Chooser
+from nvcodec.fitting.latentgrid.rdoq import BITS, RdoQuantiser
 from nvcodec.media import Colour, ColourMode, Frames
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.subbands import GridLayout, Kind
-from nvcodec.reconstruction.latentgrid_decoder import GridPictures, picture_planes, source_picture
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.reconstruction.latentgrid_decoder import (
+    LatentGridDecoder,
+    picture_planes,
+    source_picture,
+)
 from nvcodec.reconstruction.segment_decoder import luma_psnr
 
 COLOUR = Colour(primaries=1, transfer=1, matrix=1, full_range=False)
@@ -56,7 +60,7 @@ def segment_fit(frames: Frames, colour: ColourMode = ColourMode.YUV420) -> Segme
     return SegmentFit(source_picture(frames, config, COLOUR), config, seed=0)
 
 
-def task(frames: Frames, **options) -> Task:
+def task(frames: Frames, **options) -> FitTask:
     given = {
         "bits": (8 * 900.0,),
         "previous": (None,),
@@ -64,7 +68,7 @@ def task(frames: Frames, **options) -> Task:
         "on_progress": None,
         **options,
     }
-    return Task(frames=frames, colour=COLOUR, number=0, seed=0, **given)
+    return FitTask(frames=frames, colour=COLOUR, number=0, seed=0, **given)
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
@@ -74,7 +78,7 @@ def test_what_is_coded_is_what_a_decoder_gets(colour, size):
     fit = segment_fit(frames, colour)
     fit.run(QUICK.steps(2000, 2000), QUICK, motion_steps=2)
     outcome = fit.run(QUICK.steps(1900, 2000), QUICK, motion_steps=None)
-    pictures = GridPictures(fit.config, outcome.body, COLOUR, CPU)
+    pictures = LatentGridDecoder(fit.config, outcome.body, COLOUR, CPU)
     for got, made in zip(
         pictures.planes(range(len(frames))),
         picture_planes(outcome.decoded, fit.config, COLOUR),
@@ -97,7 +101,7 @@ def test_motion_is_found_and_pays():
     with_motion, without = segment_fit(frames), segment_fit(frames)
     effort = Effort(motion_steps=8)
     found = with_motion.run(effort.steps(2100, 2100), effort, motion_steps=8)
-    still = Effort(motion_steps=0, dead=1e9, motion_weight=1e9)
+    still = Effort(motion_steps=0, deadzone=1e9, motion_weight=1e9)
     none = without.run(still.steps(2100, 2100), still, motion_steps=0)
     assert len(found.body) < 0.6 * len(none.body)
     assert found.psnr > none.psnr - 0.5
@@ -115,7 +119,7 @@ def test_flow_of_a_shift():
 
 @pytest.mark.parametrize("bytes_", [500, 1500])
 def test_size_is_met(bytes_):
-    fitter = GridFitter(EncoderConfig(size=bytes_, epochs=3, model="latentgrid"))
+    fitter = LatentGridFitter(EncoderConfig(size=bytes_, epochs=3, model="latentgrid"))
     (coded,) = fitter.fit(task(moving(), bits=(8.0 * bytes_,)))
     assert len(coded.body) == pytest.approx(bytes_, rel=0.03)
     assert not fitter.warnings
@@ -123,16 +127,16 @@ def test_size_is_met(bytes_):
 
 def test_psnr_is_met():
     frames = moving(8, (48, 64))
-    fitter = GridFitter(EncoderConfig(psnr=34.0, epochs=3, model="latentgrid"))
+    fitter = LatentGridFitter(EncoderConfig(psnr=34.0, epochs=3, model="latentgrid"))
     (coded,) = fitter.fit(task(frames))
-    pictures = GridPictures(coded.config, coded.body, COLOUR, CPU)
+    pictures = LatentGridDecoder(coded.config, coded.body, COLOUR, CPU)
     assert luma_psnr(pictures, frames) == pytest.approx(34.0, abs=0.15)
 
 
 def test_lmbda_balances_rate_and_distortion():
     sizes = []
     for lmbda in (1.5, 2.5):
-        fitter = GridFitter(EncoderConfig(lmbda=lmbda, epochs=3, model="latentgrid"))
+        fitter = LatentGridFitter(EncoderConfig(lmbda=lmbda, epochs=3, model="latentgrid"))
         (coded,) = fitter.fit(task(moving(6, (48, 64)), bits=(None,)))
         assert not fitter.warnings
         sizes.append(len(coded.body))
@@ -141,13 +145,13 @@ def test_lmbda_balances_rate_and_distortion():
 
 def test_a_ladder_is_ordered_as_asked():
     sizes = (1200, 3000, 1800)
-    fitter = GridFitter(EncoderConfig(ladder=sizes, epochs=3, model="latentgrid"))
+    fitter = LatentGridFitter(EncoderConfig(ladder=sizes, epochs=3, model="latentgrid"))
     coded = fitter.fit(task(moving(6, (48, 64)), bits=tuple(8.0 * size for size in sizes)))
     assert [len(one.body) for one in coded] == pytest.approx(sizes, rel=0.03)
 
 
 def test_what_cannot_be_reached_is_said():
-    fitter = GridFitter(EncoderConfig(size=20, epochs=3, model="latentgrid"))
+    fitter = LatentGridFitter(EncoderConfig(size=20, epochs=3, model="latentgrid"))
     (coded,) = fitter.fit(task(moving(), bits=(160.0,)))
     assert len(coded.body) > 20
     assert fitter.warnings and "not reached" in fitter.warnings[0]
@@ -155,11 +159,11 @@ def test_what_cannot_be_reached_is_said():
 
 def test_parameters_are_refused():
     with pytest.raises(ConfigError, match="parameters"):
-        GridFitter(EncoderConfig(parameters=1000, model="latentgrid"))
+        LatentGridFitter(EncoderConfig(parameters=1000, model="latentgrid"))
 
 
 def test_no_time_is_one_pass():
-    fitter = GridFitter(EncoderConfig(bpp=1.0, model="latentgrid"))
+    fitter = LatentGridFitter(EncoderConfig(bpp=1.0, model="latentgrid"))
     seen = []
     fitter.fit(task(moving(), seconds=1e-3, on_progress=seen.append))
     assert fitter.epochs == 1
@@ -167,7 +171,7 @@ def test_no_time_is_one_pass():
 
 
 def test_progress_goes_forward():
-    fitter = GridFitter(EncoderConfig(size=900, epochs=3, model="latentgrid"))
+    fitter = LatentGridFitter(EncoderConfig(size=900, epochs=3, model="latentgrid"))
     seen = []
     fitter.fit(task(moving(), on_progress=seen.append))
     epochs = [progress.epoch for progress in seen]
@@ -190,8 +194,10 @@ def test_choices_are_the_cheapest():
     wanted = rng.laplace(size=(1, 1, 20, 20), scale=1.5).astype(np.float32)
     scales = rng.integers(0, 40, 400)
     inputs, channels = np.zeros((400, INPUTS), np.float32), np.zeros(400, np.int64)
-    chooser = Chooser(GridLayout((20, 20), 0, 1), (0,), [wanted], 0.134)
-    got = chooser(Stop(Kind.LUMA, 0, wanted.shape, np.arange(400), channels, inputs, scales))
+    chooser = RdoQuantiser(GridLayout((20, 20), 0, 1), (0,), [wanted], 0.134)
+    got = chooser(
+        CodingPass(PlaneKind.LUMA, 0, wanted.shape, np.arange(400), channels, inputs, scales)
+    )
     values = np.arange(-40, 41)
     costs = (wanted.ravel()[:, None] - values) ** 2 + 0.134 * BITS[scales][:, np.abs(values)]
     taken = costs[np.arange(400), got + 40]
@@ -204,15 +210,15 @@ def test_a_symbol_opens_the_way_to_what_is_below_it(height):
     layout = GridLayout((32, 32), 2, 1)
     config = LatentGridConfig.suited(size=(32, 32), frames=1, colour=ColourMode.YUV420)
     networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
-    networks[Kind.LUMA] = default_network(Kind.LUMA, layout)
-    grids = Grids({**config.layouts, Kind.LUMA: layout}, 1, networks)
-    wanted = [np.zeros((1, 1, *band.room), np.float32) for band in layout.bands]
+    networks[PlaneKind.LUMA] = default_network(PlaneKind.LUMA, layout)
+    grids = Grids({**config.layouts, PlaneKind.LUMA: layout}, 1, networks)
+    wanted = [np.zeros((1, 1, *band.padded_size), np.float32) for band in layout.bands]
     above, below = wanted[1], wanted[4]
     assert layout.bands[4].parent == 1
     above[0, 0, 3, 5], below[0, 0, 7, 10] = -0.3, height
-    chooser = Chooser(layout, (0,), wanted, 0.134)
-    grids.walk(config.levels[0], Kind.LUMA, [3], chooser)
-    *_, first, _, _, second, _, _ = grids.symbols[Kind.LUMA]
+    chooser = RdoQuantiser(layout, (0,), wanted, 0.134)
+    grids.code_band(config.levels[0], PlaneKind.LUMA, [3], chooser)
+    *_, first, _, _, second, _, _ = grids.symbols[PlaneKind.LUMA]
     # A coefficient that costs more than it saves is no reason.
     assert first[0, 0, 3, 5] == (-1 if height > 1 else 0)
     assert second[0, 0, 7, 10] == (height if height > 1 else 0)
@@ -223,7 +229,7 @@ def test_context_networks_learn_and_count_their_weights():
     rng = np.random.default_rng(1)
     count = 20000
     layout = GridLayout((32, 32), 3, 1)
-    default = default_network(Kind.LUMA, layout)
+    default = default_network(PlaneKind.LUMA, layout)
     inputs = rng.integers(0, 100, (count, INPUTS)).astype(np.float32)
     inputs[:, 12:] = 0
     # One input tells the scale, the way the default network does not expect.
@@ -233,7 +239,7 @@ def test_context_networks_learn_and_count_their_weights():
     def gathered(chosen: slice) -> Gathering:
         memory = Gathering()
         none = zeros[chosen]
-        stop = Stop(Kind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
+        stop = CodingPass(PlaneKind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
         memory.add(stop, symbols[chosen])
         return memory
 

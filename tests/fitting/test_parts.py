@@ -15,11 +15,11 @@ from skimage.metrics import structural_similarity
 from nvcodec.config import FitConfig
 from nvcodec.fitting.network import schedule as pacing
 from nvcodec.fitting.network.adan import Adan
-from nvcodec.fitting.network.divergence_guard import Guard
+from nvcodec.fitting.network.divergence_guard import DivergenceGuard
 from nvcodec.fitting.network.losses import distortion, ms_ssim, squared_error, ssim
 from nvcodec.fitting.network.optimisers import Adam
-from nvcodec.fitting.network.rate_control import SizeControl
-from nvcodec.fitting.network.schedule import Pace, Schedule
+from nvcodec.fitting.network.rate_control import RateController
+from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 from nvcodec.media import ColourMode
 
 
@@ -32,58 +32,58 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(pacing, "time", clock)
-    return clock
+def ticking(monkeypatch) -> Clock:
+    ticking = Clock()
+    monkeypatch.setattr(pacing, "time", ticking)
+    return ticking
 
 
-def test_pace_by_steps(clock):
-    pace = Pace(4, None)
-    assert (pace.fraction, pace.finished()) == (0.0, False)
-    clock.now += 3
-    pace.step = 1
-    assert (pace.fraction, pace.elapsed) == (0.25, 3)
-    pace.step = 4
-    assert pace.finished()
-    pace.step = 9
-    assert pace.fraction == 1.0
+def test_pace_by_steps(ticking):
+    clock = StageClock(4, None)
+    assert (clock.fraction, clock.finished()) == (0.0, False)
+    ticking.now += 3
+    clock.step = 1
+    assert (clock.fraction, clock.elapsed) == (0.25, 3)
+    clock.step = 4
+    assert clock.finished()
+    clock.step = 9
+    assert clock.fraction == 1.0
 
 
-def test_pace_by_the_clock(clock):
-    pace = Pace(100, 10.0)
-    clock.now += 50
-    assert not pace.finished()  # at least one step is taken
-    pace.step = 1
-    assert pace.finished()
-    pace = Pace(100, 10.0)
-    clock.now += 5
-    pace.step = 2
-    assert pace.fraction == 0.5
-    pace.step = 80
-    assert pace.fraction == 0.8
+def test_pace_by_the_clock(ticking):
+    clock = StageClock(100, 10.0)
+    ticking.now += 50
+    assert not clock.finished()  # at least one step is taken
+    clock.step = 1
+    assert clock.finished()
+    clock = StageClock(100, 10.0)
+    ticking.now += 5
+    clock.step = 2
+    assert clock.fraction == 0.5
+    clock.step = 80
+    assert clock.fraction == 0.8
 
 
-def test_pace_with_no_time_or_no_steps(clock):
-    pace = Pace(0, 0.0)
-    assert not pace.finished()
-    pace.step = 1
-    clock.now += 1
-    assert pace.finished()
+def test_pace_with_no_time_or_no_steps(ticking):
+    clock = StageClock(0, 0.0)
+    assert not clock.finished()
+    clock.step = 1
+    ticking.now += 1
+    assert clock.finished()
 
 
 def test_schedule():
-    schedule = Schedule(1e-3, 0.2, 0.1)
+    schedule = LearningRateSchedule(1e-3, 0.2, 0.1)
     assert schedule.at(0.0) == pytest.approx(0.1)
     assert schedule.at(0.1) == pytest.approx(0.55)
     assert schedule.at(0.2) == pytest.approx(1.0)
     assert schedule.at(0.6) == pytest.approx(0.5)
     assert schedule.at(1.0) == pytest.approx(0.0)
-    assert Schedule(1e-3, 0.0, 0.0).at(0.0) == 1.0
+    assert LearningRateSchedule(1e-3, 0.0, 0.0).at(0.0) == 1.0
 
 
 def test_parts_of_a_schedule_join():
-    whole = Schedule(1e-3, 0.1, 0.1)
+    whole = LearningRateSchedule(1e-3, 0.1, 0.1)
     first, second = whole.part(0.0, 0.5), whole.part(0.5, 1.0)
     for fraction in (0.0, 0.1, 0.5, 0.9, 1.0):
         assert first.at(fraction) == pytest.approx(whole.at(fraction / 2))
@@ -92,15 +92,15 @@ def test_parts_of_a_schedule_join():
 
 def test_the_guard_restores_after_nan(caplog):
     parameter = torch.nn.Parameter(torch.zeros(3))
-    guard = Guard([parameter])
+    guard = DivergenceGuard([parameter])
     with torch.no_grad():
         parameter.fill_(1)
-    assert not guard.judge(0.5, 0.5)
+    assert not guard.check(0.5, 0.5)
     for bad in ((math.nan, 0.4), (0.4, math.nan), (math.inf, 0.4)):
         with torch.no_grad():
             parameter.fill_(math.nan)
         with caplog.at_level(logging.WARNING, "nvcodec"):
-            assert guard.judge(*bad)
+            assert guard.check(*bad)
         assert parameter.tolist() == [1, 1, 1]
     assert guard.recoveries == 3
     assert guard.rate_scale == 1 / 64  # 1/2, then 1/4 of it, then 1/8 of that
@@ -109,47 +109,47 @@ def test_the_guard_restores_after_nan(caplog):
 
 def test_the_guard_restores_after_a_collapse_and_tolerates_noise():
     parameter = torch.nn.Parameter(torch.tensor([1.0]))
-    guard = Guard([parameter])
+    guard = DivergenceGuard([parameter])
     for value, error, restored in [(2, 0.1, False), (3, 0.15, False), (4, 0.21, True)]:
         with torch.no_grad():
             parameter.fill_(value)
-        assert guard.judge(error, error) is restored
+        assert guard.check(error, error) is restored
     assert parameter.item() == 2
     assert guard.rate_scale == 0.5
 
 
 def test_the_guard_restores_to_the_start_if_nothing_was_good():
     parameter = torch.nn.Parameter(torch.tensor([7.0]))
-    guard = Guard([parameter])
+    guard = DivergenceGuard([parameter])
     with torch.no_grad():
         parameter.fill_(math.inf)
-    assert guard.judge(math.nan, math.nan)
+    assert guard.check(math.nan, math.nan)
     guard.finish()
     assert parameter.item() == 7
 
 
 def test_the_guard_ends_with_the_best_state():
     parameter = torch.nn.Parameter(torch.tensor([0.0]))
-    guard = Guard([parameter])
+    guard = DivergenceGuard([parameter])
     for value, objective in [(1, 0.5), (2, 0.3), (3, 0.31)]:
         with torch.no_grad():
             parameter.fill_(value)
-        guard.judge(objective, 0.1)
+        guard.check(objective, 0.1)
     guard.finish()
     assert parameter.item() == 2
 
 
 def test_the_guard_takes_what_comes_when_it_begins_anew():
     parameter = torch.nn.Parameter(torch.tensor([0.0]))
-    guard = Guard([parameter], error=1.0)
-    assert not guard.judge(0.1, 0.1)
-    guard.begin_anew()
+    guard = DivergenceGuard([parameter], error=1.0)
+    assert not guard.check(0.1, 0.1)
+    guard.reset_best()
     with torch.no_grad():
         parameter.fill_(1)
-    assert not guard.judge(0.5, 0.5)  # would be a collapse
+    assert not guard.check(0.5, 0.5)  # would be a collapse
     guard.finish()
     assert parameter.item() == 1
-    assert guard.judge(0.6, 1.1)
+    assert guard.check(0.6, 1.1)
     assert parameter.item() == 1
 
 
@@ -160,7 +160,7 @@ class FakeStage:
         self.octaves = 0.0
         self.quantiser = self
 
-    def coarsen(self, octaves: float) -> None:
+    def scale_steps(self, octaves: float) -> None:
         self.octaves += octaves
 
     def estimated_bits(self) -> float:
@@ -173,12 +173,12 @@ class FakeStage:
 @pytest.mark.parametrize("wanted", [1000.0, 4900.0, 7000.0])
 def test_a_size_is_approached_and_held(wanted):
     stage = FakeStage()
-    control = SizeControl(stage, FitConfig(), wanted, 1000, 20)
+    control = RateController(stage, FitConfig(), wanted, 1000, 20)
     for epoch in range(10):
         for step in range(20):
             fraction = (epoch + step / 20) / 10
             before = stage.octaves
-            control.steer(stage.estimated_bits(), fraction)
+            control.update(stage.estimated_bits(), fraction)
             assert abs(stage.octaves - before) < 0.3
         control.calibrate((epoch + 1) / 10)
     assert control.settled(0.3) and not control.settled(0.2)

@@ -9,10 +9,10 @@ import torch
 
 from nvcodec.config import FitConfig
 from nvcodec.device import working_type
-from nvcodec.fitting.network.batched_step import most_at_once, take_alone, take_at_once
+from nvcodec.fitting.network.batched_step import batched_step, compute_step_alone, largest_batch
 from nvcodec.fitting.network.batches import Batches
 from nvcodec.fitting.network.stages import FloatStage, QuantisedStage
-from nvcodec.fitting.network.step import Step, take
+from nvcodec.fitting.network.step import Step, compute_step
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig
@@ -73,10 +73,10 @@ def test_company_changes_nothing(colour, threads):
         alone = []
         for seed, kind in enumerate(KINDS):
             step, tensors = _step(seed, colour=colour, **kind)
-            alone.append(_found(take_alone(step), tensors))
+            alone.append(_found(compute_step_alone(step), tensors))
         for order in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 0], [3, 1], [4, 5]):
             made = [_step(seed, colour=colour, **KINDS[seed]) for seed in order]
-            outcomes = take_at_once([step for step, _ in made])
+            outcomes = batched_step([step for step, _ in made])
             for seed, outcome, (_, tensors) in zip(order, outcomes, made, strict=True):
                 for one, other in zip(_found(outcome, tensors), alone[seed], strict=True):
                     assert torch.equal(one, other)
@@ -87,19 +87,19 @@ def test_company_changes_nothing(colour, threads):
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_the_network_that_is_stored(kind):
     step, tensors = _step(1, **kind)
-    found = _found(take_alone(step), tensors)
+    found = _found(compute_step_alone(step), tensors)
     step, tensors = _step(1, **kind)
     if working_type(torch.device("cpu")) != torch.float32:
         pytest.skip("this processor computes single networks in bfloat16")
-    for one, other in zip(found, _found(take(step), tensors), strict=True):
+    for one, other in zip(found, _found(compute_step(step), tensors), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
 
 
 def test_who_takes_steps_at_once():
-    assert most_at_once(NirvanaConfig, FIT, 176 * 144, "cpu") > 4
-    assert most_at_once(NirvanaConfig, FIT, 320 * 176, "cpu") == 4
-    assert most_at_once(NirvanaConfig, FIT, 1280 * 720, "cpu") == 1
-    assert most_at_once(NirvanaConfig, FIT, 1280 * 720, "cuda") > 1
-    assert most_at_once(HNeRVConfig, FIT, 64, "cpu") == 1
-    assert most_at_once(NirvanaConfig, replace(FIT, patch=32), 64, "cpu") == 1
-    assert most_at_once(NirvanaConfig, replace(FIT, compile_step=True), 64, "cpu") == 1
+    assert largest_batch(NirvanaConfig, FIT, 176 * 144, "cpu") > 4
+    assert largest_batch(NirvanaConfig, FIT, 320 * 176, "cpu") == 4
+    assert largest_batch(NirvanaConfig, FIT, 1280 * 720, "cpu") == 1
+    assert largest_batch(NirvanaConfig, FIT, 1280 * 720, "cuda") > 1
+    assert largest_batch(HNeRVConfig, FIT, 64, "cpu") == 1
+    assert largest_batch(NirvanaConfig, replace(FIT, patch=32), 64, "cpu") == 1
+    assert largest_batch(NirvanaConfig, replace(FIT, compile_step=True), 64, "cpu") == 1

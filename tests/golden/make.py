@@ -1,4 +1,4 @@
-"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [REFRESH [STEP]]]`.
+"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [RAP_INTERVAL [STEP]]]`.
 
 MODEL may end in `+boost`; a square moves by STEP samples a frame. With `+tokens` the pictures are
 larger, and their tokens, of no network, stand beside them; with `+both` or `+shared` the model is fed
@@ -35,7 +35,7 @@ from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.synthesis import synthesis
-from nvcodec.reconstruction.latentgrid_decoder import GridPictures
+from nvcodec.reconstruction.latentgrid_decoder import LatentGridDecoder
 from nvcodec.reconstruction.network_payload import NetworkState, decode_network
 from nvcodec.reconstruction.payload import split_payload
 from nvcodec.reconstruction.sample_layout import picture_planes
@@ -138,8 +138,8 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
         config, body = split_payload(stored, header)
         if isinstance(config, LatentGridConfig):
             device = torch.device("cpu")
-            pictures = GridPictures(config, body, video.info.colour, device, state)
-            state = pictures.state()
+            pictures = LatentGridDecoder(config, body, video.info.colour, device, state)
+            state = pictures.reference_state()
             found.append(pictures.planes(range(stored.frames)))
             continue
         digits = stored_tokens(video.reader, entry.index)[1] if config.takes_tokens else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.tokens.codec import encode_digits
+from nvcodec.entropy.tokens.codec import encode_tokens
 
 FOLDER = Path(__file__).parent / "tokens"
 
@@ -37,7 +37,7 @@ def main() -> None:
     if target.exists():
         raise SystemExit(f"{target} exists, and golden messages stay what they are")
     digits = moving((t, h, w), tuple(levels))
-    message = np.frombuffer(encode_digits(digits, levels), np.uint8)
+    message = np.frombuffer(encode_tokens(digits, levels), np.uint8)
     np.savez_compressed(target, message=message, digits=digits, levels=np.array(levels))
 
 

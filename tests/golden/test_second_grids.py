@@ -14,7 +14,7 @@ from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.latents.encoder import encode_grids
 from nvcodec.media import Colour, ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.reconstruction.latentgrid_decoder import GridPictures
+from nvcodec.reconstruction.latentgrid_decoder import LatentGridDecoder
 
 CPU = torch.device("cpu")
 CASES = [
@@ -58,7 +58,7 @@ def test_symbols_and_pictures(second, make_grids, case, predicted):
     if predicted:
         first = replace(config, frames=2)
         body = encode_grids(make_grids(first, seed=width, busy=0.5), first.levels)
-        previous = GridPictures(first, body, colour, CPU).state()
+        previous = LatentGridDecoder(first, body, colour, CPU).reference_state()
         _, _, before = second.decode_grids(head, first.pack(), 2, body)
         config = replace(config, predicted=True)
     body = encode_grids(make_grids(config, seed=height, busy=0.5), config.levels)
@@ -82,7 +82,7 @@ def test_symbols_and_pictures(second, make_grids, case, predicted):
         *fields.offsets,
     ]
 
-    planes = GridPictures(config, body, colour, CPU, previous).planes(range(frames))
+    planes = LatentGridDecoder(config, body, colour, CPU, previous).planes(range(frames))
     errors = [
         np.abs(ours.astype(int) - theirs).ravel()
         for ours, theirs in zip(planes, map(np.stack, zip(*pictures, strict=True)), strict=True)

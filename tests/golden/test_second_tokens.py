@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvcodec.entropy.tokens.codec import _coded, decode_digits, encode_digits
+from nvcodec.entropy.tokens.codec import _coded, decode_tokens, encode_tokens
 from nvcodec.entropy.tokens.context_model import KINDS
-from nvcodec.entropy.tokens.parameters import MOST_WEIGHT, Choice
+from nvcodec.entropy.tokens.parameters import MOST_WEIGHT, CodingParameters
 from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, SCALES
 from nvcodec.errors import BitstreamError
 from nvcodec.tokenizer.token_ids import LEVELS
@@ -45,8 +45,8 @@ def second():
 def test_digits(second, make_digits, case, kind):
     *shape, levels = case
     digits = make_digits(tuple(shape), levels, kind, seed=sum(shape))
-    message = encode_digits(digits, levels)
-    ours, _ = decode_digits(message, tuple(shape), levels)
+    message = encode_tokens(digits, levels)
+    ours, _ = decode_tokens(message, tuple(shape), levels)
     assert (ours == digits).all()
     theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
     assert len(theirs) == np.prod(shape)
@@ -59,7 +59,7 @@ def test_any_choice_and_any_message(second, seed):
     levels = tuple(chance.integers(2, 17, chance.integers(1, 5)).tolist())
     shape = tuple(chance.integers(1, 9, 3).tolist())
     digits = chance.integers(0, levels, (*shape, len(levels))).astype(np.uint8)
-    choice = Choice(
+    choice = CodingParameters(
         tuple(chance.integers(0, 16, KINDS).tolist()),
         tuple(chance.integers(0, MOST_WEIGHT + 1, KINDS).tolist()),
         int(chance.integers(SCALES)),
@@ -69,13 +69,13 @@ def test_any_choice_and_any_message(second, seed):
     changes[chance.random(size) < 0.5] = 0
     message = _coded(digits, levels, choice, changes)
     theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
-    ours, _ = decode_digits(message, shape, levels)
+    ours, _ = decode_tokens(message, shape, levels)
     assert (ours == digits).all()
     assert all((digits[place] == values).all() for place, values in theirs.items())
     # What nobody wrote is refused, or the same to both.
     noise = message[:4] + chance.bytes(4 * digits.size)
     try:
-        ours, _ = decode_digits(noise, shape, levels)
+        ours, _ = decode_tokens(noise, shape, levels)
     except BitstreamError:
         return
     theirs = second.part("second_tokens").decode(second.TOOLS, noise, shape, levels)
@@ -88,18 +88,18 @@ def test_messages_of_old(second, name):
         message, digits = kept["message"].tobytes(), kept["digits"]
         levels = tuple(kept["levels"].tolist())
     *shape, _ = digits.shape
-    ours, _ = decode_digits(message, tuple(shape), levels)
+    ours, _ = decode_tokens(message, tuple(shape), levels)
     assert (ours == digits).all()
     theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
     assert all((digits[place] == values).all() for place, values in theirs.items())
 
 
 def test_a_token_has_the_same_id(second, make_digits):
-    from nvcodec.tokenizer.token_ids import pack_digits
+    from nvcodec.tokenizer.token_ids import pack_ids
 
     digits = make_digits((2, 3, 4), LEVELS, "random")
     ids = second.part("second_tokens").ids(
         {"tokens": {"levels": LEVELS}},
         {place: digits[place].tolist() for place in np.ndindex(2, 3, 4)},
     )
-    assert all(pack_digits(digits)[place] == number for place, number in ids.items())
+    assert all(pack_ids(digits)[place] == number for place, number in ids.items())

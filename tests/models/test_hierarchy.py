@@ -7,7 +7,7 @@ from math import ceil, log2
 import pytest
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.latentgrid.gop import BEFORE, Hierarchy, Prediction
+from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, Hierarchy, Prediction
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 16, 17, 18, 33, 100, 132])
@@ -61,7 +61,7 @@ def test_needed_of_several_frames_is_the_union() -> None:
 
 def test_a_predicted_segment_leans_on_the_frame_before() -> None:
     alone, predicted = Hierarchy(20, 8), Hierarchy(20, 8, predicted=True)
-    assert alone.references(0) == () and predicted.references(0) == (BEFORE,)
+    assert alone.references(0) == () and predicted.references(0) == (PREVIOUS_SEGMENT,)
     assert alone.levels[1:] == predicted.levels[1:] and alone.depths == predicted.depths
     assert predicted.needed([2]) == alone.needed([2]) == {0, 8, 4, 2}
 

@@ -204,7 +204,10 @@ def test_a_frame_without_latents_is_grey_or_its_reference(coded) -> None:
 def test_the_largest_latents_and_steps_stay_finite() -> None:
     config = make_config(frames=5)
     symbols = {
-        kind: [np.full((5, layout.channels, *band.room), 1023, np.int16) for band in layout.bands]
+        kind: [
+            np.full((5, layout.channels, *band.padded_size), 1023, np.int16)
+            for band in layout.bands
+        ]
         for kind, layout in config.layouts.items()
     }
     largest = 2.0 ** (4095 / 256 + 63 / 16 - 4)
@@ -226,9 +229,9 @@ def test_bands_and_back(size) -> None:
     config = make_config(size=size, scales=1, field_scales=0)
     layout = config.luma_layout
     planes = torch.randn(3, 1, *size, generator=torch.Generator().manual_seed(0)) * 40
-    rooms = bands_of(layout, planes)
-    assert [room.shape[2:] for room in rooms] == [band.room for band in layout.bands]
-    whole = [np.rint(room).astype(np.int16) for room in rooms]
+    padded = bands_of(layout, planes)
+    assert [plane.shape[2:] for plane in padded] == [band.padded_size for band in layout.bands]
+    whole = [np.rint(plane).astype(np.int16) for plane in padded]
     back = synthesis(pyramid_of(layout, whole))
     assert back.shape == planes.shape
     assert float((back - planes).abs().max()) < 3

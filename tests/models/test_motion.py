@@ -92,7 +92,7 @@ def test_steady_motion_is_expected() -> None:
     for level in hierarchy.levels:
         for made in level:
             frame, references = made.frame, made.references
-            found = expected([frame], [references], hierarchy.origins, known, CELL)
+            found = expected([frame], [references], hierarchy.all_references, known, CELL)
             assert found.shape == (1, CHANNELS, *size)
             if len(references) < 2:
                 assert not found.any()

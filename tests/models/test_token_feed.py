@@ -13,34 +13,34 @@ from nvcodec.models.tokenizer.conditioning import TokenFeed
 from nvcodec.models.tokenizer.layout import (
     CHANNELS,
     SPACE_STRIDE,
-    fed_channels,
     frames_of,
     steps_of,
+    token_channels,
 )
 
 FRAMES = 11
 
 
 @pytest.fixture
-def feed() -> TokenFeed:
+def set_tokens() -> TokenFeed:
     made = TokenFeed(FRAMES, (2, 3), (2, 3), SPACE_STRIDE)
-    made.feed(torch.rand(made.codes.shape) * 2 - 1)
+    made.set_tokens(torch.rand(made.codes.shape) * 2 - 1)
     return made
 
 
-def test_every_frame_gets_its_step_and_the_ones_beside(feed):
-    told = feed(torch.arange(FRAMES))
-    assert told.shape == (FRAMES, fed_channels(), 2, 3)
+def test_every_frame_gets_its_step_and_the_ones_beside(set_tokens):
+    told = set_tokens(torch.arange(FRAMES))
+    assert told.shape == (FRAMES, token_channels(), 2, 3)
     steps = steps_of(FRAMES)
     for step, frames in enumerate(frames_of(FRAMES)):
         around = [max(step - 1, 0), step, min(step + 1, steps - 1)]
         for frame in frames:
-            expected = torch.cat([feed.codes[one] for one in around])
+            expected = torch.cat([set_tokens.codes[one] for one in around])
             assert torch.equal(told[frame, : 3 * CHANNELS], expected)
 
 
-def test_frames_of_a_step_differ_by_their_place(feed):
-    told = feed(torch.arange(FRAMES))
+def test_frames_of_a_step_differ_by_their_place(set_tokens):
+    told = set_tokens(torch.arange(FRAMES))
     places = told[:, -2, 0, 0]
     assert places[0] == 1
     torch.testing.assert_close(places[1:5], torch.tensor([-1, -1 / 3, 1 / 3, 1.0]))
@@ -51,15 +51,15 @@ def test_frames_of_a_step_differ_by_their_place(feed):
 
 def test_positions_get_the_mean_of_what_they_lie_on():
     # Rows of 48 samples on cells of 32: the last lies beyond them. Columns of 16.
-    feed = TokenFeed(1, (2, 2), (3, 4), 48)
+    set_tokens = TokenFeed(1, (2, 2), (3, 4), 48)
     rows = torch.tensor([[2 / 3, 1 / 3], [0, 1], [0, 1]])
-    assert torch.allclose(feed.rows, rows)
-    feed = TokenFeed(1, (2, 2), (3, 4), 16)
+    assert torch.allclose(set_tokens.rows, rows)
+    set_tokens = TokenFeed(1, (2, 2), (3, 4), 16)
     columns = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
-    assert torch.equal(feed.columns, columns)
+    assert torch.equal(set_tokens.columns, columns)
     codes = torch.rand(1, CHANNELS, 2, 2)
-    feed.feed(codes)
-    assert torch.equal(feed.codes, codes.repeat_interleave(2, 3)[:, :, [0, 0, 1]])
+    set_tokens.set_tokens(codes)
+    assert torch.equal(set_tokens.codes, codes.repeat_interleave(2, 3)[:, :, [0, 0, 1]])
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
@@ -70,7 +70,7 @@ def test_configurations(colour, latents, boosted):
     config = HNeRVConfig.from_budget(
         budget, size=size, frames=30, colour=colour, boosted=boosted, latents=latents
     )
-    assert config.fed and config.boosted == (boosted or latents == "shared")
+    assert config.token_conditioned and config.boosted == (boosted or latents == "shared")
     assert 0.8 * budget < config.parameters <= 1.01 * budget
     assert bool(config.latents()) == (latents == "both")
     if latents == "both":  # the network is the one that it would be without tokens
@@ -83,7 +83,7 @@ def test_configurations(colour, latents, boosted):
     model = build("hnerv", config)
     assert model.planes(torch.tensor([0, 29])).shape[2:] == colour.native_size(size)
     # What is fed decides the pictures, at least a little.
-    model.feed(torch.ones(steps_of(30), CHANNELS, 4, 6))
+    model.set_tokens(torch.ones(steps_of(30), CHANNELS, 4, 6))
     assert not torch.equal(model.planes(torch.tensor([5])), model.planes(torch.tensor([0])))
 
 

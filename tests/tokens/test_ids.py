@@ -11,8 +11,8 @@ from nvcodec.tokenizer.token_ids import (
     IDS,
     LEVELS,
     codes_of,
-    nearest_digits,
-    pack_digits,
+    nearest_fsq_indices,
+    pack_ids,
     unpack_ids,
 )
 
@@ -22,8 +22,8 @@ def test_every_id_comes_back():
     digits = unpack_ids(ids)
     assert digits.shape == (IDS, 6) and (digits.max(0) + 1 == LEVELS).all()
     assert len(np.unique(digits, axis=0)) == IDS
-    np.testing.assert_array_equal(pack_digits(digits), ids)
-    np.testing.assert_array_equal(nearest_digits(codes_of(digits)), digits)
+    np.testing.assert_array_equal(pack_ids(digits), ids)
+    np.testing.assert_array_equal(nearest_fsq_indices(codes_of(digits)), digits)
 
 
 def test_codes_are_symmetric():
@@ -44,7 +44,7 @@ def test_ids_out_of_range(bad):
 @pytest.mark.parametrize("bad", [[[8, 0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0, 5]], [[0, 0, 0]]])
 def test_digits_out_of_range(bad):
     with pytest.raises(ConfigError, match="digit"):
-        pack_digits(np.array(bad))
+        pack_ids(np.array(bad))
 
 
 @pytest.mark.parametrize("frames", range(1, 20))

@@ -43,7 +43,7 @@ def digits(make_digits) -> np.ndarray:
 
 def write(digits, *, tokens: bool = True, fields=None, payload: int = 3000) -> bytes:
     file = io.BytesIO()
-    fields = fields or (token_format(ID, fed=False) if tokens else None)
+    fields = fields or (token_format(ID, conditioning=False) if tokens else None)
     with Writer(file) as writer:
         writer.header(
             Header(
@@ -186,7 +186,7 @@ def test_a_foreign_tokenizer(data):
 
 @pytest.mark.parametrize("change", [{"levels": (8, 8)}, {"time_stride": 8}, {"space_stride": 16}])
 def test_tokens_of_another_layout(digits, change):
-    fields = replace(token_format(ID, fed=False), **change)
+    fields = replace(token_format(ID, conditioning=False), **change)
     with pytest.raises(UnsupportedVersionError, match="HEAD section: tokens of"):
         open_tokens(write(digits, fields=fields))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nvcodec.errors import ConfigError
-from nvcodec.tokenizer.token_ids import codes_of, nearest_digits, pack_digits, unpack_ids
+from nvcodec.tokenizer.token_ids import codes_of, nearest_fsq_indices, pack_ids, unpack_ids
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.reduction.keyframe_delta import keydelta
 from nvcodec.tokens.reduction.methods import METHODS, at_rate, reduce
@@ -59,7 +59,7 @@ def test_budgets_are_exact_and_sizes_add_up(make_scene, method, shape):
             assert (tokens.counts == 1).all()
         assert (tokens.spans[:, 0] <= tokens.times).all()
         assert (tokens.times <= tokens.spans[:, 1]).all()
-        wanted = pack_digits(nearest_digits(tokens.codes))
+        wanted = pack_ids(nearest_fsq_indices(tokens.codes))
         np.testing.assert_array_equal(tokens.ids, wanted)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nvcodec.video import open_mask, open_source
-from nvcodec.video.mask_filling import filled, known_chroma, resized_known
+from nvcodec.video.mask_filling import filled, resized_mask, valid_chroma
 
 
 def test_a_filling_goes_on_smoothly_and_keeps_what_is_known():
@@ -39,17 +39,17 @@ def test_chroma_is_known_where_every_filter_sees_known_pixels():
     expected = np.ones((2, 5, 6), bool)
     # Rows 3 to 6 and 1 to 4 reach row 4, columns 3 to 6 and 5 to 8 column 5.
     expected[1, 1:3, 2:4] = False
-    assert np.array_equal(known_chroma(known), expected)
+    assert np.array_equal(valid_chroma(known), expected)
 
 
 def test_scaled_pixels_are_known_if_all_they_cover_is():
     known = np.ones((6, 9), bool)
     known[2, 4] = False
-    smaller = resized_known(known, 3, 2)
+    smaller = resized_mask(known, 3, 2)
     assert np.array_equal(~smaller, [[False, True, False], [False, False, False]])
-    larger = resized_known(known, 18, 12)
+    larger = resized_mask(known, 18, 12)
     assert np.array_equal(larger, known.repeat(2, 0).repeat(2, 1))
-    odd = resized_known(known, 4, 6)
+    odd = resized_mask(known, 4, 6)
     assert np.array_equal(np.argwhere(~odd), [[2, 1], [2, 2]])
 
 
@@ -69,9 +69,13 @@ def test_a_video_as_a_mask(make_clip, full_range):
         open_source(video, frames=slice(1, 3), mask=opened) as source,
     ):
         frames = source.read(8)
-    assert frames.known is not None and frames.known.shape == frames.y.shape == (2, 48, 64)
+    assert frames.valid_mask is not None and frames.valid_mask.shape == frames.y.shape == (
+        2,
+        48,
+        64,
+    )
     for t in range(2):
-        assert np.array_equal(frames.known[t], np.tile(np.arange(64) >= 8 * (t + 2), (48, 1)))
+        assert np.array_equal(frames.valid_mask[t], np.tile(np.arange(64) >= 8 * (t + 2), (48, 1)))
     assert frames.y.flags.writeable and len(source.read(1)) == 0
 
 
@@ -85,4 +89,8 @@ def test_a_mask_is_as_the_viewer_sees_the_pictures(make_clip, tmp_path):
     with open_mask(folder, video) as opened, open_source(video, mask=opened) as source:
         frames = source.read(3)
     assert np.array_equal(frames.y[0], frames.y[1]) and not np.array_equal(frames.y[1], frames.y[2])
-    assert frames.known is not None and frames.known.any((1, 2)).tolist() == [True, False, True]
+    assert frames.valid_mask is not None and frames.valid_mask.any((1, 2)).tolist() == [
+        True,
+        False,
+        True,
+    ]

@@ -10,10 +10,10 @@ import pytest
 import nvcodec
 from nvcodec.encoding import encoder
 from nvcodec.errors import VideoError
-from nvcodec.fitting.network.batched_step import take_at_once
+from nvcodec.fitting.network.batched_step import batched_step
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.workers import lockstep_pool
-from nvcodec.workers.in_process_pool import Here
+from nvcodec.workers.in_process_pool import InProcessPool
 from tests.conftest import drifting
 
 
@@ -38,9 +38,9 @@ def company(monkeypatch) -> list[int]:
 
     def counted(steps):
         counts.append(len(steps))
-        return take_at_once(steps)
+        return batched_step(steps)
 
-    monkeypatch.setattr(lockstep_pool, "take_at_once", counted)
+    monkeypatch.setattr(lockstep_pool, "batched_step", counted)
     return counts
 
 
@@ -55,7 +55,9 @@ def test_the_file_is_that_of_one_after_the_other(
     config = replace(config, **changes, fit=replace(config.fitting, epochs=epochs))
     several = nvcodec.encode(clip, tmp_path / "several.nvc", config, measure=False)
     assert max(company) == 3
-    monkeypatch.setattr(encoder, "workers_for", lambda config, fitter, pixels: Here(fitter, config))
+    monkeypatch.setattr(
+        encoder, "make_pool", lambda config, fitter, pixels: InProcessPool(fitter, config)
+    )
     one = nvcodec.encode(clip, tmp_path / "one.nvc", config, measure=False)
     assert (tmp_path / "several.nvc").read_bytes() == (tmp_path / "one.nvc").read_bytes()
     assert several.segments == one.segments == 5
@@ -118,9 +120,9 @@ def test_an_interrupt_ends_all_fits(clip, config, tmp_path, monkeypatch):
         calls.append(steps)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return take_at_once(steps)
+        return batched_step(steps)
 
-    monkeypatch.setattr(lockstep_pool, "take_at_once", interrupted)
+    monkeypatch.setattr(lockstep_pool, "batched_step", interrupted)
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)

@@ -82,7 +82,7 @@ def test_what_a_worker_raises(clip, tmp_path, settings):
     with pytest.raises(ConfigError, match="too small") as raised:
         nvcodec.encode(clip, tmp_path / "a.nvc", settings(workers=2, parameters=3))
     # It tells people where in the worker that was.
-    assert "network_fit.py" in str(raised.value.__cause__)
+    assert "fitter.py" in str(raised.value.__cause__)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,9 +149,9 @@ def ray() -> Iterator[object]:
 def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog, monkeypatch):
     from nvcodec.workers import ray_pool
 
-    fitted, killed, seen = ray_pool._fitted, tmp_path / "killed", []
+    fitted, killed, seen = ray_pool._run_remote_job, tmp_path / "killed", []
 
-    def once_killed(packed, ticket, letters):
+    def once_killed(packed, job_id, letters):
         import os
         import signal
         from types import SimpleNamespace
@@ -162,9 +162,9 @@ def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog, monkeypa
                 os.kill(os.getpid(), signal.SIGKILL)
             return letters.post.remote(*letter)
 
-        return fitted(packed, ticket, SimpleNamespace(post=SimpleNamespace(remote=post)))
+        return fitted(packed, job_id, SimpleNamespace(post=SimpleNamespace(remote=post)))
 
-    monkeypatch.setattr(ray_pool, "_fitted", once_killed)
+    monkeypatch.setattr(ray_pool, "_run_remote_job", once_killed)
     config = settings(epochs=3)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
     nvcodec.encode(

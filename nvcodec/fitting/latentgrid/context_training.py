@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.latents.context_model import Stop
+from nvcodec.entropy.latents.context_model import CodingPass
 from nvcodec.entropy.latents.context_network import (
     HIDDEN,
     INPUTS,
@@ -34,11 +34,11 @@ class Gathering:
         self._cells: list[npt.NDArray[np.int16]] = []
         self._symbols: list[Int16Array] = []
 
-    def add(self, stop: Stop, symbols: Int16Array) -> None:
+    def add(self, coding_pass: CodingPass, symbols: Int16Array) -> None:
         """Remember a stop, and the symbols that were chosen there."""
-        self._inputs.append(stop.inputs.astype(np.uint8))
-        channels = stop.shape[1]
-        self._cells.append((stop.band * channels + stop.channels).astype(np.int16))
+        self._inputs.append(coding_pass.inputs.astype(np.uint8))
+        channels = coding_pass.shape[1]
+        self._cells.append((coding_pass.band * channels + coding_pass.channels).astype(np.int16))
         self._symbols.append(symbols)
 
     def extend(self, other: Gathering) -> None:

@@ -19,8 +19,8 @@ class Effort:
         trials: Groups of motion channels that are left out on trial, 0 to 2.
         context_steps: Of Adam on the context networks.
         motion_rate: Of gradient descent, in motion latents.
-        dead: Motion latents of the first guess below this are nearly left out.
-        weight: What a bit costs, in squared steps: the slope of a Laplace source's rate and
+        deadzone: Motion latents of the first guess below this are nearly left out.
+        lagrangian: What a bit costs, in squared steps: the slope of a Laplace source's rate and
             distortion.
         motion_weight: The same for motion.
         keep: The same for the choice of motion latents, whose use is known already.
@@ -35,8 +35,8 @@ class Effort:
     trials: int = 2
     context_steps: int = 300
     motion_rate: float = 0.7
-    dead: float = 1.0
-    weight: float = 0.134
+    deadzone: float = 1.0
+    lagrangian: float = 0.134
     motion_weight: float = 0.2
     keep: float = 0.02
     motion_step: float = 0.25

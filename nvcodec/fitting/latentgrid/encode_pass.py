@@ -13,18 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.latents.context_model import Grids, Stop
+from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.motion_estimation import MotionTask, search, shrunk
 from nvcodec.fitting.latentgrid.optical_flow import FlowField
-from nvcodec.fitting.latentgrid.rdoq import Chooser
+from nvcodec.fitting.latentgrid.rdoq import RdoQuantiser
 from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.gop import BEFORE, Level
-from nvcodec.models.latentgrid.model import GREY, Steps, bands_of, in_rooms, pyramid_of, rounded
+from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
+from nvcodec.models.latentgrid.model import (
+    GREY,
+    Steps,
+    bands_of,
+    crop_to_bands,
+    pyramid_of,
+    rounded,
+)
 from nvcodec.models.latentgrid.motion_compensation import (
     CHANNELS,
     Picture,
@@ -33,7 +40,7 @@ from nvcodec.models.latentgrid.motion_compensation import (
     predict,
 )
 from nvcodec.models.latentgrid.step_sizes import StepIndices
-from nvcodec.models.latentgrid.subbands import Kind
+from nvcodec.models.latentgrid.subbands import PlaneKind
 from nvcodec.models.latentgrid.wavelets import synthesis
 
 # Motion is searched with cells of so many samples at most, on so many samples at a time.
@@ -62,8 +69,8 @@ class Outcome:
     psnr: float
     error: float
     samples: int
-    bits: Mapping[Kind, float]
-    gathered: Mapping[Kind, Gathering]
+    bits: Mapping[PlaneKind, float]
+    gathered: Mapping[PlaneKind, Gathering]
     decoded: Picture
 
 
@@ -189,7 +196,7 @@ class _Pass:
         source = fit._source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 
-    def level(self, level: Level) -> list[float]:
+    def level(self, level: TemporalLayer) -> list[float]:
         """Code a level; the PSNR of its frames, but of those that are wholly hidden."""
         frames = list(level.frames)
         target = self._fit._source[frames].float()
@@ -203,10 +210,10 @@ class _Pass:
                 # What is hidden is as predicted, so that nothing is spent on it.
                 target = _chosen(seen, target, prediction)
         step = self._steps.luma_step(level)
-        made = self._code(level, Kind.LUMA, (target.luma - prediction.luma) / step)
+        made = self._code(level, PlaneKind.LUMA, (target.luma - prediction.luma) / step)
         self.decoded.luma[frames] = rounded(prediction.luma + made * step)
         step = self._steps.chroma_step(level)
-        made = self._code(level, Kind.CHROMA, (target.chroma - prediction.chroma) / step)
+        made = self._code(level, PlaneKind.CHROMA, (target.chroma - prediction.chroma) / step)
         self.decoded.chroma[frames] = rounded(prediction.chroma + made * step)
         decoded = self.decoded[frames].float()
         if seen is not None:
@@ -219,16 +226,16 @@ class _Pass:
             means = (means / shares)[shares > 0]
         return [10 * log10(255**2 / max(error, 1e-3)) for error in means.tolist()]
 
-    def _predicted(self, level: Level, target: Picture, seen: Picture | None) -> Picture:
+    def _predicted(self, level: TemporalLayer, target: Picture, seen: Picture | None) -> Picture:
         """Find and code the motion of a level; what its references let expect."""
-        config, effort, layout = self._fit.config, self._effort, self._layouts[Kind.MOTION]
+        config, effort, layout = self._fit.config, self._effort, self._layouts[PlaneKind.MOTION]
         frames = list(level.frames)
         sources = [
             self._reference([both[side] for both in level.references]).float()
             for side in range(len(level.references[0]))
         ]
         base = expected(
-            frames, level.references, config.hierarchy.origins, self._known, config.cell
+            frames, level.references, config.hierarchy.all_references, self._known, config.cell
         )
         if self._motion_steps is not None:
             self._search(level, target, seen, sources, base)
@@ -236,7 +243,7 @@ class _Pass:
             np.stack([self._fit._latents[frame][band] for frame in frames])
             for band in range(len(layout.bands))
         ]
-        coded = self._choose(level, Kind.MOTION, rooms, effort.keep)
+        coded = self._choose(level, PlaneKind.MOTION, rooms, effort.keep)
         fields = base + coded * self._channel_steps
         self.fields[frames] = fields
         self._known[frames] = flows(fields)
@@ -244,14 +251,14 @@ class _Pass:
 
     def _reference(self, frames: list[int]) -> Picture:
         """Decoded frames, or the one before the segment."""
-        if frames != [BEFORE]:
+        if frames != [PREVIOUS_SEGMENT]:
             return self.decoded[frames]
         assert self._fit.before is not None
         return self._fit.before
 
     def _search(
         self,
-        level: Level,
+        level: TemporalLayer,
         target: Picture,
         seen: Picture | None,
         sources: Sequence[Picture],
@@ -259,7 +266,7 @@ class _Pass:
     ) -> None:
         """Find the motion latents of a level, a few frames at a time."""
         fit, effort, config = self._fit, self._effort, self._fit.config
-        layout = self._layouts[Kind.MOTION]
+        layout = self._layouts[PlaneKind.MOTION]
         shrink = max(config.cell // _SEARCHED_CELL, 1)
         samples = config.size[0] * config.size[1] // shrink**2
         together = max(1, _SEARCHED_SAMPLES // samples)
@@ -284,31 +291,31 @@ class _Pass:
                 fit._flow.fields(frames, references) if known is None else known[frames],
                 steps=self._motion_steps or 0,
                 rate=effort.motion_rate if known is None else effort.motion_rate / 2,
-                dead=effort.dead if known is None else 0.0,
+                deadzone=effort.deadzone if known is None else 0.0,
                 trials=effort.trials,
             )
-            rooms = in_rooms(layout, latents)
+            rooms = crop_to_bands(layout, latents)
             for place, frame in enumerate(frames):
                 fit._latents[frame] = [room[place] for room in rooms]
 
-    def _code(self, level: Level, kind: Kind, residual: Tensor) -> Tensor:
+    def _code(self, level: TemporalLayer, kind: PlaneKind, residual: Tensor) -> Tensor:
         """Quantise residuals in steps; what a decoder makes of them."""
         coefficients = bands_of(self._layouts[kind], residual)
-        return self._choose(level, kind, coefficients, self._effort.weight)
+        return self._choose(level, kind, coefficients, self._effort.lagrangian)
 
     def _choose(
-        self, level: Level, kind: Kind, coefficients: list[Float32Array], weight: float
+        self, level: TemporalLayer, kind: PlaneKind, coefficients: list[Float32Array], weight: float
     ) -> Tensor:
         layout = self._layouts[kind]
-        chooser = Chooser(layout, level.frames, coefficients, weight)
+        chooser = RdoQuantiser(layout, level.frames, coefficients, weight)
 
-        def visit(stop: Stop) -> Int16Array:
-            symbols = chooser(stop)
+        def visit(coding_pass: CodingPass) -> Int16Array:
+            symbols = chooser(coding_pass)
             if self._motion_steps is not None:
-                self.gathered[kind].add(stop, symbols)
+                self.gathered[kind].add(coding_pass, symbols)
             return symbols
 
-        self.grids.walk(level, kind, [layout.scales + 1] * len(level.frames), visit)
+        self.grids.code_band(level, kind, [layout.scales + 1] * len(level.frames), visit)
         self.bits[kind] += chooser.bits
         symbols = [band[list(level.frames)] for band in self.grids.symbols[kind]]
         return synthesis(pyramid_of(layout, symbols))

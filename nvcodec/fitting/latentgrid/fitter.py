@@ -8,10 +8,10 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.interface import Coded, FitterNotes, Task
+from nvcodec.fitting.interface import BaseFitter, CodedSegment, FitTask
 from nvcodec.fitting.latentgrid.effort import Effort, effort_of
 from nvcodec.fitting.latentgrid.encode_pass import Outcome, SegmentFit
-from nvcodec.fitting.latentgrid.pass_schedule import FitCourse
+from nvcodec.fitting.latentgrid.pass_schedule import PassSchedule
 from nvcodec.fitting.latentgrid.step_size_search import StepSearch, search_for
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.motion_compensation import Picture
@@ -23,8 +23,8 @@ _TRIMMING = 8
 _CPU = torch.device("cpu")
 
 
-class GridFitter(FitterNotes):
-    """Fits segments; see `nvcodec.fitting.interface.Fitter`.
+class LatentGridFitter(BaseFitter):
+    """Fits segments; see `nvcodec.fitting.interface.SegmentFitter`.
 
     Args:
         config: Settings of the encode.
@@ -42,15 +42,15 @@ class GridFitter(FitterNotes):
         super().__init__()
         self.config, self.device = config, _CPU
 
-    def fit(self, task: Task) -> list[Coded]:
-        """See `Fitter`."""
+    def fit(self, task: FitTask) -> list[CodedSegment]:
+        """See `SegmentFitter`."""
         effort = effort_of(self.config.fitting)
         config = LatentGridConfig.suited(
             size=task.size, frames=len(task.frames), colour=self.config.colour
         )
         picture = source_picture(task.frames, config, task.colour)
         seen = known_picture(task.frames, config)
-        course = FitCourse(task, effort)
+        course = PassSchedule(task, effort)
         searches = [
             search_for(self.config, bits, task.pixels, effort, config.scales) for bits in task.bits
         ]
@@ -61,7 +61,7 @@ class GridFitter(FitterNotes):
         if before and _leans(picture, seen, config, before, effort, searches[order[0]].base):
             config = replace(config, predicted=True)
         segment = SegmentFit(picture, config, task.seed, before, seen)
-        found: dict[int, Coded] = {}
+        found: dict[int, CodedSegment] = {}
         for place in order:
             search = searches[place]
             if config.predicted:
@@ -72,12 +72,12 @@ class GridFitter(FitterNotes):
                     f"segment {task.number}: {search.words} was not reached; the nearest, "
                     f"{len(outcome.body)} bytes at {outcome.psnr:.2f} dB, is kept"
                 )
-            found[place] = Coded(config=config, body=outcome.body)
+            found[place] = CodedSegment(config=config, body=outcome.body)
         self.epochs = max(self.epochs, course.passes)
         return [found[place] for place in range(len(task.bits))]
 
     def _searched(
-        self, segment: SegmentFit, search: StepSearch, effort: Effort, course: FitCourse
+        self, segment: SegmentFit, search: StepSearch, effort: Effort, course: PassSchedule
     ) -> Outcome:
         """Passes until a segment is as wanted."""
         motion_base = search.base
@@ -92,7 +92,7 @@ class GridFitter(FitterNotes):
                 on_level=course.reporter(motion_steps),
             )
             course.finished(outcome, motion_steps)
-            search.tell(outcome, comparable=False)
+            search.update(outcome, comparable=False)
             segment.learn(outcome, effort.context_steps)
             if not course.allows_another(motion_steps=0):
                 break
@@ -106,7 +106,7 @@ class GridFitter(FitterNotes):
                 on_level=course.reporter(None),
             )
             course.finished(outcome, None)
-            if search.tell(outcome, comparable=True):
+            if search.update(outcome, comparable=True):
                 break
         course.file_finished()
         assert search.best is not None
@@ -138,5 +138,7 @@ def _leans(
         trial = SegmentFit(picture[:1], one, 0, before, seen and seen[:1])
         outcome = trial.run(steps, effort, motion_steps=effort.motion_steps)
         bits = sum(outcome.bits.values())
-        costs.append(outcome.error * outcome.samples + effort.weight * steps.base_step**2 * bits)
+        costs.append(
+            outcome.error * outcome.samples + effort.lagrangian * steps.base_step**2 * bits
+        )
     return costs[1] < costs[0]

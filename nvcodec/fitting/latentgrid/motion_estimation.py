@@ -112,7 +112,7 @@ class MotionTask:
 
 
 def search(
-    task: MotionTask, start: Tensor, *, steps: int, rate: float, dead: float, trials: int
+    task: MotionTask, start: Tensor, *, steps: int, rate: float, deadzone: float, trials: int
 ) -> list[Tensor]:
     """Motion latents for some frames.
 
@@ -121,7 +121,7 @@ def search(
         start: First guess at the fields, shape (B, 5, h, w).
         steps: Of Adam.
         rate: Of Adam, in latents.
-        dead: Detail latents of the first guess below this are nearly left out.
+        deadzone: Detail latents of the first guess below this are nearly left out.
         trials: How many groups of channels are left out on trial, 0 to 2.
 
     Returns:
@@ -129,7 +129,8 @@ def search(
     """
     coarse, *details = task.latents(start)
     details = [
-        torch.where(x.abs() < dead, 0.3 * x, x - x.sign() * 0.5 * min(dead, 1.0)) for x in details
+        torch.where(x.abs() < deadzone, 0.3 * x, x - x.sign() * 0.5 * min(deadzone, 1.0))
+        for x in details
     ]
     latents = [x.clone().requires_grad_() for x in (coarse, *details)]
     if steps:

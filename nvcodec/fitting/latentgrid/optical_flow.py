@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.media import UInt8Array
-from nvcodec.models.latentgrid.gop import BEFORE
+from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT
 
 # OpenCV refuses smaller pictures.
 _LEAST_SIDE = 16
@@ -23,13 +23,13 @@ class FlowField:
     Args:
         luma: uint8, shape (T, H, W).
         cell: Side of a cell, samples.
-        before: Stands for `BEFORE`, shape (H, W).
+        before: Stands for `PREVIOUS_SEGMENT`, shape (H, W).
     """
 
     def __init__(self, luma: UInt8Array, cell: int, before: UInt8Array | None = None) -> None:
         self._luma = dict(enumerate(luma))
         if before is not None:
-            self._luma[BEFORE] = before
+            self._luma[PREVIOUS_SEGMENT] = before
         self._size, self._cell = luma.shape[1:], cell
         self._known: dict[tuple[int, int], Tensor] = {}
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

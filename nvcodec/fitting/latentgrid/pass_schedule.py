@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from nvcodec.fitting.interface import FitProgress, Task
+from nvcodec.fitting.interface import FitProgress, FitTask
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import Outcome
 
@@ -15,7 +15,7 @@ USUAL = (1.0, 0.5, None, None, None)
 _SEARCH_COST, _STEP_COST = 3.0, 0.5
 
 
-class FitCourse:
+class PassSchedule:
     """The passes of a fit, as they go by.
 
     Args:
@@ -26,7 +26,7 @@ class FitCourse:
         passes: Finished so far.
     """
 
-    def __init__(self, task: Task, effort: Effort) -> None:
+    def __init__(self, task: FitTask, effort: Effort) -> None:
         self._task, self._effort = task, effort
         self._began = time.monotonic()
         self.passes = 0

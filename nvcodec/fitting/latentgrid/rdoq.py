@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, scale_value
-from nvcodec.entropy.latents.context_model import Stop
+from nvcodec.entropy.latents.context_model import CodingPass
 from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.subbands import GridLayout
 
@@ -40,7 +40,7 @@ BITS = _code_lengths()
 _USUAL_BITS = 9.0
 
 
-class Chooser:
+class RdoQuantiser:
     """A visitor that chooses symbols.
 
     Args:
@@ -66,23 +66,23 @@ class Chooser:
         self._local[list(frames)] = np.arange(len(frames))
         self.bits = 0.0
 
-    def __call__(self, stop: Stop) -> Int16Array:
+    def __call__(self, coding_pass: CodingPass) -> Int16Array:
         """Choose the symbols of a stop, int16, shape (N,)."""
-        frame, *rest = stop.place
+        frame, *rest = coding_pass.place
         place = (self._local[frame], *rest)
-        wanted = self._coefficients[stop.band][place]
+        wanted = self._coefficients[coding_pass.band][place]
         magnitude = np.abs(wanted)
         lower = np.minimum(np.floor(magnitude).astype(np.int64), LARGEST_SYMBOL - 1)
         best = np.zeros(len(wanted), np.int64)
-        bits = BITS[stop.scales, 0]
+        bits = BITS[coding_pass.scales, 0]
         least = magnitude**2 + self._weight * bits
         favour = np.zeros(len(wanted), np.float32)
-        if (below := self._below[stop.band]) is not None:
+        if (below := self._below[coding_pass.band]) is not None:
             # Beside one that is not zero, those below are coded anyway.
-            alone = (stop.inputs[:, 4] == 0) & (stop.inputs[:, 5] == 0)
+            alone = (coding_pass.inputs[:, 4] == 0) & (coding_pass.inputs[:, 5] == 0)
             favour = np.where(alone, below[place], favour)
         for candidate in (lower, lower + 1):
-            length = BITS[stop.scales, candidate]
+            length = BITS[coding_pass.scales, candidate]
             cost = (magnitude - candidate) ** 2 + self._weight * length
             cost -= np.where(candidate > 0, favour, 0.0)
             better = cost < least

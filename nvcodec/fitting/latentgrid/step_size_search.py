@@ -54,7 +54,7 @@ class StepSearch:
     def __post_init__(self) -> None:
         self.base = max(self.base, self.least)
 
-    def tell(self, outcome: Outcome, *, comparable: bool) -> bool:
+    def update(self, outcome: Outcome, *, comparable: bool) -> bool:
         """Take account of a pass, and move `base`.
 
         Args:
@@ -125,7 +125,7 @@ def search_for(
             words=f"{config.psnr:g} dB",
         )
     if config.lmbda is not None:
-        weight = effort.weight
+        weight = effort.lagrangian
 
         def balance(outcome: Outcome) -> float:
             # A bit was spent wherever it took more than `weight` squared steps off the error.

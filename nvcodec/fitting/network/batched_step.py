@@ -16,7 +16,7 @@ from torch import Tensor
 from nvcodec.config import FitConfig
 from nvcodec.entropy.weights.joint_quantisation import JointQuantiser, quantise_batch
 from nvcodec.fitting.network.stages import QuantisedStage
-from nvcodec.fitting.network.step import Outcome, Step, judged
+from nvcodec.fitting.network.step import Outcome, Step, evaluate
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.nirvana.batched import render_batch
@@ -27,7 +27,7 @@ _MOST = 8
 _PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
-def most_at_once(kind: type[ModelConfig], fit: FitConfig, pixels: int, device: str) -> int:
+def largest_batch(kind: type[ModelConfig], fit: FitConfig, pixels: int, device: str) -> int:
     """How many networks may take their steps at once; 1 if each takes its own.
 
     Args:
@@ -41,13 +41,13 @@ def most_at_once(kind: type[ModelConfig], fit: FitConfig, pixels: int, device: s
     return max(min(_MOST, _PIXELS[device] // pixels), 1)
 
 
-def take_alone(step: Step) -> Outcome:
+def compute_step_alone(step: Step) -> Outcome:
     """Compute a step that others could be computed with."""
-    return take_at_once([step])[0]
+    return batched_step([step])[0]
 
 
-def take_at_once(steps: Sequence[Step]) -> list[Outcome]:
-    """Compute steps of different fits; see `nvcodec.fitting.network.step.Taker`."""
+def batched_step(steps: Sequence[Step]) -> list[Outcome]:
+    """Compute steps of different fits; see `nvcodec.fitting.network.step.StepFunction`."""
     alike: dict[tuple[NetworkConfig, str], list[int]] = {}
     for place, step in enumerate(steps):
         alike.setdefault((step.network, step.stage.name), []).append(place)
@@ -71,12 +71,12 @@ def _take(steps: Sequence[Step]) -> list[Outcome]:
         quantisers = [cast(JointQuantiser, stage.quantiser) for stage in stages]
         moved.append([[one.log2_step] for one in quantisers])
         made.append(_row_each(moved[1]))
-        known = torch.stack([stage.known for stage in stages])
-        quantised, sizes = quantise_batch(quantisers, values - known, made[1])
-        values = quantised + known
+        previous_weights = torch.stack([stage.previous_weights for stage in stages])
+        quantised, sizes = quantise_batch(quantisers, values - previous_weights, made[1])
+        values = quantised + previous_weights
     outputs = render_batch(network, _shaped(values, [one.shape for one in tensors[0]]))
     found = [
-        judged(step, step.batches.batch(step.index), _picked(output, step.index), bits)
+        evaluate(step, step.batches.batch(step.index), _picked(output, step.index), bits)
         for step, output, bits in zip(steps, outputs, sizes, strict=True)
     ]
     gradients = torch.autograd.grad([one.objective for one in found], made)

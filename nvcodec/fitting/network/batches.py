@@ -26,13 +26,13 @@ class Batch(NamedTuple):
         window: The part of the picture; None for all of it.
         inputs: The frames, as an encoder sees them.
         target: What is to be made of them, float32 in [0, 1], of the picture or its part.
-        known: Which samples of the target count, bool; None if all do.
+        valid_mask: Which samples of the target count, bool; None if all do.
     """
 
     window: Window | None
     inputs: Tensor
     target: Tensor
-    known: Tensor | None
+    valid_mask: Tensor | None
 
 
 class Batches:
@@ -41,7 +41,7 @@ class Batches:
     Args:
         samples: uint8, shape (T, channels, H, W) on the model's padded grid, on the device to
             compute on.
-        known: bool, of the same shape: which samples count; None if all do.
+        valid_mask: bool, of the same shape: which samples count; None if all do.
         network: What is fitted.
         config: How.
         generator: Of the order of frames, and of where windows lie.
@@ -56,13 +56,13 @@ class Batches:
     def __init__(
         self,
         samples: Tensor,
-        known: Tensor | None,
+        valid_mask: Tensor | None,
         network: NetworkConfig,
         config: FitConfig,
         generator: torch.Generator,
     ) -> None:
         self._network, self._patch, self._generator = network, config.patch, generator
-        self._known = known
+        self._valid_mask = valid_mask
         self.size = config.batch or network.recipe.batch
         self.per_epoch = -(-len(samples) // self.size)
         self.passes = _PASSES if self.per_epoch == 1 else 1
@@ -96,8 +96,12 @@ class Batches:
             levels = self.samples[index]
             inputs = levels.to(working_type(index.device)).mul_(1 / 255)
             levels = levels[..., seen.rows, seen.columns]
-        known = None if self._known is None else self._known[..., seen.rows, seen.columns][index]
-        made = Batch(window, inputs, levels.float().mul_(1 / 255), known)
+        valid_mask = (
+            None
+            if self._valid_mask is None
+            else self._valid_mask[..., seen.rows, seen.columns][index]
+        )
+        made = Batch(window, inputs, levels.float().mul_(1 / 255), valid_mask)
         if window is None and self.passes > 1:
             self._whole = made
         return made

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _COLLAPSE = 2.0
 
 
-class Guard:
+class DivergenceGuard:
     """Watches one stage of a fit.
 
     Args:
@@ -48,7 +48,7 @@ class Guard:
         self.recoveries = 0
 
     @torch.no_grad()
-    def judge(self, objective: float, error: float, last: float = 0.0) -> bool:
+    def check(self, objective: float, error: float, last: float = 0.0) -> bool:
         """Take stock after an epoch.
 
         Args:
@@ -79,7 +79,7 @@ class Guard:
                 kept.copy_(parameter)
         return False
 
-    def begin_anew(self) -> None:
+    def reset_best(self) -> None:
         """Let whatever the next epoch reaches be the best so far: what is wanted has changed."""
         self._objective, self._error = float("inf"), self._largest
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from nvcodec.config import FitConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.fitting.network.step import Taker
+from nvcodec.fitting.network.step import StepFunction
 from nvcodec.fitting.network.training_loop import Fit, FitLoop
 from nvcodec.models.base.video_model import VideoModel
 
@@ -29,14 +29,14 @@ def fit(
     samples: Tensor,
     config: FitConfig,
     *,
-    known: Tensor | None = None,
+    valid_mask: Tensor | None = None,
     seed: int,
     target_bits: float | None = None,
     lmbda: float | None = None,
-    base: Sequence[Tensor] | None = None,
+    previous_weights: Sequence[Tensor] | None = None,
     seconds: float | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
-    together: Taker | None = None,
+    batched_step: StepFunction | None = None,
 ) -> Fit:
     """Fit a model to a segment.
 
@@ -44,18 +44,18 @@ def fit(
         model: With fresh weights, on the device to compute on; left in its fitted state.
         samples: uint8, shape (T, channels, H, W) on the model's padded grid.
         config: How long and how.
-        known: bool, of the same shape: which samples count; None if all do. An encoder sees the
+        valid_mask: bool, of the same shape: which samples count; None if all do. An encoder sees the
             others, which must therefore hold nothing that is to stay hidden.
         seed: Of the encoder's weights and the order of frames.
         target_bits: Wanted size of what the stream is to hold; None leaves it to `lmbda` or the
             configuration's rate weight.
         lmbda: What a bit per pixel is worth, in nepers of the loss; see `EncoderConfig`. Not
             together with a wanted size.
-        base: Tensors of the segment before, in the order of `config.tensors()`: the fit begins
+        previous_weights: Tensors of the segment before, in the order of `config.tensors()`: the fit begins
             with them, and the stream is to hold the differences.
         seconds: Time allowed, None for no limit; at least one step per stage is taken.
         on_progress: Called after every epoch. An exception it raises ends the fit.
-        together: Computes steps together with those of other fits; used where networks of this
+        batched_step: Computes steps together with those of other fits; used where networks of this
             family and size take them at once.
 
     Returns:
@@ -74,13 +74,13 @@ def fit(
         model,
         samples,
         config,
-        known=known,
+        valid_mask=valid_mask,
         seed=seed,
         sizes=sizes,
-        base=base,
+        previous_weights=previous_weights,
         seconds=seconds,
         on_progress=on_progress,
-        together=together,
+        batched_step=batched_step,
     )
     return loop.run()[0]
 
@@ -90,12 +90,12 @@ def fit_sizes(
     samples: Tensor,
     config: FitConfig,
     *,
-    known: Tensor | None = None,
+    valid_mask: Tensor | None = None,
     seed: int,
     sizes: Sequence[float],
     seconds: float | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
-    together: Taker | None = None,
+    batched_step: StepFunction | None = None,
 ) -> list[Fit]:
     """Fit a model to a segment once, and quantise it for each of several sizes.
 
@@ -107,12 +107,12 @@ def fit_sizes(
         model: As for `fit`; left in the state of the smallest size.
         samples: As for `fit`.
         config: As for `fit`.
-        known: As for `fit`.
+        valid_mask: As for `fit`.
         seed: As for `fit`.
         sizes: Wanted bits of what the stream is to hold, in any order; one at least.
         seconds: Time allowed for all of it.
         on_progress: Called after every epoch; epochs are counted over all sizes.
-        together: As for `fit`.
+        batched_step: As for `fit`.
 
     Returns:
         What the stream is to hold, for each size, in their order.
@@ -122,12 +122,12 @@ def fit_sizes(
         model,
         samples,
         config,
-        known=known,
+        valid_mask=valid_mask,
         seed=seed,
         sizes=[sizes[place] for place in order],
         seconds=seconds,
         on_progress=on_progress,
-        together=together,
+        batched_step=batched_step,
     )
     fits = dict(zip(order, loop.run(), strict=True))
     return [fits[place] for place in range(len(sizes))]

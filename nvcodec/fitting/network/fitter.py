@@ -16,26 +16,26 @@ from torch import Tensor
 
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
-from nvcodec.fitting.interface import Coded, FitterNotes, Task
+from nvcodec.fitting.interface import BaseFitter, CodedSegment, FitTask
 from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
-from nvcodec.fitting.network.losses import known_error
+from nvcodec.fitting.network.losses import masked_error
 from nvcodec.fitting.network.model_size import ladder_size, most_bits, parameters_for
 from nvcodec.fitting.network.psnr_search import MOST_FITS, PsnrSearch
-from nvcodec.fitting.network.step import Taker
+from nvcodec.fitting.network.step import StepFunction
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
-from nvcodec.reconstruction.network_payload import NetworkState, encode_network, feed
-from nvcodec.reconstruction.sample_layout import known_samples, model_samples
-from nvcodec.reconstruction.segment_decoder import luma_psnr, open_body
+from nvcodec.reconstruction.network_payload import NetworkState, encode_network, set_tokens
+from nvcodec.reconstruction.sample_layout import model_samples, valid_samples
+from nvcodec.reconstruction.segment_decoder import luma_psnr, make_segment_decoder
 
 # Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
 _SAME_SHOT = 0.5
 _LEAST_ERROR = 1e-9
 
 
-class NetworkFitter(FitterNotes):
-    """Fits networks; see `nvcodec.fitting.interface.Fitter`.
+class NetworkFitter(BaseFitter):
+    """Fits networks; see `nvcodec.fitting.interface.SegmentFitter`.
 
     Args:
         config: Settings of the encode.
@@ -43,7 +43,7 @@ class NetworkFitter(FitterNotes):
         device: Where to compute.
 
     Attributes:
-        together: As for `nvcodec.fitting.network.fit.fit`; to be set if several segments are fitted at a time.
+        batched_step: As for `nvcodec.fitting.network.fit.fit`; to be set if several segments are fitted at a time.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class NetworkFitter(FitterNotes):
     ) -> None:
         super().__init__()
         self.config, self.kind, self.device = config, kind, device
-        self.together: Taker | None = None
+        self.batched_step: StepFunction | None = None
 
-    def fit(self, task: Task) -> list[Coded]:
-        """See `Fitter`."""
+    def fit(self, task: FitTask) -> list[CodedSegment]:
+        """See `SegmentFitter`."""
         if self.config.ladder is not None:
             return self._ladder(task, [size for size in task.bits if size is not None])
         (bits,) = task.bits
@@ -62,9 +62,9 @@ class NetworkFitter(FitterNotes):
             return [self._searched(task, PsnrSearch(self.config.psnr, bits))]
         return [self._once(task, bits, task.seconds)]
 
-    def _searched(self, task: Task, search: PsnrSearch) -> Coded:
+    def _searched(self, task: FitTask, search: PsnrSearch) -> CodedSegment:
         """Fit a segment until it is of the wanted quality."""
-        tried: list[Coded] = []
+        tried: list[CodedSegment] = []
         began = time.monotonic()
         while True:
             seconds = None
@@ -73,17 +73,17 @@ class NetworkFitter(FitterNotes):
                 seconds = left / (MOST_FITS - len(tried))
             coded = self._once(task, search.bits, seconds)
             tried.append(coded)
-            pictures = open_body(
+            pictures = make_segment_decoder(
                 self.config.model,
                 coded.config,
                 coded.body,
                 task.colour,
                 self.device,
                 task.previous[0],
-                task.digits,
+                task.fsq_indices,
             )
             # Where nothing moves there may be no bytes at all.
-            if search.tell(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
+            if search.update(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
                 break
         if not search.reached:
             self._warn(
@@ -92,42 +92,44 @@ class NetworkFitter(FitterNotes):
             )
         return tried[search.best]
 
-    def _once(self, task: Task, bits: float | None, seconds: float | None) -> Coded:
+    def _once(self, task: FitTask, bits: float | None, seconds: float | None) -> CodedSegment:
         """Fit a segment once, on top of the one before it if that shows the same shot."""
         (before,) = task.previous
-        network, base, left = None, None, inf
+        network, previous_weights, left = None, None, inf
         if isinstance(before, NetworkState):
             network = replace(before.config, frames=len(task.frames), predicted=True)
-            base = [tensor.to(self.device) for tensor in before.carried(len(task.frames))]
-            first, left = self._errors(network, base, task)
+            previous_weights = [
+                tensor.to(self.device) for tensor in before.expand_to(len(task.frames))
+            ]
+            first, left = self._errors(network, previous_weights, task)
             if first >= _SAME_SHOT:
-                network, base = None, None
+                network, previous_weights = None, None
         if network is None:
             network = self._network_config(task, bits)
         outcome = fit(
             self._fresh_model(network, task),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
-            known=known_samples(task.frames, network),
+            valid_mask=valid_samples(task.frames, network),
             seed=task.seed,
             target_bits=bits,
             lmbda=self.config.lmbda,
-            base=base,
+            previous_weights=previous_weights,
             seconds=seconds,
             on_progress=task.on_progress,
-            together=self.together,
+            batched_step=self.batched_step,
         )
         coded = self._coded(network, outcome, task)
-        if base is not None and self.config.lmbda is not None:
+        if previous_weights is not None and self.config.lmbda is not None:
             # Whether what the differences gain is worth their bits.
             bpp = 8 * len(coded.body) / task.pixels
             if log(left) <= -log(10) * outcome.psnr / 10 + self.config.lmbda * bpp:
-                return Coded(config=network, body=b"")
+                return CodedSegment(config=network, body=b"")
         return coded
 
     @torch.no_grad()
     def _errors(
-        self, network: NetworkConfig, tensors: Sequence[Tensor], task: Task
+        self, network: NetworkConfig, tensors: Sequence[Tensor], task: FitTask
     ) -> tuple[float, float]:
         """How well a network shows a segment that it was not fitted to.
 
@@ -145,23 +147,23 @@ class NetworkFitter(FitterNotes):
         height, width = network.native_size
         samples = model_samples(task.frames, network, task.colour)[:, :, :height, :width]
         pictures = samples.to(self.device) / 255
-        known, first = known_samples(task.frames, network), 1
-        if known is not None:
-            known = known[:, :, :height, :width].to(self.device)
+        valid_mask, first = valid_samples(task.frames, network), 1
+        if valid_mask is not None:
+            valid_mask = valid_mask[:, :, :height, :width].to(self.device)
             # Up to the first picture that is not wholly hidden; those before it count for nothing.
-            first += int(known.flatten(1).any(1).int().argmax())
+            first += int(valid_mask.flatten(1).any(1).int().argmax())
         shown = model.planes(torch.arange(len(pictures), device=self.device))
 
         def error(made: Tensor, count: int) -> Tensor:
-            seen = None if known is None else known[:count]
-            found = known_error(made[:count], pictures[:count], network.colour, seen)
+            seen = None if valid_mask is None else valid_mask[:count]
+            found = masked_error(made[:count], pictures[:count], network.colour, seen)
             return found.clamp_min(_LEAST_ERROR)
 
         plain = pictures[:first].mean((2, 3), keepdim=True).expand_as(pictures[:first])
         share = error(shown, first) / error(plain, first)
         return float(share), float(error(shown, len(pictures)))
 
-    def _ladder(self, task: Task, sizes: list[float]) -> list[Coded]:
+    def _ladder(self, task: FitTask, sizes: list[float]) -> list[CodedSegment]:
         """Fit a segment once, and quantise it for each size of a ladder."""
         network = self._network_config(task, ladder_size(sizes))
         most = most_bits(network.parameters)
@@ -174,27 +176,27 @@ class NetworkFitter(FitterNotes):
             self._fresh_model(network, task),
             model_samples(task.frames, network, task.colour),
             self.config.fitting,
-            known=known_samples(task.frames, network),
+            valid_mask=valid_samples(task.frames, network),
             seed=task.seed,
             sizes=[min(size, most) for size in sizes],
             seconds=task.seconds,
             on_progress=task.on_progress,
-            together=self.together,
+            batched_step=self.batched_step,
         )
         return [self._coded(network, outcome, task) for outcome in outcomes]
 
-    def _network_config(self, task: Task, bits: float | None) -> NetworkConfig:
+    def _network_config(self, task: FitTask, bits: float | None) -> NetworkConfig:
         """The largest network a size has room for."""
         size, frames, colour = task.size, len(task.frames), self.config.colour
         options: dict[str, Any] = {"size": size, "colour": colour, "boosted": self.config.boost}
-        if self.config.fed:
+        if self.config.token_conditioned:
             options["latents"] = self.config.latents
         smallest = self.kind.smallest(frames=frames, **options)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
         usual = frames
-        if self.kind.GROUP and self.config.segment is None:
+        if self.kind.GOP_LENGTH and self.config.segment is None:
             # A longer group stands still: it has the network of a usual one, but for the head.
-            usual = min(self.kind.GROUP, frames)
+            usual = min(self.kind.GOP_LENGTH, frames)
             budget = budget * usual // frames
         try:
             made = self.kind.from_budget(budget, frames=usual, **options)
@@ -208,16 +210,16 @@ class NetworkFitter(FitterNotes):
             )
             return smallest
 
-    def _fresh_model(self, network: NetworkConfig, task: Task) -> VideoModel:
+    def _fresh_model(self, network: NetworkConfig, task: FitTask) -> VideoModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(task.seed)
             model = build(self.config.model, network)
         if network.takes_tokens:
-            assert task.digits is not None
-            feed(model, task.digits)
+            assert task.fsq_indices is not None
+            set_tokens(model, task.fsq_indices)
         return model.to(self.device)
 
-    def _coded(self, network: NetworkConfig, outcome: Fit, task: Task) -> Coded:
+    def _coded(self, network: NetworkConfig, outcome: Fit, task: FitTask) -> CodedSegment:
         """Note what a fit took, and what went wrong."""
         self.epochs = max(self.epochs, outcome.epochs)
         if outcome.recoveries:
@@ -225,4 +227,4 @@ class NetworkFitter(FitterNotes):
                 f"segment {task.number}: the fit collapsed {outcome.recoveries} times and "
                 "went on from its best state; another --seed may do better"
             )
-        return Coded(config=network, body=encode_network(outcome.tensors, network))
+        return CodedSegment(config=network, body=encode_network(outcome.tensors, network))

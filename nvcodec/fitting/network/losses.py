@@ -58,28 +58,30 @@ class _WeightedError(torch.autograd.Function):
         return difference * slope[:, None, None], None
 
 
-def known_error(output: Tensor, target: Tensor, colour: ColourMode, known: Tensor | None) -> Tensor:
+def masked_error(
+    output: Tensor, target: Tensor, colour: ColourMode, valid_mask: Tensor | None
+) -> Tensor:
     """`squared_error` over the samples that are known.
 
     Args:
         output: As there.
         target: As there.
         colour: As there.
-        known: bool, same shape; None if all are.
+        valid_mask: bool, same shape; None if all are.
 
     Returns:
         A scalar; 0 where nothing is known.
     """
-    if known is None:
+    if valid_mask is None:
         return squared_error(output, target, colour)
-    error = squared_error(torch.where(known, output, target), target, colour)
-    return error / _known_share(known, colour)
+    error = squared_error(torch.where(valid_mask, output, target), target, colour)
+    return error / _valid_share(valid_mask, colour)
 
 
-def _known_share(known: Tensor, colour: ColourMode) -> Tensor:
+def _valid_share(valid_mask: Tensor, colour: ColourMode) -> Tensor:
     """The known samples' share of the weights of `squared_error`, above 0."""
-    ones = known.float()
-    return squared_error(ones, torch.zeros_like(ones), colour).clamp_min(1 / known.numel())
+    ones = valid_mask.float()
+    return squared_error(ones, torch.zeros_like(ones), colour).clamp_min(1 / valid_mask.numel())
 
 
 def distortion(
@@ -87,7 +89,7 @@ def distortion(
     target: Tensor,
     colour: ColourMode,
     loss: str,
-    known: Tensor | None = None,
+    valid_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of a recipe, and the squared error for reporting.
 
@@ -98,16 +100,16 @@ def distortion(
         loss: `"l2"`; `"fusion6"` = 0.7 L1 + 0.3 (1 - SSIM) (NeRV, section 3.2); `"frequency"` =
             60 (0.7 L1 + 0.3 (1 - MS-SSIM)) and the mean magnitude of what the spectra differ by,
             real and imaginary (Boosting NeRV, section 3.4).
-        known: bool, same shape: which samples count; None if all do.
+        valid_mask: bool, same shape: which samples count; None if all do.
 
     Returns:
         Loss and weighted squared error, scalars; both per known sample.
     """
-    if known is not None:
+    if valid_mask is not None:
         # What is hidden is as it should be, whatever was made of it: also a window of SSIM and a
         # spectrum, which mix samples, then tell nothing of it.
-        share = _known_share(known, colour)
-        seen = torch.where(known, output, target)
+        share = _valid_share(valid_mask, colour)
+        seen = torch.where(valid_mask, output, target)
         charged, error = distortion(seen, target, colour, loss)
         return (charged / share).clamp_min(_LEAST_LOSS), error / share
     error = squared_error(output, target, colour)

@@ -46,7 +46,7 @@ class PsnrSearch:
         """Whether the nearest fit is near enough."""
         return abs(self.nearest - self._target) <= PSNR_TOLERANCE
 
-    def tell(self, bits: float, psnr: float) -> bool:
+    def update(self, bits: float, psnr: float) -> bool:
         """Take account of a fit.
 
         Args:

@@ -25,7 +25,7 @@ _RANGE = 64.0
 _SHARE = 0.1
 
 
-class SizeControl:
+class RateController:
     """Holds a stage to a size.
 
     Args:
@@ -57,7 +57,7 @@ class SizeControl:
         """By which share an estimate is above the wanted size; at least 0."""
         return (bits * (self._calibration / self._wanted) - 1).clamp_min(0)
 
-    def steer(self, bits: float, fraction: float) -> None:
+    def update(self, bits: float, fraction: float) -> None:
         """Move steps, and the weight of the rate, towards what makes the size the right one.
 
         Args:
@@ -67,7 +67,7 @@ class SizeControl:
         part = min(fraction / _APPROACH, 1.0)
         aim = self._start ** (1 - part) * self._wanted**part
         bits *= self._calibration
-        self._stage.quantiser.coarsen(_SHARE * (bits - aim) / self._values)
+        self._stage.quantiser.scale_steps(_SHARE * (bits - aim) / self._values)
         weight = self.rate_weight * (bits / aim) ** self._power
         self.rate_weight = min(max(weight, self._middle / _RANGE), self._middle * _RANGE)
 

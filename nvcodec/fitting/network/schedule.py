@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import cos, pi
 
 
-class Pace:
+class StageClock:
     """Counts steps and seconds towards the end of a stage.
 
     Args:
@@ -44,7 +44,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class LearningRateSchedule:
     """A learning rate: linear warm-up, then a half cosine to zero.
 
     Attributes:
@@ -68,6 +68,6 @@ class Schedule:
             return self.start + (1 - self.start) * whole / self.warmup
         return 0.5 * (1 + cos(pi * (whole - self.warmup) / (1 - self.warmup)))
 
-    def part(self, begin: float, end: float) -> Schedule:
+    def part(self, begin: float, end: float) -> LearningRateSchedule:
         """The same schedule, for a stage that covers only part of it."""
         return replace(self, begin=begin, end=end)

@@ -99,32 +99,34 @@ class QuantisedStage:
     name = "quantised"
 
     def __init__(
-        self, model: VideoModel, config: FitConfig, base: Sequence[Tensor] | None = None
+        self, model: VideoModel, config: FitConfig, previous_weights: Sequence[Tensor] | None = None
     ) -> None:
         """Begin to quantise.
 
         Args:
             model: In its fitted state.
             config: Of the fit.
-            base: What the stream knows already; only differences to it are quantised.
+            previous_weights: What the stream knows already; only differences to it are quantised.
         """
         self._network = _Network(model)
         self.tensors = model.transmitted()
-        self._base = base
+        self._previous_weights = previous_weights
         names = {id(tensor): name for name, tensor in self._network.named_parameters()}
         self._names = [names[id(tensor)] for tensor in self.tensors]
         # Networks that are handed on are small, and steps of theirs many.
-        kind = JointQuantiser if model.config.PREDICTS else StateQuantiser
+        kind = JointQuantiser if model.config.SUPPORTS_PREDICTION else StateQuantiser
         self.quantiser = kind(model.config.tensors(), self.tensors, config.fineness).to(
             self.tensors[0].device
         )
         self.between_epochs()
 
     @cached_property
-    def known(self) -> Tensor:
+    def previous_weights(self) -> Tensor:
         """What the stream knows of all tensors, one behind another; zeros if it knows nothing."""
-        base = self._base or [torch.zeros_like(tensor) for tensor in self.tensors]
-        return torch.cat([tensor.detach().flatten() for tensor in base])
+        previous_weights = self._previous_weights or [
+            torch.zeros_like(tensor) for tensor in self.tensors
+        ]
+        return torch.cat([tensor.detach().flatten() for tensor in previous_weights])
 
     def groups(self, steps: int) -> list[Group]:
         """See `Stage`."""
@@ -137,17 +139,23 @@ class QuantisedStage:
         """See `Stage`."""
         with torch.autocast(index.device.type, enabled=False):
             values, bits = self.quantiser(self._differences())
-            if self._base is not None:
-                values = [one + known for one, known in zip(values, self._base, strict=True)]
+            if self._previous_weights is not None:
+                values = [
+                    one + previous_weights
+                    for one, previous_weights in zip(values, self._previous_weights, strict=True)
+                ]
         state = dict(zip(self._names, values, strict=True))
         output: Tensor = torch.func.functional_call(self._network, state, (index, window))
         return output, bits
 
     def _differences(self) -> list[Tensor]:
         """What the stream will hold, before it is quantised."""
-        if self._base is None:
+        if self._previous_weights is None:
             return self.tensors
-        return [one - known for one, known in zip(self.tensors, self._base, strict=True)]
+        return [
+            one - previous_weights
+            for one, previous_weights in zip(self.tensors, self._previous_weights, strict=True)
+        ]
 
     def between_epochs(self) -> None:
         """Let every tensor's size be estimated under its best model."""
@@ -190,7 +198,7 @@ class QuantisedStage:
                 wanted = above[0] + part * (below[0] - above[0])
             else:
                 wanted = offset + excess / values
-            self.quantiser.coarsen(wanted - offset)
+            self.quantiser.scale_steps(wanted - offset)
             offset = wanted
             tensors = self.quantiser.export(self._differences())
         return nearest

@@ -57,21 +57,21 @@ class Outcome(NamedTuple):
         return Outcome(self.objective.detach(), self.loss.detach(), self.error.detach(), bits)
 
 
-Taker = Callable[[Step], Outcome]
+StepFunction = Callable[[Step], Outcome]
 """Computes a step. Tensors have no gradients before, and have them after."""
 
 
-def take(step: Step) -> Outcome:
+def compute_step(step: Step) -> Outcome:
     """Compute a step by itself."""
     batch = step.batches.batch(step.index)
     with autocast(step.index.device):
         output, bits = step.stage.predict(step.index, batch.inputs, batch.window)
-    found = judged(step, batch, output, bits)
+    found = evaluate(step, batch, output, bits)
     found.objective.backward()  # type: ignore[no-untyped-call]
     return found.detached()
 
 
-def judged(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> Outcome:
+def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> Outcome:
     """What a network made, against what it is to make.
 
     Args:
@@ -85,7 +85,7 @@ def judged(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> Out
         output = output[..., :height, :width]
     batch = step.batches.laid_out_as(output, batch)
     colour, kind = step.network.colour, step.network.recipe.loss
-    loss, error = distortion(output, batch.target, colour, kind, batch.known)
+    loss, error = distortion(output, batch.target, colour, kind, batch.valid_mask)
     objective = loss
     if bits is not None:
         objective = loss.log() + step.bit_weight * bits

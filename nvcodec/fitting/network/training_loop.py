@@ -18,14 +18,14 @@ from nvcodec.config import FitConfig
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.fitting.network.adan import Adan
-from nvcodec.fitting.network.batched_step import most_at_once, take_alone
+from nvcodec.fitting.network.batched_step import compute_step_alone, largest_batch
 from nvcodec.fitting.network.batches import Batches
-from nvcodec.fitting.network.divergence_guard import Guard
+from nvcodec.fitting.network.divergence_guard import DivergenceGuard
 from nvcodec.fitting.network.optimisers import Adam
-from nvcodec.fitting.network.rate_control import SizeControl
-from nvcodec.fitting.network.schedule import Pace, Schedule
+from nvcodec.fitting.network.rate_control import RateController
+from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 from nvcodec.fitting.network.stages import FloatStage, Group, QuantisedStage, Stage
-from nvcodec.fitting.network.step import Step, Taker, autocast, take
+from nvcodec.fitting.network.step import Step, StepFunction, autocast, compute_step
 from nvcodec.models.base.video_model import VideoModel
 
 # The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
@@ -69,18 +69,18 @@ class FitLoop:
         sizes: Sequence[float | None],
         seconds: float | None,
         on_progress: Callable[[FitProgress], None] | None,
-        base: Sequence[Tensor] | None = None,
-        known: Tensor | None = None,
-        together: Taker | None = None,
+        previous_weights: Sequence[Tensor] | None = None,
+        valid_mask: Tensor | None = None,
+        batched_step: StepFunction | None = None,
     ) -> None:
         self.model, self.sizes = model, sizes
         self.recipe = model.config.recipe
-        self.base = base
+        self.previous_weights = previous_weights
         share = config.quantised_share * self.recipe.quantised
         quantised_epochs = max(1, ceil(config.epochs * share))
         self.float_epochs = config.epochs
-        if base is not None:
-            model.load(base)
+        if previous_weights is not None:
+            model.load(previous_weights)
             self.float_epochs = ceil(config.epochs * self.recipe.resumed)
         self.config = config
         self.device = next(model.parameters()).device
@@ -88,16 +88,18 @@ class FitLoop:
         self.network = replace(model.config, predicted=False)
         self.values = self.network.parameters
         pixels, device = prod(self.network.size), self.device.type
-        alone = most_at_once(type(self.network), config, pixels, device) == 1
-        self.take: Taker = take if alone else together or take_alone
-        self.control: SizeControl | None = None
+        alone = largest_batch(type(self.network), config, pixels, device) == 1
+        self.compute_step: StepFunction = (
+            compute_step if alone else batched_step or compute_step_alone
+        )
+        self.control: RateController | None = None
         self.last = False  # of the stages
         self.seconds = seconds
         self.on_progress = on_progress
         self.order = torch.Generator().manual_seed(seed)
         self.batches = Batches(
             samples.to(self.device),
-            None if known is None else known.to(self.device),
+            None if valid_mask is None else valid_mask.to(self.device),
             model.config,
             config,
             self.order,
@@ -128,13 +130,15 @@ class FitLoop:
         fits = []
         for left, size in zip(range(len(self.sizes), 0, -1), self.sizes, strict=True):
             self.last = left == 1
-            stage = QuantisedStage(self.model, self.config, self.base)
+            stage = QuantisedStage(self.model, self.config, self.previous_weights)
             if size is not None:
                 steps = self.batches.per_epoch * self.batches.passes
-                self.control = SizeControl(stage, self.config, size, self.values, steps)
-            schedule = Schedule(_QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0)
-            pace = self._pace(self.quantised_epochs, 1 / left)
-            psnr, bits = self._stage(stage, pace, schedule)
+                self.control = RateController(stage, self.config, size, self.values, steps)
+            schedule = LearningRateSchedule(
+                _QUANTISED_RATE * self.recipe.learning_rate, _QUANTISED_WARMUP, 0.0
+            )
+            clock = self._stage_clock(self.quantised_epochs, 1 / left)
+            psnr, bits = self._stage(stage, clock, schedule)
             fits.append(
                 Fit(
                     tensors=stage.export(size),
@@ -150,64 +154,66 @@ class FitLoop:
     def _float_stages(self, encoder: nn.Module | None) -> float:
         """With the encoder, then without it; one schedule over both. PSNR at the end."""
         recipe, epochs = self.recipe, self.float_epochs
-        schedule = Schedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
+        schedule = LearningRateSchedule(recipe.learning_rate, recipe.warmup, recipe.warmup_start)
         psnr = float("nan")
         with_encoder = 0
         if encoder is not None:
             with_encoder = max(1, round(epochs * self.config.encoder_share))
-            pace = self._pace(with_encoder, with_encoder / self.epochs)
+            clock = self._stage_clock(with_encoder, with_encoder / self.epochs)
             part = schedule.part(0.0, with_encoder / epochs)
-            psnr, _ = self._stage(FloatStage(self.model, encoder), pace, part)
+            psnr, _ = self._stage(FloatStage(self.model, encoder), clock, part)
             self._keep_latents(encoder)
         if with_encoder < epochs:
             rest = epochs - with_encoder
-            pace = self._pace(rest, rest / (self.epochs - with_encoder))
+            clock = self._stage_clock(rest, rest / (self.epochs - with_encoder))
             part = schedule.part(with_encoder / epochs, 1.0)
-            psnr, _ = self._stage(FloatStage(self.model, None), pace, part)
+            psnr, _ = self._stage(FloatStage(self.model, None), clock, part)
         return psnr
 
-    def _pace(self, epochs: int, share: float) -> Pace:
+    def _stage_clock(self, epochs: int, share: float) -> StageClock:
         """The pace of a stage that may take a share of the time that is left."""
         left = None
         if self.seconds is not None:
             left = max(self.seconds - (time.monotonic() - self.began), 0.0) * share
-        return Pace(epochs * self.batches.per_epoch, left)
+        return StageClock(epochs * self.batches.per_epoch, left)
 
-    def _stage(self, stage: Stage, pace: Pace, schedule: Schedule) -> tuple[float, float]:
+    def _stage(
+        self, stage: Stage, clock: StageClock, schedule: LearningRateSchedule
+    ) -> tuple[float, float]:
         """Run one stage; PSNR and estimated bits of its last epoch."""
-        groups = stage.groups(pace.steps)
+        groups = stage.groups(clock.steps)
         peaks = [group.peak or schedule.peak for group in groups]
         parameters = [tensor for group in groups for tensor in group.parameters]
         optimiser = self._optimiser(groups)
-        guard = Guard(parameters, 2 * self.grey_error, self.rate_scale)
+        guard = DivergenceGuard(parameters, 2 * self.grey_error, self.rate_scale)
         psnr = bits = float("nan")
-        while not pace.finished():
-            if self.control and not self.control.settled(pace.fraction):
-                guard.begin_anew()
+        while not clock.finished():
+            if self.control and not self.control.settled(clock.fraction):
+                guard.reset_best()
             totals = torch.zeros(3, device=self.device)
             batches = 0
             for index in self.batches.round():
-                shape = schedule.at(pace.fraction) * guard.rate_scale
+                shape = schedule.at(clock.fraction) * guard.rate_scale
                 for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                     group["lr"] = shape * peak
-                latest = self._step(stage, optimiser, parameters, index, pace)
+                latest = self._step(stage, optimiser, parameters, index, clock)
                 totals += latest
                 batches += 1
-                pace.step += 1
-                if pace.finished():
+                clock.step += 1
+                if clock.finished():
                     break
             self.epoch += ceil(batches / self.batches.per_epoch)
             objective, error, size = (totals / batches).tolist()
             reached = -10 * log10(max(error, 1e-12)) if isfinite(error) else float("nan")
-            if guard.judge(objective, error, float(latest[1])):
+            if guard.check(objective, error, float(latest[1])):
                 optimiser = self._optimiser(groups)
                 self.recoveries += 1
             else:
                 psnr, bits = reached, size
             stage.between_epochs()
             if self.control:
-                self.control.calibrate(pace.fraction)
-            self._report(stage.name, pace, reached, size)
+                self.control.calibrate(clock.fraction)
+            self._report(stage.name, clock, reached, size)
         guard.finish()
         self.rate_scale = guard.rate_scale
         return psnr, bits
@@ -218,23 +224,25 @@ class FitLoop:
         optimiser: Adam | Adan,
         parameters: list[Tensor],
         index: Tensor,
-        pace: Pace,
+        clock: StageClock,
     ) -> Tensor:
         """One step; by how much it is to be judged, its squared error, and bits."""
         weight = self.control.rate_weight if self.control else self.config.rate_weight
         optimiser.zero_grad()
-        found = self.take(Step(self.network, stage, self.batches, index, weight / self.values))
+        found = self.compute_step(
+            Step(self.network, stage, self.batches, index, weight / self.values)
+        )
         torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         optimiser.step()
-        judged, size = found.objective, found.bits
+        judged_objective, size = found.objective, found.bits
         if size is None:
             size = torch.zeros((), device=self.device)
         elif self.control:
             # The weight of the rate moves, so that only losses compare; what is above the size
             # is charged at more than the bits would fetch, for it must be taken off later.
-            judged = found.loss.log() + _EXCESS_PENALTY * self.control.excess(size)
-            self.control.steer(float(size), pace.fraction)
-        return torch.stack([judged, found.error, size])
+            judged_objective = found.loss.log() + _EXCESS_PENALTY * self.control.excess(size)
+            self.control.update(float(size), clock.fraction)
+        return torch.stack([judged_objective, found.error, size])
 
     def _optimiser(self, groups: list[Group]) -> Adam | Adan:
         fresh = [{"params": group.parameters, "lr": 0.0} for group in groups]
@@ -253,14 +261,14 @@ class FitLoop:
                 found = encoder(inputs)
             latent[index] = found.float()
 
-    def _report(self, stage: str, pace: Pace, psnr: float, bits: float) -> None:
+    def _report(self, stage: str, clock: StageClock, psnr: float, bits: float) -> None:
         if self.on_progress is None:
             return
         elapsed = time.monotonic() - self.began
         remaining = elapsed / self.epoch * max(self.epochs - self.epoch, 0)
         if self.seconds is not None:
             remaining = min(remaining, max(self.seconds - elapsed, 0.0))
-        if pace.finished() and self.last:
+        if clock.finished() and self.last:
             remaining = 0.0
         self.on_progress(
             FitProgress(
