@@ -17,7 +17,7 @@ from typing import Any
 from nvcodec.config import EncoderConfig
 from nvcodec.decoding.decode_file import decode_file
 from nvcodec.decoding.inspection import inspect
-from nvcodec.encoding.encoder import Encoded, encode_file, encode_files
+from nvcodec.encoding.encoder import Encoded, Encoder
 from nvcodec.encoding.progress import Progress
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.subprocesses import child
@@ -114,9 +114,8 @@ def encode(
     config = config or EncoderConfig()
     if config.ladder is not None:
         raise ConfigError("a ladder makes several files; use encode_ladder")
-    made = encode_file(
-        source, target, config, resume=resume, overwrite=overwrite, on_progress=on_progress
-    )
+    encoder = Encoder(source, [target], config, on_progress)
+    (made,) = encoder.run(resume=resume, overwrite=overwrite)
     return _report(Path(source), made, config, measure=measure)
 
 
@@ -139,29 +138,25 @@ def encode_ladder(
         source: A video file, or a folder of images.
         target: What the names of the files are made from; see `ladder_paths`.
         config: Settings with a `ladder`.
-        resume: As for `encode`.
-        overwrite: As for `encode`.
-        measure: As for `encode`.
-        on_progress: As for `encode`; epochs are counted over all sizes.
+        resume: Go on with an interrupted encode of the same video and settings.
+        overwrite: Replace existing targets, and discard an interrupted encode.
+        measure: Decode every file in another process and compare it with the source.
+        on_progress: Called after every epoch; epochs are counted over all sizes. What it raises
+            ends the encode, resumably.
 
     Returns:
-        What `encode` returns, for each size; `encode_seconds` is the time of all together.
+        A report per size, in the order of the ladder; `encode_seconds` is the time of all sizes.
 
     Raises:
-        OutputExistsError: As `encode`.
-        ConfigError: As `encode`, and without a ladder.
-        VideoError: As `encode`.
+        OutputExistsError: If a target, or an interrupted encode of it, exists.
+        ConfigError: If there is no ladder, if the settings cannot work, or if they do not match
+            what is to be resumed.
+        VideoError: If the source cannot be read or a target not be written.
     """
     if config.ladder is None:
         raise ConfigError("expected a configuration with a ladder; use encode for one file")
-    made = encode_files(
-        source,
-        ladder_paths(Path(target), config.ladder),
-        config,
-        resume=resume,
-        overwrite=overwrite,
-        on_progress=on_progress,
-    )
+    encoder = Encoder(source, ladder_paths(Path(target), config.ladder), config, on_progress)
+    made = encoder.run(resume=resume, overwrite=overwrite)
     return tuple(_report(Path(source), one, config, measure=measure) for one in made)
 
 

@@ -15,7 +15,7 @@ import torch
 import nvcodec
 from nvcodec.decoding import decoder
 from nvcodec.encoding import encoder
-from nvcodec.encoding.encoder import encode_file, encode_files
+from nvcodec.encoding.encoder import Encoder
 from nvcodec.encoding.output_file import OutputFile
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 from nvcodec.fitting.factory import make_fitter
@@ -133,9 +133,8 @@ def made(monkeypatch) -> dict[str, list]:
 def test_a_family_without_a_network(made, clip, settings, tmp_path):
     seen = []
     path = tmp_path / "a.nvc"
-    encoded = encode_file(
-        clip, path, settings(model="grey", parameters=None, bpp=0.1), on_progress=seen.append
-    )
+    config = settings(model="grey", parameters=None, bpp=0.1)
+    (encoded,) = Encoder(clip, [path], config, seen.append).run()
     assert (encoded.parameters, encoded.epochs, encoded.segments) == (12, 1, 3)
     assert encoded.warnings == tuple(f"segment {number} is grey" for number in range(3))
     assert [(p.segment, p.segments, p.fit.stage) for p in seen] == [
@@ -173,7 +172,7 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
         tokenizer=blocks,
     )
     whole = [tmp_path / name for name in ("a.nvc", "b.nvc")]
-    encode_files(clip, whole, config)
+    Encoder(clip, whole, config).run()
     other = [tmp_path / name for name in ("c.nvc", "d.nvc")]
     real, left = OutputFile.add, 3  # one whole segment, and one of the first file only
 
@@ -187,8 +186,8 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
     with monkeypatch.context() as patch:
         patch.setattr(OutputFile, "add", add)
         with pytest.raises(KeyboardInterrupt):
-            encode_files(clip, other, config)
-    encode_files(clip, other, config, resume=True)
+            Encoder(clip, other, config).run()
+    Encoder(clip, other, config).run(resume=True)
     assert [path.read_bytes() for path in other] == [path.read_bytes() for path in whole]
     assert whole[0].read_bytes() != whole[1].read_bytes()
     # The segment that both files hold is not fitted again, the one that only one holds is.
@@ -202,7 +201,7 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
         model="grey", parameters=None, bpp=9.0, audio=False, latents="shared", tokenizer=blocks
     )
     path = tmp_path / "a.nvc"
-    encode_file(clip, path, config)
+    Encoder(clip, [path], config).run()
     fed = [task.fsq_indices for task in made["fitters"][0].tasks]
     assert [fsq_indices.shape for fsq_indices in fed] == [(2, 1, 2, 6)] * 3
     assert made["fitters"][0].tasks[1].bits[0] < 9 * 4 * 32 * 48 - 8 * 40
@@ -223,7 +222,7 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
         (damage,) = video.reader.damage
         assert (damage.section, damage.frames) == ("TOKS", (4, 8))
         assert any("frames 4..7 are not decoded" in line for line in video.warnings)
-    few = encode_file(clip, tmp_path / "few.nvc", replace(config, bpp=0.05))
+    (few,) = Encoder(clip, [tmp_path / "few.nvc"], replace(config, bpp=0.05)).run()
     assert any("tokens alone take" in line for line in few.warnings)
     monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", False)
     refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")

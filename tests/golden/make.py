@@ -26,7 +26,6 @@ import torch
 
 import nvcodec
 from nvcodec.encoding import encoder
-from nvcodec.encoding.encoder import encode_file
 from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.weights.tensor_codec import decode_tensors
 from nvcodec.media import Planes
@@ -164,7 +163,7 @@ def main(
     with tempfile.TemporaryDirectory() as work:
         source = Path(work) / "clip.mkv"
         clip(source, int(step), size, TOKEN_TIMES if tokens else TIMES)
-        encode_file(
+        nvcodec.encode(
             source,
             folder / "stream.nvc",
             nvcodec.EncoderConfig(
@@ -178,6 +177,7 @@ def main(
                 refresh=int(refresh),
                 device="cpu",
             ),
+            measure=False,
         )
     stream = (folder / "stream.nvc").read_bytes()
     with nvcodec.open(stream, device="cpu") as video:
