@@ -110,6 +110,7 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         options: dict[str, str] | None = None,
         audio: Sequence[str] = (),
         layout: str = "stereo",
+        subtitles: Sequence[tuple[int, int, bytes]] = (),
         full_range: bool = False,
         picture: Callable[[int, int, int], np.ndarray] = moving_picture,
         prepare: Callable[[Any], None] | None = None,
@@ -127,6 +128,8 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
             sounds = [container.add_stream(name, rate=48000) for name in audio]
             for sound in sounds:
                 sound.codec_context.layout = layout
+            if subtitles:
+                _add_subtitles(container, subtitles)
             for sound in sounds:
                 _encode_sound(container, sound, layout, frames / float(rate))
             for t in range(frames):
@@ -142,6 +145,19 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+def _add_subtitles(container: Any, lines: Sequence[tuple[int, int, bytes]]) -> None:
+    """Add a track of SubRip; a line is its time and duration in milliseconds, and its text."""
+    stream = container.add_stream("subrip")
+    # Without a header the stream cannot be opened; SubRip stores nothing of it.
+    stream.codec_context.subtitle_header = b"[Script Info]\r\n"
+    for pts, duration, text in lines:
+        packet = av.Packet(text)
+        packet.stream, packet.time_base = stream, Fraction(1, 1000)
+        packet.pts = packet.dts = pts
+        packet.duration = duration
+        container.mux(packet)
 
 
 def _encode_sound(container: Any, stream: Any, layout: str, seconds: float) -> None:
