@@ -56,6 +56,23 @@ def test_chroma_is_sited_left_and_between_rows():
     assert np.allclose((blue - 128) / 1.772 + 128, [100, 120, 140, 140], atol=0.6)
 
 
+@pytest.mark.parametrize("floating", [False, True])
+@pytest.mark.parametrize(("channel", "plane"), [(2, 1), (0, 2)])
+def test_rgb_becomes_chroma_sited_left_and_between_rows(channel, plane, floating):
+    """On a ramp a sample tells its place: blue alone makes U, and red alone V, half its level."""
+    ramp = np.broadcast_to(16 * np.arange(16), (16, 16))
+
+    def chroma(levels):
+        picture = np.zeros((1, 16, 16, 3), np.uint8)
+        picture[0, :, :, channel] = levels
+        given = picture / np.float32(255) if floating else picture
+        return yuv420(given, Colour(matrix=6, full_range=True))[plane][0]
+
+    # Sited at the centre it would be 4 more. The first column sees the border repeated.
+    assert chroma(ramp)[:, 1:].tolist() == [[128 + 8 * x for x in range(2, 16, 2)]] * 8
+    assert chroma(ramp.T).T.tolist() == [[128 + 8 * y + 4 for y in range(0, 16, 2)]] * 8
+
+
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", [0, 1, 4, 6, 7, 9, 2])
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 6), (2, 1)])

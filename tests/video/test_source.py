@@ -166,6 +166,34 @@ def test_other_formats_become_420_with_one_warning(make_clip, caplog, pix_fmt, c
         assert np.abs(got.astype(int) - want).mean() < 1.5
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("f.mkv", "ffv1", "bgr0"),
+        ("f.mkv", "ffv1", "gbrp10le"),
+        ("f.mov", "png", "rgba"),
+        ("f.mkv", "ffv1", "yuv444p"),
+        ("folder", "png", "rgb24"),
+    ],
+)
+def test_chroma_made_from_full_resolution_is_sited_left(make_clip, tmp_path, name, codec, pix_fmt):
+    def ramp(t, width, height):
+        picture = np.zeros((height, width, 3), np.uint8)
+        picture[:, :, 2] = 16 * np.arange(width)
+        return picture
+
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+        av.VideoFrame.from_ndarray(ramp(0, 16, 8), pix_fmt).save(path / "0.png")
+    else:
+        make_clip(name, codec=codec, pix_fmt=pix_fmt, frames=1, size=(16, 8), picture=ramp)
+    _, frames = everything(path)
+    # In limited range a column adds 7 to U. Sited at the centre all would be 3.5 more.
+    expected = 128 + 8 * np.arange(2, 16, 2) * 224 / 255
+    assert np.abs(frames.u[0, :, 1:] - expected).max() <= 1
+
+
 def test_ten_bits_are_rounded_to_eight(make_clip):
     path = make_clip("d.mkv", codec="ffv1", pix_fmt="yuv420p10le", frames=1)
     _, frames = everything(path)
