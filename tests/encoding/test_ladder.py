@@ -66,6 +66,18 @@ def test_files_of_the_sizes(clip, whole, config, tmp_path):
     assert len({report.parameters for report in reports}) == 1
 
 
+def test_sizes_in_any_order(clip, whole, config, tmp_path):
+    sizes = (SIZES[0], SIZES[2], SIZES[1])
+    config = dataclasses.replace(config, ladder=sizes)
+    reports = nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config, measure=False)
+    assert [Path(report.file).name for report in reports] == [
+        "a-3kB.nvc", "a-7kB.nvc", "a-4.5kB.nvc"
+    ]  # fmt: skip
+    for report, size in zip(reports, sizes, strict=True):
+        assert nvcodec.inspect(report.file).video_bytes == pytest.approx(size, rel=0.06)
+    assert contents(tmp_path) == whole
+
+
 def _resumed(clip: Path, folder: Path, config) -> dict[str, bytes]:
     nvcodec.encode_ladder(clip, folder / "a.nvc", config, resume=True, measure=False)
     return contents(folder)
