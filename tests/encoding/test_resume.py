@@ -140,6 +140,41 @@ def test_what_exists_is_not_touched(clip, tmp_path, settings, interrupt):
     assert nvcodec.inspect(target).complete
 
 
+def test_what_appears_while_encoding_is_not_touched(clip, stream, tmp_path, settings):
+    target, partial = tmp_path / "a.nvc", tmp_path / "a.nvc.partial"
+
+    def appear(progress: nvcodec.Progress) -> None:
+        target.write_bytes(b"precious")
+
+    with pytest.raises(OutputExistsError, match="appeared"):
+        nvcodec.encode(clip, target, settings(), on_progress=appear)
+    assert target.read_bytes() == b"precious"
+    assert partial.read_bytes() == stream.read_bytes()
+    # Nor is the work lost: once the name is free again, nothing is left to fit.
+    target.unlink()
+    seen = []
+    nvcodec.encode(clip, target, settings(), resume=True, measure=False, on_progress=seen.append)
+    assert seen == [] and target.read_bytes() == stream.read_bytes()
+    assert _names(tmp_path) == ["a.nvc"]
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.y4m", "pictures"])
+def test_what_appears_while_decoding_is_not_touched(stream, tmp_path, name):
+    target = tmp_path / name
+    precious = target if target.suffix else target / "precious.png"
+
+    def appear(done: int, total: int) -> None:
+        precious.parent.mkdir(exist_ok=True)
+        precious.write_bytes(b"precious")
+
+    with pytest.raises(OutputExistsError, match="exists"):
+        nvcodec.decode(stream, target, on_progress=appear)
+    assert precious.read_bytes() == b"precious" and _names(tmp_path) == [name]
+    assert _names(precious.parent) == [precious.name]
+    assert nvcodec.decode(stream, target, overwrite=True, on_progress=appear).frames == 12
+    assert not precious.exists() or precious.read_bytes() != b"precious"
+
+
 def test_an_interrupted_encode_is_not_thrown_away_silently(
     clip, tmp_path, settings, stream, interrupt
 ):
