@@ -34,6 +34,7 @@ bench: setup
 	$(RUN) -m benchmarks.speed.random_access
 	$(RUN) -m benchmarks.reproduction.quantisation
 	$(RUN) -m benchmarks.speed.memory
+	$(RUN) -m benchmarks.speed.expectations $(if $(CLIPS),--clips $(CLIPS))
 	$(RUN) -m benchmarks.reproduction.papers
 	$(RUN) -m benchmarks.ablations.latentgrid
 	$(RUN) -m benchmarks.ablations.predicted_segments

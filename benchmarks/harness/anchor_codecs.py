@@ -50,17 +50,20 @@ class Encoder:
         preset: As the encoder names it.
         crf: Its lowest and highest constant rate factor.
         fractions: Whether it takes parts of one.
+        tune: What x264 or x265 optimise for, as `-tune` names it; None for their default, the eye.
     """
 
     codec: str
     preset: str
     crf: tuple[int, int] = (0, 51)
     fractions: bool = True
+    tune: str | None = None
 
     def options(self, crf: float) -> dict[str, str]:
         """What libavcodec is told."""
         shown = f"{crf:.3f}".rstrip("0").rstrip(".")
-        return {"preset": self.preset, "crf": shown}
+        tune = {} if self.tune is None else {"tune": self.tune}
+        return {"preset": self.preset, "crf": shown, **tune}
 
 
 ENCODERS = {
