@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: setup demo test lint bench rate-distortion clean
+.PHONY: setup demo test lint docs bench rate-distortion clean
 
 setup: $(VENV)/ready
 
@@ -12,7 +12,7 @@ setup: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: setup
@@ -27,6 +27,10 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# Warnings are errors: a dead link, a page that nobody finds, a public name without a docstring.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 bench: setup
 	$(RUN) -m benchmarks.speed.fit
@@ -52,4 +56,4 @@ rate-distortion: setup
 	$(RUN) -m benchmarks.rd $(if $(CLIPS),--clips $(CLIPS))
 
 clean:
-	rm -rf $(VENV) .venv-wheel build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-wheel build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
