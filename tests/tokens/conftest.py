@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -12,15 +11,9 @@ import torch
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
+from tests.fixtures.torchvision import hide_broken_torchvision
 
-try:
-    import torchvision  # noqa: F401
-except (ImportError, RuntimeError):
-    # Built for another torch, such as one with CUDA. CompressAI brings it, nothing here needs it,
-    # and transformers imports it wherever it is.
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    sys.modules["torchvision"] = None  # type: ignore[assignment]
+hide_broken_torchvision()
 
 TOKENIZER = "0123456789abcdef" * 2
 
