@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import nvcodec
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,6 +38,7 @@ def test_only_one_top_level_name_is_installed():
     assert {name.split(".")[0] for name in SETUPTOOLS["package-dir"]} == {"nvcodec"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="git makes no links there")
 @pytest.mark.parametrize("name", ["models", "entropy", "cuda"])
 def test_links_are_relative(name):
     link = ROOT / "nvcodec" / name
@@ -63,24 +67,57 @@ def test_cuda_imports_errors_only():
                     assert name == allowed[0] or name.startswith(allowed[1]), (path, name)
 
 
-def test_cuda_is_found_where_links_are_plain_files(tmp_path):
-    for name in (
-        "nvcodec/__init__.py",
-        "nvcodec/_version.py",
-        "nvcodec/errors.py",
-        "cuda/grid_layout.py",
-    ):
-        target = tmp_path / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    (tmp_path / "nvcodec" / "cuda").write_text("../cuda")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import nvcodec.cuda.grid_layout as m; "
-        "print(m.__file__)"
+@pytest.fixture
+def linkless(tmp_path) -> Path:
+    """The sources as git writes them where it makes no links, as on Windows."""
+    for name in ("nvcodec", "models", "entropy", "cuda"):
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=unwanted)
+    for name in ("models", "entropy", "cuda"):
+        link = tmp_path / "nvcodec" / name
+        target = os.readlink(link) if link.is_symlink() else link.read_text()
+        link.unlink()
+        link.write_text(target)
+    return tmp_path
+
+
+def test_a_checkout_without_links_is_imported(linkless):
+    names = {
+        "nvcodec": "nvcodec/__init__.py",
+        "nvcodec.models.hnerv.config": "models/hnerv/config.py",
+        "nvcodec.entropy.coder.rans": "entropy/coder/rans.py",
+        "nvcodec.cuda.grid_layout": "cuda/grid_layout.py",
+    }
+    code = "from importlib import import_module\n"
+    code += f"for name in {list(names)}: print(import_module(name).__file__)"
+    run = _run_in(linkless, "-c", code)
+    found = [Path(line) for line in run.stdout.splitlines()]
+    assert found == [linkless / place for place in names.values()], run.stderr
+
+
+def test_a_checkout_without_links_reads_a_file(linkless):
+    stream = ROOT / "tests" / "golden" / "v1" / "ngp-rgb" / "stream.nvc"
+    run = _run_in(linkless, "-m", "nvcodec", "info", "--json", str(stream))
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert (told["model"], told["bytes"]) == ("ngp", stream.stat().st_size)
+
+
+def _run_in(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        check=False,
     )
-    command = [sys.executable, "-S", "-c", code]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert Path(run.stdout.strip()) == tmp_path / "cuda" / "grid_layout.py", run.stderr
+
+
+def test_a_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {nvcodec.__version__}\n" in citation
+    assert f"\nlicense: {SETTINGS['project']['license']}\n" in citation
 
 
 def test_py_typed_and_the_command_are_declared():
