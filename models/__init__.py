@@ -79,9 +79,10 @@ MODELS: dict[str, Family] = {
         "features of grids in space and time; any point, any moment",
     ),
 }
+"""The model table: a family by its name."""
 
-# What wins the rate-distortion benchmark.
 DEFAULT_MODEL = "latentgrid"
+"""The family that wins the rate-distortion benchmark."""
 
 
 def family(name: str) -> Family:

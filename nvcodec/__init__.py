@@ -1,10 +1,12 @@
 """Neural video codec: a video becomes a small network in a real file, and back.
 
+```python
 report = nvcodec.encode("clip.mp4", "clip.nvc")
 with nvcodec.open("clip.nvc") as video:
     picture = video[17]                       # RGB, uint8, shape (H, W, 3)
     later = video.frame_at(seconds=3.2)
 nvcodec.decode("clip.nvc", "clip.mkv")
+```
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ if not os.path.isdir(os.path.join(__path__[0], "cuda")):
     __path__.append(os.path.dirname(__path__[0]))
 
 if TYPE_CHECKING:
-    from nvcodec.api import EncodeReport, decode, encode, encode_ladder
+    from nvcodec.api import EncodeReport, encode, encode_ladder
     from nvcodec.config import PRESETS, EncoderConfig, FitConfig
     from nvcodec.decoding.comparison import Comparison, compare
     from nvcodec.decoding.decode_file import Decoded
+    from nvcodec.decoding.decode_file import decode_file as decode
     from nvcodec.decoding.decoder import Decoder
     from nvcodec.decoding.inspection import StreamInfo, inspect
     from nvcodec.encoding.progress import Progress

@@ -63,8 +63,6 @@ class FitConfig:
             )
 
 
-# Presets trade time only: each is a number of passes over the frames, or of as many times more as
-# its configuration class says for a family.
 PRESETS = {
     "ultrafast": FitConfig(epochs=12),
     "fast": FitConfig(epochs=40),
@@ -72,6 +70,8 @@ PRESETS = {
     "slow": FitConfig(epochs=300),
     "placebo": FitConfig(epochs=1200),
 }
+"""How a preset fits. Presets trade time only: each is a number of passes over the frames, multiplied
+for a family by what its configuration class says."""
 DEFAULT_BPP = 0.1
 LATENTS = ("private", "shared", "both")
 DEFAULT_TOKENIZER = "bundled:small"

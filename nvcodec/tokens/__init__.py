@@ -1,8 +1,10 @@
 """Stored latents as tokens: read from a file, reduced, handed to a language model.
 
+```python
 with nvcodec.tokens.open_tokens("clip.nvc") as tokens:
     ids = tokens.grid(start=2.0, end=4.5).indices      # uint16, shape (t, h, w)
     few = nvcodec.tokens.reduce(tokens.grid(), "tome", 64)
+```
 """
 
 from __future__ import annotations
