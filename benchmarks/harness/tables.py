@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from benchmarks.harness.record import RESULTS, ROOT
 
 _BLOCK = re.compile(r"<!-- (table|value): ([^>]+?) -->(.*?)<!-- end -->", re.DOTALL)
 _MISSING = "not measured yet"
+_COLUMNS = 118  # of a line of Markdown; rows of tables cannot be wrapped
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "benchmarks.md",
@@ -99,14 +101,18 @@ def _tables(record: dict[str, Any], wanted: Sequence[str]) -> str:
         if name not in record["tables"]:
             raise SystemExit(f"{wanted[0]}.json has no table {name}")
         parts.append(_markdown(record["tables"][name]))
-    return "\n" + "\n".join([*parts, f"<sub>{origin(record)}</sub>\n"])
+    return "\n" + "\n".join([*parts, f"{_wrapped(f'<sub>{origin(record)}</sub>')}\n"])
 
 
 def _markdown(table: dict[str, Any]) -> str:
     rule = ["---", *["---:"] * (len(table["columns"]) - 1)]
     lines = [f"| {' | '.join(cells)} |" for cells in (table["columns"], rule, *table["rows"])]
-    note = ["", table["note"]] if table["note"] else []
+    note = ["", _wrapped(table["note"])] if table["note"] else []
     return "\n".join([*lines, *note, ""])
+
+
+def _wrapped(paragraph: str) -> str:
+    return textwrap.fill(paragraph, _COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def origin(record: Mapping[str, Any]) -> str:
