@@ -115,7 +115,7 @@ class JointQuantiser(nn.Module):
 
     def _quantised(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         values = torch.cat([tensor.flatten() for tensor in tensors])
-        return quantised(values, steps_of(step_indices(self.log2_step)), self._step_of)
+        return quantised(values, steps_of(step_indices(self.log2_step))[self._step_of])
 
     def _bits(self, symbols: Tensor, table_of: Tensor, family: Family) -> Tensor:
         """Bits of every symbol, its table's scale fitted to all symbols of that table.
@@ -125,13 +125,26 @@ class JointQuantiser(nn.Module):
             table_of: Same shape.
             family: Of all tables.
         """
+        place, magnitudes = self._magnitudes(symbols, table_of)
+        return bits(symbols, fitted_scale(magnitudes, family).flatten()[place], family)
+
+    def _magnitudes(self, symbols: Tensor, table_of: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean absolute value of the symbols of each table.
+
+        Args:
+            symbols: Shape (values,), or (N, values) of as many networks.
+            table_of: Same shape.
+
+        Returns:
+            The number of each symbol's table, counted over all networks, in the shape of the
+            symbols; and the means, shape (N, tables).
+        """
         count = len(self._table_sizes)
         networks = torch.arange(symbols.numel() // symbols.shape[-1], device=symbols.device)
         place = table_of + (networks * count).view(*symbols.shape[:-1], 1)
         total = torch.zeros(len(networks) * count, device=symbols.device)
         total.index_add_(0, place.flatten(), symbols.detach().abs().flatten())
-        scale = fitted_scale(total.view(-1, count) / self._table_sizes, family).flatten()
-        return bits(symbols, scale[place], family)
+        return place, total.view(-1, count) / self._table_sizes
 
     def _choose(self, model_of: Tensor) -> None:
         """Estimate by these models, a number in `_MODELS` for every tensor."""
@@ -157,16 +170,21 @@ def quantise_batch(
     """
     first = quantisers[0]
     # Powers of two and sigmoids, which torch rounds by where in a tensor they stand, and sums, by
-    # what else is summed, are made network by network. So is what hangs on them.
-    steps = torch.stack([steps_of(step_indices(row)) for row in log2_steps])
-    made, symbols = quantised(values, steps, first._step_of)
+    # what else is summed, are made network by network. So is what hangs on them. `index_select`,
+    # because its backward pass sums in a fixed order; that of plain indexing lets threads race.
+    of_values = [steps_of(row).index_select(0, first._step_of) for row in step_indices(log2_steps)]
+    made, symbols = quantised(values, torch.stack(of_values))
     tables = torch.stack([one._table_of for one in quantisers])
-    laplace = first._bits(symbols, tables, Family.LAPLACE)
+    place, magnitudes = first._magnitudes(symbols, tables)
+    scales = fitted_scale(magnitudes, Family.LAPLACE).flatten()[place]
+    laplace = bits(symbols, scales, Family.LAPLACE)
     sizes = []
-    for quantiser, own, some in zip(quantisers, symbols, laplace, strict=True):
+    for quantiser, own, some, magnitude in zip(
+        quantisers, symbols, laplace, magnitudes, strict=True
+    ):
         if quantiser._any_logistic:
-            other = quantiser._bits(own, quantiser._table_of, Family.LOGISTIC)
-            some = torch.where(quantiser._logistic, other, some)
+            scale = fitted_scale(magnitude, Family.LOGISTIC)[quantiser._table_of]
+            some = torch.where(quantiser._logistic, bits(own, scale, Family.LOGISTIC), some)
         sizes.append(some.sum() + quantiser._overhead)
     return made, sizes
 

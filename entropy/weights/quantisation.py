@@ -84,19 +84,16 @@ def steps_of(indices: Tensor) -> Tensor:
     return torch.exp2(indices / _PER_OCTAVE + _LOWEST)
 
 
-def quantised(values: Tensor, steps: Tensor, step_of: Tensor) -> tuple[Tensor, Tensor]:
+def quantised(values: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     """Values on their grids, and their symbols (integers, as float).
 
     Args:
         values: Any shape.
-        steps: Shape (..., steps).
-        step_of: Which step each value has; with what `steps` has before its last axis, in a shape
-            that broadcasts to that of the values.
+        step: The step of each value, in a shape that broadcasts to that of the values.
 
     Returns:
         Both of the shape of the values, differentiable in values and steps.
     """
-    step = steps[..., step_of]
     symbols = round_ste(values / step).clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)
     return symbols * step, symbols
 
@@ -150,7 +147,7 @@ class TensorQuantiser(nn.Module):
             The values on the quantiser's grid, and their symbols (integers, as float); both
             differentiable in the values and the steps.
         """
-        return quantised(values, steps_of(self.indices()), self.step_of.view(self.shape))
+        return quantised(values, steps_of(self.indices())[self.step_of.view(self.shape)])
 
     def bits(self, symbols: Tensor) -> Tensor:
         """Estimated size of the symbols under the current rate model.

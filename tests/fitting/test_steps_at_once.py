@@ -23,10 +23,18 @@ FIT = FitConfig(epochs=3)
 
 
 def _step(
-    seed: int, *, frames=4, colour=ColourMode.YUV420, quantised=True, known=False, based=False
+    seed: int,
+    *,
+    size=SIZE,
+    budget=2500,
+    frames=4,
+    colour=ColourMode.YUV420,
+    quantised=True,
+    known=False,
+    based=False,
 ):
     """A step of a network of its own, and all tensors that it moves."""
-    config = NirvanaConfig.from_budget(2500, size=SIZE, frames=4, colour=colour)
+    config = NirvanaConfig.from_budget(budget, size=size, frames=4, colour=colour)
     config = replace(config, frames=frames)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
@@ -65,23 +73,43 @@ def _found(outcome, tensors) -> list[torch.Tensor]:
     return [one for one in outcome if one is not None] + [tensor.grad for tensor in tensors]
 
 
+def _check(orders, kinds, **common):
+    alone = []
+    for seed, kind in enumerate(kinds):
+        step, tensors = _step(seed, **common, **kind)
+        alone.append(_found(compute_step_alone(step), tensors))
+    for order in orders:
+        made = [_step(seed, **common, **kinds[seed]) for seed in order]
+        outcomes = batched_step([step for step, _ in made])
+        for seed, outcome, (_, tensors) in zip(order, outcomes, made, strict=True):
+            for one, other in zip(_found(outcome, tensors), alone[seed], strict=True):
+                assert torch.equal(one, other)
+
+
+@pytest.fixture
+def threads(request):
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(1)  # as the fixture of the session has it
+
+
 @pytest.mark.parametrize("colour", list(ColourMode))
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
 def test_company_changes_nothing(colour, threads):
-    torch.set_num_threads(threads)  # one again by the fixture of the session, at its end
-    try:
-        alone = []
-        for seed, kind in enumerate(KINDS):
-            step, tensors = _step(seed, colour=colour, **kind)
-            alone.append(_found(compute_step_alone(step), tensors))
-        for order in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 0], [3, 1], [4, 5]):
-            made = [_step(seed, colour=colour, **KINDS[seed]) for seed in order]
-            outcomes = batched_step([step for step, _ in made])
-            for seed, outcome, (_, tensors) in zip(order, outcomes, made, strict=True):
-                for one, other in zip(_found(outcome, tensors), alone[seed], strict=True):
-                    assert torch.equal(one, other)
-    finally:
-        torch.set_num_threads(1)
+    _check([[0, 1, 2, 3, 4, 5, 6], [6, 2, 0], [3, 1], [4, 5]], KINDS, colour=colour)
+
+
+@pytest.mark.parametrize(
+    ("size", "budget"),
+    [
+        ((61, 95), 4300),  # 23 channels: most matrices of a batch are not aligned
+        ((176, 320), 16000),  # threads share a sum over positions
+        ((46, 70), 60000),  # threads share the gradients of the quantisation steps
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_company_changes_nothing_in_larger_networks(size, budget, threads):
+    _check([[0, 1, 2, 3], [3, 1, 0]], KINDS[:4], size=size, budget=budget)
 
 
 @pytest.mark.parametrize("kind", KINDS)
