@@ -31,7 +31,7 @@ CLIPS = ROOT.parent / "shared" / "clips"
 # Neither tests nor benchmarks are installed: they are found in the repository, behind whatever is.
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))
-pytest_plugins = ["tests.fixtures.encodes"]
+pytest_plugins = ["tests.fixtures.commands", "tests.fixtures.encodes"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""The command line, by subprocess."""
+"""The command line: what it takes, what it prints, how it ends."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 import nvcodec
 from nvcodec.models import MODELS
 from nvcodec.video import open_source
+from tests.fixtures.commands import run_here
 
 ENCODE_FIELDS = [
     "file",
@@ -56,12 +57,17 @@ COMPARE_FIELDS = [
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
     command = [sys.executable, "-m", "nvcodec", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=ENVIRONMENT, cwd=folder,
+        command, capture_output=True, text=True, check=False, env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return run_here(arguments, folder)
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
@@ -134,10 +140,11 @@ def test_wrong_usage(arguments, tmp_path):
 
 
 def test_round_trip(make_clip: Callable[..., Path], tmp_path: Path):
+    """A process makes the file and measures it in another; all else needs none."""
     clip = make_clip("clip.mp4", frames=6, size=(48, 32), audio=["aac"])
     target, out = tmp_path / "clip.nvc", tmp_path / "out.y4m"
     encode = ["encode", clip, "-o", target, "--json", "--device", "cpu"]
-    done = run(*encode, "--model", "nerv", "--epochs", 2, "--bpp", 2, "--segment", "3")
+    done = run_process(*encode, "--model", "nerv", "--epochs", 2, "--bpp", 2, "--segment", "3")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     report = json.loads(done.stdout)
     assert list(report) == ENCODE_FIELDS
@@ -174,7 +181,7 @@ def test_round_trip(make_clip: Callable[..., Path], tmp_path: Path):
     assert run("info", target).stdout.count("\n") == len(info)
 
 
-def test_a_ladder(make_clip: Callable[..., Path], tmp_path: Path):
+def test_a_ladder(make_clip: Callable[..., Path], tmp_path: Path, measured_here: None):
     clip = make_clip("clip.mp4", frames=4, size=(48, 32))
     encode = ["encode", clip, "-o", tmp_path / "clip.nvc", "--device", "cpu", "--model", "nerv"]
     encode += ["--epochs", 2, "--ladder", "1.2kB,2kB"]
@@ -188,6 +195,15 @@ def test_a_ladder(make_clip: Callable[..., Path], tmp_path: Path):
     assert "clip-1.2kB.nvc" in refused(run(*encode))
     done = run(*encode, "-y")
     assert done.returncode == 0 and done.stdout.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("info", "absent.nvc"), 1), (("transcode",), 2), (("models",), 0)]
+)
+def test_a_process_ends_as_the_command_does(arguments, code, tmp_path):
+    done, expected = run_process(*arguments), run(*arguments, folder=tmp_path)
+    assert done.returncode == expected.returncode == code
+    assert (done.stdout, done.stderr) == (expected.stdout, expected.stderr)
 
 
 def test_bad_files(tmp_path):
@@ -261,8 +277,8 @@ def test_only_processes_of_our_own_change_how_they_keep_memory(make_clip, tmp_pa
         "config = nvcodec.EncoderConfig(model='nerv', bpp=4, epochs=1, device='cpu')\n"
         "nvcodec.encode(clip, target, config, measure=False)\n"
         "print(keep_freed_memory.cache_info().currsize)\n"
-        "main(['encode', clip, '-o', target, '--overwrite', '--model', 'nerv', '--bpp', '4',\n"
-        "      '--epochs', '1', '--device', 'cpu', '--quiet'])\n"
+        # It asks for that before anything else, hence also where it then refuses to overwrite.
+        "assert main(['encode', clip, '-o', target, '--quiet']) == 1\n"
         "print(keep_freed_memory.cache_info().currsize)\n"
     )
     clip = make_clip("clip.mkv", frames=2, size=(48, 32))
