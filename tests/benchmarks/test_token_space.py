@@ -106,7 +106,7 @@ def test_what_is_told_of_clips(untrained, folder, tmp_path):
     assert len(written["tables"]["clips"]["rows"]) == 3
 
 
-def test_what_tokens_cost(untrained, folder, tmp_path):
+def test_what_tokens_cost(untrained, folder, tmp_path, measured_here):
     out = tmp_path / "out.json"
     command = ["--clip", str(folder / "a.mkv"), "--out", str(out), "--tokenizer", str(untrained),
                "--models", "hnerv", "hnerv+boost", "--bpp", "2", "--frames", "5", "--resize", "64x32",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from nvcodec.media import VideoInfo
 from nvcodec.metrics import psnr
 from nvcodec.reconstruction.resampling import CrossFade, blended, resampled
 from nvcodec.video import open_source, open_tracks
+from tests.fixtures.commands import run_here
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "v1"
 
@@ -349,10 +348,9 @@ def test_sizes_that_cannot_be(stream, tmp_path, size):
     assert not list(tmp_path.iterdir())
 
 
-def test_command_line(stream, tmp_path, environment):
+def test_command_line(stream, tmp_path):
     def run(*arguments):
-        command = [sys.executable, "-m", "nvcodec", "decode", str(stream), "-o", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        return run_here(["decode", stream, "-o", *arguments])
 
     done = run(str(tmp_path / "a.y4m"), "--size", "64x48", "--fps", "59.94", "--json")
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ def test_names():
     assert len(set(ladder_paths(Path("a"), numbers))) == len(numbers)
 
 
-def test_files_of_the_sizes(clip, whole, config, tmp_path):
+def test_files_of_the_sizes(clip, whole, config, tmp_path, measured_here):
     reports = nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     assert contents(tmp_path) == whole
     assert list(whole) == [path.name for path in tmp_path.iterdir()]
@@ -160,7 +160,7 @@ def test_settings(clip, config, settings, tmp_path):
         nvcodec.encode_ladder(clip, tmp_path / "a.nvc", settings())
 
 
-def test_more_than_a_network_can_use(silent, settings, tmp_path):
+def test_more_than_a_network_can_use(silent, settings, tmp_path, measured_here):
     config = settings(parameters=None, ladder=(300, 90_000), segment=6, model="nerv")
     reports = nvcodec.encode_ladder(silent, tmp_path / "a.nvc", config)
     assert "cannot use" in " ".join(reports[1].warnings)

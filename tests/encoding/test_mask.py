@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.cli import main
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import ColourMode
 from tests.conftest import moving_picture
+from tests.fixtures.commands import run_here
 
 WIDTH, HEIGHT = 48, 32
 # Odd sides and places: chroma is made of pixels on either side of the edge.
@@ -238,11 +238,12 @@ def test_masks_that_do_not_fit(clip, tmp_path, settings):
     assert not (tmp_path / "a.nvc").exists()
 
 
-def test_the_command_line(clip, tmp_path, settings, still_mask, capsys):
+def test_the_command_line(clip, tmp_path, settings, still_mask, measured_here):
     command = ["encode", str(clip), "-o", str(tmp_path / "a.nvc"), "--mask", str(still_mask)]
     command += ["--model", "nerv", "--epochs", "1", "--segment", "12", "--json", "-q"]
-    assert main(command) == 0
-    report = json.loads(capsys.readouterr().out)
+    done = run_here(command)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
     whole = nvcodec.compare(clip, tmp_path / "a.nvc").quality
     assert report["psnr_y"] == pytest.approx(whole.psnr_y)
     config = settings(model="nerv", parameters=None, segment=12, mask=still_mask, device="auto")

@@ -62,7 +62,7 @@ def flags(source) -> list[bool]:
         return [entry.predicted for entry in reader.segments]
 
 
-def test_what_goes_on_is_smaller_at_equal_quality(shot, chain, config, tmp_path):
+def test_what_goes_on_is_smaller_at_equal_quality(shot, chain, config, tmp_path, measured_here):
     alone = nvcodec.encode(shot, tmp_path / "a.nvc", replace(config, refresh=1))
     assert flags(tmp_path / "a.nvc") == [False] * 4
     assert flags(chain) == [False, True, True, True]

@@ -20,7 +20,7 @@ def whole(kept, clip, config):
     return kept("latentgrid.nvc", clip, config)
 
 
-def test_report_and_header(clip, config, tmp_path):
+def test_report_and_header(clip, config, tmp_path, measured_here):
     report = nvcodec.encode(clip, tmp_path / "a.nvc", config)
     info = nvcodec.inspect(tmp_path / "a.nvc")
     assert (report.model, info.model, report.segments) == ("latentgrid", "latentgrid", 3)
@@ -77,7 +77,7 @@ def test_a_number_of_parameters_is_refused(clip, settings, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(2, 2), (200, 3), (5, 64)])
-def test_tiny_pictures(make_clip, settings, tmp_path, size):
+def test_tiny_pictures(make_clip, settings, tmp_path, measured_here, size):
     clip = make_clip("tiny.mkv", frames=3, size=size, codec="ffv1", pix_fmt="yuv444p")
     config = settings(model="latentgrid", parameters=None, psnr=36.0, epochs=1)
     report = nvcodec.encode(clip, tmp_path / "a.nvc", config)
