@@ -1,21 +1,28 @@
-"""The `.nvc` container: `Reader` for whole files, `read_forward` for pipes, `Writer` to make them.
+"""The `.nvc` container: reads and writes the sections of a file.
 
-Owns what a caller sees of the format. A file is a signature, then sections of type, length, payload
-and CRC-32: header, tracks, then packets and segments in turns, an index and an end. What a segment's
-payload means is not known here, and no network, picture or PyAV object passes through. Normative
-description: `docs/bitstream.md`.
+`Reader` gives random access to a file, `read_forward` reads a stream from a pipe, and `Writer`
+writes, resumes and appends. A file is a signature followed by sections of type, length, payload and
+CRC-32: the header, metadata and tracks, then packets and segments in presentation order, an index and an end.
+The payload of a segment is opaque to this package, and neither networks nor pictures nor PyAV
+objects pass through it. The normative description of the format is `docs/bitstream.md`.
+
+Malformed input raises `nvcodec.errors.BitstreamError` or one of its subclasses, and never another
+exception. Values that the format cannot hold raise `nvcodec.errors.ConfigError`.
 """
 
 from __future__ import annotations
 
 from nvcodec.container.damage import Damage, DamageKind
-from nvcodec.container.header import Header, Metadata, TokenFormat, TrackSection
+from nvcodec.container.header import Header
 from nvcodec.container.packets import PacketsSection
 from nvcodec.container.reader import Reader
+from nvcodec.container.resume_point import Resumed
 from nvcodec.container.segment_lookup import SegmentEntry
 from nvcodec.container.segment_section import Segment, TokensSection
 from nvcodec.container.sequential_reader import read_forward
-from nvcodec.container.writer import Resumed, Writer
+from nvcodec.container.token_format import TokenFormat
+from nvcodec.container.track_sections import Metadata, TrackSection
+from nvcodec.container.writer import Writer
 from nvcodec.media import ColourMode
 
 __all__ = [

@@ -1,47 +1,29 @@
-"""Where the sections of a finished `.nvc` file lie, and how damage is described.
+"""Checks of an `.nvc` file's signature, version, header and index.
 
-Owns random access to the bytes of a file, its signature and version, and the way from its last
-bytes to its index. Files without a usable index are `nvcodec.container.recovery`. The rules are
-`docs/bitstream.md`.
+Owns the way from the last bytes of a finished file to its index. Files without a usable index are
+`nvcodec.container.recovery`. The rules are specified in `docs/bitstream.md`.
 """
 
 from __future__ import annotations
 
 from nvcodec.container.byte_source import ByteSource
-from nvcodec.container.framing import (
-    MAGIC,
-    MAJOR,
-    MINOR,
-    PREAMBLE,
-    Framing,
-    is_critical,
-)
-from nvcodec.container.header import END, HEADER, INDEX, KNOWN, MAX_HEADER
-from nvcodec.container.index import (
-    END_SIZE,
-    OTHER,
-    Entry,
-    Index,
-    read_end,
-    read_index,
-)
-from nvcodec.errors import (
-    BitstreamError,
-    TruncatedStreamError,
-    UnsupportedVersionError,
-)
+from nvcodec.container.framing import MAGIC, MAJOR, MINOR, PREAMBLE, Framing
+from nvcodec.container.header import MAX_HEADER
+from nvcodec.container.index import END_SIZE, OTHER, Index, IndexEntry, read_end, read_index
+from nvcodec.container.section_types import END, HEADER, INDEX, SECTION_TYPES, is_critical
+from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
 
 
 def check_preamble(data: bytes) -> tuple[int, int]:
-    """Version of a stream that starts with these bytes.
+    """Check signature and version of a stream and return its major and minor version.
 
     Args:
         data: The first ten bytes, fewer where the stream is shorter.
 
     Raises:
-        BitstreamError: If this is no `.nvc` file, or was mangled as text.
-        TruncatedStreamError: If the stream ends inside.
-        UnsupportedVersionError: If the major version is not ours.
+        BitstreamError: If this is not an `.nvc` file, or was mangled by a transfer as text.
+        TruncatedStreamError: If the stream ends inside the preamble.
+        UnsupportedVersionError: If this release does not read the major version.
     """
     magic = data[: len(MAGIC)]
     if not MAGIC.startswith(magic):
@@ -59,31 +41,35 @@ def check_preamble(data: bytes) -> tuple[int, int]:
     if major != MAJOR:
         raise UnsupportedVersionError(
             f"byte {len(MAGIC)}: bitstream version {major}.{minor} found, this release reads "
-            f"version {MAJOR}.x (it writes {MAJOR}.{MINOR}); use a release that knows {major}.x"
+            f"version {MAJOR}.x (it writes {MAJOR}.{MINOR}); use a release that reads {major}.x"
         )
     return major, minor
 
 
-def check_header_framing(found: Framing) -> None:
-    """Refuse a first section that is no header, or one absurdly long.
+def check_header_framing(framing: Framing) -> None:
+    """Check that the first section is a header of a plausible length.
 
     Raises:
-        BitstreamError: If so.
+        BitstreamError: If it is not.
     """
-    if found.kind != HEADER or found.payload_size > MAX_HEADER:
+    if framing.kind != HEADER or framing.payload_size > MAX_HEADER:
         raise BitstreamError(
-            f"byte {found.offset}: expected a {HEADER} section of at most {MAX_HEADER} bytes, "
-            f"got {found.kind} of {found.payload_size}"
+            f"byte {framing.offset}: expected a {HEADER} section of at most {MAX_HEADER} bytes, "
+            f"got {framing.kind} of {framing.payload_size}"
         )
 
 
 def refuse_unknown(kind: str, offset: int) -> None:
-    """Refuse a section that is not known and must not be skipped.
+    """Refuse a section of an unknown type that must not be skipped.
+
+    Args:
+        kind: Section type.
+        offset: Byte offset of the section, used in the error.
 
     Raises:
         UnsupportedVersionError: If the type is unknown and critical.
     """
-    if kind not in KNOWN and is_critical(kind):
+    if kind not in SECTION_TYPES and is_critical(kind):
         raise UnsupportedVersionError(
             f"{kind} section, byte {offset}: unknown critical section; "
             f"this release reads version {MAJOR}.{MINOR}, a newer one may read this file"
@@ -91,7 +77,11 @@ def refuse_unknown(kind: str, offset: int) -> None:
 
 
 def read_index_if_valid(source: ByteSource, header: Framing) -> Index | None:
-    """The index of a finished file, found from its end; None unless it is intact and fits.
+    """Read the index of a finished file, found from its end; None unless it is intact and fits.
+
+    Args:
+        source: The file.
+        header: Position of its header section.
 
     Raises:
         UnsupportedVersionError: If the file holds an unknown critical section.
@@ -100,19 +90,19 @@ def read_index_if_valid(source: ByteSource, header: Framing) -> Index | None:
         end = source.framing(source.size - END_SIZE)
         if end.kind != END or end.end != source.size:
             return None
-        source.check(end)
+        source.check_crc(end)
         size = read_end(source.payload(end))
-        found = source.framing(end.offset - size)
-        if found.kind != INDEX or found.end != end.offset or found.offset < header.end:
+        framing = source.framing(end.offset - size)
+        if framing.kind != INDEX or framing.end != end.offset or framing.offset < header.end:
             return None
-        source.check(found)
-        index = read_index(source.payload(found))
+        source.check_crc(framing)
+        index = read_index(source.payload(framing))
     except BitstreamError:
         return None
     entries = index.entries
     if not entries or entries[0].kind != HEADER or entries[0].size != header.size:
         return None
-    if entries[-1].offset + entries[-1].size != found.offset:
+    if entries[-1].offset + entries[-1].size != framing.offset:
         return None  # bytes were inserted or lost in between
     for entry in entries:
         if entry.kind == OTHER:
@@ -120,11 +110,11 @@ def read_index_if_valid(source: ByteSource, header: Framing) -> Index | None:
     return index
 
 
-def _refuse_intact_unknown(source: ByteSource, entry: Entry) -> None:
+def _refuse_intact_unknown(source: ByteSource, entry: IndexEntry) -> None:
     try:
-        found = source.framing(entry.offset)
-        if is_critical(found.kind):
-            source.check(found)
+        framing = source.framing(entry.offset)
+        if is_critical(framing.kind):
+            source.check_crc(framing)
     except BitstreamError:
-        return  # damaged, hence not a reason to refuse the rest
-    refuse_unknown(found.kind, entry.offset)
+        return  # a damaged section is no reason to refuse the rest of the file
+    refuse_unknown(framing.kind, entry.offset)

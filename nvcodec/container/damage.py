@@ -1,41 +1,37 @@
-"""How damage of an `.nvc` file is described."""
+"""Description of damage in an `.nvc` file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from nvcodec.errors import (
-    BitstreamError,
-    ChecksumError,
-    TruncatedStreamError,
-)
+from nvcodec.errors import BitstreamError, ChecksumError, TruncatedStreamError
 
 
 class DamageKind(str, Enum):
-    """What is wrong with a stretch of a file."""
+    """Kind of damage to a range of bytes."""
 
     TRUNCATED = "truncated"  # the file ends inside or before a section
-    CHECKSUM = "checksum"  # whole section, wrong CRC
-    UNREADABLE = "unreadable"  # no section can be made out; reading went on at the next intact one
-    MALFORMED = "malformed"  # right CRC, contents that make no sense
-    MISPLACED = "misplaced"  # a section where, or twice when, there must be none
+    CHECKSUM = "checksum"  # a whole section whose CRC does not match
+    UNREADABLE = "unreadable"  # no section can be found; reading continued at the next intact one
+    MALFORMED = "malformed"  # a section whose CRC matches, but whose contents are invalid
+    MISPLACED = "misplaced"  # a section in the wrong place, or a second one of its kind
     MISSING = "missing"  # frames that no section holds
     TRAILING = "trailing"  # bytes after the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """One thing that is missing or damaged.
+    """A range of bytes that is damaged, or a part of the video that is missing.
 
     Attributes:
-        kind: What happened.
-        section: Section type as far as it can be told, else empty.
-        offset: Byte offset where it starts.
-        size: Bytes affected, 0 where bytes are absent rather than wrong.
-        frames: Frames lost with it, from the first up to but excluding the second, which is None
-            where it cannot be known; None where no frame is known to be lost.
+        kind: Kind of damage.
+        section: Section type, empty where it cannot be determined.
+        offset: Byte offset where the damage starts.
+        size: Number of bytes affected, 0 where bytes are absent rather than wrong.
         reason: One sentence for people.
+        frames: Frames lost, as (first, stop) with stop excluded; stop is None where it cannot be
+            determined. None if no frame is known to be lost.
     """
 
     kind: DamageKind
@@ -54,7 +50,7 @@ class Damage:
         return f"byte {self.offset}: {self.kind.value} {self.section}: {self.reason}{lost}"
 
     def error(self) -> BitstreamError:
-        """The error for a caller who asks for what is damaged."""
+        """Return the error to raise for a caller who asks for the damaged part."""
         if self.kind is DamageKind.CHECKSUM:
             return ChecksumError(str(self))
         if self.kind in (DamageKind.TRUNCATED, DamageKind.MISSING):

@@ -1,7 +1,7 @@
-"""Segments of an `.nvc` file and the index that finds them: which frames, when, and where.
+"""Index and end sections of an `.nvc` file, as bytes and back.
 
-Owns the layout of SEGM, indx and DONE payloads, both ways. A segment's own payload, the state of
-its network, is opaque here. The format is `docs/bitstream.md`.
+The index lists offset and size of every section, and frames and start of every segment. The layout
+is specified in `docs/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -9,27 +9,20 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from nvcodec.container.framing import (
-    CRC_SIZE,
-    MAX_TICKS,
-    PREAMBLE,
-    TYPE_SIZE,
-    Cursor,
-    Payload,
-    section,
-)
-from nvcodec.container.header import HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
-from nvcodec.container.segment_section import MAX_FRAMES, MAX_SEGMENT_FRAMES, Summary
+from nvcodec.container.fields import Cursor, Payload
+from nvcodec.container.framing import CRC_SIZE, MAX_TICKS, PREAMBLE, TYPE_SIZE, write_section
+from nvcodec.container.section_types import END, HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
+from nvcodec.container.segment_section import MAX_FRAMES, MAX_SEGMENT_FRAMES, SegmentSummary
 
 MAX_SECTIONS = 2**20
-"""Most sections between preamble and index: what bounds the memory that an index takes."""
+"""Most sections between preamble and index; bounds the memory that an index takes."""
 END_SIZE = TYPE_SIZE + 1 + 4 + CRC_SIZE
-"""Bytes of a whole DONE section, which is how it is found from the end of a file."""
+"""Bytes of a whole DONE section. It is constant, so the section is found from the end of a file."""
 
 _MIN_SECTION = TYPE_SIZE + 1 + CRC_SIZE
 
-# Codes of the index; part of the bitstream, never reuse a number. 0 is any other type, and a
-# predicted segment has a code of its own.
+# Codes of the bitstream; a number is never reused. 0 stands for any other type, and a predicted
+# segment has a code of its own.
 _CODES = {HEADER: 1, TRACK: 2, METADATA: 3, PACKETS: 4, SEGMENT: 5}
 _CODE_PREDICTED = 6
 OTHER = "other"
@@ -37,39 +30,39 @@ _KINDS = {code: kind for kind, code in _CODES.items()} | {0: OTHER, _CODE_PREDIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One section, as the index lists it.
+class IndexEntry:
+    """One section as the index lists it.
 
     Attributes:
         kind: Section type, or `OTHER` for a type the index has no code for.
         offset: Byte offset of the section.
-        size: Bytes of the section, type and CRC included.
-        track: Number of the track a packets section belongs to, else 0.
-        segment: What a segment section holds, else None.
+        size: Size of the section, bytes, type and CRC included.
+        track: Number of the track that a packets section belongs to, else 0.
+        segment: Frames and start of a segment section, else None.
     """
 
     kind: str
     offset: int
     size: int
     track: int = 0
-    segment: Summary | None = None
+    segment: SegmentSummary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """Every section between the preamble and the index itself, in file order.
+    """The sections between the preamble and the index itself.
 
     Attributes:
-        entries: The sections.
-        end: Ticks at which the last frame ends; 0 where there are no segments.
+        entries: Sections in file order.
+        end: Time at which the last frame ends, ticks; 0 if there are no segments.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[IndexEntry, ...]
     end: int
 
 
 def write_index(index: Index) -> bytes:
-    """The payload of an indx section."""
+    """Return the payload of an indx section."""
     out = Payload(INDEX)
     out.varint("sections", len(index.entries))
     start = 0
@@ -88,15 +81,15 @@ def write_index(index: Index) -> bytes:
 
 
 def read_index(cursor: Cursor) -> Index:
-    """The mirror of `write_index`.
+    """Read the payload of an indx section.
 
     Raises:
         BitstreamError: If the index is malformed, or its segments are not in order.
     """
-    entries: list[Entry] = []
+    entries: list[IndexEntry] = []
     offset, frame, start = len(PREAMBLE), 0, -MAX_TICKS - 1
     previous = 0
-    # An entry takes two bytes at least: code and size.
+    # An entry takes at least two bytes, code and size, which bounds the allocation.
     for _ in range(cursor.varint("sections", 0, min(MAX_SECTIONS, cursor.remaining // 2))):
         where = cursor.offset
         code = cursor.u8("code", 0, _CODE_PREDICTED)
@@ -105,7 +98,7 @@ def read_index(cursor: Cursor) -> Index:
         track = cursor.u8("track") if kind == PACKETS else 0
         summary = None
         if kind == SEGMENT:
-            summary = Summary(
+            summary = SegmentSummary(
                 first_frame=frame,
                 frames=1 + cursor.varint("frames - 1", 0, MAX_SEGMENT_FRAMES - 1),
                 start=previous + cursor.signed("start difference"),
@@ -117,7 +110,9 @@ def read_index(cursor: Cursor) -> Index:
             frame += summary.frames
             if frame > MAX_FRAMES:
                 raise cursor.error(f"a video has at most {MAX_FRAMES} frames", where)
-        entries.append(Entry(kind=kind, offset=offset, size=size, track=track, segment=summary))
+        entries.append(
+            IndexEntry(kind=kind, offset=offset, size=size, track=track, segment=summary)
+        )
         offset += size
     end = previous + cursor.signed("end difference")
     if not (end == 0 if frame == 0 else start <= end <= 2 * MAX_TICKS):
@@ -127,16 +122,16 @@ def read_index(cursor: Cursor) -> Index:
 
 
 def write_end(index_size: int) -> bytes:
-    """A whole DONE section, always `END_SIZE` bytes.
+    """Return a whole DONE section, always `END_SIZE` bytes.
 
     Args:
-        index_size: Bytes of the whole indx section just before it.
+        index_size: Size of the whole indx section just before it, bytes.
     """
-    return section("DONE", struct.pack("<I", index_size))
+    return write_section(END, struct.pack("<I", index_size))
 
 
 def read_end(cursor: Cursor) -> int:
-    """Bytes of the index section that stands before the DONE section.
+    """Read the payload of a DONE section: the size of the indx section before it, bytes.
 
     Raises:
         BitstreamError: If the section is malformed.

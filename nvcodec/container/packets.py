@@ -1,6 +1,6 @@
-"""What sections of packets say: sound and subtitles, as the source has them.
+"""Packet sections of an `.nvc` file: compressed audio and subtitles, as bytes and back.
 
-Owns the layout of these payloads, both ways. The format is `docs/bitstream.md`.
+The layout is specified in `docs/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nvcodec.container.framing import MAX_TICKS, Cursor, Payload
-from nvcodec.container.header import MAX_TERM, MAX_TRACKS, PACKETS
+from nvcodec.container.fields import MAX_TERM, Cursor, Payload
+from nvcodec.container.framing import MAX_TICKS
+from nvcodec.container.section_types import PACKETS
+from nvcodec.container.track_sections import MAX_TRACKS
 from nvcodec.media import Packet
 
 MAX_SIDE_DATA = 255
 MAX_PACKETS = 2**16
 PACKETS_TARGET = 2**20
-"""A writer starts another section once a packets section holds this many bytes."""
+"""Bytes of packet data after which a writer starts another section."""
 
 _KEYFRAME, _NO_PTS, _PTS, _DTS, _NO_DTS, _DURATION, _SIDE_DATA = (1 << bit for bit in range(7))
 
@@ -26,7 +28,7 @@ class PacketsSection:
 
     Attributes:
         track: Number of the track.
-        packets: The packets, in the order of the source.
+        packets: Packets in the order of the source.
     """
 
     track: int
@@ -34,18 +36,19 @@ class PacketsSection:
 
 
 def write_packets(track: int, packets: Sequence[Packet]) -> Iterator[bytes]:
-    """The payloads of the pack sections for these packets, `MAX_PACKETS` or 1 MiB at a time.
+    """Yield the payloads of the pack sections for these packets, `MAX_PACKETS` or 1 MiB at a time.
 
     Args:
-        track: Number of the track.
-        packets: In the order of the source; timestamps and durations below 2**61 in magnitude.
+        track: Number of the track, 0 to 255.
+        packets: Packets in the order of the source; timestamps and durations below 2**61 in
+            magnitude.
 
     Raises:
         ConfigError: If a field is outside the range the format allows.
     """
     start = 0
     while start < len(packets):
-        # Counted first: the number of packets stands before them.
+        # The number of packets precedes them, so they are counted first.
         stop, size = start, 0
         limit = min(len(packets), start + MAX_PACKETS)
         while stop < limit and size < PACKETS_TARGET:
@@ -63,13 +66,13 @@ def write_packets(track: int, packets: Sequence[Packet]) -> Iterator[bytes]:
 
 
 def read_packets(cursor: Cursor) -> PacketsSection:
-    """The mirror of `write_packets`, one section.
+    """Read the payload of one pack section.
 
     Raises:
         BitstreamError: If the section is malformed.
     """
     track = cursor.u8("track")
-    # A packet takes two bytes at least: flags and size.
+    # A packet takes at least two bytes, flags and size, which bounds the allocation.
     count = cursor.varint("packets", 0, min(MAX_PACKETS, cursor.remaining // 2))
     packets: list[Packet] = []
     expected = duration = 0
@@ -82,9 +85,9 @@ def read_packets(cursor: Cursor) -> PacketsSection:
 
 
 def _write_packet(out: Payload, packet: Packet, expected: int, duration: int) -> int:
-    """Append one packet; returns the timestamp expected of the next."""
+    """Append one packet and return the timestamp expected for the next one."""
     pts, dts = packet.pts, packet.dts
-    # dts follows pts unless a flag says otherwise, also where both are absent.
+    # Without a flag dts equals pts; both may be absent.
     flags = (
         (_KEYFRAME if packet.keyframe else 0)
         | (_NO_PTS if pts is None else _PTS if pts != expected else 0)
@@ -145,6 +148,6 @@ def _read_packet(cursor: Cursor, expected: int, duration: int) -> tuple[Packet, 
 
 
 def _next_expected(pts: int | None, dts: int | None, expected: int, duration: int) -> int:
-    shown = pts if pts is not None else dts if dts is not None else expected
-    # Bounded, so that every difference to it fits 64 bits.
-    return min(shown + duration, 2 * MAX_TICKS)
+    time = pts if pts is not None else dts if dts is not None else expected
+    # The bound makes every difference to it fit 64 bits.
+    return min(time + duration, 2 * MAX_TICKS)

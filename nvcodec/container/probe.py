@@ -1,4 +1,4 @@
-"""Tells `.nvc` files from other files by their signature."""
+"""Recognition of `.nvc` files by their signature."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from nvcodec.errors import VideoError
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as an `.nvc` stream does.
+    """Return whether a file starts with the signature of an `.nvc` stream.
+
+    Args:
+        path: Path of the file; a folder is not a stream.
 
     Raises:
-        VideoError: If it cannot be read.
+        VideoError: If the file cannot be read.
     """
     if os.path.isdir(path):
         return False

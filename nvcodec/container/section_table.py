@@ -1,32 +1,38 @@
-"""The sections of an `.nvc` file: where they lie, each checked when it is read, and what is damaged."""
+"""Table of the sections of an `.nvc` file: positions, checked access and damage found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import pairwise
 
 from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.checks import read_index_if_valid
 from nvcodec.container.damage import Damage, DamageKind
-from nvcodec.container.framing import Cursor, Framing
-from nvcodec.container.header import HEADER, INDEX
-from nvcodec.container.index import END_SIZE, OTHER, Entry
+from nvcodec.container.fields import Cursor
+from nvcodec.container.framing import Framing
+from nvcodec.container.index import END_SIZE, OTHER, IndexEntry
 from nvcodec.container.recovery import scan
+from nvcodec.container.section_types import HEADER, INDEX, METADATA, TRACK
+from nvcodec.container.token_format import TokenFormat
+from nvcodec.container.track_sections import read_metadata, read_track
 from nvcodec.errors import BitstreamError, ChecksumError
+from nvcodec.media import Track
 
 
-class Access:
-    """Access to sections, by the index of a file or, without a usable one, by a scan.
+class SectionTable:
+    """Lists the sections of a file, from its index or, without a usable one, from a scan.
 
     Args:
         source: The file.
-        header: Where its header lies, which is checked already.
+        header: Position of its header section, which is checked already.
 
     Attributes:
-        entries: Intact sections in order; where the index says so, also those not yet checked.
-        end: When the last frame ends, ticks; None if there is no index to tell.
-        damage: What is known to be missing or damaged.
+        entries: Sections in file order. A scan lists intact ones only; those of an index are checked
+            when they are read.
+        end: Time at which the last frame ends, ticks; None without a usable index.
+        damage: Damage known so far.
     """
 
     def __init__(self, source: ByteSource, header: Framing) -> None:
@@ -38,10 +44,10 @@ class Access:
         if index:
             self.entries, self.end = index.entries, index.end
             return
-        found = scan(source, header)
-        self.entries = found.entries
-        self.damage += found.damage
-        if found.finished and not found.damage:
+        result = scan(source, header)
+        self.entries = result.entries
+        self.damage += result.damage
+        if result.finished and not result.damage:
             self.damage.append(
                 Damage(
                     kind=DamageKind.MALFORMED,
@@ -52,58 +58,94 @@ class Access:
                 )
             )
 
-    def payload(self, entry: Entry) -> Cursor:
-        """What a section holds, its CRC checked before anything is read into memory.
+    def token_entries(self, tokens: TokenFormat | None) -> tuple[IndexEntry | None, ...]:
+        """Return the section of tokens directly before each segment, None where it is missing.
+
+        Args:
+            tokens: Token format of the file; None if it holds no tokens.
+
+        Returns:
+            One entry per segment; empty if the file holds no tokens.
+        """
+        if tokens is None:
+            return ()
+        kinds = (OTHER, tokens.section)  # the index has no code for sections of tokens
+        return tuple(
+            before if before.kind in kinds and before.offset + before.size == entry.offset else None
+            for before, entry in pairwise(self.entries)
+            if entry.segment
+        )
+
+    def tracks_and_metadata(self) -> tuple[dict[int, Track], dict[str, str]]:
+        """Read the intact tracks, by number, and the metadata, later sections over earlier ones."""
+        tracks: dict[int, Track] = {}
+        metadata: dict[str, str] = {}
+        for entry in self.entries:
+            if entry.kind not in (TRACK, METADATA):
+                continue
+            with suppress(BitstreamError), self.recording_damage(entry):
+                cursor = self.payload(entry)
+                if entry.kind == METADATA:
+                    metadata |= read_metadata(cursor).entries
+                    continue
+                section = read_track(cursor)
+                if section.index in tracks:
+                    raise cursor.error(f"track {section.index} is described twice")
+                tracks[section.index] = section.track
+        return tracks, metadata
+
+    def payload(self, entry: IndexEntry) -> Cursor:
+        """Check the CRC of a section in constant memory, then read its payload.
 
         Raises:
-            ChecksumError: If it is damaged.
+            ChecksumError: If the section is damaged.
         """
-        found = self._framing(entry)
-        self._source.check(found)
-        return self._source.payload(found)
+        framing = self._framing(entry)
+        self._source.check_crc(framing)
+        return self._source.payload(framing)
 
-    def small_payload(self, entry: Entry) -> Cursor:
-        """The same of a section that fits into memory in any case: it is read only once.
+    def small_payload(self, entry: IndexEntry) -> Cursor:
+        """Read a section that fits into memory in any case, once, and check its CRC.
 
         Raises:
-            ChecksumError: If it is damaged.
+            ChecksumError: If the section is damaged.
         """
-        return self._source.checked(self._framing(entry))
+        return self._source.checked_payload(self._framing(entry))
 
     def check_all(self) -> None:
-        """Check the CRC of every section, in constant memory; what is damaged is noted."""
+        """Check the CRC of every section in constant memory and record all damage."""
         for entry in self.entries:
             if entry.kind == HEADER:
                 continue
             try:
-                found = self._framing(entry)
-                entry = replace(entry, kind=found.kind)  # the index does not tell of all
-                self._source.check(found)
+                framing = self._framing(entry)
+                entry = replace(entry, kind=framing.kind)  # the index may list it as `OTHER`
+                self._source.check_crc(framing)
             except BitstreamError as error:
-                self._note(entry, error)
+                self._record(entry, error)
 
     @contextmanager
-    def noting(self, entry: Entry) -> Iterator[None]:
-        """Note what goes wrong with a section, and let it be raised."""
+    def recording_damage(self, entry: IndexEntry) -> Iterator[None]:
+        """Record an error in the block as damage of a section, and raise it on."""
         try:
             yield
         except BitstreamError as error:
-            self._note(entry, error)
+            self._record(entry, error)
             raise
 
-    def _framing(self, entry: Entry) -> Framing:
+    def _framing(self, entry: IndexEntry) -> Framing:
         try:
-            found = self._source.framing(entry.offset)
+            framing = self._source.framing(entry.offset)
         except BitstreamError as error:
             raise ChecksumError(f"{entry.kind} section, byte {entry.offset}: {error}") from None
-        if (found.kind != entry.kind and entry.kind != OTHER) or found.size != entry.size:
+        if (framing.kind != entry.kind and entry.kind != OTHER) or framing.size != entry.size:
             raise ChecksumError(
                 f"{entry.kind} section, byte {entry.offset}: type or length is damaged, found "
-                f"{found.kind} of {found.size} bytes where the index says {entry.size}"
+                f"{framing.kind} of {framing.size} bytes where the index says {entry.size}"
             )
-        return found
+        return framing
 
-    def _note(self, entry: Entry, error: BitstreamError) -> None:
+    def _record(self, entry: IndexEntry, error: BitstreamError) -> None:
         if entry.offset in self._reported:
             return
         self._reported.add(entry.offset)

@@ -1,4 +1,4 @@
-"""The segments of an `.nvc` file as its index tells of them, and finding one among them."""
+"""Lookup of segments in an `.nvc` file: by frame, by time, and with their reference segments."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from fractions import Fraction
 from math import floor
 
 from nvcodec.container.damage import Damage
-from nvcodec.container.index import Entry
+from nvcodec.container.index import IndexEntry
+from nvcodec.container.segment_section import Segment
 from nvcodec.errors import BitstreamError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEntry:
-    """Where a segment lies and what it holds.
+    """Position and frames of a segment, as the index lists them.
 
     Attributes:
         index: Position in `Reader.segments`.
         first_frame: Number of its first frame in the video.
         frames: Number of frames.
         start: Timestamp of its first frame, ticks of the video's time base.
-        predicted: It needs the decoded state of the segment before it.
+        predicted: Whether decoding needs the decoded state of the previous segment.
         offset: Byte offset of the section.
-        size: Bytes of the section, framing and timestamps included.
+        size: Size of the section, bytes, framing and timestamps included.
     """
 
     index: int
@@ -41,9 +42,25 @@ class SegmentEntry:
         return self.first_frame + self.frames
 
 
-def segments_of(entries: Iterable[Entry]) -> tuple[SegmentEntry, ...]:
-    """The segments among sections, in order."""
-    lying = [(entry, entry.segment) for entry in entries if entry.segment]
+def matches_entry(segment: Segment, entry: SegmentEntry, *, predicted: bool) -> bool:
+    """Return whether a section holds the frames of the segment that the index lists.
+
+    Args:
+        segment: Contents of a segment section or of a section of tokens.
+        entry: The segment as the index lists it.
+        predicted: Expected value of `segment.predicted`.
+    """
+    return (segment.first_frame, segment.frames, segment.pts[0], segment.predicted) == (
+        entry.first_frame,
+        entry.frames,
+        entry.start,
+        predicted,
+    )
+
+
+def segments_of(entries: Iterable[IndexEntry]) -> tuple[SegmentEntry, ...]:
+    """Return the segments among the sections of a file, in order."""
+    sections = [(entry, entry.segment) for entry in entries if entry.segment]
     return tuple(
         SegmentEntry(
             index=index,
@@ -54,45 +71,45 @@ def segments_of(entries: Iterable[Entry]) -> tuple[SegmentEntry, ...]:
             offset=entry.offset,
             size=entry.size,
         )
-        for index, (entry, segment) in enumerate(lying)
+        for index, (entry, segment) in enumerate(sections)
     )
 
 
 def segment_with(
     segments: Sequence[SegmentEntry], frame: int, damage: Iterable[Damage]
 ) -> SegmentEntry:
-    """The segment that holds a frame.
+    """Return the segment that holds a frame.
 
     Args:
-        segments: In order.
+        segments: Segments in order.
         frame: Number of the frame in the video, from 0.
-        damage: Tells what became of a frame that none of them holds.
+        damage: Damage of the file; explains the loss of a frame that no segment holds.
 
     Raises:
-        IndexError: If the video has no such frame, as far as is known.
-        ChecksumError: If the section that held it is damaged.
-        BitstreamError: If it was lost otherwise.
+        IndexError: If the video is not known to have such a frame.
+        ChecksumError: If the section that held the frame is damaged.
+        BitstreamError: If the frame was lost otherwise.
     """
     position = bisect_right(segments, frame, key=lambda entry: entry.first_frame) - 1
     if position >= 0 and frame < segments[position].stop_frame:
         return segments[position]
-    for one in damage:
-        if one.frames and one.frames[0] <= frame:
-            stop = one.frames[1]
+    for loss in damage:
+        if loss.frames and loss.frames[0] <= frame:
+            stop = loss.frames[1]
             if stop is None or frame < stop:
-                raise one.error()
+                raise loss.error()
     raise IndexError(f"frame {frame} of {segments[-1].stop_frame if segments else 0}")
 
 
 def segment_shown(
     segments: Sequence[SegmentEntry], seconds: float | Fraction, time_base: Fraction
 ) -> SegmentEntry:
-    """The segment shown at a time; the first or last one for times outside the video.
+    """Return the segment shown at a time; the first or last one for times outside the video.
 
     Args:
-        segments: In order.
-        seconds: Time on the scale of the timestamps: `pts * time_base`. Finite.
-        time_base: Seconds of a tick.
+        segments: Segments in order.
+        seconds: Time on the scale of the timestamps, `pts * time_base`; finite.
+        time_base: Seconds per tick.
 
     Raises:
         IndexError: If there are no segments.
@@ -107,21 +124,21 @@ def segment_shown(
 def segments_needed(
     segments: Sequence[SegmentEntry], index: int, damage: Iterable[Damage]
 ) -> range:
-    """The segments to decode, in order, to have segment `index`: it and those it leans on.
+    """Return the segments to decode, in order, for segment `index`: its references and itself.
 
     Args:
-        segments: In order.
-        index: Of one of them.
-        damage: Tells what became of one that is missing.
+        segments: Segments in order.
+        index: Position of a segment in `segments`.
+        damage: Damage of the file; explains the loss of a reference.
 
     Raises:
-        BitstreamError: If one that it is predicted from was lost.
+        BitstreamError: If a segment that it is predicted from was lost.
     """
     first = index
     while segments[first].predicted:
-        wanted = segments[first].first_frame
-        if first == 0 or segments[first - 1].stop_frame != wanted:
-            segment_with(segments, wanted - 1, damage)  # says what happened to it
-            raise BitstreamError(f"frame {wanted - 1} was lost, and segment {index} needs it")
+        start = segments[first].first_frame
+        if first == 0 or segments[first - 1].stop_frame != start:
+            segment_with(segments, start - 1, damage)  # raises the error that explains the loss
+            raise BitstreamError(f"frame {start - 1} was lost, and segment {index} needs it")
         first -= 1
     return range(first, index + 1)

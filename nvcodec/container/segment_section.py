@@ -1,4 +1,8 @@
-"""Segment sections of an `.nvc` file, both ways: which frames a segment holds, and when they are shown."""
+"""Segment and token sections of an `.nvc` file, as bytes and back.
+
+Owns the numbers and times of a segment's frames. The payload, a network's state or coded tokens, is
+opaque here. The layout is specified in `docs/bitstream.md`.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +11,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nvcodec.container.framing import (
-    MAX_TICKS,
-    Cursor,
-    Payload,
-)
-from nvcodec.container.header import SEGMENT
+from nvcodec.container.fields import Cursor, Payload
+from nvcodec.container.framing import MAX_TICKS
+from nvcodec.container.section_types import SEGMENT
 from nvcodec.errors import BitstreamError, ConfigError
 
 MAX_SEGMENT_FRAMES = 2**16
-
-
 MAX_FRAMES = 2**32 - 1
-
-
 SUMMARY_SIZE = 1 + 5 + 3 + 10
 """Most bytes of the fields that start a segment: flags, first frame, frames, start."""
-
 
 _PREDICTED, _IRREGULAR = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Consecutive frames coded by one network state.
+    """Consecutive frames that are coded by one payload.
 
     Attributes:
         first_frame: Number of the first frame in the video, from 0.
         pts: Presentation timestamps in ticks of the video's time base, one per frame, strictly
             increasing, magnitude below 2**61. Any sequence of integers; kept as a tuple.
-        durations: Ticks each frame is shown, 0 where unknown, one per frame.
-        payload: State of the network, opaque to the container.
-        predicted: The payload needs the decoded state of the previous segment.
+        durations: Duration of each frame, ticks, 0 where unknown.
+        payload: Coded state of the segment's model, opaque to the container.
+        predicted: Whether decoding needs the decoded state of the previous segment.
     """
 
     first_frame: int
@@ -48,7 +44,7 @@ class Segment:
     predicted: bool = False
 
     def __post_init__(self) -> None:
-        # numpy arrays are welcome, but neither compare nor stay frozen.
+        # NumPy arrays are accepted, but are neither comparable as a whole nor immutable.
         object.__setattr__(self, "pts", tuple(map(int, self.pts)))
         object.__setattr__(self, "durations", tuple(map(int, self.durations)))
 
@@ -59,7 +55,7 @@ class Segment:
 
     @property
     def end(self) -> int:
-        """Ticks at which the last frame ends."""
+        """Time at which the last frame ends, ticks."""
         return self.pts[-1] + self.durations[-1]
 
 
@@ -68,22 +64,22 @@ class TokensSection:
     """The tokens of the segment that follows.
 
     Attributes:
-        segment: Its times; the tokens, coded, are the payload.
+        segment: Numbers and times of that segment's frames, with the coded tokens as payload.
     """
 
     segment: Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a reader knows of a segment without reading its payload.
+class SegmentSummary:
+    """The fields of a segment before its timing and payload.
 
     Attributes:
         first_frame: Number of the first frame in the video.
         frames: Number of frames, 1 to 65536.
         start: Timestamp of the first frame, ticks.
-        predicted: The segment needs the one before it.
-        irregular: Its timestamps are listed one by one; the index does not say.
+        predicted: Whether decoding needs the previous segment.
+        irregular: Whether the timestamps are listed one by one; not recorded in the index.
     """
 
     first_frame: int
@@ -94,11 +90,11 @@ class Summary:
 
 
 def write_segment(segment: Segment, kind: str = SEGMENT) -> bytes:
-    """The payload of a SEGM section, or of one of tokens, which is laid out alike.
+    """Return the payload of a SEGM section, or of a section of tokens, which has the same layout.
 
     Args:
         segment: The segment.
-        kind: Type of the section, for messages.
+        kind: Section type, used in errors.
 
     Raises:
         ConfigError: If a field is outside the range `Segment` states.
@@ -131,8 +127,8 @@ def write_segment(segment: Segment, kind: str = SEGMENT) -> bytes:
     return bytes(out)
 
 
-def read_summary(cursor: Cursor) -> Summary:
-    """The first fields of a SEGM payload; leaves the cursor at the timing.
+def read_summary(cursor: Cursor) -> SegmentSummary:
+    """Read the first fields of a SEGM payload and leave the cursor at the timing.
 
     Raises:
         BitstreamError: If a field is missing or out of range.
@@ -145,7 +141,7 @@ def read_summary(cursor: Cursor) -> Summary:
         raise cursor.error(f"a video has at most {MAX_FRAMES} frames", start)
     if flags & _PREDICTED and first_frame == 0:
         raise cursor.error("the first segment cannot be predicted from a previous one", start)
-    return Summary(
+    return SegmentSummary(
         first_frame=first_frame,
         frames=frames,
         start=cursor.signed("start", MAX_TICKS),
@@ -155,7 +151,7 @@ def read_summary(cursor: Cursor) -> Summary:
 
 
 def read_segment(cursor: Cursor) -> Segment:
-    """The mirror of `write_segment`, of either kind of section.
+    """Read the payload of a SEGM section or of a section of tokens.
 
     Raises:
         BitstreamError: If the section is malformed.
@@ -182,9 +178,9 @@ def read_segment(cursor: Cursor) -> Segment:
 
 
 def _pack_timing(gaps: list[int], durations: Sequence[int]) -> bytes:
-    """Gaps between timestamps, then each duration less the gap after its frame, deflated.
+    """Deflate the gaps between timestamps, then each duration minus the gap after its frame.
 
-    A frame is usually shown until the next one, which leaves zeros for the second part.
+    A frame is usually shown until the next one, so the second part is mostly zeros.
     """
     plain = Payload(SEGMENT)
     for gap in gaps:
@@ -194,13 +190,15 @@ def _pack_timing(gaps: list[int], durations: Sequence[int]) -> bytes:
     return zlib.compress(bytes(plain), 9)
 
 
-def _unpack_timing(cursor: Cursor, packed: bytes, summary: Summary) -> tuple[list[int], list[int]]:
+def _unpack_timing(
+    cursor: Cursor, packed: bytes, summary: SegmentSummary
+) -> tuple[list[int], list[int]]:
     frames, where = summary.frames, cursor.offset - len(packed)
     if frames < 2:
         raise cursor.error("a single frame has no irregular timing", where)
     inflate = zlib.decompressobj()
     try:
-        # The most that this many frames can need: nothing larger is ever allocated.
+        # This many frames cannot need more bytes, so nothing larger is ever allocated.
         limit = 10 * (2 * frames - 1)
         plain = inflate.decompress(packed, limit + 1)
     except zlib.error as error:

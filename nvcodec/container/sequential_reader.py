@@ -1,7 +1,7 @@
-"""Reads an `.nvc` stream front to back without seeking, as from a pipe.
+"""Sequential reading of an `.nvc` stream without seeking, for example from a pipe.
 
-Owns the strict reading order: the first thing that is wrong ends it. Random access and what can be
-saved of damaged files are `nvcodec.container.Reader`.
+The first error ends the reading. Random access, and the recovery of damaged files, are
+`nvcodec.container.Reader`.
 """
 
 from __future__ import annotations
@@ -11,25 +11,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nvcodec.container.checks import check_header_framing, check_preamble, refuse_unknown
-from nvcodec.container.framing import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, Cursor, framing
-from nvcodec.container.header import (
-    END,
-    HEADER,
-    INDEX,
-    METADATA,
-    PACKETS,
-    SEGMENT,
-    TRACK,
-    Header,
-    Metadata,
-    TrackSection,
-    read_header,
-    read_metadata,
-    read_track,
-)
+from nvcodec.container.fields import Cursor
+from nvcodec.container.framing import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, read_framing
+from nvcodec.container.header import Header, read_header
 from nvcodec.container.index import read_end, read_index
 from nvcodec.container.packets import PacketsSection, read_packets
+from nvcodec.container.section_types import END, HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
 from nvcodec.container.segment_section import Segment, TokensSection, read_segment
+from nvcodec.container.track_sections import Metadata, TrackSection, read_metadata, read_track
 from nvcodec.errors import ChecksumError, TruncatedStreamError
 
 _CHUNK = 2**20
@@ -38,19 +27,24 @@ _CHUNK = 2**20
 def read_forward(
     file: BinaryIO,
 ) -> Iterator[Header | Metadata | TrackSection | PacketsSection | TokensSection | Segment]:
-    """The sections of a stream in file order, without seeking.
+    """Read the sections of a stream in file order, without seeking.
 
-    Holds one section at a time. Tracks come before their packets, and packets and tokens before
-    the segment they belong to. Index, end and unknown optional sections are checked and not passed on.
-    Nothing after the end section is read.
+    One section is held in memory at a time. Tracks come before their packets, and packets and tokens
+    before the segment they belong to. Index, end and unknown optional sections are checked, but not
+    yielded. Nothing after the end section is read.
 
     Args:
-        file: Binary file, at the first byte of the stream.
+        file: Binary file, positioned at the first byte of the stream.
+
+    Yields:
+        The contents of each section: the header first, then metadata, tracks, packets, tokens and
+        segments.
 
     Raises:
         TruncatedStreamError: If the stream stops before its end section.
         ChecksumError: If a section is damaged.
-        UnsupportedVersionError: If the major version, or a critical section, is unknown.
+        UnsupportedVersionError: If this release does not know the major version or a critical
+            section.
         BitstreamError: If the stream is malformed.
     """
     preamble = _read_up_to(file, len(PREAMBLE))
@@ -98,11 +92,11 @@ def read_forward(
 
 
 def _next_section(file: BinaryIO, offset: int, *, before: bytes = b"") -> Cursor:
-    """The payload of the next section, checked.
+    """Read the next section, check its CRC and return its payload.
 
     Args:
-        file: At the start of the section.
-        offset: Where that is, for errors.
+        file: Binary file, positioned at the start of the section.
+        offset: Byte offset of the section in the stream, used in errors.
         before: The preamble if the section must be the header, whose CRC covers it.
     """
     head = _read_up_to(file, TYPE_SIZE + 1)
@@ -111,26 +105,30 @@ def _next_section(file: BinaryIO, offset: int, *, before: bytes = b"") -> Cursor
         if not byte:
             break
         head += byte
-    found = framing(head, offset)
+    framing = read_framing(head, offset)
     if before:
-        check_header_framing(found)
-    body = _read_up_to(file, found.payload_size + CRC_SIZE)
-    if len(body) < found.payload_size + CRC_SIZE:
+        check_header_framing(framing)
+    body = _read_up_to(file, framing.payload_size + CRC_SIZE)
+    if len(body) < framing.payload_size + CRC_SIZE:
         raise TruncatedStreamError(
-            f"{found.kind} section, byte {offset}: ends at byte {found.end}, "
+            f"{framing.kind} section, byte {offset}: ends at byte {framing.end}, "
             f"the stream at byte {offset + len(head) + len(body)}"
         )
     payload, stored = body[:-CRC_SIZE], int.from_bytes(body[-CRC_SIZE:], "little")
     crc = zlib.crc32(payload, zlib.crc32(before + head))
     if crc != stored:
         raise ChecksumError(
-            f"{found.kind} section, byte {offset}: CRC-32 is {crc:08x}, the stream says {stored:08x}"
+            f"{framing.kind} section, byte {offset}: CRC-32 is {crc:08x}, "
+            f"the stream says {stored:08x}"
         )
-    return Cursor(payload, section=found.kind, offset=found.payload_offset)
+    return Cursor(payload, section=framing.kind, offset=framing.payload_offset)
 
 
 def _read_up_to(file: BinaryIO, count: int) -> bytes:
-    """`count` bytes, fewer only at the end; memory follows what arrives, not what is promised."""
+    """Read `count` bytes, fewer only at the end of the stream.
+
+    Memory grows with the bytes that arrive: a section may claim a length that never comes.
+    """
     parts: list[bytes] = []
     while count:
         part = file.read(min(count, _CHUNK))

@@ -1,7 +1,7 @@
-"""Writes `.nvc` files front to back, and takes up unfinished or finished ones.
+"""Writing of `.nvc` files front to back, and continuation of unfinished or finished ones.
 
-Owns the order of sections and when bytes must be on disk. The layout of each section is
-`nvcodec.container.header` and `nvcodec.container.index`; the format is `docs/bitstream.md`.
+Owns the order of sections and the points at which bytes must be on disk. The layout of each section
+is in a module of its own; the format is specified in `docs/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -9,73 +9,47 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
 from nvcodec.container.byte_source import ByteSource
-from nvcodec.container.checks import check_preamble
-from nvcodec.container.framing import MAGIC, MAJOR, PREAMBLE, Cursor, section
-from nvcodec.container.header import (
-    HEADER,
-    INDEX,
-    MAX_TRACKS,
-    METADATA,
-    PACKETS,
-    SEGMENT,
-    TRACK,
-    Header,
-    TokenFormat,
-    read_header,
-    read_track,
-    write_header,
-    write_metadata,
-    write_track,
+from nvcodec.container.framing import MAGIC, MAJOR, write_section
+from nvcodec.container.header import Header, write_header
+from nvcodec.container.index import MAX_SECTIONS, Index, IndexEntry, write_end, write_index
+from nvcodec.container.packets import write_packets
+from nvcodec.container.resume_point import (
+    Resumed,
+    finished_entries,
+    intact_prefix,
+    read_kept_sections,
 )
-from nvcodec.container.index import MAX_SECTIONS, Entry, Index, write_end, write_index
-from nvcodec.container.packets import read_packets, write_packets
-from nvcodec.container.resume_point import finished_entries, intact_prefix
-from nvcodec.container.segment_section import Segment, Summary, read_segment, write_segment
+from nvcodec.container.section_types import HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
+from nvcodec.container.segment_section import Segment, SegmentSummary, write_segment
+from nvcodec.container.token_format import TokenFormat
+from nvcodec.container.track_sections import MAX_TRACKS, write_metadata, write_track
 from nvcodec.errors import ConfigError
 from nvcodec.media import Packet, Track
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
-    """What a file taken up by `Writer.resume` or `Writer.append` already holds.
-
-    Attributes:
-        header: Its header.
-        tracks: Its tracks, by number.
-        segments: Number of segments kept.
-        frames: Number of frames kept.
-        packets: Number of packets kept, one count per track.
-    """
-
-    header: Header
-    tracks: tuple[Track, ...]
-    segments: int
-    frames: int
-    packets: tuple[int, ...]
 
 
 @final
 class Writer(Closing):
     """Writes one stream, in this order: header, tracks, then packets and segments, then finish.
 
-    The packets that play during a segment are written *before* it, so that a segment ends a group:
-    what `resume` keeps is always whole groups. `segment` and `finish` return once their bytes are on
-    disk, where the target is a file.
+    The packets that play during a segment are written *before* it, so that a segment ends a group
+    and `resume` keeps whole groups only. If the target is a file, `segment` and `finish` return once
+    their bytes are on disk.
 
     Args:
-        target: Path, created or emptied; or binary file, written from where it stands (which is
-            offset 0 of the stream) and never sought in, so a pipe will do. Closed only if a path.
+        target: Path of a file, which is created or emptied; or binary file, written from its current
+            position (offset 0 of the stream) without seeking, so a pipe will do. `close` closes only
+            a file that was opened from a path.
 
     Attributes:
-        resumed: What the file already held, None for a new one.
+        resumed: Contents the file already held when it was resumed or appended to, None for a new
+            one.
 
     Raises (all methods):
         ConfigError: If a value does not fit the format, or calls come in an impossible order.
@@ -84,12 +58,12 @@ class Writer(Closing):
 
     def __init__(self, target: str | os.PathLike[str] | BinaryIO) -> None:
         self._stack = ExitStack()
-        self._file = self._opened(target, "wb", self._stack)
+        self._file = self._open(target, "wb", self._stack)
         self._reset()
 
     def _reset(self) -> None:
         self.resumed: Resumed | None = None
-        self._entries: list[Entry] = []
+        self._entries: list[IndexEntry] = []
         self._offset = 0
         self._tracks = 0
         self._frames = 0
@@ -99,77 +73,70 @@ class Writer(Closing):
 
     @classmethod
     def resume(cls, target: str | os.PathLike[str] | BinaryIO) -> Writer:
-        """Take up an interrupted file after its last whole segment and cut what follows.
+        """Continue an interrupted file after its last whole segment and cut what follows.
 
         A file that was cut before its first segment ended is emptied, `resumed` is None, and
-        writing starts anew.
-        Otherwise header and tracks stay, and the caller goes on with the packets and segments that
-        `resumed` does not count; the bytes then equal those of an uninterrupted write.
+        writing starts anew. Otherwise header and tracks stay, and the caller continues with the
+        packets and segments that `resumed` does not count. The bytes then equal those of an
+        uninterrupted write.
 
         Args:
             target: Path, or binary file open for reading and writing.
+
+        Returns:
+            A writer positioned after the last segment that is kept.
 
         Raises:
             BitstreamError: If the file is not the beginning of an `.nvc` stream, or is damaged
-                before its first segment; it is left as it was.
+                before its first segment; the file is not changed.
         """
-        return cls._take_up(target, finished=False)
+        return cls._continue(target, finished=False)
 
     @classmethod
     def append(cls, target: str | os.PathLike[str] | BinaryIO) -> Writer:
-        """Take up a finished file: cut index and end, keep all else, go on with more segments.
+        """Continue a finished file with more segments: cut index and end, keep all other sections.
 
         Args:
             target: Path, or binary file open for reading and writing.
 
+        Returns:
+            A writer positioned after the last section that is kept.
+
         Raises:
-            BitstreamError: If the file is not complete and intact; it is left as it was.
+            BitstreamError: If the file is not complete and intact; the file is not changed.
         """
-        return cls._take_up(target, finished=True)
+        return cls._continue(target, finished=True)
 
     @classmethod
-    def _take_up(cls, target: str | os.PathLike[str] | BinaryIO, *, finished: bool) -> Writer:
+    def _continue(cls, target: str | os.PathLike[str] | BinaryIO, *, finished: bool) -> Writer:
         with ExitStack() as stack:
             writer = cls.__new__(cls)
-            writer._file = cls._opened(target, "r+b", stack)
+            writer._file = cls._open(target, "r+b", stack)
             writer._reset()
             source = ByteSource(writer._file)
             entries = finished_entries(source) if finished else intact_prefix(source)
             if entries:
-                writer._adopt(source, entries)
+                writer._restore(source, entries)
             writer._file.seek(writer._offset)
             writer._file.truncate()
             writer._stack = stack.pop_all()
         return writer
 
-    def _adopt(self, source: ByteSource, entries: list[Entry]) -> None:
-        """Continue after these sections."""
-        tracks: list[Track] = []
-        counts: Counter[int] = Counter()
-        for entry in entries:
-            if entry.kind == TRACK:
-                tracks.append(read_track(_payload(source, entry)).track)
-            elif entry.kind == PACKETS:
-                counts[entry.track] += len(read_packets(_payload(source, entry)).packets)
-        last = [entry for entry in entries if entry.segment][-1]
-        self._last = read_segment(_payload(source, last))
-        self._frames = self._last.first_frame + self._last.frames
-        self._tracks = len(tracks)
+    def _restore(self, source: ByteSource, entries: list[IndexEntry]) -> None:
+        """Set the state that follows these sections."""
+        self.resumed, self._last = read_kept_sections(source, entries)
+        self._frames = self.resumed.frames
+        self._tracks = len(self.resumed.tracks)
+        self._tokens = self.resumed.header.tokens
         self._entries = entries
         self._offset = entries[-1].offset + entries[-1].size
-        _, minor = check_preamble(source.read(0, len(PREAMBLE)))
-        header = read_header(_payload(source, entries[0]), minor)
-        self._tokens = header.tokens
-        self.resumed = Resumed(
-            header=header,
-            tracks=tuple(tracks),
-            segments=sum(entry.segment is not None for entry in entries),
-            frames=self._frames,
-            packets=tuple(counts[number] for number in range(len(tracks))),
-        )
 
     def header(self, header: Header) -> None:
-        """Write the signature and the header; first of all calls."""
+        """Write the signature and the header; this call comes first.
+
+        Args:
+            header: The header.
+        """
         self._expect(not self._entries, "the header is written once, before all else")
         payload = write_header(header)
         preamble = MAGIC + bytes((MAJOR, header.minor))
@@ -178,19 +145,23 @@ class Writer(Closing):
         self._tokens = header.tokens
 
     def metadata(self, entries: Mapping[str, str]) -> None:
-        """Write free text; any time after the header. Later values of a key replace earlier ones.
+        """Write free text, at any time after the header.
 
         Args:
-            entries: Keys at most 255 bytes of UTF-8, values at most 65535.
+            entries: Key to value; keys at most 255 bytes of UTF-8, values at most 65535. A later
+                value of a key replaces an earlier one.
         """
         self._expect(bool(self._entries), "the header comes before metadata")
         self._section(METADATA, write_metadata(entries))
 
     def track(self, track: Track) -> int:
-        """Describe a track; after the header, before all packets and segments.
+        """Write the description of a track, after the header and before all packets and segments.
+
+        Args:
+            track: The track.
 
         Returns:
-            The number by which `packets` refers to it.
+            The number by which `packets` refers to the track.
         """
         early = all(entry.kind not in (PACKETS, SEGMENT) for entry in self._entries)
         self._expect(bool(self._entries) and early, "tracks follow the header, before segments")
@@ -202,11 +173,12 @@ class Writer(Closing):
     def packets(self, track: int, packets: Sequence[Packet]) -> None:
         """Write packets of one track, in the order of the source.
 
-        Those that play during a segment belong before it; those left at the end after the last.
+        Packets that play during a segment are written before it, and packets that remain at the end
+        after the last segment.
 
         Args:
-            track: Number that `track` returned.
-            packets: Any number, none included.
+            track: Number that the method `track` returned.
+            packets: Packets, possibly none.
         """
         self._expect(0 <= track < self._tracks, f"track {track} of {self._tracks}")
         for payload in list(write_packets(track, packets)):
@@ -216,8 +188,9 @@ class Writer(Closing):
         """Write a segment and wait until it is on disk.
 
         Args:
-            segment: Starts with the frame after the previous segment's last, and later than it.
-            tokens: Those of its frames, coded, if the header says that there are tokens.
+            segment: Segment that starts with the frame after the previous segment's last, at a later
+                time.
+            tokens: Coded tokens of its frames; given if and only if the header has a token format.
         """
         self._expect(bool(self._entries), "the header comes before segments")
         self._expect(
@@ -235,9 +208,9 @@ class Writer(Closing):
         )
         if tokens is not None and self._tokens is not None:
             kind = self._tokens.section
-            beside = replace(segment, payload=tokens, predicted=False)
-            self._section(kind, write_segment(beside, kind))
-        summary = Summary(
+            token_segment = replace(segment, payload=tokens, predicted=False)
+            self._section(kind, write_segment(token_segment, kind))
+        summary = SegmentSummary(
             first_frame=segment.first_frame,
             frames=segment.frames,
             start=segment.pts[0],
@@ -245,11 +218,11 @@ class Writer(Closing):
         )
         self._section(SEGMENT, payload, summary=summary)
         self._frames += segment.frames
-        self._last = replace(segment, payload=b"")  # its times are needed, its bytes are not
+        self._last = replace(segment, payload=b"")  # only its times are needed
         self._sync()
 
     def finish(self) -> None:
-        """Write index and end; nothing can follow. The file is complete once this returns."""
+        """Write index and end. The file is complete once this returns, and nothing can follow."""
         if self._last is None:
             raise ConfigError("a stream needs at least one segment before it is finished")
         index = write_index(Index(entries=tuple(self._entries), end=self._last.end))
@@ -260,7 +233,7 @@ class Writer(Closing):
         self._sync()
 
     def close(self) -> None:
-        """Close the file if it was opened here; does not finish the stream."""
+        """Close the file if it was opened from a path; the stream is not finished."""
         self._stack.close()
 
     def _section(
@@ -270,18 +243,18 @@ class Writer(Closing):
         *,
         before: bytes = b"",
         track: int = 0,
-        summary: Summary | None = None,
+        summary: SegmentSummary | None = None,
     ) -> None:
-        # The index counts toward neither limit nor entries.
+        # The index does not count towards the limit.
         self._expect(
             kind == INDEX or len(self._entries) < MAX_SECTIONS,
             f"a file has at most {MAX_SECTIONS} sections; use longer segments",
         )
-        data = section(kind, payload, before=before)
+        data = write_section(kind, payload, before=before)
         offset = self._offset
         self._put(data)
         self._entries.append(
-            Entry(kind=kind, offset=offset, size=len(data), track=track, segment=summary)
+            IndexEntry(kind=kind, offset=offset, size=len(data), track=track, segment=summary)
         )
 
     def _put(self, data: bytes) -> None:
@@ -289,7 +262,7 @@ class Writer(Closing):
         self._offset += len(data)
         view = memoryview(data)
         while view:
-            # Unbuffered files may take less than they are given.
+            # An unbuffered file may write less than it is given.
             view = view[self._file.write(view) :]
 
     def _sync(self) -> None:
@@ -297,9 +270,9 @@ class Writer(Closing):
         try:
             os.fsync(self._file.fileno())
         except io.UnsupportedOperation:
-            pass  # in memory
+            pass  # a file in memory
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # pipes have no disk
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a pipe cannot be synced
                 raise
 
     @staticmethod
@@ -308,12 +281,8 @@ class Writer(Closing):
             raise ConfigError(message)
 
     @staticmethod
-    def _opened(target: str | os.PathLike[str] | BinaryIO, mode: str, stack: ExitStack) -> BinaryIO:
+    def _open(target: str | os.PathLike[str] | BinaryIO, mode: str, stack: ExitStack) -> BinaryIO:
         if isinstance(target, (str, os.PathLike)):
-            # The mode is always binary, which open() cannot tell from a variable.
+            # The mode is binary, which the type of open() does not show for a variable.
             return stack.enter_context(open(target, mode))  # type: ignore[return-value]
         return target
-
-
-def _payload(source: ByteSource, entry: Entry) -> Cursor:
-    return source.payload(source.framing(entry.offset))

@@ -8,7 +8,8 @@ from fractions import Fraction
 from math import lcm
 
 from nvcodec.container import Reader, Segment, SegmentEntry
-from nvcodec.container.header import MAX_PIXELS, MAX_SIDE, MAX_TERM
+from nvcodec.container.fields import MAX_TERM
+from nvcodec.container.header import MAX_PIXELS, MAX_SIDE
 from nvcodec.container.segment_section import MAX_FRAMES
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import VideoInfo

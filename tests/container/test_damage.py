@@ -1,4 +1,4 @@
-"""Every truncation, every flipped byte: the rest of the file stays, and nothing else is raised."""
+"""Tests of damaged files: every truncation and every flipped byte leaves the rest readable."""
 
 import contextlib
 import io
@@ -7,24 +7,24 @@ import random
 import pytest
 
 from nvcodec.container import DamageKind, Reader, Segment, Writer, read_forward
-from nvcodec.container import framing as wire
+from nvcodec.container.framing import read_framing
 from nvcodec.errors import BitstreamError, ChecksumError, TruncatedStreamError
 
 
 def _intact_segments(reader: Reader) -> dict[int, Segment]:
-    """Usable segments by first frame."""
-    found = {}
+    """Read the usable segments, by first frame."""
+    segments = {}
     for entry in reader.segments:
         try:
-            found[entry.first_frame] = reader.segment(entry.index)
+            segments[entry.first_frame] = reader.segment(entry.index)
         except ChecksumError as error:
             assert f"byte {entry.offset}" in str(error)
             assert "SEGM" in str(error)
-    return found
+    return segments
 
 
 def _use_everything(reader: Reader) -> None:
-    """Call what a caller may; any error but BitstreamError is the test's failure."""
+    """Call every method of a reader; any error but BitstreamError fails the test."""
     for entry in reader.segments:
         for use in (reader.segment, reader.payload, reader.needed):
             with contextlib.suppress(BitstreamError):
@@ -90,16 +90,16 @@ def test_every_flipped_byte(samples):
             reader = Reader(bytes(damaged))
             kind, start, size = next(s for s in sections if s[1] <= position < s[1] + s[2])
             lost = next((e.first_frame for e in whole.segments if e.offset == start), None)
-            expected = {first: one for first, one in segments.items() if first != lost}
+            expected = {first: kept for first, kept in segments.items() if first != lost}
             assert _intact_segments(reader) == expected
             assert list(reader.tracks) == ([] if kind == "trak" else [0])
-            kept = list(reader.packets(0, skip_damaged=True))
+            read = list(reader.packets(0, skip_damaged=True))
             if kind == "pack":
-                assert len(kept) == len(packets) - 2
-                assert all(packet in packets for packet in kept)
+                assert len(read) == len(packets) - 2
+                assert all(packet in packets for packet in read)
             else:
-                assert kept == packets
-            # One byte costs the section that it is in, no more, and that is what is reported.
+                assert read == packets
+            # A wrong byte costs only the section that holds it, and that section is reported.
             (damage,) = reader.verify()
             assert not reader.complete
             assert (damage.offset, damage.size) == (start, size)
@@ -108,16 +108,17 @@ def test_every_flipped_byte(samples):
 
 
 def _sections(data: bytes) -> list[tuple[str, int, int]]:
-    found, offset = [], 10
+    """Return type, offset and size of every section."""
+    sections, offset = [], 10
     while offset < len(data):
-        one = wire.framing(data[offset : offset + 9], offset)
-        found.append((one.kind, offset, one.size))
-        offset = one.end
-    return found
+        framing = read_framing(data[offset : offset + 9], offset)
+        sections.append((framing.kind, offset, framing.size))
+        offset = framing.end
+    return sections
 
 
 def test_flips_without_an_index_lose_one_section(samples):
-    """The search from byte to byte: the end is cut off, so that there is no index to help."""
+    """Without the end there is no index, so the reader searches byte by byte."""
     whole = samples.small()
     data = whole[: whole.index(b"indx")]
     header_end = data.index(b"trak")
@@ -192,11 +193,11 @@ def test_sections_twice_or_out_of_order(samples):
         Writer.resume(io.BytesIO(start + index + first + second + third + index + end))
 
 
-def test_damage_that_hides_a_predicted_segments_base(samples):
+def test_damage_of_the_reference_of_a_predicted_segment(samples):
     data = bytearray(samples.small())
     data[Reader(bytes(data)).segments[0].offset + 25] ^= 1
     reader = Reader(bytes(data))
-    assert reader.complete  # nothing has been looked at yet
+    assert reader.complete  # no segment was read yet
     assert reader.needed(1) == range(2)
     for _ in range(2):
         with pytest.raises(ChecksumError, match="SEGM section, byte"):

@@ -1,4 +1,4 @@
-"""The document is enough: a reader written from it alone, and the file that it prints."""
+"""Tests of `docs/bitstream.md`: a reader written from it alone, and the example file it prints."""
 
 import io
 import re
@@ -14,8 +14,8 @@ from nvcodec.media import Colour, Packet, Track, VideoInfo
 DOCUMENT = Path(__file__).parents[2] / "docs" / "bitstream.md"
 
 
-class Bytes:
-    """The types of section 1 of the document."""
+class DocumentBytes:
+    """Reads the field types of section 1 of the document."""
 
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -57,14 +57,14 @@ class Bytes:
 
 
 def parse(data):
-    """All of part 1, front to back."""
-    stream, out = Bytes(data), {"trak": [], "meta": {}, "pack": [], "SEGM": [], "sizes": []}
+    """Parse a file as part 1 of the document says, front to back."""
+    stream, out = DocumentBytes(data), {"trak": [], "meta": {}, "pack": [], "SEGM": [], "sizes": []}
     assert stream.take(8).hex() == "8a4e56430d0a1a0a"
     assert (stream.u8(), stream.u8()) == (1, 0)
     while True:
         start = stream.at
         kind = stream.take(4).decode()
-        body = Bytes(stream.bytes())
+        body = DocumentBytes(stream.bytes())
         covered = data[0 if kind == "HEAD" else start : stream.at]
         assert stream.u32() == zlib.crc32(covered)
         if kind == "HEAD":
@@ -113,7 +113,7 @@ def parse_packets(body):
 def parse_segment(body):
     flags, first, frames, start = body.u8(), body.uvar(), 1 + body.uvar(), body.svar()
     if flags & 2:
-        times = Bytes(zlib.decompress(body.bytes()))
+        times = DocumentBytes(zlib.decompress(body.bytes()))
         gaps = [times.uvar() for _ in range(frames - 1)]
         pts = [start + sum(gaps[:k]) for k in range(frames)]
         durations = [times.svar() + gap for gap in [*gaps, gaps[-1]]]
@@ -137,12 +137,12 @@ def parse_index(body):
 
 
 def _compare(data):
-    """What the reader from the document makes of a file against what ours does."""
-    seen, reader = parse(data), Reader(data)
+    """Compare a file as the reader from the document parses it with `Reader`."""
+    parsed, reader = parse(data), Reader(data)
     assert reader.complete
     video, header = reader.header.video, reader.header
     colour = video.colour
-    assert seen["HEAD"] == (
+    assert parsed["HEAD"] == (
         video.width,
         video.height,
         video.time_base,
@@ -158,31 +158,31 @@ def _compare(data):
         ),
         header.configuration,
     )
-    assert seen["trak"] == [
+    assert parsed["trak"] == [
         (
             number,
-            {"audio": 1, "subtitle": 2}[one.kind],
-            one.codec,
-            one.time_base,
-            one.language,
-            one.title,
-            one.disposition,
-            one.parameters,
+            {"audio": 1, "subtitle": 2}[track.kind],
+            track.codec,
+            track.time_base,
+            track.language,
+            track.title,
+            track.disposition,
+            track.parameters,
         )
-        for number, one in reader.tracks.items()
+        for number, track in reader.tracks.items()
     ]
-    assert seen["meta"] == dict(reader.metadata)
+    assert parsed["meta"] == dict(reader.metadata)
     for track in reader.tracks:
-        assert [one for one in seen["pack"] if one[0] == track] == [
+        assert [packet for packet in parsed["pack"] if packet[0] == track] == [
             (track, p.keyframe, p.pts, p.dts, p.duration, p.side_data, p.data)
             for p in reader.packets(track)
         ]
     segments = [reader.segment(number) for number in range(len(reader.segments))]
-    assert seen["SEGM"] == [
+    assert parsed["SEGM"] == [
         (s.first_frame, s.predicted, s.pts, s.durations, s.payload) for s in segments
     ]
-    entries, end = seen["indx"]
-    assert [entry[1] for entry in entries] == seen["sizes"][: len(entries)]
+    entries, end = parsed["indx"]
+    assert [entry[1] for entry in entries] == parsed["sizes"][: len(entries)]
     assert (end - segments[0].pts[0]) * video.time_base == reader.duration
     assert [(e[3], e[4]) for e in entries if e[3]] == [(s.frames, s.start) for s in reader.segments]
 
@@ -194,12 +194,13 @@ def test_a_reader_written_from_the_document_agrees(samples):
 
 @pytest.fixture
 def printed() -> bytes:
+    """The example file as the document prints it."""
     (block,) = re.findall(r"```nvc-hex\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     return bytes.fromhex(" ".join(line.split("#")[0] for line in block.splitlines()))
 
 
 def documented_file() -> bytes:
-    """The file of section 8 of the document."""
+    """Write the file of section 8 of the document."""
     file = io.BytesIO()
     writer = Writer(file)
     video = VideoInfo(
@@ -238,18 +239,25 @@ def test_the_printed_file(printed):
 
 
 def test_the_document_states_the_limits_of_the_code():
-    from nvcodec.container import checks, framing, index, packets
-    from nvcodec.container import header as sections
+    from nvcodec.container import (
+        checks,
+        framing,
+        header,
+        index,
+        packets,
+        section_types,
+        track_sections,
+    )
 
     text = DOCUMENT.read_text("utf-8")
     assert f"version {framing.MAJOR}.{framing.MINOR}" in text.splitlines()[0]
     assert " ".join(f"{byte:02X}" for byte in framing.MAGIC) in text
-    for kind in sections.KNOWN:
+    for kind in section_types.SECTION_TYPES:
         assert f"| `{kind}` |" in text
-    assert sections.MAX_PIXELS == 2**26
-    assert sections.MAX_HEADER == 2**17
+    assert header.MAX_PIXELS == 2**26
+    assert header.MAX_HEADER == 2**17
     assert packets.MAX_PACKETS == 2**16
-    assert sections.MAX_ENTRIES == 1024
+    assert track_sections.MAX_ENTRIES == 1024
     assert index.MAX_SECTIONS == 2**20
     assert index.MAX_SEGMENT_FRAMES == 2**16
     assert index.END_SIZE == 13

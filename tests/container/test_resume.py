@@ -1,3 +1,5 @@
+"""Tests of resuming an interrupted file and of appending to a finished one."""
+
 import io
 import os
 
@@ -7,7 +9,7 @@ from nvcodec.container import Reader, Writer
 from nvcodec.errors import BitstreamError, ChecksumError
 
 
-def _go_on(samples, writer: Writer) -> None:
+def _finish(samples, writer: Writer) -> None:
     done = writer.resumed
     if done is None:
         samples.write_start(writer)
@@ -29,7 +31,7 @@ def test_cut_anywhere_and_resumed_gives_the_same_bytes(samples):
         writer = Writer.resume(file)
         kept = writer.resumed.segments if writer.resumed else 0
         assert kept == sum(end <= cut for end in ends)
-        _go_on(samples, writer)
+        _finish(samples, writer)
         assert file.getvalue() == data, cut
 
 
@@ -38,7 +40,7 @@ def test_resume_on_disk(samples, tmp_path):
     path = tmp_path / "part.nvc"
     path.write_bytes(data[: len(data) // 2] + b"garbage of a crash" * 9)
     with Writer.resume(path) as writer:
-        _go_on(samples, writer)
+        _finish(samples, writer)
     assert path.read_bytes() == data
 
 
@@ -64,12 +66,12 @@ def test_damage_in_the_middle_is_cut_too(samples):
     file = io.BytesIO(data)
     writer = Writer.resume(file)
     assert writer.resumed.segments == 2
-    _go_on(samples, writer)
+    _finish(samples, writer)
     assert file.getvalue() == samples.stream()
 
 
-@pytest.mark.parametrize("take_up", [Writer.resume, Writer.append])
-def test_other_files_are_left_as_they_are(samples, take_up, tmp_path):
+@pytest.mark.parametrize("reopen", [Writer.resume, Writer.append])
+def test_other_files_are_not_changed(samples, reopen, tmp_path):
     data = samples.stream()
     flips = [bytearray(data) for _ in range(5)]
     track = data.index(b"trak") + 8
@@ -79,7 +81,7 @@ def test_other_files_are_left_as_they_are(samples, take_up, tmp_path):
         path = tmp_path / "other"
         path.write_bytes(content)
         with pytest.raises(BitstreamError):
-            take_up(path)
+            reopen(path)
         assert path.read_bytes() == content
 
 

@@ -1,4 +1,4 @@
-"""Sections of tokens in the container, and readers that know nothing of them."""
+"""Tests of sections of tokens, also as read by older readers that do not know them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from nvcodec.container import (
     read_forward,
     recovery,
 )
-from nvcodec.container.header import CONDITIONING_TOKENS, KNOWN, TOKENS
+from nvcodec.container.section_types import CONDITIONING_TOKENS, SECTION_TYPES, TOKENS
 from nvcodec.errors import BitstreamError, ChecksumError, ConfigError, UnsupportedVersionError
 
-BESIDE = TokenFormat(
+SEPARATE = TokenFormat(
     tokenizer_id=bytes(range(16)),
     conditioning=False,
     time_stride=4,
     space_stride=32,
     levels=(8, 8, 5),
 )
-FED = replace(BESIDE, conditioning=True)
+CONDITIONING = replace(SEPARATE, conditioning=True)
 
 
 def coded(number: int) -> bytes:
@@ -48,23 +48,23 @@ def write(samples, tokens: TokenFormat | None, count: int = 4) -> bytes:
     return file.getvalue()
 
 
-def group(samples, writer: Writer, number: int, tokens: TokenFormat | None = BESIDE) -> None:
+def group(samples, writer: Writer, number: int, tokens: TokenFormat | None = SEPARATE) -> None:
     writer.packets(0, samples.audio(number))
     writer.segment(samples.SEGMENTS[number], coded(number) if tokens else None)
 
 
-@pytest.fixture(params=[BESIDE, FED], ids=["toks", "TOKS"])
+@pytest.fixture(params=[SEPARATE, CONDITIONING], ids=["toks", "TOKS"])
 def both(request, samples) -> tuple[TokenFormat, bytes]:
     return request.param, write(samples, request.param)
 
 
 def check(reader: Reader, samples, numbers=range(4)) -> None:
     for number in numbers:
-        known, found = samples.SEGMENTS[number], reader.tokens(number)
-        assert found.payload == coded(number)
-        assert (found.first_frame, found.pts) == (known.first_frame, known.pts)
-        assert (found.durations, found.predicted) == (known.durations, False)
-        assert reader.payload(number) == known.payload
+        segment, tokens = samples.SEGMENTS[number], reader.tokens(number)
+        assert tokens.payload == coded(number)
+        assert (tokens.first_frame, tokens.pts) == (segment.first_frame, segment.pts)
+        assert (tokens.durations, tokens.predicted) == (segment.durations, False)
+        assert reader.payload(number) == segment.payload
 
 
 def test_round_trip(both, samples):
@@ -77,9 +77,10 @@ def test_round_trip(both, samples):
         assert 4 * 17 + size <= reader.token_bytes == Reader(data[:-3]).token_bytes
         assert reader.token_bytes < len(data) - len(write(samples, None))
     forward = list(read_forward(io.BytesIO(data)))
-    kinds = [type(one) for one in forward if isinstance(one, Segment | TokensSection)]
+    sections = [part for part in forward if isinstance(part, Segment | TokensSection)]
+    kinds = [type(section) for section in sections]
     assert kinds == [TokensSection, Segment] * 4
-    read = [one.segment.payload for one in forward if isinstance(one, TokensSection)]
+    read = [part.segment.payload for part in forward if isinstance(part, TokensSection)]
     assert read == [coded(number) for number in range(4)]
 
 
@@ -103,9 +104,9 @@ def test_without_an_index(both, samples):
 def test_readers_before_tokens(both, samples, monkeypatch):
     tokens, data = both
     with monkeypatch.context() as patch:
-        known = KNOWN - {TOKENS, CONDITIONING_TOKENS}
-        patch.setattr(checks, "KNOWN", known)
-        patch.setattr(recovery, "KNOWN", known)
+        older = SECTION_TYPES - {TOKENS, CONDITIONING_TOKENS}
+        patch.setattr(checks, "SECTION_TYPES", older)
+        patch.setattr(recovery, "SECTION_TYPES", older)
         for part in (data, data[:-3]):
             if tokens.conditioning:
                 with pytest.raises(UnsupportedVersionError, match="TOKS section, byte 1"):
@@ -114,7 +115,7 @@ def test_readers_before_tokens(both, samples, monkeypatch):
             with Reader(part) as reader:
                 assert reader.complete == (part is data)
                 assert [reader.payload(n) for n in range(4)] == [
-                    one.payload for one in samples.SEGMENTS
+                    segment.payload for segment in samples.SEGMENTS
                 ]
 
 
@@ -143,7 +144,7 @@ def test_interrupted_and_appended(both, samples):
 
 
 def test_all_segments_have_tokens_or_none(samples):
-    for tokens in (None, BESIDE):
+    for tokens in (None, SEPARATE):
         with Writer(io.BytesIO()) as writer:
             writer.header(replace(samples.HEADER, tokens=tokens))
             with pytest.raises(ConfigError, match="every segment"):
@@ -164,13 +165,13 @@ def test_damage_costs_the_tokens_of_one_segment(both, samples):
             with pytest.raises(ChecksumError, match=rf"(?s)byte {offset}\b.*{tokens.section}|"
                                rf"{tokens.section} section, byte {offset}\b"):  # fmt: skip
                 reader.tokens(1)
-            (found,) = [one for one in reader.damage if one.section == tokens.section]
-            assert found.offset == offset
+            (damage,) = [part for part in reader.damage if part.section == tokens.section]
+            assert damage.offset == offset
             if part[-4:] == data[-4:]:
-                assert found.frames == ((4, 8) if tokens.conditioning else None)
+                assert damage.frames == ((4, 8) if tokens.conditioning else None)
     with Reader(bytes(damaged)) as reader:
-        (found,) = reader.verify()
-        assert (found.section, found.offset) == (tokens.section, offset)
+        (damage,) = reader.verify()
+        assert (damage.section, damage.offset) == (tokens.section, offset)
 
 
 def test_tokens_of_another_segment_and_missing_ones(both, samples):
@@ -180,14 +181,14 @@ def test_tokens_of_another_segment_and_missing_ones(both, samples):
     with Writer(file) as writer:
         writer.header(header)
         real = writer._section
-        made: list[tuple] = []
+        written: list[tuple] = []
 
         def section(kind, payload, **options) -> None:
             if kind == tokens.section:
-                made.append((kind, payload))
-                if len(made) == 2:
-                    payload = made[0][1]
-                if len(made) == 3:
+                written.append((kind, payload))
+                if len(written) == 2:
+                    payload = written[0][1]
+                if len(written) == 3:
                     return
             real(kind, payload, **options)
 
@@ -233,9 +234,9 @@ def test_fields_of_the_header(samples, fields, message):
 
     with pytest.raises(BitstreamError, match=message):
         Reader(stream(fields, 1))
-    # Version 1.0 knows no such fields, whatever stands there; none is as good as absent.
+    # Version 1.0 has no such fields and ignores later bytes; a zero stands for no tokens.
     for extra, minor in ((fields, 0), (b"\0", 1), (b"\0later", 1), (b"", 1)):
         assert Reader(stream(extra, minor)).header.tokens is None
     assert Reader(stream(FIELDS + b"later", 1)).header.tokens == replace(
-        BESIDE, tokenizer_id=bytes(16), levels=(8, 5)
+        SEPARATE, tokenizer_id=bytes(16), levels=(8, 5)
     )
