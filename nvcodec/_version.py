@@ -1,3 +1,3 @@
-"""The version of nvcodec, where every module can read it without importing the package's front."""
+"""Version of nvcodec, which every module can read without importing the package itself."""
 
 __version__ = "0.1.0"

@@ -1,10 +1,11 @@
-"""Memory between the steps of a fit.
+"""Memory allocation of a process that fits networks: keeps freed memory for the next step.
 
-Every step frees what it took for its pictures and takes as much again. glibc gives such memory back
-to the system each time, and the system clears it page by page: up to a third of the time of a step.
+Every optimiser step frees the memory of its pictures and allocates as much again. glibc returns
+such memory to the system each time, and the system clears it page by page, which takes up to a
+third of a step's time.
 
-How a process allocates is its owner's business: the command line and worker processes ask for this,
-the library does not. A program that fits networks through the library may.
+The command line and worker processes call `keep_freed_memory`. The library does not, because the
+allocator belongs to the process; a program that fits networks through the library may call it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cache
 
 logger = logging.getLogger(__name__)
 
-# Numbers of `mallopt`, and the largest threshold that it takes for the second.
+# Parameters of `mallopt`. The second one accepts values up to `_LARGEST`.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT = 1 << 28
 _LARGEST = 1 << 25
@@ -23,9 +24,9 @@ _LARGEST = 1 << 25
 
 @cache
 def keep_freed_memory() -> None:
-    """Let this process keep up to 256 MiB that it has freed, in pieces of up to 32 MiB.
+    """Let this process keep up to 256 MiB of freed memory, in blocks of up to 32 MiB.
 
-    Where the C library is not glibc nothing happens.
+    Nothing happens if the C library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

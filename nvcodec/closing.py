@@ -1,4 +1,4 @@
-"""What is open until it is closed: context managers that close on the way out, whatever happened."""
+"""Base class of objects that hold files open and close them at the end of a `with` block."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 
 class Closing:
-    """Closes itself at the end of a `with` block."""
+    """Context manager that calls `close` at the end of the block, also after an error."""
 
     def close(self) -> None:
         """Release what is open."""
         raise NotImplementedError
+
+    def _close_after_error(self) -> None:
+        """Release what is open after the block raised; calls `close` unless overridden."""
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -25,4 +29,7 @@ class Closing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        else:
+            self._close_after_error()

@@ -1,4 +1,4 @@
-"""Where to compute, and in what precision."""
+"""Choice of the compute device and of the precision of convolutions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from nvcodec.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of an option.
+    """Return the device that a name stands for.
 
     Args:
-        name: `"auto"` (CUDA where there is one), `"cpu"`, `"cuda"` or `"cuda:N"`.
+        name: `"auto"` (CUDA if available, else the CPU), `"cpu"`, `"cuda"` or `"cuda:N"`.
 
     Raises:
-        ConfigError: If the name is unknown or the device is not there.
+        ConfigError: If the name is unknown or the device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -33,14 +33,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def working_type(device: torch.device) -> torch.dtype:
-    """The type convolutions run in: bfloat16 where the hardware multiplies it, else float32.
+    """Return the type convolutions run in: bfloat16 if the hardware multiplies it, else float32.
 
-    Emulated bfloat16 would be slower than float32, hence the look at the processor.
+    Emulated bfloat16 would be slower than float32, so the processor is checked too.
+
+    Args:
+        device: Device that runs the convolutions.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return torch.float32  # no oneDNN in this build, hence not its operators either
+        return torch.float32  # a build without oneDNN lacks the operator below
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return torch.float32
     capability = torch.backends.cpu.get_cpu_capability()

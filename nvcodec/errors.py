@@ -1,17 +1,17 @@
-"""Every error the package raises on purpose.
+"""Errors that nvcodec raises on purpose.
 
-All inherit from `NvcodecError`; each also inherits the builtin a caller would expect, so that
-`except ValueError` keeps working in code that has never heard of nvcodec. A message says what was
-expected, what was found and what to do.
+All inherit from `NvcodecError`, so one `except` clause catches every error of the library. Each
+also inherits from the built-in exception that fits it, so that `except ValueError` works in code
+that does not import nvcodec. A message states what was expected, what was found and how to fix it.
 """
 
 
 class NvcodecError(Exception):
-    """Base of every error raised on purpose by nvcodec."""
+    """Base class of all errors that nvcodec raises on purpose."""
 
 
 class ConfigError(NvcodecError, ValueError):
-    """A setting, or a combination of settings, that cannot work."""
+    """An option, or a combination of options, that cannot work."""
 
 
 class VideoError(NvcodecError, ValueError):
@@ -19,15 +19,15 @@ class VideoError(NvcodecError, ValueError):
 
 
 class WorkerError(NvcodecError, RuntimeError):
-    """A segment at which one worker after the other died."""
+    """A segment could not be fitted because each worker that tried it died."""
 
 
 class NoTokensError(NvcodecError, LookupError):
-    """A file that was asked for its tokens and holds none."""
+    """Tokens were requested from a file that holds none."""
 
 
 class OutputExistsError(NvcodecError, FileExistsError):
-    """The target exists and overwriting was not asked for."""
+    """The output exists already, and overwriting was not requested."""
 
 
 class BitstreamError(NvcodecError, ValueError):
@@ -35,12 +35,12 @@ class BitstreamError(NvcodecError, ValueError):
 
 
 class TruncatedStreamError(BitstreamError):
-    """The stream ends before it should."""
+    """An `.nvc` stream that ends too early, or lacks some of its frames."""
 
 
 class ChecksumError(BitstreamError):
-    """A section whose CRC-32 does not match its contents."""
+    """A section of an `.nvc` file whose CRC-32 does not match its contents."""
 
 
 class UnsupportedVersionError(BitstreamError):
-    """A stream of a version, model or coder this release does not know; it is named."""
+    """A stream whose version, model or coder this release does not support, as the message says."""

@@ -1,6 +1,7 @@
-"""What a video is, apart from any file format: pixels, colour, time, and the tracks beside it.
+"""Video data independent of any file format: frames, colour, timestamps, tracks and packets.
 
-Plain data shared by video input and output, the container and the codec. No PyAV, no torch.
+Video input and output, the container and the codec share these plain data types. The module imports
+neither PyAV nor torch.
 """
 
 from __future__ import annotations
@@ -24,18 +25,22 @@ Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
 
 
 class ColourMode(IntEnum):
-    """What the samples of a model's output are. Part of the bitstream; never reuse a number."""
+    """Colour format of a model's output; the numbers are bitstream codes and never reused."""
 
     RGB = 0
     YUV420 = 1
 
     @property
     def channels(self) -> int:
-        """Output channels: R, G, B; or four luma phases, U and V at half resolution."""
+        """Number of output channels: R, G, B; or four luma phases, U and V at half resolution."""
         return 3 if self is ColourMode.RGB else 6
 
     def native_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the model's own grid for a picture of `size`."""
+        """Return height and width of the model's output for a picture.
+
+        Args:
+            size: Height and width of the picture, samples.
+        """
         if self is ColourMode.RGB:
             return size
         return (size[0] + 1) // 2, (size[1] + 1) // 2
@@ -43,13 +48,13 @@ class ColourMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How sample values map to light, as ITU-T H.273 code points (2 means unspecified).
+    """Colour description of samples, as ITU-T H.273 code points (2 means unspecified).
 
     Attributes:
         primaries: `ColourPrimaries`, 0 to 255.
         transfer: `TransferCharacteristics`, 0 to 255.
         matrix: `MatrixCoefficients`, 0 to 255.
-        full_range: Samples use 0 to 255; otherwise luma 16 to 235, chroma 16 to 240.
+        full_range: Whether samples use 0 to 255; if not, luma uses 16 to 235 and chroma 16 to 240.
     """
 
     primaries: int = 2
@@ -60,15 +65,15 @@ class Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a stream says about its pictures, after rotation and conversion to 8-bit 4:2:0.
+    """Properties of a video, after rotation and conversion to 8-bit 4:2:0.
 
     Attributes:
         width: Picture width in samples, as a viewer sees it (rotation applied).
         height: Picture height in samples.
         time_base: Seconds per timestamp tick.
-        frame_rate: Nominal frames per second; timestamps, not this, say when a frame is shown.
-        sample_aspect_ratio: Width over height of one sample; 1 where the source does not say.
-        colour: How samples map to light.
+        frame_rate: Nominal frames per second; the time of a frame is its timestamp.
+        sample_aspect_ratio: Width over height of one sample; 1 where the source states none.
+        colour: Colour description of the samples.
     """
 
     width: int
@@ -81,17 +86,18 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """Consecutive pictures in planar 8-bit 4:2:0, with their times.
+    """Consecutive frames in planar 8-bit 4:2:0, with their timestamps.
 
-    Chroma planes of an odd-sized picture are rounded up.
+    The sides of chroma planes are rounded up for an odd picture size.
 
     Attributes:
         y: Luma, uint8, shape (T, H, W).
         u: Blue difference, uint8, shape (T, ceil(H / 2), ceil(W / 2)).
         v: Red difference, uint8, same shape as `u`.
         pts: Presentation timestamps in ticks, int64, shape (T,), strictly increasing.
-        durations: How long each picture is shown, in ticks, int64, shape (T,), 0 where unknown.
-        valid_mask: Which pixels count, shape (T, H, W); what is in the others is made up. None if all do.
+        durations: Duration of each frame in ticks, int64, shape (T,), 0 where unknown.
+        valid_mask: True for valid pixels, shape (T, H, W); masked pixels hold a filling. None if
+            all pixels are valid.
     """
 
     y: UInt8Array
@@ -106,13 +112,13 @@ class Frames:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of sample data."""
+        """Size of the samples, bytes."""
         return int(self.y.nbytes + self.u.nbytes + self.v.nbytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """An audio or subtitle track that travels with the video untouched.
+    """Description of an audio or subtitle track, which is stored without transcoding.
 
     Attributes:
         kind: `"audio"` or `"subtitle"`.
@@ -121,7 +127,8 @@ class Track:
         language: ISO 639 code, empty where unknown.
         title: Free text, empty where unknown.
         disposition: libavformat disposition flags (default, forced, ...).
-        parameters: Everything else a player needs to open the codec; see `docs/bitstream.md`.
+        parameters: Other parameters a player needs to open the codec, in the layout that
+            `docs/bitstream.md` specifies.
     """
 
     kind: str
@@ -138,11 +145,11 @@ class Packet:
     """One compressed packet of a track, copied bit for bit.
 
     Attributes:
-        data: The payload.
-        pts: Presentation time in ticks of the track, None where the source has none.
-        dts: Decoding time in ticks, None where the source has none.
-        duration: Ticks, 0 where unknown.
-        keyframe: Decoding can start here.
+        data: Payload of the packet.
+        pts: Presentation timestamp in ticks of the track, None where the source has none.
+        dts: Decoding timestamp in ticks of the track, None where the source has none.
+        duration: Duration in ticks, 0 where unknown.
+        keyframe: Whether decoding can start here.
         side_data: (libavcodec side-data type, payload) pairs, e.g. samples to skip.
     """
 

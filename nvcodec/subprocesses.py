@@ -1,4 +1,4 @@
-"""Python processes of our own: they find this package, and nothing that lies around elsewhere."""
+"""Start of Python child processes that import this package and nothing from the user's folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Child(NamedTuple):
-    """How a process is to be started.
+    """Command, environment and folder of a child process.
 
     Attributes:
-        command: What to run, and its arguments.
-        environment: In which environment.
-        folder: In which folder. Not the user's: what lies there must not be imported.
+        command: Program and arguments.
+        environment: Environment variables.
+        folder: Working folder. It is not the user's, whose files must not be imported.
     """
 
     command: list[str]
@@ -25,11 +25,11 @@ class Child(NamedTuple):
 
 
 def child(module: str, *arguments: str) -> Child:
-    """A process that runs a module.
+    """Return how to start a process that runs a module.
 
     Args:
-        module: Its name.
-        arguments: Of the process; paths must be absolute.
+        module: Name of the module, for `python -m`.
+        arguments: Arguments of the process; paths must be absolute.
     """
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return Child(

@@ -2,9 +2,9 @@
 
 `Reader` gives random access to a file, `read_forward` reads a stream from a pipe, and `Writer`
 writes, resumes and appends. A file is a signature followed by sections of type, length, payload and
-CRC-32: the header, metadata and tracks, then packets and segments in presentation order, an index and an end.
-The payload of a segment is opaque to this package, and neither networks nor pictures nor PyAV
-objects pass through it. The normative description of the format is `docs/bitstream.md`.
+CRC-32: the header, metadata and tracks, then packets and segments in presentation order, an index
+and an end. The payload of a segment is opaque to this package, and neither networks nor pictures
+nor PyAV objects pass through it. The normative description of the format is `docs/bitstream.md`.
 
 Malformed input raises `nvcodec.errors.BitstreamError` or one of its subclasses, and never another
 exception. Values that the format cannot hold raise `nvcodec.errors.ConfigError`.

@@ -39,9 +39,9 @@ from nvcodec.media import Packet, Track
 class Reader(Closing):
     """Random access to an `.nvc` file.
 
-    A finished file is opened through its index: only header, metadata, tracks and index are read and
-    checked, whatever the file's size. Without a usable index every section is checked once, and each
-    intact one stays usable. A reader must not be used by several threads at a time.
+    A finished file is opened through its index: only header, metadata, tracks and index are read
+    and checked, whatever the file's size. Without a usable index every section is checked once, and
+    each intact one stays usable. A reader must not be used by several threads at a time.
 
     Args:
         source: Path, bytes, or binary file whose first byte is the first of the stream. A file that
@@ -52,8 +52,8 @@ class Reader(Closing):
         header: Header of the stream.
         tracks: Intact tracks by number. Numbers are consecutive from 0 unless one is damaged.
         metadata: Free text; a later section overrides an earlier one.
-        segments: Segments in order. Those listed by an index are checked when they are read; without
-            an index only intact ones are listed.
+        segments: Segments in order. Those listed by an index are checked when they are read;
+            without an index only intact ones are listed.
         file_bytes: Size of the stream, bytes.
 
     Raises:

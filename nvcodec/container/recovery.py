@@ -31,11 +31,11 @@ _CHUNK = 2**20
 _TYPES = re.compile(b"|".join(kind.encode("ascii") for kind in sorted(SECTION_TYPES)))
 _FRAMELESS = SECTION_TYPES - {SEGMENT}
 _HASH_FACTOR = 8
-"""Most bytes that a scan hashes, as a multiple of the file's size: hostile bytes can hold a candidate
-section every few bytes, each of which claims megabytes."""
+"""Most bytes that a scan hashes, as a multiple of the file's size: hostile bytes can hold a
+candidate section every few bytes, each of which claims megabytes."""
 _MAX_FAILURES = 2**16
-"""Most false candidates, and most damaged ranges, before a scan gives up the rest of the file. Random
-bytes hold one candidate in half a gigabyte."""
+"""Most false candidates, and most damaged ranges, before a scan gives up the rest of the file.
+Random bytes hold one candidate in half a gigabyte."""
 
 
 def holds_section(source: ByteSource, position: int) -> bool:
@@ -161,7 +161,7 @@ class _Scanner:
         return following
 
     def search(self, position: int) -> int:
-        """Return the next byte where an intact section of a known type starts, else the file's size."""
+        """Return the next byte where an intact section starts, else the file's size."""
         size, chunk_size = self._source.size, 256
         while position < size:
             # Chunks grow from a small size, so that a short search reads little.

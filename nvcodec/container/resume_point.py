@@ -1,4 +1,4 @@
-"""Point at which writing of an existing `.nvc` file continues: after an interruption, or to append."""
+"""Point at which an `.nvc` file is continued, after an interruption or to append segments."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class SectionTable:
         header: Position of its header section, which is checked already.
 
     Attributes:
-        entries: Sections in file order. A scan lists intact ones only; those of an index are checked
-            when they are read.
+        entries: Sections in file order. A scan lists intact ones only; those of an index are
+            checked when they are read.
         end: Time at which the last frame ends, ticks; None without a usable index.
         damage: Damage known so far.
     """

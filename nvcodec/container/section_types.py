@@ -1,4 +1,4 @@
-"""Section types of the `.nvc` container: their four-letter names and which of them this release reads.
+"""Section types of the `.nvc` container: four-letter names, and the set that this release reads.
 
 The case of the first letter says whether a reader may skip a section whose type it does not know:
 a capital marks a critical section.

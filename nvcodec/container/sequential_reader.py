@@ -29,9 +29,9 @@ def read_forward(
 ) -> Iterator[Header | Metadata | TrackSection | PacketsSection | TokensSection | Segment]:
     """Read the sections of a stream in file order, without seeking.
 
-    One section is held in memory at a time. Tracks come before their packets, and packets and tokens
-    before the segment they belong to. Index, end and unknown optional sections are checked, but not
-    yielded. Nothing after the end section is read.
+    One section is held in memory at a time. Tracks come before their packets, and packets and
+    tokens before the segment they belong to. Index, end and unknown optional sections are checked,
+    but not yielded. Nothing after the end section is read.
 
     Args:
         file: Binary file, positioned at the first byte of the stream.

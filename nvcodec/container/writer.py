@@ -39,13 +39,13 @@ class Writer(Closing):
     """Writes one stream, in this order: header, tracks, then packets and segments, then finish.
 
     The packets that play during a segment are written *before* it, so that a segment ends a group
-    and `resume` keeps whole groups only. If the target is a file, `segment` and `finish` return once
-    their bytes are on disk.
+    and `resume` keeps whole groups only. If the target is a file, `segment` and `finish` return
+    once their bytes are on disk.
 
     Args:
-        target: Path of a file, which is created or emptied; or binary file, written from its current
-            position (offset 0 of the stream) without seeking, so a pipe will do. `close` closes only
-            a file that was opened from a path.
+        target: Path of a file, which is created or emptied; or binary file, written from its
+            current position (offset 0 of the stream) without seeking, so a pipe will do. `close`
+            closes only a file that was opened from a path.
 
     Attributes:
         resumed: Contents the file already held when it was resumed or appended to, None for a new
@@ -188,8 +188,8 @@ class Writer(Closing):
         """Write a segment and wait until it is on disk.
 
         Args:
-            segment: Segment that starts with the frame after the previous segment's last, at a later
-                time.
+            segment: Segment that starts with the frame after the previous segment's last, at a
+                later time.
             tokens: Coded tokens of its frames; given if and only if the header has a token format.
         """
         self._expect(bool(self._entries), "the header comes before segments")

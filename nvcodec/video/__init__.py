@@ -1,4 +1,4 @@
-"""Video in and out through libav: frames, times, colour, and the tracks that travel beside."""
+"""Video input and output through libav: frames, colour, masks, audio and subtitle tracks."""
 
 from nvcodec.video.colour import rgb, yuv420
 from nvcodec.video.masks import Mask, open_mask

@@ -1,7 +1,7 @@
-"""Presentation times that a container can store: strictly increasing whole ticks.
+"""Repair of presentation timestamps: a container stores strictly increasing whole ticks.
 
-Sources leave times out, repeat them or run backwards. `Clock` moves a time only as far as it must,
-and counts what it did so that the caller can say so once.
+Some sources omit timestamps, repeat them or run backwards. `Clock` moves a timestamp only as far as
+necessary and counts its repairs, so that the caller can report them once.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from fractions import Fraction
 
 
 class Clock:
-    """Places frames in time, in display order.
+    """Assigns a timestamp to each frame, in display order.
 
     Args:
         time_base: Seconds per tick.
-        frame_rate: Nominal frames per second, for frames without a time.
+        frame_rate: Nominal frames per second, used for frames without a timestamp.
 
     Attributes:
-        missing: Frames that came without a time.
-        moved: Frames whose time did not lie after the one before.
+        missing: Number of frames without a timestamp.
+        moved: Number of frames whose timestamp was not later than that of the frame before.
+        step: Nominal duration of a frame, ticks, at least 1.
     """
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction) -> None:
         self.missing = 0
         self.moved = 0
-        # Nominal ticks per frame; a Fraction, so that a thousand untimed frames do not drift.
+        # A fraction, so that a thousand frames without timestamps do not drift.
         self.step = max(1 / (frame_rate * time_base), Fraction(1))
         self._jump = max(round(1 / time_base), 1)
         self._offset = 0
@@ -32,18 +33,18 @@ class Clock:
         self._ideal = Fraction(0)
 
     def place(self, pts: int | None) -> int:
-        """The time of the next frame.
+        """Return the timestamp of the next frame.
 
-        A missing time becomes the last one plus the nominal duration. A time that does not
-        increase becomes the last one plus one tick, which leaves every later time true; after a
-        jump back of more than a second the source's clock was reset, and all that follows is
-        shifted to go on where it stopped.
+        A missing timestamp becomes the last one plus the nominal duration. A timestamp that does
+        not increase becomes the last one plus one tick, which leaves later timestamps unchanged.
+        After a jump back of more than a second the source's clock is taken to be reset, and all
+        later timestamps are shifted to continue where it stopped.
 
         Args:
-            pts: What the source says, in ticks, None where it says nothing.
+            pts: Timestamp that the source states, ticks; None where it states none.
 
         Returns:
-            Ticks, greater than for the frame before.
+            Timestamp, ticks, greater than that of the frame before.
         """
         if pts is None:
             self.missing += 1
@@ -65,7 +66,7 @@ class Clock:
         return placed
 
     def warnings(self) -> list[str]:
-        """One line for each kind of repair that was needed."""
+        """Return one line for each kind of repair that was made."""
         lines = []
         if self.missing:
             lines.append(

@@ -1,11 +1,11 @@
-"""`Track.parameters`: a one-track container header, so that any codec can be opened again.
+"""Codec parameters of a track, `Track.parameters`: everything needed to open its codec again.
 
-The bytes are a small header of ours and, deflated, a file of a public format (Matroska, QuickTime
-or AVI) which describes the track and holds no packets. libav writes it from the source's stream and
-reads it back as the template of the output stream, so nothing a muxer needs (codec private data,
-channels, block size, codec delay) has to be known here. Which format can describe a codec exactly
-differs from codec to codec; `describe` tries them in turn and keeps the first that gives back what
-was put in. `docs/bitstream.md` gives the layout.
+The bytes are a short header followed by a deflated file of a public format (Matroska, QuickTime,
+MP4 or AVI) that describes the track and holds no packets. libav writes this file from the source's
+stream and reads it back as the template of the output stream, so this module needs no knowledge of
+what a muxer requires (codec private data, channels, block size, codec delay). No format describes
+every codec exactly, so `describe` tries them in turn and keeps the first that is read back
+unchanged. The layout is specified in `docs/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from nvcodec.errors import VideoError
 from nvcodec.media import Track
 
 _VERSION = 1
-# version, container, sample rate, length of the layout name, length of the raw header
+# Version, container, sample rate, length of the layout name, length of the raw header.
 _HEAD = struct.Struct("<BBIBI")
-# Fonts and style sheets travel in codec private data, hence megabytes; more is an attack.
+# Codec private data may hold fonts and style sheets, which take megabytes. More is an attack.
 _MAX_HEADER = 16 << 20
 
 _MATROSKA, _QUICKTIME, _MP4, _AVI = 1, 2, 3, 4
 _FORMATS = {_MATROSKA: "matroska", _QUICKTIME: "mov", _MP4: "mp4", _AVI: "avi"}
-# libav's Matroska reader wants one cluster; this is an empty one at time 0.
+# libav's Matroska reader requires one cluster; this is an empty one at time 0.
 _EMPTY_CLUSTER = bytes.fromhex("1f43b67583e78100")
 
 
 def describe(stream: Stream) -> bytes | None:
-    """The parameters of an audio or subtitle stream.
+    """Return the codec parameters of an audio or subtitle stream.
 
     Args:
         stream: A stream of an opened source.
 
     Returns:
-        Bytes for `Track.parameters`, None where no format can describe the codec.
+        Bytes for `Track.parameters`, None if no format can describe the codec.
     """
     layout, rate = b"", 0
     if stream.type == "audio":
@@ -60,10 +60,10 @@ def describe(stream: Stream) -> bytes | None:
 
 
 def template(track: Track) -> InputContainer:
-    """The described stream, as the only stream of an opened container.
+    """Open the stream that a track describes, as the only stream of a container.
 
     Args:
-        track: A track; its parameters may be hostile.
+        track: The track; its parameters may be hostile.
 
     Returns:
         A container whose stream 0 serves `add_stream_from_template`. The caller closes it.
@@ -74,7 +74,7 @@ def template(track: Track) -> InputContainer:
     kind, _, _, header = _split(track)
     try:
         container = _read(header, kind)
-    # A demuxer fed hostile bytes fails in many ways, among them text that is not text.
+    # A demuxer fails on hostile bytes in many ways, among them text that is not UTF-8.
     except (av.FFmpegError, ValueError, OverflowError, MemoryError) as error:
         raise _malformed(track, "its header cannot be opened") from error
     streams = container.streams
@@ -83,19 +83,19 @@ def template(track: Track) -> InputContainer:
         container.close()
         raise _malformed(track, f"expected one stream with a known codec, found {count} streams")
     # Read before closing: a stream of a closed container points at freed memory.
-    kind_found, found = streams[0].type, codec_name(streams[0])
-    if found != track.codec or kind_found != track.kind:
+    described_kind, codec = streams[0].type, codec_name(streams[0])
+    if codec != track.codec or described_kind != track.kind:
         container.close()
-        raise _malformed(track, f"its header describes {kind_found} {found}")
+        raise _malformed(track, f"its header describes {described_kind} {codec}")
     return container
 
 
 def restore(track: Track, stream: Stream) -> None:
-    """Set on an output stream what container headers tend to lose: channel order and rate.
+    """Set channel layout and sample rate of an output stream; container headers often lose them.
 
     Args:
-        track: The track described.
-        stream: The output stream made from its template.
+        track: The track.
+        stream: Output stream made from the track's template.
 
     Raises:
         VideoError: If the parameters are malformed.
@@ -104,7 +104,7 @@ def restore(track: Track, stream: Stream) -> None:
     if track.kind != "audio":
         return
     context = stream.codec_context
-    # One or two channels in no stated order have only one; MP4 refuses to store "no order".
+    # One or two channels without a stated order can have only one; MP4 cannot store "no order".
     layout = {"1 channels": "mono", "2 channels": "stereo"}.get(layout, layout)
     try:
         if layout and _layout_of(stream) != layout:
@@ -116,7 +116,7 @@ def restore(track: Track, stream: Stream) -> None:
 
 
 def codec_name(stream: Stream) -> str:
-    """The codec, as libavcodec names it (not the decoder: `mp3`, never `mp3float`)."""
+    """Return the name of the codec in libavcodec, not of its decoder: `mp3`, never `mp3float`."""
     return str(stream.codec_context.codec.canonical_name)
 
 
@@ -124,18 +124,18 @@ def _split(track: Track) -> tuple[int, int, str, bytes]:
     data = track.parameters
     if len(data) < _HEAD.size:
         raise _malformed(track, f"expected at least {_HEAD.size} bytes, found {len(data)}")
-    version, kind, rate, named, size = _HEAD.unpack_from(data)
+    version, kind, rate, layout_size, size = _HEAD.unpack_from(data)
     if version != _VERSION or kind not in _FORMATS:
         raise _malformed(track, f"unknown version {version} or container {kind}")
     if size > _MAX_HEADER or rate > 0x7FFFFFFF:
         raise _malformed(track, f"header of {size} bytes, rate {rate}")
-    layout = data[_HEAD.size : _HEAD.size + named].decode("ascii", "replace")
+    layout = data[_HEAD.size : _HEAD.size + layout_size].decode("ascii", "replace")
     inflate = zlib.decompressobj()
     try:
-        header = inflate.decompress(data[_HEAD.size + named :], size + 1)
+        header = inflate.decompress(data[_HEAD.size + layout_size :], size + 1)
     except zlib.error as error:
         raise _malformed(track, "its header does not inflate") from error
-    # The checksum of the deflated data is verified only at its end.
+    # zlib verifies the checksum only at the end of the deflated data.
     if len(header) != size or not inflate.eof or inflate.unused_data:
         raise _malformed(track, f"expected a deflated header of {size} bytes")
     return kind, rate, layout, header
@@ -147,7 +147,7 @@ def _malformed(track: Track, what: str) -> VideoError:
 
 def _write(stream: Stream, kind: int) -> bytes:
     file = io.BytesIO()
-    # The fragmented form of a QuickTime file has its whole header in front.
+    # A fragmented QuickTime file has its whole header at the start.
     options = {"movflags": "empty_moov+default_base_moof", "fflags": "bitexact"}
     if kind in (_MATROSKA, _AVI):
         del options["movflags"]
@@ -163,7 +163,7 @@ def _write(stream: Stream, kind: int) -> bytes:
 
 def _read(header: bytes, kind: int) -> InputContainer:
     name = "mov" if kind in (_QUICKTIME, _MP4) else _FORMATS[kind]
-    # Without packets there is nothing to probe for.
+    # The file holds no packets to probe.
     options = {"probesize": "32", "analyzeduration": "0"}
     return av.open(io.BytesIO(header), "r", format=name, options=options, metadata_errors="replace")
 

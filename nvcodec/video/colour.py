@@ -1,11 +1,11 @@
-"""Between planar 8-bit 4:2:0 and RGB, in plain numpy: the one place where a matrix is applied.
+"""Conversion between planar 8-bit 4:2:0 and R'G'B', in NumPy.
 
-PNG output, `psnr_rgb` and RGB sources all come through here, so that both sides of a comparison
-are converted alike. Chroma is sited left, as H.264, H.265 and BT.709 material has it by default:
-horizontally on the even luma columns, vertically half-way between two luma rows. Upsampling is
-bilinear; downsampling is its usual partner, (1, 2, 1) / 4 across and a plain mean down. At the
-borders the outermost sample is repeated. Transfer and primaries are never touched: R'G'B' stays
-in the transfer and primaries of the source.
+This is the only module that applies a colour matrix. PNG output, `psnr_rgb` and RGB sources use it,
+so both sides of a comparison are converted alike. Chroma is sited left, the default of H.264, H.265
+and BT.709 material: horizontally on the even luma columns, vertically half-way between two luma
+rows. Upsampling is bilinear. Downsampling filters with (1, 2, 1) / 4 horizontally and takes the
+mean of two samples vertically. At the borders the outermost sample is repeated. R'G'B' keeps the
+transfer characteristics and primaries of the source.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _IDENTITY = 0
 
 
 def matrix_for(colour: Colour, width: int, height: int) -> int:
-    """The matrix to use, guessed as players do where the source does not say.
+    """Return the matrix to use; if the source states none, guess it as players do.
 
     Args:
-        colour: What the source says.
+        colour: Colour that the source states.
         width: Picture width in samples.
         height: Picture height in samples.
 
     Returns:
-        `colour.matrix` where it is usable; otherwise 1 (BT.709) for pictures at least 1280 wide
-        or more than 576 high, and 6 (BT.601) for smaller ones.
+        Code point of H.273 MatrixCoefficients: `colour.matrix` if it is usable, else 1 (BT.709) for
+        pictures at least 1280 wide or more than 576 high, and 6 (BT.601) for smaller ones.
     """
     if colour.matrix == _IDENTITY or colour.matrix in _WEIGHTS:
         return colour.matrix
@@ -45,13 +45,13 @@ def matrix_for(colour: Colour, width: int, height: int) -> int:
 
 
 def rgb(y: UInt8Array, u: UInt8Array, v: UInt8Array, colour: Colour) -> UInt8Array:
-    """Planar 4:2:0 as R'G'B'.
+    """Convert planar 4:2:0 to R'G'B'.
 
     Args:
         y: Luma, uint8, shape (T, H, W).
         u: Blue difference, uint8, shape (T, ceil(H / 2), ceil(W / 2)).
         v: Red difference, same shape as `u`.
-        colour: How samples map to light; matrix and range are used.
+        colour: Colour of the samples; matrix and range are used.
 
     Returns:
         R'G'B', uint8 in [0, 255] (full range), shape (T, H, W, 3), rounded to nearest.
@@ -59,7 +59,7 @@ def rgb(y: UInt8Array, u: UInt8Array, v: UInt8Array, colour: Colour) -> UInt8Arr
     frames, height, width = y.shape
     out = np.empty((frames, height, width, 3), np.uint8)
     matrix = matrix_for(colour, width, height)
-    # A frame at a time: float planes of a whole segment would be twelve times its size.
+    # One frame at a time: float planes of a whole segment would take twelve times its size.
     for t in range(frames):
         luma = y[t].astype(np.float32)
         chroma = [_upsample(c[t].astype(np.float32), height, width) for c in (u, v)]
@@ -89,11 +89,11 @@ def rgb(y: UInt8Array, u: UInt8Array, v: UInt8Array, colour: Colour) -> UInt8Arr
 def yuv420(
     picture: UInt8Array | Float32Array, colour: Colour
 ) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
-    """R'G'B' as planar 4:2:0, the inverse of `rgb`.
+    """Convert R'G'B' to planar 4:2:0, the inverse of `rgb`.
 
     Args:
         picture: R'G'B', shape (T, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
-        colour: The mapping wanted; matrix and range are used.
+        colour: Colour of the result; matrix and range are used.
 
     Returns:
         Planes y (T, H, W), u and v (T, ceil(H / 2), ceil(W / 2)), uint8, rounded to nearest.
@@ -126,7 +126,7 @@ def yuv420(
 
 
 def halve_columns(plane: Float32Array) -> Float32Array:
-    """Every other column after a (1, 2, 1) / 4 filter, hence sited left.
+    """Filter the rows with (1, 2, 1) / 4 and keep every other column, so the result is sited left.
 
     Args:
         plane: Shape (H, W).
@@ -140,7 +140,7 @@ def halve_columns(plane: Float32Array) -> Float32Array:
 
 
 def halve_rows(plane: Float32Array) -> Float32Array:
-    """The mean of each pair of rows; a last odd row stands alone.
+    """Return the mean of each pair of rows; the last of an odd number of rows is kept.
 
     Args:
         plane: Shape (H, W).
@@ -153,6 +153,7 @@ def halve_rows(plane: Float32Array) -> Float32Array:
 
 
 def _upsample(plane: Float32Array, height: int, width: int) -> Float32Array:
+    """Double the sides of a plane that is sited left, then crop it to (height, width)."""
     rows = np.empty((2 * plane.shape[0], plane.shape[1]), np.float32)
     padded = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
     rows[0::2] = (3 * plane + padded[:-2]) / 4

@@ -1,8 +1,8 @@
-"""`.mp4` and `.mkv` output: an encoded picture stream, and the tracks copied beside it.
+"""Muxer for `.mp4` and `.mkv` output: encodes the frames and copies the tracks.
 
-Times are written in the source's own ticks. MP4 keeps them exactly; Matroska, as libav writes it,
-rounds to milliseconds. B-frames are switched off: pictures then leave the encoder in display
-order, so that the duration of every one, the last included, is stored as given.
+Timestamps are written in the source's own ticks. MP4 keeps them exactly; libav rounds those of
+Matroska to milliseconds. B-frames are disabled: frames then leave the encoder in display order, and
+the duration of each one, also of the last, is stored unchanged.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from nvcodec.video.sink import Sink
 
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 _SKIP_SAMPLES = 11
-# Side data that muxers store, and the size they take for granted (None: text of any length).
+# Side data that muxers store, and the size they assume without a check (None: text of any length).
 _STORED_SIDE_DATA: dict[int, int | None] = {_SKIP_SAMPLES: 10, 16: None, 17: None}
 
-# Encoder -> (default quality, options). Quality is a CRF, near-transparent by default.
+# Encoder -> (default CRF, options). The default is nearly transparent.
 _ENCODERS: dict[str, tuple[int, dict[str, str]]] = {
     "libx264": (12, {"preset": "medium", "bf": "0"}),
     "libx265": (12, {"preset": "medium", "x265-params": "log-level=none:bframes=0"}),
@@ -45,12 +45,12 @@ class MuxedSink(Sink):
 
     Args:
         path: Target file.
-        info: What the frames will be like.
+        info: Properties of the frames.
         tracks: Tracks to copy.
-        overwrite: Replace an existing target.
-        encoder: libavcodec encoder; None takes libx264, or libvpx-vp9 for a width or height that
-            4:2:0 H.264 cannot have.
-        quality: CRF of the encoder, lower is better; None is near-transparent.
+        overwrite: Whether an existing target is replaced.
+        encoder: Name of the libavcodec encoder; None takes libx264, or libvpx-vp9 for an odd width
+            or height, which H.264 cannot have in 4:2:0.
+        quality: CRF of the encoder, lower is better; None is nearly transparent.
 
     Raises:
         ConfigError: If the encoder is unknown, or cannot store this size.
@@ -76,7 +76,7 @@ class MuxedSink(Sink):
         self._durations: dict[int, int] = {}
         self._last_dts: list[int | None] = [None] * len(tracks)
         self._moved = [0] * len(tracks)
-        # Seconds added to every time; unknown, and packets waiting, until the first frame.
+        # Seconds added to every timestamp. Packets wait for the first frame, which determines it.
         self._shift: Fraction | None = None
         self._shift_ticks = 0
         self._waiting: list[tuple[int, list[Packet]]] = []
@@ -90,7 +90,7 @@ class MuxedSink(Sink):
         """Append packets of a track, in order, on the same clock as the frames.
 
         Args:
-            track: Index into the tracks the sink was opened with.
+            track: Index of the track among those the sink was opened with.
             packets: Packets in stored order.
 
         Raises:
@@ -100,7 +100,7 @@ class MuxedSink(Sink):
             self._waiting.append((track, list(packets)))
             return
         for packet in packets:
-            self._mux(self._restored(track, packet), f"track {track}")
+            self._mux(self._to_libav(track, packet), f"track {track}")
 
     def _write(self, frames: Frames) -> None:
         if self._shift is None and len(frames):
@@ -113,7 +113,7 @@ class MuxedSink(Sink):
             self._encode(frame)
 
     def _begin(self, first: int) -> None:
-        """Fix the clock: players, and libav, drop pictures that lie before zero."""
+        """Shift the clock if the video starts before zero: libav and players drop such frames."""
         self._shift_ticks = max(-first, 0)
         self._shift = self._shift_ticks * self.info.time_base
         if self._shift:
@@ -139,7 +139,7 @@ class MuxedSink(Sink):
         try:
             self._container.close()
         except (av.FFmpegError, OSError, ValueError):
-            # The file is about to be deleted; that it cannot be completed does not matter.
+            # The file is about to be deleted, so it need not be complete.
             return
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
@@ -159,16 +159,16 @@ class MuxedSink(Sink):
             raise VideoError(f"{self.path}: {what} cannot be written: {_reason(error)}") from error
 
     def _create(self) -> OutputContainer:
-        # Matroska blocks may lie before zero; shifting them would move the pictures too.
+        # Matroska blocks may start before zero; shifting them would also shift the frames.
         if self._format == "matroska":
             options = {"avoid_negative_ts": "disabled"}
         else:
-            # A late start is stored in ticks of the movie, by default milliseconds.
+            # MP4 stores a late start in ticks of the movie, by default milliseconds.
             bases = [self.info.time_base, *(track.time_base for track in self._tracks)]
             ticks = math.lcm(*(base.denominator for base in bases))
             exact = ticks if ticks <= _MAX_TIMESCALE else self.info.time_base.denominator
             options = {"movie_timescale": str(min(exact, _MAX_TIMESCALE))}
-            # A bit rate box behind a subtitle description is read back as part of it.
+            # A bit rate box after a subtitle description is read back as part of the description.
             options["write_btrt"] = "0"
         container = av.open(str(self.partial), "w", format=self._format, options=options)
         try:
@@ -194,7 +194,8 @@ class MuxedSink(Sink):
             raise
         return container
 
-    def _restored(self, track: int, packet: Packet) -> av.Packet[Stream]:
+    def _to_libav(self, track: int, packet: Packet) -> av.Packet[Stream]:
+        """Convert a packet, with timestamps that the muxer accepts."""
         description = self._tracks[track]
         copy = av.Packet(packet.data)
         copy.stream = self._streams[track]
@@ -222,6 +223,7 @@ class MuxedSink(Sink):
         return copy
 
     def _choose(self, encoder: str | None, quality: int | None) -> tuple[str, dict[str, str]]:
+        """Return the encoder and its options, after checking that it can store the video."""
         width, height = self.info.width, self.info.height
         odd = bool(width % 2 or height % 2)
         if encoder is None:
@@ -253,7 +255,7 @@ class MuxedSink(Sink):
         return encoder, options
 
     def _check_track(self, index: int, track: Track) -> None:
-        """Try a track alone, so that the one which does not fit can be named."""
+        """Check that the format can store a track, alone, so that an error can name the track."""
         file = io.BytesIO()
         other = ".mkv" if self._format == "mp4" else ".mp4"
         container = av.open(file, "w", format=self._format)
@@ -261,7 +263,7 @@ class MuxedSink(Sink):
             stream = _add(container, track)
             container.start_encoding()
             if track.codec.startswith("pcm_"):
-                # What is wrong with a PCM track in MP4 comes out only at the end.
+                # MP4 reports an unsupported PCM track only when the file is finished.
                 sample = av.Packet(bytes(24 * max(stream.codec_context.channels, 1)))  # type: ignore[attr-defined]
                 sample.stream, sample.pts, sample.dts, sample.duration = stream, 0, 0, 1
                 container.mux(sample)
@@ -277,7 +279,7 @@ class MuxedSink(Sink):
             try:
                 container.close()
             except (av.FFmpegError, ValueError):
-                # An empty file is no file in some formats; only the header was of interest.
+                # Some formats cannot finish an empty file; only the header was to be checked.
                 file.close()
 
 

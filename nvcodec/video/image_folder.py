@@ -1,7 +1,7 @@
-"""A folder of still images as a video: one file a frame, in natural order.
+"""Reading of a folder of still images as a video: one image per frame, in natural order.
 
-`timestamps.txt`, which the PNG output writes beside its images, gives the times; without it the
-frames are 1/25 of a second apart.
+The file `timestamps.txt`, which PNG output writes next to its images, holds the timestamps; without
+it the frames are 1/25 of a second apart.
 """
 
 from __future__ import annotations
@@ -24,27 +24,30 @@ TIMESTAMPS = "timestamps.txt"
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Sorts `frame9.png` before `frame10.png`."""
+    """Return a sort key that places `frame9.png` before `frame10.png`."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in _parts(path.name)]
 
 
 class ImageFolder:
-    """Images of one folder, read one at a time.
+    """Images of a folder, read one at a time.
 
     Args:
-        path: The folder.
+        path: Path of the folder.
 
     Raises:
         VideoError: If it holds no image, or its first image or its timestamps cannot be read.
 
     Attributes:
-        files: The images in the order they are shown.
-        pts: One time for each image, in ticks.
+        files: Paths of the images in display order.
+        pts: Timestamp of each image, ticks.
+        durations: Duration of each image, ticks, 0 where unknown.
         time_base: Seconds per tick.
         frame_rate: Frames per second.
         sample_aspect_ratio: Width over height of one sample.
-        stream: Properties of the first image.
+        stream: Video stream of the first image, for its properties.
         notes: Warnings about the folder as a whole.
+        failed: Number of images that could not be decoded so far.
+        delivered: Number of images decoded so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +74,7 @@ class ImageFolder:
         self._first = first
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
-        """Every image that can be decoded, with its time."""
+        """Decode the images that can be decoded, with their timestamps."""
         for index, file in enumerate(self.files):
             try:
                 image = VideoFile(file, 1)
@@ -87,8 +90,14 @@ class ImageFolder:
             self.delivered += 1
             yield picture
 
+    def damage_warnings(self) -> list[str]:
+        """Return a line about the images that could not be decoded so far, or none."""
+        if not self.failed:
+            return []
+        return [f"{self.failed} images could not be decoded and were left out"]
+
     def close(self) -> None:
-        """Release the first image; harmless when repeated."""
+        """Close the first image; a second call does nothing."""
         self._first.close()
 
     def _read_times(self, path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Decoded libav pictures of a file in display order, and an account of what was damaged.
+"""Decoding of a video file with libav, in display order, with a record of the damage.
 
-A sound stream is decoded with as many threads as the machine has, and its pictures do not depend on
-how many. A damaged one is not: error concealment in libavcodec depends on how threads interleave,
-and frame threads drop pictures at the end of a broken stream without a word. So at the first error
-the file is decoded again on one thread, skipping what was already handed out. The number of
-pictures, their times and the account of the damage are therefore a function of the file alone. The
-samples of a picture whose errors were concealed are not quite: libavcodec is known to read memory
-it did not set there, on one thread too.
+An intact stream is decoded with as many threads as the machine has, and its pictures do not depend
+on their number. A damaged stream is different: error concealment in libavcodec depends on how
+threads interleave, and frame threads silently drop pictures at the end of a damaged stream. So at
+the first error the file is decoded again on one thread, and pictures that were already yielded are
+skipped. The number of pictures, their timestamps and the record of the damage therefore depend on
+the file alone. The samples of a picture with concealed errors may still differ: libavcodec reads
+uninitialised memory there, even on one thread.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from av.stream import Disposition
 
 from nvcodec.errors import VideoError
 
-# Demuxers that make a picture out of any text or memory dump.
+# Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
 
 
 @dataclass(slots=True)
-class Damage:
-    """What went wrong while decoding.
+class DecodingDamage:
+    """Damage that was met while decoding.
 
     Attributes:
-        packets: Packets the decoder refused.
-        pictures: Pictures handed out that the decoder marked as damaged.
-        truncated: The file ends inside a packet.
-        missing: Packets the container announces that are not there.
-        reason: What libav said first.
+        packets: Number of packets the decoder rejected.
+        pictures: Number of yielded pictures that the decoder marked as damaged.
+        truncated: Whether the file ends inside a packet.
+        missing: Number of packets that the container announces and does not hold.
+        reason: First error message of libav.
     """
 
     packets: int = 0
@@ -44,44 +44,46 @@ class Damage:
     reason: str = ""
 
     def warnings(self, delivered: int) -> list[str]:
-        """One line saying what was lost and why, or none.
+        """Return one line that says what was lost and why, or none.
 
         Args:
-            delivered: Pictures decoded in all.
+            delivered: Number of pictures decoded in all.
         """
-        found = []
+        losses = []
         if self.packets:
-            found.append(f"{self.packets} packets could not be decoded ({self.reason})")
+            losses.append(f"{self.packets} packets could not be decoded ({self.reason})")
         if self.pictures:
-            found.append(f"the decoder concealed errors in {self.pictures} pictures")
+            losses.append(f"the decoder concealed errors in {self.pictures} pictures")
         if self.truncated:
-            found.append("the file ends inside a packet")
+            losses.append("the file ends inside a packet")
         if self.missing:
-            found.append(f"{self.missing} packets the container announces are not there")
-        if not found:
+            losses.append(f"{self.missing} packets the container announces are not there")
+        if not losses:
             return []
-        return [f"damaged source, {delivered} pictures decoded: " + "; ".join(found)]
+        return [f"damaged source, {delivered} pictures decoded: " + "; ".join(losses)]
 
 
 class VideoFile:
-    """The main video stream of a file.
+    """The main video stream of a file, opened for decoding.
 
     Args:
-        path: A file.
+        path: Path of the file.
         threads: Decoder threads, 0 for one per core.
 
     Raises:
-        VideoError: If the file is missing, is not a video, or has no decoder here.
+        VideoError: If the file is missing, is not a video, or libav has no decoder for it.
 
     Attributes:
-        stream: The chosen stream, for its properties.
-        damage: Filled in by `pictures`.
+        container: The opened container.
+        stream: The main video stream, for its properties.
+        damage: Damage met so far; `pictures` records it.
+        delivered: Number of pictures yielded so far.
         notes: Warnings about the file as a whole.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self.path = path
-        self.damage = Damage()
+        self.damage = DecodingDamage()
         self.delivered = 0
         self.notes: list[str] = []
         self._threads = threads
@@ -89,7 +91,7 @@ class VideoFile:
         self.stream = self._choose()
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
-        """Every picture that can be decoded, in display order."""
+        """Decode every picture that can be decoded, in display order."""
         for picture in self._decode(self._threads):
             if picture is None:
                 break
@@ -100,17 +102,22 @@ class VideoFile:
         self.container.close()
         self.container = open_container(self.path)
         self.stream = self._choose(quiet=True)
-        self.damage = Damage()
+        self.damage = DecodingDamage()
         for index, picture in enumerate(self._decode(1)):
             if picture is not None and index >= self.delivered:
                 self.delivered += 1
                 yield picture
 
+    def damage_warnings(self) -> list[str]:
+        """Return a line about the damage met so far, or none."""
+        return self.damage.warnings(self.delivered)
+
     def close(self) -> None:
-        """Release the file; harmless when repeated."""
+        """Close the file; a second call does nothing."""
         self.container.close()
 
     def _choose(self, quiet: bool = False) -> av.VideoStream:
+        """Return the main video stream; cover pictures do not count."""
         streams = self.container.streams
         moving = [s for s in streams.video if not s.disposition & Disposition.attached_pic]
         if not moving:
@@ -123,72 +130,72 @@ class VideoFile:
             self.notes.append(
                 f"only video stream {stream.index} is read; the file has {len(moving)}"
             )
-        # A stream without a decoder has no codec context, whatever its annotation says.
+        # A stream without a decoder has no codec context, although its type says it has.
         if getattr(stream, "codec_context", None) is None:
             raise VideoError(f"{self.path}: no decoder for its video stream in this libav build")
         return stream
 
     def _decode(self, threads: int) -> Iterator[av.VideoFrame | None]:
-        """Pictures; with several threads None, once, at the first sign of damage."""
+        """Decode the stream; on several threads yield None at the first sign of damage and stop."""
         context = self.stream.codec_context
         context.thread_type = "AUTO" if threads != 1 else "NONE"
         context.thread_count = threads
-        careful = threads == 1
-        if not careful:
-            # Errors must end the pass when they are met, not pass as concealed pictures: what a
-            # damaged reference spoils may be shown before it, and some decoders mark nothing.
+        single = threads == 1
+        if not single:
+            # An error must end the pass instead of being concealed: pictures that a damaged
+            # reference spoils may be shown before it, and some decoders mark no damage.
             context.options = {"err_detect": "explode"}
-        packets = shown = found = 0
-        feed = self.container.demux(self.stream)
+        packets = shown = decoded = 0
+        demuxed = self.container.demux(self.stream)
         while True:
             try:
-                packet = next(feed)
+                packet = next(demuxed)
             except StopIteration:
                 break
             except av.FFmpegError as error:
-                self._refused(error)
+                self._record(error)
                 packet = None
             last = packet is None or (packet.size == 0 and packet.dts is None)
             if packet is not None and not last:
                 packets += 1
-                shown += not packet.is_discard and not _hidden(context.name, packet)
+                shown += not packet.is_discard and not _never_shown(context.name, packet)
                 self.damage.truncated |= packet.is_corrupt
             try:
                 pictures = context.decode(None if last else packet)
             except av.EOFError:
                 pictures = []
             except av.FFmpegError as error:
-                self._refused(error)
+                self._record(error)
                 pictures = []
-            if not careful and (self.damage.packets or self.damage.truncated):
+            if not single and (self.damage.packets or self.damage.truncated):
                 yield None
                 return
             for picture in pictures:
                 self.damage.pictures += picture.is_corrupt
-                if not careful and picture.is_corrupt:
+                if not single and picture.is_corrupt:
                     yield None
                     return
-                found += 1
+                decoded += 1
                 yield picture
             if packet is None:
                 break
-        if not careful and found < shown:
-            # Frame threads swallow errors of the last packets; one thread tells.
+        if not single and decoded < shown:
+            # Frame threads swallow errors of the last packets; a single thread reports them.
             yield None
             return
         if self.damage.packets or self.damage.truncated:
             self.damage.missing = max(self.stream.frames - packets, 0)
 
-    def _refused(self, error: av.FFmpegError) -> None:
+    def _record(self, error: av.FFmpegError) -> None:
         self.damage.packets += 1
         self.damage.reason = self.damage.reason or str(error.strerror or error)
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """A file opened for reading, every failure told in one line.
+    """Open a file for demuxing; every failure is an error of one line.
 
     Args:
-        path: A file.
+        path: Path of the file.
 
     Raises:
         VideoError: If there is no such file or libav cannot read it.
@@ -202,7 +209,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     if not os.access(path, os.R_OK):
         raise VideoError(f"{path}: not readable; check its permissions")
     try:
-        # The prefix keeps a colon in a file name from being taken for a protocol.
+        # Without the prefix a colon in a file name would be read as a protocol.
         container = av.open(f"file:{path}", "r", metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -213,8 +220,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     return container
 
 
-def _hidden(codec: str, packet: av.Packet[av.VideoStream]) -> bool:
-    """Whether a packet carries a picture that is never shown (the alternate reference of VP8)."""
+def _never_shown(codec: str, packet: av.Packet[av.VideoStream]) -> bool:
+    """Return whether a packet holds a picture that is never shown (a VP8 alternate reference)."""
     if codec not in ("vp8", "libvpx"):
         return False
     data = bytes(memoryview(packet)[:1])

@@ -1,4 +1,4 @@
-"""Masks: which pixels of a video may be looked at, from a picture or a video of black and white."""
+"""Masks of a video: read which pixels are valid from a black and white picture or video."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from nvcodec.closing import Closing
 from nvcodec.errors import VideoError
 from nvcodec.media import BoolArray, Planes
 from nvcodec.video.mask_filling import filled_picture
-from nvcodec.video.source import Source, count_frames
+from nvcodec.video.source import Source
+from nvcodec.video.source_file import count_frames
 
 
 class Mask(Closing):
-    """The mask of a video, frame by frame. Make one with `open_mask`.
+    """The mask of a video, read frame by frame; `open_mask` makes one.
 
     Attributes:
-        path: The picture, video or folder.
-        size: Its width and height, samples.
+        path: Picture, video or folder of the mask.
+        size: Width and height of the mask, samples.
     """
 
     def __init__(self, source: Source, *, still: bool) -> None:
         self.path = source.path
         self.size: tuple[int, int] = (source.info.width, source.info.height)
         self._source, self._still = source, still
-        # Where middle grey lies: in 16 to 235, or in 0 to 255.
+        # Middle grey of the range 0 to 255, or 16 to 235.
         self._white = 128 if source.info.colour.full_range else 126
         self._valid_mask: BoolArray | None = None
         self._last: Planes | None = None
         if still and not self._next().any():
             raise VideoError(
-                f"{self.path}: expected a mask with white where pixels are known, found none "
+                f"{self.path}: expected a mask with white where pixels are valid, found none "
                 "lighter than middle grey"
             )
 
     def hide(self, picture: Planes) -> tuple[Planes, BoolArray]:
-        """The next picture of the video without what its mask hides.
+        """Fill the masked samples of the next picture of the video.
 
         Args:
-            picture: y, u and v, uint8, of the mask's size.
+            picture: y (H, W), u and v (ceil(H / 2), ceil(W / 2)), uint8, of the mask's size.
 
         Returns:
-            The picture, hidden samples filled in; of one that is wholly hidden the one before it.
-            And which pixels are known, shape (H, W).
+            The picture with masked samples filled in, and its `valid_mask`, True for valid pixels,
+            shape (H, W). A picture without valid pixels is replaced by the one before it.
 
         Raises:
             VideoError: If the mask has no more frames.
@@ -60,7 +61,7 @@ class Mask(Closing):
         return self._valid_mask
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file of the mask."""
         self._source.close()
 
 
@@ -70,13 +71,13 @@ def open_mask(
     *,
     frames: slice | None = None,
 ) -> Mask:
-    """A mask opened for reading.
+    """Open a mask for reading.
 
     Args:
-        path: A picture, which then holds for all frames, or a video or folder of pictures with one
-            for each; pixels are known where it is lighter than middle grey.
-        video: What it is the mask of.
-        frames: Frames that are taken of the video; of the mask the same are.
+        path: A picture, which masks all frames alike, or a video or folder of pictures with one per
+            frame. Pixels are valid where it is lighter than middle grey.
+        video: The video to which the mask belongs.
+        frames: Range of frames that is read of the video, and hence of the mask; None for all.
 
     Returns:
         The opened mask; a context manager.
@@ -85,9 +86,9 @@ def open_mask(
         VideoError: If it cannot be read, has another number of frames, or hides everything.
     """
     total = count_frames(path)
-    if total > 1 and (wanted := count_frames(video)) != total:
+    if total > 1 and (expected := count_frames(video)) != total:
         raise VideoError(
-            f"{path}: expected a single picture, or {wanted} frames as {video} has, found {total}"
+            f"{path}: expected a single picture, or {expected} frames as {video} has, found {total}"
         )
     still = total == 1
     return Mask(Source(path, frames=None if still else frames, quiet=True), still=still)

@@ -1,7 +1,7 @@
-"""Turning pictures upright: what a display matrix asks a player to do, done to the pixels.
+"""Orientation of pictures: applies the rotation of a display matrix to the samples.
 
-Only the eight orientations that move whole samples exist here (quarter turns and mirror images);
-any other angle would need resampling and is reported, not applied.
+Only the eight orientations that move whole samples are supported (quarter turns and mirror images);
+any other angle would need resampling, so the caller reports it instead.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from nvcodec.media import UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways to lay a picture on its grid: transpose first, then mirror.
+    """One of the eight orientations of a picture: a transposition followed by mirroring.
 
     Attributes:
-        transpose: Rows become columns.
-        mirror_x: Then left and right change places.
-        mirror_y: Then top and bottom change places.
+        transpose: Whether rows become columns.
+        mirror_x: Whether left and right are then swapped.
+        mirror_y: Whether top and bottom are then swapped.
     """
 
     transpose: bool = False
@@ -29,7 +29,7 @@ class Orientation:
     mirror_y: bool = False
 
     def apply(self, plane: UInt8Array) -> UInt8Array:
-        """One plane as a viewer sees it.
+        """Turn a plane to the orientation in which it is shown.
 
         Args:
             plane: Samples, shape (H, W).
@@ -49,7 +49,7 @@ UPRIGHT = Orientation()
 
 
 def from_display_matrix(matrix: bytes) -> Orientation | None:
-    """The orientation a display matrix describes.
+    """Return the orientation that a display matrix describes.
 
     The matrix maps a stored point (p, q), p to the right and q down, to
     (a p + c q, b p + d q); its entries a, b, c, d are the 32-bit integers 0, 1, 3 and 4.
@@ -58,13 +58,13 @@ def from_display_matrix(matrix: bytes) -> Orientation | None:
         matrix: Nine native-endian 32-bit integers, as libavutil keeps them.
 
     Returns:
-        The orientation, or None where the matrix is not one of the eight.
+        The orientation, or None if the matrix is not one of the eight.
     """
     if len(matrix) < 36:
         return None
     values = struct.unpack("=9i", matrix[:36])
     a, b, c, d = values[0], values[1], values[3], values[4]
-    # A hundredth of the largest entry separates a rounded zero from a slanted angle.
+    # Entries below a hundredth of the largest one are rounded zeros; a slanted angle has none.
     limit = max(abs(a), abs(b), abs(c), abs(d)) / 100
     if limit == 0:
         return None
@@ -76,13 +76,13 @@ def from_display_matrix(matrix: bytes) -> Orientation | None:
 
 
 def from_rotation(degrees: float) -> Orientation | None:
-    """The orientation of an anticlockwise turn, for frames whose matrix cannot be read.
+    """Return the orientation of an anticlockwise turn, for frames whose matrix cannot be read.
 
     Args:
-        degrees: Anticlockwise angle.
+        degrees: Anticlockwise angle, degrees.
 
     Returns:
-        The orientation, or None where the angle is not a multiple of 90.
+        The orientation, or None if the angle is not a multiple of 90.
     """
     return {
         0: UPRIGHT,

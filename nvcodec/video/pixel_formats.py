@@ -1,8 +1,8 @@
-"""From a decoded libav picture to planar 8-bit 4:2:0, keeping every bit that format can hold.
+"""Conversion of decoded libav pictures to planar 8-bit 4:2:0, and back.
 
-8-bit 4:2:0 is copied, never scaled. Deeper planar YUV is rounded, not dithered: a dither pattern is
-noise the codec would pay for. swscale only repacks layouts and resizes, and always with the range
-given on both sides, since its guess for `yuvj*` and gray would change sample values.
+8-bit 4:2:0 is copied unchanged. Deeper planar YUV is rounded, not dithered: a dither pattern is
+noise that costs bits. swscale is used only to repack layouts and to scale, always with the same
+range stated for input and output, since its guess for `yuvj*` and grey would change sample values.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation
 
-from nvcodec.media import Colour, UInt8Array
+from nvcodec.media import Colour, Planes, UInt8Array
 from nvcodec.video.colour import halve_columns, halve_rows, yuv420
-
-Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
 
 _REPACK = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _DEEP = re.compile(r"yuva?4\d\dp(9|10|12|14|16)le$")
@@ -25,19 +23,20 @@ _UNSPECIFIED = 2
 
 
 def colour_of(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
-    """What the pictures say about colour, as H.273 code points.
+    """Return the colour of the converted pictures, as H.273 code points.
 
     Args:
-        frame: The first decoded picture; decoders often know more than containers.
-        stream: Where it came from, asked where the picture is silent.
+        frame: The first decoded picture; decoders often state more than containers.
+        stream: The stream it came from, used where the picture states nothing.
 
     Returns:
-        The recorded colour. RGB pictures come out as BT.709 primaries, sRGB transfer, limited
-        range, and the matrix usual for their size (BT.601 below 720 lines, else BT.709).
+        The colour of the pictures. RGB pictures get BT.709 primaries and the sRGB transfer where
+        the source states none, limited range, and the matrix usual for their size (BT.601 up to 576
+        lines and below 1280 columns, else BT.709).
     """
     context = stream.codec_context
-    primaries = _known(frame.color_primaries, context.color_primaries)
-    transfer = _known(frame.color_trc, context.color_trc)
+    primaries = _specified(frame.color_primaries, context.color_primaries)
+    transfer = _specified(frame.color_trc, context.color_trc)
     if _is_rgb(frame.format):
         small = frame.width < 1280 and frame.height <= 576
         return Colour(
@@ -48,13 +47,13 @@ def colour_of(frame: av.VideoFrame, stream: av.VideoStream) -> Colour:
     full = frame.format.name.startswith("yuvj") or frame.color_range == 2
     if frame.color_range == 0:
         full = full or context.color_range == 2
-    matrix = _known(frame.colorspace, context.colorspace)
-    # Identity means G'B'R' planes, which YUV formats are not, whatever the header claims.
+    matrix = _specified(frame.colorspace, context.colorspace)
+    # The identity matrix means G'B'R' planes, which no YUV format has, whatever the header claims.
     return Colour(primaries, transfer, matrix or _UNSPECIFIED, full)
 
 
 def losses(frame: av.VideoFrame) -> list[str]:
-    """What 8-bit 4:2:0 cannot hold of a picture, in words; empty where nothing is lost."""
+    """Return what the conversion of a picture to 8-bit 4:2:0 loses, in words; empty if nothing."""
     layout = frame.format
     lost = []
     depth = max((part.bits for part in layout.components), default=8)
@@ -65,7 +64,7 @@ def losses(frame: av.VideoFrame) -> list[str]:
     if _is_rgb(layout):
         lost.append("full-resolution RGB")
     elif len(layout.components) < 3:
-        # Nothing is lost by adding constant chroma, but the format changes.
+        # Added constant chroma loses nothing, but changes the format.
         lost.append("the gray format (neutral chroma is added)")
     elif layout.chroma_width(8) != 4 or layout.chroma_height(8) != 4:
         name = {(8, 8): "4:4:4", (4, 8): "4:2:2", (8, 4): "4:4:0", (2, 8): "4:1:1"}
@@ -78,11 +77,11 @@ def losses(frame: av.VideoFrame) -> list[str]:
 
 
 def planes(frame: av.VideoFrame, colour: Colour) -> Planes:
-    """A picture's samples at its own size and orientation.
+    """Convert a picture at its own size and orientation.
 
     Args:
         frame: Decoded picture of any pixel format.
-        colour: Matrix and range the result is to have.
+        colour: Colour of the result; matrix and range are used.
 
     Returns:
         y (H, W), u and v (ceil(H / 2), ceil(W / 2)), uint8.
@@ -108,16 +107,16 @@ def planes(frame: av.VideoFrame, colour: Colour) -> Planes:
 
 
 def resize(picture: Planes, width: int, height: int, colour: Colour) -> Planes:
-    """The same picture at another size: Lanczos, or area averaging below half size.
+    """Scale a picture with a Lanczos filter, or with area averaging to half size or less.
 
     Args:
         picture: y (H, W), u and v (ceil(H / 2), ceil(W / 2)), uint8.
-        width: Wanted width in samples.
-        height: Wanted height in samples.
-        colour: Range of the samples, the same on both sides.
+        width: Target width in samples.
+        height: Target height in samples.
+        colour: Colour of the samples; the range is used and kept.
 
     Returns:
-        Planes of the wanted size.
+        Planes of the target size.
     """
     old_height, old_width = picture[0].shape
     if (old_width, old_height) == (width, height):
@@ -141,7 +140,12 @@ def resize(picture: Planes, width: int, height: int, colour: Colour) -> Planes:
 
 
 def frame_from(picture: Planes, colour: Colour) -> av.VideoFrame:
-    """A libav picture holding the given planes, tagged with their colour."""
+    """Return a libav picture that holds the planes and states their colour.
+
+    Args:
+        picture: y (H, W), u and v (ceil(H / 2), ceil(W / 2)), uint8.
+        colour: Colour of the samples.
+    """
     height, width = picture[0].shape
     frame = av.VideoFrame(width, height, "yuv420p")
     for target, samples in zip(frame.planes, picture, strict=True):
@@ -160,6 +164,7 @@ def frame_from(picture: Planes, colour: Colour) -> av.VideoFrame:
 
 
 def _eight_bit(frame: av.VideoFrame, full: bool) -> Planes:
+    """Convert a YUV picture to 8-bit 4:2:0 of the same range."""
     layout = frame.format
     if layout.name in ("yuv420p", "yuvj420p"):
         return _copy_yuv(frame)
@@ -189,13 +194,14 @@ def _eight_bit(frame: av.VideoFrame, full: bool) -> Planes:
                 chroma = halve_columns(chroma)
             if sampling in ("444", "422"):
                 chroma = halve_rows(chroma)
-            # Halves go up, as everywhere in video; rint would send them to even values.
+            # Halves are rounded up, as usual in video; rint would round them to even values.
             samples = np.floor(chroma + 0.5).astype(np.uint8)
         result.append(np.ascontiguousarray(samples))
     return result[0], result[1], result[2]
 
 
 def _round_to_8(samples: npt.NDArray[np.uint16], bits: int, full: bool) -> UInt8Array:
+    """Round samples of `bits` bits to 8 bits, in full or limited range."""
     wide = samples.astype(np.uint32)
     if full:
         peak = (1 << bits) - 1
@@ -205,6 +211,7 @@ def _round_to_8(samples: npt.NDArray[np.uint16], bits: int, full: bool) -> UInt8
 
 
 def _change_range(picture: Planes, to_full: bool) -> Planes:
+    """Convert limited range to full range, or full range to limited range."""
     y, u, v = (plane.astype(np.float32) for plane in picture)
     if to_full:
         y, swing = (y - 16) * np.float32(255 / 219), np.float32(255 / 224)
@@ -216,6 +223,7 @@ def _change_range(picture: Planes, to_full: bool) -> Planes:
 
 
 def _repack(frame: av.VideoFrame, name: str, full: bool) -> av.VideoFrame:
+    """Convert a picture to another pixel format of the same range."""
     side = 2 if full else 1
     return frame.reformat(
         format=name,
@@ -234,7 +242,7 @@ def _copy_yuv(frame: av.VideoFrame) -> Planes:
 
 
 def _plane(frame: av.VideoFrame, index: int) -> UInt8Array:
-    """The bytes of one plane, shape (H, bytes in a line with its padding), not copied."""
+    """Return a view of the bytes of one plane, shape (H, bytes of a line with its padding)."""
     plane = frame.planes[index]
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
 
@@ -243,6 +251,7 @@ def _is_rgb(layout: av.VideoFormat) -> bool:
     return layout.is_rgb or layout.has_palette or layout.name.startswith(("bayer_", "xyz"))
 
 
-def _known(first: int, second: int) -> int:
+def _specified(first: int, second: int) -> int:
+    """Return the first code point that is specified and fits a byte."""
     value = first if first != _UNSPECIFIED else second
     return value if 0 <= value <= 255 else _UNSPECIFIED

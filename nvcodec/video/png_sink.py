@@ -1,4 +1,4 @@
-"""A folder of PNG images, `000000.png` onward, with their times in `timestamps.txt`."""
+"""Output to a folder of PNG images, `000000.png` onward, with timestamps in `timestamps.txt`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nvcodec.video.sink import Sink
 
 
 class PngSink(Sink):
-    """A folder being filled, under a temporary name until it is complete.
+    """A folder of PNG images being written, under a temporary name until it is complete.
 
     An existing folder is replaced only if it holds nothing but images and `timestamps.txt`.
 
     Args:
         path: Target folder.
-        info: What the frames will be like.
-        tracks: How many tracks are lost by choosing this format.
-        overwrite: Replace an existing target.
+        info: Properties of the frames.
+        tracks: Number of tracks, which this format cannot store.
+        overwrite: Whether an existing target is replaced.
     """
 
     def __init__(self, path: Path, info: VideoInfo, *, tracks: int, overwrite: bool) -> None:
@@ -46,8 +46,8 @@ class PngSink(Sink):
 
     def _write(self, frames: Frames) -> None:
         for t in range(len(frames)):
-            one = slice(t, t + 1)
-            picture = rgb(frames.y[one], frames.u[one], frames.v[one], self.info.colour)[0]
+            single = slice(t, t + 1)
+            picture = rgb(frames.y[single], frames.u[single], frames.v[single], self.info.colour)[0]
             name = f"{self._count:06d}.png"
             (self.partial / name).write_bytes(_png(av.VideoFrame.from_ndarray(picture, "rgb24")))
             self._lines.append(f"{self._count:06d} {frames.pts[t]} {frames.durations[t]}")
@@ -63,7 +63,7 @@ class PngSink(Sink):
         if not self.path.is_dir():
             os.replace(self.partial, self.path)
             return
-        # A folder cannot be replaced in one step; the old one steps aside and comes back on error.
+        # A folder cannot be replaced in one step: the old one is renamed, and restored on an error.
         old = self.path.with_name(f".{self.path.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(self.path, old)
@@ -75,7 +75,7 @@ class PngSink(Sink):
         shutil.rmtree(old, ignore_errors=True)
 
     def _check_target(self) -> None:
-        # An empty folder is as good as none: people make the output folder first.
+        # An empty folder counts as absent: people often make the output folder first.
         if self.path.is_dir() and not any(self.path.iterdir()):
             return
         super()._check_target()
@@ -99,7 +99,7 @@ def _png(frame: av.VideoFrame) -> bytes:
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
     encoder.time_base = Fraction(1, 25)
-    # Frame threads would hold the only frame back.
+    # With frame threads the encoder would hold back the only frame.
     encoder.thread_count = 1
     frame.pts = 0
     return b"".join(bytes(p) for p in (*encoder.encode(frame), *encoder.encode(None)))

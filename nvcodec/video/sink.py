@@ -1,7 +1,7 @@
-"""Video output: one interface over `.mp4`, `.mkv`, `.y4m` and folders of PNG images.
+"""Video output: the common interface of `.mp4`, `.mkv`, `.y4m` and folders of PNG images.
 
-Everything is written under a temporary name beside the target and renamed by `close`, so that the
-target is either whole or absent whatever happens in between.
+Output is written under a temporary name next to the target and renamed by `close`, so the target is
+always either complete or absent.
 """
 
 from __future__ import annotations
@@ -12,35 +12,33 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
+from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, OutputExistsError, VideoError
 from nvcodec.media import Frames, Packet, VideoInfo
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
 
-class Sink(abc.ABC):
+class Sink(Closing, abc.ABC):
     """A video being written.
 
-    Leaving a `with` block closes it, or aborts it where the block raised.
+    Leaving a `with` block closes the sink, or aborts it if the block raised.
 
     Args:
         path: Target file or folder.
-        info: What the frames will be like.
-        overwrite: Replace an existing target.
+        info: Properties of the frames.
+        overwrite: Whether an existing target is replaced.
 
     Raises:
-        OutputExistsError: If the target exists and may not be replaced.
+        OutputExistsError: If the target exists and must not be replaced.
         VideoError: If its folder is missing.
 
     Attributes:
-        info: What the frames are like.
+        path: Target file or folder.
+        info: Properties of the frames.
         warnings: What this format cannot hold, in plain words.
+        partial: Temporary file or folder that `close` renames.
     """
 
     def __init__(self, path: Path, info: VideoInfo, *, overwrite: bool) -> None:
@@ -59,10 +57,10 @@ class Sink(abc.ABC):
         """Append frames.
 
         Args:
-            frames: Planes of the size `info` says, later than all frames before.
+            frames: Frames of the size `info` states, later than all frames before.
 
         Raises:
-            VideoError: If they are of another size, do not follow in time, or cannot be written.
+            VideoError: If they have another size, do not follow in time, or cannot be written.
         """
         expected = (self.info.height, self.info.width)
         if frames.y.shape[1:] != expected:
@@ -79,13 +77,13 @@ class Sink(abc.ABC):
         except OSError as error:
             raise self._failed(error) from error
 
-    def write_packets(  # noqa: B027 - dropping them is the default, and said at opening
-        self, track: int, packets: Iterable[Packet]
-    ) -> None:
+    def write_packets(self, track: int, packets: Iterable[Packet]) -> None:
         """Append packets of a track, in order; formats without tracks drop them.
 
+        Opening a sink of such a format warns about the tracks that it drops.
+
         Args:
-            track: Index into the tracks the sink was opened with.
+            track: Index of the track among those the sink was opened with.
             packets: Packets in stored order.
 
         Raises:
@@ -93,11 +91,11 @@ class Sink(abc.ABC):
         """
 
     def close(self) -> None:
-        """Finish and put the result under its name; harmless when repeated.
+        """Finish the output and rename it to the target; a second call does nothing.
 
         Raises:
-            OutputExistsError: If something appeared under that name meanwhile.
-            VideoError: If the result cannot be finished; nothing is left behind then.
+            OutputExistsError: If the target appeared meanwhile and must not be replaced.
+            VideoError: If the output cannot be finished, in which case nothing is left behind.
         """
         if not self._open:
             return
@@ -119,36 +117,29 @@ class Sink(abc.ABC):
             raise
 
     def abort(self) -> None:
-        """Give up and remove what was written; harmless when repeated or after `close`."""
+        """Stop writing and remove what was written; does nothing after `close` or `abort`."""
         if self._open:
             self._open = False
             self._cancel()
             self._discard()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+    def _close_after_error(self) -> None:
+        self.abort()
 
     @abc.abstractmethod
-    def _write(self, frames: Frames) -> None: ...
+    def _write(self, frames: Frames) -> None:
+        """Append frames that were checked."""
 
     @abc.abstractmethod
-    def _finish(self) -> None: ...
+    def _finish(self) -> None:
+        """Complete `partial`."""
 
     @abc.abstractmethod
-    def _cancel(self) -> None: ...
+    def _cancel(self) -> None:
+        """Close open files without completing `partial`."""
 
     def _publish(self) -> None:
+        """Rename `partial` to the target."""
         os.replace(self.partial, self.path)
 
     def _discard(self) -> None:
@@ -184,10 +175,13 @@ class Sink(abc.ABC):
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """What `open_sink` chooses by: a known suffix, or `"folder"`.
+    """Return the kind of output that a path names: `.mp4`, `.mkv`, `.y4m` or `folder`.
+
+    Args:
+        path: Target; a name without a suffix, or ending in a slash, is a folder.
 
     Raises:
-        ConfigError: If the suffix is none of those known.
+        ConfigError: If it has another suffix.
     """
     suffix = Path(path).suffix.lower()
     if suffix in (".mp4", ".mkv", ".y4m"):

@@ -1,4 +1,4 @@
-"""Choosing a sink by the name of the target."""
+"""Choice of a sink by the name of the target."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def open_sink(
     encoder: str | None = None,
     quality: int | None = None,
 ) -> Sink:
-    """A video opened for writing: `.mp4`, `.mkv`, `.y4m`, or a folder of PNG images.
+    """Open a video for writing: `.mp4`, `.mkv`, `.y4m`, or a folder of PNG images.
 
     Args:
         path: Target; a name without a suffix, or ending in a slash, is a folder.
-        info: What the frames will be like.
+        info: Properties of the frames.
         tracks: Audio and subtitle tracks whose packets will follow.
-        overwrite: Replace an existing target.
-        encoder: `.mp4` and `.mkv` only: `libx264`, `libx265`, `libvpx-vp9` or `ffv1`; None picks
-            libx264, or libvpx-vp9 for odd sizes.
-        quality: CRF of that encoder, lower is better; None is near-transparent.
+        overwrite: Whether an existing target is replaced.
+        encoder: Video encoder, for `.mp4` and `.mkv` only: `libx264`, `libx265`, `libvpx-vp9` or
+            `ffv1`; None takes libx264, or libvpx-vp9 for odd sizes.
+        quality: CRF of that encoder, lower is better; None is nearly transparent.
 
     Returns:
         The sink; a context manager.

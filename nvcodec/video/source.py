@@ -1,7 +1,7 @@
-"""Video input: the next n frames of anything libav reads, upright, in planar 8-bit 4:2:0.
+"""Video input: reads the frames of any file libav decodes, upright and in planar 8-bit 4:2:0.
 
-What leaves here is final: rotation applied, times repaired, colour named. What had to be given up
-on the way is said in `Source.warnings` and logged, each thing once.
+Rotation is applied, timestamps are repaired and colour is described. What is lost or repaired on
+the way is listed in `Source.warnings` and logged once.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import numpy as np
 
 from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, VideoError
-from nvcodec.media import BoolArray, Frames, Planes, UInt8Array, VideoInfo
-from nvcodec.video import orientation, pixel_formats, stream_properties
+from nvcodec.media import BoolArray, Frames, Planes, UInt8Array
+from nvcodec.video import pixel_formats, stream_properties
 from nvcodec.video.clock import Clock
-from nvcodec.video.image_folder import ImageFolder
-from nvcodec.video.libav_decoder import VideoFile
 from nvcodec.video.mask_filling import resized_mask
+from nvcodec.video.picture_converter import PictureConverter
+from nvcodec.video.source_file import AnnouncedLength, open_file
 
 logger = logging.getLogger(__name__)
 
 
 class FrameMask(Protocol):
-    """Hides pixels of a video's frames, in the order in which they are read.
+    """Masks pixels of a video's frames, in the order in which they are read.
 
     Attributes:
-        path: The file or folder that it is read from.
+        path: File or folder from which the mask is read.
         size: Width and height of the frames, samples.
     """
 
@@ -40,17 +40,18 @@ class FrameMask(Protocol):
     size: tuple[int, int]
 
     def hide(self, picture: Planes) -> tuple[Planes, BoolArray]:
-        """Return the next frame with hidden samples filled in, and which pixels are known."""
+        """Return the next frame with masked samples filled in, and its `valid_mask`."""
         ...
 
 
 class Source(Closing):
-    """A video being read. Make one with `open_source`.
+    """A video opened for reading; `open_source` makes one.
 
     Attributes:
-        info: Size, time base, frame rate, aspect and colour of the frames handed out.
-        duration: Seconds the whole file lasts, as its header says; None where unknown.
-        start_time: Time of the first frame handed out, in seconds of the source's clock.
+        info: Properties of the frames that `read` returns.
+        duration: Duration of the whole file, seconds, as its header announces it; None where
+            unknown.
+        start_time: Time of the first frame that `read` returns, seconds of the source's clock.
         warnings: What was lost, repaired or damaged, in plain words; complete at the end.
         path: The file or folder.
     """
@@ -68,10 +69,10 @@ class Source(Closing):
         self.path = Path(path)
         self.warnings: list[str] = []
         self._mask, self._quiet = mask, quiet
-        self._start, self._stop = _bounds(frames)
+        self._start, self._stop = _check_range(frames)
         if resize is not None and min(resize) < 1:
             raise ConfigError(f"resize: expected a width and height of at least 1, found {resize}")
-        self._file = _open(self.path, threads)
+        self._file = open_file(self.path, threads)
         try:
             self._begin(resize)
         except BaseException:
@@ -79,73 +80,58 @@ class Source(Closing):
             raise
 
     def _begin(self, resize: tuple[int, int] | None) -> None:
+        """Decode the first frame and skip to the first one of the range."""
         self._closed = False
         self._finished = False
-        self._interlaced = False
         self._end = Fraction(0)
         self._pictures: Generator[av.VideoFrame, None, None] = self._file.pictures()
         first = next(self._pictures, None)
         if first is None:
-            self._finish()
+            for line in self._file.damage_warnings():
+                self._warn(line)
             why = "; ".join(self.warnings)
             raise VideoError(
                 f"{self.path}: no frame of its video stream can be decoded"
                 + (f" ({why})" if why else "")
             )
-        stream = self._file.stream
-        folder = self._file if isinstance(self._file, ImageFolder) else None
-        turn = stream_properties.orientation_of(first)
-        if turn is None:
-            self._warn("the display matrix is not a multiple of 90 degrees; it is not applied")
-        self._orientation = turn or orientation.UPRIGHT
-        stored = (first.width, first.height)
-        self._stored = stored
-        shown = stored[::-1] if self._orientation.transpose else stored
+        self._converter = PictureConverter(first, self._file, self._warn)
+        shown = self._converter.shown
         if self._mask is not None and self._mask.size != shown:
             raise VideoError(
                 "{}: expected a mask of {}x{}, as the pictures of {}, found {}x{}".format(
                     self._mask.path, *shown, self.path, *self._mask.size
                 )
             )
-        aspect = folder.sample_aspect_ratio if folder else stream.sample_aspect_ratio
-        aspect = Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
-        if self._orientation.transpose:
-            aspect = 1 / aspect
-        size = resize or shown
-        # A stretched picture keeps its shape on the screen.
-        aspect = aspect * Fraction(shown[0] * size[1], shown[1] * size[0])
-        self._colour = pixel_formats.colour_of(first, stream)
-        time_base = folder.time_base if folder else stream.time_base
-        self.info = VideoInfo(
-            width=size[0],
-            height=size[1],
-            time_base=Fraction(time_base or Fraction(1, 90000)),
-            frame_rate=folder.frame_rate if folder else stream_properties.frame_rate(stream),
-            sample_aspect_ratio=aspect.limit_denominator(65535),
-            colour=self._colour,
-        )
-        self._measure()
+        self.info = self._converter.video_info(self._file, resize)
+        self._announced = AnnouncedLength.read(self._file)
+        self.duration: Fraction | None = self._announced.duration
         self._clock = Clock(self.info.time_base, self.info.frame_rate)
         for note in self._file.notes:
             self._warn(note)
-        self._warn_losses(first)
-        self._resized = 0
-        self._index = 0
-        self._held: tuple[av.VideoFrame, int] | None = self._place(first)
-        while self._held is not None and self._index < self._start:
-            self._advance()
-        if self._held is None or (self._stop is not None and self._stop <= self._start):
-            raise VideoError(
-                f"{self.path}: no frames in the asked range; the video has {self._index} frames"
-                if self._held is None
-                else f"{self.path}: the asked range of frames is empty"
+        lost = pixel_formats.losses(first) + stream_properties.losses(first, self._file.stream)
+        if lost:
+            self._warn(
+                f"converted from {first.format.name} to 8-bit 4:2:0; lost: " + ", ".join(lost)
             )
-        self.start_time = self._held[1] * self.info.time_base
+        self._index = 0
+        self._next: tuple[av.VideoFrame, int] | None = self._place(first)
+        while self._next is not None and self._index < self._start:
+            self._advance()
+        if self._next is None or (self._stop is not None and self._stop <= self._start):
+            raise VideoError(
+                f"{self.path}: no frames in the range asked for; the video has {self._index} frames"
+                if self._next is None
+                else f"{self.path}: the range of frames asked for is empty"
+            )
+        self.start_time = self._next[1] * self.info.time_base
 
     @property
     def estimated_frames(self) -> int | None:
-        """Frames `read` will give in all, guessed without decoding; None where unknown."""
-        total = self._announced or None
+        """Number of frames that `read` will return in all, as the header announces it.
+
+        None where the header does not say.
+        """
+        total = self._announced.frames or None
         if total is None and self.duration is not None:
             total = max(round(self.duration * self.info.frame_rate), 1)
         if total is None:
@@ -154,15 +140,18 @@ class Source(Closing):
         return max(stop - self._start, 1)
 
     def read(self, count: int) -> Frames:
-        """The next frames.
+        """Read the next frames.
 
         Args:
-            count: How many at most, at least 1.
+            count: Maximum number of frames, at least 1.
 
         Returns:
-            Up to `count` frames, fewer only at the end, none after it. Times are ticks of
-            `info.time_base`; a frame's duration lasts until the next frame of the source, the
-            last one's is what the source says, or the nominal one.
+            Up to `count` frames, fewer only at the end, none after it. Timestamps are ticks of
+            `info.time_base`. A frame lasts until the next frame of the source; the last one has the
+            duration the source states, or the nominal one.
+
+        Raises:
+            ConfigError: If `count` is less than 1.
         """
         if count < 1:
             raise ConfigError(f"read: expected at least 1 frame, asked for {count}")
@@ -172,28 +161,28 @@ class Source(Closing):
         masks: list[BoolArray] = []
         pts: list[int] = []
         durations: list[int] = []
-        while len(pts) < count and self._held is not None and not self._closed:
+        while len(pts) < count and self._next is not None and not self._closed:
             if self._stop is not None and self._index >= self._stop:
                 self._finish()
                 break
-            frame, time = self._held
-            picture = self._convert(frame)
+            frame, time = self._next
+            picture = self._converter.planes(frame)
             width, height = self.info.width, self.info.height
             if self._mask is not None:
-                # Before scaling, which mixes pixels.
+                # Masking precedes scaling, which would mix masked and valid pixels.
                 picture, valid_mask = self._mask.hide(picture)
                 masks.append(resized_mask(valid_mask, width, height))
-            y, u, v = pixel_formats.resize(picture, width, height, self._colour)
+            y, u, v = pixel_formats.resize(picture, width, height, self.info.colour)
             ys.append(y)
             us.append(u)
             vs.append(v)
             pts.append(time)
-            # libav's duration of an untimed frame is a guess of its own, at times a single tick.
+            # libav guesses the duration of a frame without a timestamp, at times as a single tick.
             timed = frame.pts is not None and frame.duration > 0
             own = frame.duration if timed else round(self._clock.step)
             self._end = (time + own) * self.info.time_base
             self._advance()
-            durations.append(own if self._held is None else self._held[1] - time)
+            durations.append(own if self._next is None else self._next[1] - time)
         if not pts:
             w, h = self.info.width, self.info.height
             empty = np.empty((0, h, w), np.uint8)
@@ -210,7 +199,7 @@ class Source(Closing):
         )
 
     def close(self) -> None:
-        """Release the file; warnings about what was read so far are complete."""
+        """Close the file and complete the warnings about the frames read so far."""
         if not self._closed:
             self._finish()
             self._closed = True
@@ -218,90 +207,26 @@ class Source(Closing):
             self._file.close()
 
     def _place(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, int]:
-        # Where a container stores no presentation times (AVI), decoding times come out in order.
+        # A container without presentation times (AVI) gives decoding times in display order.
         return frame, self._clock.place(frame.pts if frame.pts is not None else frame.dts)
 
     def _advance(self) -> None:
-        following = next(self._pictures, None)
+        picture = next(self._pictures, None)
         self._index += 1
-        self._held = None if following is None else self._place(following)
-        if self._held is None:
-            self._check_length()
+        self._next = None if picture is None else self._place(picture)
+        if self._next is None:
+            for line in self._announced.warnings(self._file, self._end):
+                self._warn(line)
             self._finish()
 
-    def _measure(self) -> None:
-        # Kept here since a stream must not be asked once its container is closed.
-        self._own_duration = True
-        self.duration: Fraction | None
-        if isinstance(self._file, ImageFolder):
-            self._announced = len(self._file.files)
-            self.duration = self._announced / self.info.frame_rate
-            return
-        self._announced = self._file.stream.frames
-        self.duration = stream_properties.duration(self._file.stream)
-        if self.duration is None:
-            self._own_duration = False
-            whole = self._file.container.duration
-            self.duration = Fraction(whole, 1_000_000) if whole and whole > 0 else None
-
-    def _check_length(self) -> None:
-        """Warn where a file read to its end is much shorter than its header says."""
-        announced = self.duration
-        if announced is None or isinstance(self._file, ImageFolder) or self._file.damage.missing:
-            return
-        # What the file as a whole announces may be the length of its audio.
-        slack = Fraction(1, 5) if self._own_duration else Fraction(1)
-        origin = self._file.container.start_time or 0
-        # Some formats count from zero, some from their first packet; take the kinder reading.
-        found = max(self._end, self._end - Fraction(origin, 1_000_000))
-        if found < announced * Fraction(9, 10) and announced - found > slack:
-            self._warn(
-                f"the header announces {float(announced):.1f} s of video, "
-                f"its frames end after {float(found):.1f} s"
-            )
-
-    def _convert(self, frame: av.VideoFrame) -> pixel_formats.Planes:
-        """A picture upright, of the size of the first."""
-        if frame.interlaced_frame and not self._interlaced:
-            self._interlaced = True
-            self._warn("some frames are interlaced; their fields stay woven into progressive ones")
-        picture = pixel_formats.planes(frame, self._colour)
-        if (frame.width, frame.height) != self._stored:
-            self._resized += 1
-            picture = pixel_formats.resize(picture, *self._stored, self._colour)
-        turn = self._orientation
-        if turn != orientation.UPRIGHT:
-            picture = (turn.apply(picture[0]), turn.apply(picture[1]), turn.apply(picture[2]))
-        return picture
-
-    def _warn_losses(self, frame: av.VideoFrame) -> None:
-        self._interlaced = frame.interlaced_frame
-        lost = pixel_formats.losses(frame) + stream_properties.losses(frame, self._file.stream)
-        if lost:
-            self._warn(
-                f"converted from {frame.format.name} to 8-bit 4:2:0; lost: " + ", ".join(lost)
-            )
-
     def _finish(self) -> None:
+        """Complete the warnings, once."""
         if self._finished:
             return
         self._finished = True
-        if isinstance(self._file, VideoFile):
-            found = self._file.damage.warnings(self._file.delivered)
-        else:
-            failed = self._file.failed
-            found = [f"{failed} images could not be decoded and were left out"] if failed else []
-        for line in found:
+        lines = self._file.damage_warnings() + self._clock.warnings() + self._converter.warnings()
+        for line in lines:
             self._warn(line)
-        if hasattr(self, "_clock"):
-            for line in self._clock.warnings():
-                self._warn(line)
-            if self._resized:
-                width, height = self._stored
-                self._warn(
-                    f"the picture size changes mid-stream; {self._resized} frames were scaled to "
-                    f"the first size, {width}x{height}"
-                )
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
@@ -317,17 +242,18 @@ def open_source(
     threads: int = 0,
     mask: FrameMask | None = None,
 ) -> Source:
-    """A video file, or a folder of images, opened for reading.
+    """Open a video file, or a folder of images, for reading.
 
     Args:
-        path: A file libav reads, or a folder of PNG or JPEG images taken in natural order.
-        resize: Wanted (width, height) in samples, after rotation; the sample aspect ratio is
+        path: A file libav reads, or a folder of PNG or JPEG images, read in natural order.
+        resize: Target (width, height) in samples, after rotation; the sample aspect ratio is
             adapted so that the picture keeps its shape. None keeps the size.
-        frames: Frames to give, by display-order index; start and stop must not be negative and
-            the step must be 1. None gives all.
+        frames: Range of frames to read, by display-order index; start and stop must not be negative
+            and the step must be 1. None reads all.
         threads: Decoder threads, 0 for one per core. The frames do not depend on it.
-        mask: What may be seen of the pictures, of their size before `resize` and not read yet. The
-            rest is filled in, and the frames say which pixels are known. Stays the caller's to close.
+        mask: Mask of the pictures, of their size before `resize`, from which nothing was read yet.
+            Masked pixels are filled in, and `Frames.valid_mask` marks the valid ones. The caller
+            closes it.
 
     Returns:
         The opened source; a context manager.
@@ -339,27 +265,8 @@ def open_source(
     return Source(path, resize=resize, frames=frames, threads=threads, mask=mask)
 
 
-def count_frames(path: str | os.PathLike[str]) -> int:
-    """Frames of a video that can be decoded, counted by doing so; headers only announce.
-
-    Args:
-        path: As for `open_source`.
-
-    Raises:
-        VideoError: If there is no video.
-    """
-    file = _open(Path(path), 0)
-    try:
-        return sum(1 for _ in file.pictures())
-    finally:
-        file.close()
-
-
-def _open(path: Path, threads: int) -> VideoFile | ImageFolder:
-    return ImageFolder(path) if path.is_dir() else VideoFile(path, threads)
-
-
-def _bounds(frames: slice | None) -> tuple[int, int | None]:
+def _check_range(frames: slice | None) -> tuple[int, int | None]:
+    """Check a range of frames and return its start and stop."""
     if frames is None:
         return 0, None
     start, stop = frames.start or 0, frames.stop

@@ -1,6 +1,6 @@
-"""What a stream and its first picture say about themselves, in our terms.
+"""Properties of a video stream and its first picture: frame rate, duration, orientation, losses.
 
-A stream must not be asked once its container is closed, so all of this is read at opening.
+A stream must not be asked once its container is closed, so all properties are read at opening.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _HDR = {
 
 
 def frame_rate(stream: av.VideoStream) -> Fraction:
-    """The nominal frame rate, 25 where the file has no plausible one."""
+    """Return the nominal frame rate, 25 if the file states no plausible one."""
     for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate):
-        # Tick rates (1000, 90000) pose as frame rates in files of variable rate.
+        # Files of variable frame rate often state their tick rate (1000, 90000) instead.
         if rate is not None and 0 < rate <= 300:
             return Fraction(rate)
     return Fraction(25)
 
 
 def duration(stream: av.VideoStream) -> Fraction | None:
-    """Seconds the stream lasts, by its header or the tag Matroska writers leave."""
+    """Return the duration of a stream, seconds, from its header or the tag of Matroska muxers."""
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
         return stream.duration * Fraction(stream.time_base)
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
@@ -44,17 +44,17 @@ def duration(stream: av.VideoStream) -> Fraction | None:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation | None:
-    """How a picture is to be turned; None where its display matrix has a slanted angle."""
+    """Return the orientation in which a picture is shown; None if its angle is slanted."""
     try:
         matrices = [data for name, data in _side_data(frame) if name == "DISPLAYMATRIX"]
     except ValueError:
-        # Side data newer than this PyAV; its own reading of the angle still works.
+        # This PyAV does not know some side data, but its own reading of the angle works.
         return orientation.from_rotation(frame.rotation)
     return orientation.from_display_matrix(matrices[-1]) if matrices else orientation.UPRIGHT
 
 
 def losses(frame: av.VideoFrame, stream: av.VideoStream) -> list[str]:
-    """What travels beside the samples and is not kept, in words."""
+    """Return what of a picture besides its samples is lost, in words; empty if nothing."""
     lost = []
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
         lost.append("the alpha channel")
@@ -66,7 +66,7 @@ def losses(frame: av.VideoFrame, stream: av.VideoStream) -> list[str]:
 
 
 def _side_data(frame: av.VideoFrame) -> list[tuple[str, bytes]]:
-    """Name and payload of each; PyAV raises ValueError at types it does not know."""
-    # Annotated as one entry; it is the mapping of all.
+    """Return name and payload of each item; PyAV raises ValueError at types it does not know."""
+    # PyAV annotates it as a single item; it is the container of all items.
     container = cast(SideDataContainer, frame.side_data)
     return [(container[i].type.name, bytes(container[i])) for i in range(len(container))]

@@ -1,7 +1,7 @@
-"""Audio and subtitle tracks: every packet of the source, bit for bit, on the source's clock.
+"""Input of audio and subtitle tracks: all packets, bit for bit, on the source's clock.
 
-A second reader over the same file, so that packets and pictures can be asked for at their own pace.
-Nothing is decoded.
+The file is demuxed a second time, so that packets and pictures are read at their own pace. Nothing
+is decoded.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ _SIDE_DATA_TYPES: tuple[str, ...] = get_args(PktSideDataT)
 
 
 class Tracks(Closing):
-    """The tracks of a file, and their packets as time goes on. Make one with `open_tracks`.
+    """The tracks of a file and their packets, read in order of time; `open_tracks` makes one.
 
-    A packet's time is its dts, or its pts where it has none, or the end of the packet before.
+    A packet's time is its dts, or its pts if it has none, or the end of the packet before.
 
     Attributes:
-        tracks: One description for each track, in file order.
-        warnings: Tracks that cannot be carried, damage met; complete at the end.
+        path: The file.
+        tracks: Description of each track, in file order.
+        warnings: Tracks that cannot be copied, and damage met; complete at the end.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, start: Seconds | None = None) -> None:
@@ -63,49 +64,49 @@ class Tracks(Closing):
 
     @property
     def ended(self) -> bool:
-        """The file has been read to its end; packets may still be held back."""
+        """Whether the file was read to its end; packets may still be held back."""
         return self._ended
 
     def until(self, seconds: Seconds) -> list[list[Packet]]:
-        """The packets of every track before a time that were not given yet.
+        """Return the packets of every track before a time that were not returned yet.
 
-        The file is read until every audio track (every track, where there is no audio) has a
-        packet at or past the time; these are held back for the next call. A subtitle stored late
-        in the file may thus come in a later call, but none is lost and each track stays in order.
+        The file is read until every audio track (every track if there is no audio) has a packet at
+        or past the time; these packets are held back for the next call. A subtitle stored late in
+        the file may thus come in a later call, but none is lost and each track stays in order.
 
         Args:
-            seconds: Exclusive end, in seconds of the source's clock.
+            seconds: Exclusive end, seconds of the source's clock.
 
         Returns:
-            One list for each track, in stored order.
+            One list per track, in stored order.
         """
         end = Fraction(seconds)
         audio = [i for i, track in enumerate(self.tracks) if track.kind == "audio"]
         leading = audio or list(range(len(self.tracks)))
         while not self._ended and any(not self._past(i, end) for i in leading):
             self._pull()
-        given: list[list[Packet]] = []
+        packets: list[list[Packet]] = []
         for queue in self._queues:
-            taken = []
+            due = []
             while queue and queue[0][0] < end:
-                taken.append(queue.popleft()[1])
-            given.append(taken)
-        return given
+                due.append(queue.popleft()[1])
+            packets.append(due)
+        return packets
 
     def rest(self) -> list[list[Packet]]:
-        """All packets not given yet, one list for each track."""
+        """Return all packets that were not returned yet, one list per track."""
         while not self._ended:
             self._pull()
-        given = [[packet for _, packet in queue] for queue in self._queues]
+        packets = [[packet for _, packet in queue] for queue in self._queues]
         for queue in self._queues:
             queue.clear()
-        return given
+        return packets
 
     def skip(self, counts: Sequence[int]) -> None:
-        """Drop the next packets of each track, as when an earlier run has stored them.
+        """Drop the next packets of each track, for example those that an earlier run has stored.
 
         Args:
-            counts: How many packets to drop for each track.
+            counts: Number of packets to drop, one per track.
         """
         for index, count in enumerate(counts):
             queue = self._queues[index]
@@ -115,7 +116,7 @@ class Tracks(Closing):
             self._skip[index] += count - dropped
 
     def close(self) -> None:
-        """Release the file; harmless when repeated."""
+        """Close the file; a second call does nothing."""
         self._ended = True
         self._feed = iter(())
         if self._container is not None:
@@ -123,8 +124,9 @@ class Tracks(Closing):
             self._container = None
 
     def _open(self) -> InputContainer:
+        """Open the file and describe its tracks."""
         container = open_container(self.path)
-        found: list[Track] = []
+        described: list[Track] = []
         for stream in container.streams:
             if stream.type not in ("audio", "subtitle"):
                 stream.discard = Discard.all
@@ -139,17 +141,18 @@ class Tracks(Closing):
                     "describe its codec"
                 )
                 continue
-            self._slots[stream.index] = len(found)
-            found.append(track)
-        self.tracks = tuple(found)
+            self._slots[stream.index] = len(described)
+            described.append(track)
+        self.tracks = tuple(described)
         return container
 
     def _past(self, index: int, end: Fraction) -> bool:
-        # What a skipped or trimmed packet reached counts too: resuming must not read further.
+        # Skipped and trimmed packets count too, so that a resumed run reads no further.
         reached = self._reached[index]
         return reached is not None and reached >= end
 
     def _pull(self) -> None:
+        """Read the next packet of the file and queue it."""
         try:
             source = next(self._feed)
         except StopIteration:
@@ -160,16 +163,16 @@ class Tracks(Closing):
             self._end()
             return
         if source.size == 0 and source.dts is None and source.pts is None:
-            return  # the marker that ends each stream, not a packet of the file
+            return  # the marker at the end of a stream, not a packet of the file
         index = self._slots[source.stream_index]
         packet = _copy(source)
-        base = self.tracks[index].time_base
+        time_base = self.tracks[index].time_base
         stamp = packet.dts if packet.dts is not None else packet.pts
-        time = self._clock[index] if stamp is None else stamp * base
-        self._clock[index] = time + packet.duration * base
+        time = self._clock[index] if stamp is None else stamp * time_base
+        self._clock[index] = time + packet.duration * time_base
         self._reached[index] = time
         self._corrupt += source.is_corrupt
-        if self._start is not None and _ends_before(packet, time, base, self._start):
+        if self._start is not None and _ends_before(packet, time, time_base, self._start):
             return
         if self._skip[index]:
             self._skip[index] -= 1
@@ -187,13 +190,14 @@ class Tracks(Closing):
 
 
 def open_tracks(path: str | os.PathLike[str], *, start: Seconds | None = None) -> Tracks:
-    """The audio and subtitle tracks of a file; none for a folder of images.
+    """Open the audio and subtitle tracks of a file; a folder of images has none.
 
     Args:
-        path: The file the video comes from.
-        start: Where a trimmed video begins, in seconds (`Source.start_time`). Packets that end at
-            or before it are dropped; one that reaches over it is kept whole. Times stay on the
-            source's clock. To trim the end, stop after `until(end)` instead of calling `rest`.
+        path: The file of the video.
+        start: Start of a trimmed video, seconds (`Source.start_time`); None for the whole video.
+            Packets that end at or before it are dropped; a packet that extends past it is kept
+            whole. Timestamps stay on the source's clock. To trim the end, stop after `until(end)`
+            instead of calling `rest`.
 
     Returns:
         The opened tracks; a context manager.
@@ -205,7 +209,8 @@ def open_tracks(path: str | os.PathLike[str], *, start: Seconds | None = None) -
 
 
 def _describe(stream: Stream) -> Track | None:
-    # Without a decoder there is no codec context, whatever its annotation says.
+    """Return the description of a stream, None if its codec cannot be described."""
+    # A stream without a decoder has no codec context, although its type says it has.
     if getattr(stream, "codec_context", None) is None or not stream.time_base:
         return None
     parameters = describe(stream)
@@ -229,7 +234,7 @@ def _copy(source: AvPacket[Stream]) -> Packet:
             (_SIDE_DATA_TYPES.index(item.data_type), bytes(item)) for item in source.iter_sidedata()
         )
     except (ValueError, IndexError):
-        side = ()  # a type newer than this PyAV
+        side = ()  # a type that this PyAV does not know
     return Packet(
         data=bytes(source),
         pts=source.pts,
@@ -240,6 +245,6 @@ def _copy(source: AvPacket[Stream]) -> Packet:
     )
 
 
-def _ends_before(packet: Packet, time: Fraction, base: Fraction, start: Fraction) -> bool:
-    begin = time if packet.pts is None else packet.pts * base
-    return begin < start and begin + packet.duration * base <= start
+def _ends_before(packet: Packet, time: Fraction, time_base: Fraction, start: Fraction) -> bool:
+    begin = time if packet.pts is None else packet.pts * time_base
+    return begin < start and begin + packet.duration * time_base <= start

@@ -1,7 +1,7 @@
-"""YUV4MPEG2 output: the planes as they are, behind a line of text.
+"""YUV4MPEG2 output: a header line, then the planes unchanged.
 
 The format has a fixed frame rate and no colour matrix. Chroma is declared as sited left
-(`420mpeg2`), range by the extension every reader of today knows.
+(`420mpeg2`), and the range by the extension that common readers support.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Y4mSink(Sink):
 
     Args:
         path: Target file.
-        info: What the frames will be like.
-        tracks: How many tracks are lost by choosing this format.
-        overwrite: Replace an existing target.
+        info: Properties of the frames.
+        tracks: Number of tracks, which this format cannot store.
+        overwrite: Whether an existing target is replaced.
     """
 
     def __init__(self, path: Path, info: VideoInfo, *, tracks: int, overwrite: bool) -> None:
@@ -46,7 +46,7 @@ class Y4mSink(Sink):
         for index, pts in enumerate(frames.pts.tolist()):
             if self._first is None:
                 self._first = pts
-            # Containers round times to their own ticks; half a frame is a real difference.
+            # Containers round timestamps to their ticks; only half a frame is a real difference.
             self._irregular |= abs(pts - self._first - self._count * tick) > max(tick / 2, 1)
             self._count += 1
             self._file.write(b"FRAME\n")
@@ -62,5 +62,5 @@ class Y4mSink(Sink):
         try:
             self._file.close()
         except OSError:
-            # What a full disk refused to flush is about to be deleted anyway.
+            # A full disk cannot flush the file, which is about to be deleted anyway.
             return
