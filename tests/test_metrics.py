@@ -1,4 +1,4 @@
-"""Rate differences between curves."""
+"""Tests of the BD-rate between rate-distortion curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANCHOR = [(1200.0, 28.1), (2500.0, 31.4), (5200.0, 34.0), (11000.0, 36.9)]
 
 
 def _by_scipy(anchor, test):
-    """The same by another's interpolation."""
+    """Compute the BD-rate with the interpolation of SciPy."""
     low = max(min(quality for _, quality in side) for side in (anchor, test))
     high = min(max(quality for _, quality in side) for side in (anchor, test))
     means = []

@@ -1,4 +1,4 @@
-"""What is installed, and under which names."""
+"""Tests of the package: installed names, links of a checkout, and imports by installed names."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def test_cuda_imports_errors_only():
 
 @pytest.fixture
 def linkless(tmp_path) -> Path:
-    """The sources as git writes them where it makes no links, as on Windows."""
+    """Copy of the sources as git writes them without symbolic links, for example on Windows."""
     for name in ("nvcodec", "models", "entropy", "cuda"):
-        unwanted = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=unwanted)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)
     for name in ("models", "entropy", "cuda"):
         link = tmp_path / "nvcodec" / name
         target = os.readlink(link) if link.is_symlink() else link.read_text()
@@ -99,8 +99,8 @@ def test_a_checkout_without_links_reads_a_file(linkless):
     stream = ROOT / "tests" / "golden" / "v1" / "ngp-rgb" / "stream.nvc"
     run = _run_in(linkless, "-m", "nvcodec", "info", "--json", str(stream))
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
-    assert (told["model"], told["bytes"]) == ("ngp", stream.stat().st_size)
+    summary = json.loads(run.stdout)
+    assert (summary["model"], summary["bytes"]) == ("ngp", stream.stat().st_size)
 
 
 def _run_in(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

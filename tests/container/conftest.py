@@ -1,4 +1,4 @@
-"""Small streams that the tests of the container share, as attributes of the fixture `samples`."""
+"""Small streams shared by the tests of the container, as attributes of the fixture `samples`."""
 
 import sys
 from fractions import Fraction
@@ -13,7 +13,7 @@ from nvcodec.media import Colour, Packet, Track, VideoInfo
 
 @pytest.fixture(scope="session")
 def samples() -> ModuleType:
-    # Test files imported by path cannot import each other by name.
+    """This module; test files are imported by path and cannot import it by name."""
     return sys.modules[__name__]
 
 
@@ -70,7 +70,7 @@ ODD_PACKETS = [
 
 
 def segment(number: int, frames: int = 4, *, irregular: bool = False) -> Segment:
-    """Segment `number` of a stream whose segments all have the same number of frames."""
+    """Make segment `number` of a stream whose segments all have the same number of frames."""
     first = number * frames
     pts = [(first + k) * 1001 + (k * k if irregular else 0) for k in range(frames)]
     return Segment(
@@ -107,7 +107,7 @@ def write_rest(writer: Writer, first: int, stop: int = len(SEGMENTS)) -> None:
 
 
 def stream() -> bytes:
-    """Header, metadata, two tracks, four groups, trailing packets."""
+    """Write header, metadata, two tracks, four groups and trailing packets."""
     file = BytesIO()
     writer = Writer(file)
     write_start(writer)
@@ -116,7 +116,7 @@ def stream() -> bytes:
 
 
 def small() -> bytes:
-    """Three segments and one track, short enough to damage in every way."""
+    """Write three segments and one track, short enough to damage every byte."""
     file = BytesIO()
     writer = Writer(file)
     writer.header(HEADER)

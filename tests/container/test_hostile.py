@@ -8,28 +8,26 @@ import zlib
 
 import pytest
 
-from nvcodec.container import DamageKind, Reader, fields, framing, read_forward
-from nvcodec.container import index as index_section
+from nvcodec.container import DamageKind, Reader, read_forward
+from nvcodec.container.fields import Cursor, encode_varint
+from nvcodec.container.framing import MAGIC, PREAMBLE, write_section
 from nvcodec.container.header import write_header
+from nvcodec.container.index import read_index, write_end
 from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
 
-HUGE = fields.encode_varint(2**31 - 1)
+HUGE = encode_varint(2**31 - 1)
 MOST = b"\xff" * 9 + b"\x01"
 
 
 def _start(samples, header: bytes | None = None) -> bytes:
     payload = write_header(samples.HEADER) if header is None else header
-    return framing.PREAMBLE + framing.write_section("HEAD", payload, before=framing.PREAMBLE)
+    return PREAMBLE + write_section("HEAD", payload, before=PREAMBLE)
 
 
 def _refused_section(samples, kind: str, payload: bytes) -> str:
     """Return the reason why a section with a right checksum is refused; the rest stays readable."""
     start = _start(samples)
-    stream = (
-        start
-        + framing.write_section(kind, payload)
-        + framing.write_section("SEGM", b"\0\0\0\0\1\0ok")
-    )
+    stream = start + write_section(kind, payload) + write_section("SEGM", b"\0\0\0\0\1\0ok")
     with pytest.raises(BitstreamError) as caught:
         for _ in read_forward(io.BytesIO(stream)):
             pass
@@ -63,19 +61,19 @@ def _head(**fields: bytes) -> bytes:
 def test_headers(samples):
     assert Reader(_start(samples, _head())).header.video.width == 16
     assert Reader(_start(samples, _head() + b"later fields")).header.video.width == 16
-    side = fields.encode_varint(65535)
+    side = encode_varint(65535)
     for bad in (
         b"",
         _head(width=b"\0"),
         _head(height=b"\0"),
-        _head(width=fields.encode_varint(65536)),
+        _head(width=encode_varint(65536)),
         _head(width=side, height=side),
         _head(width=b"\x90\0"),
         _head(width=b"\xff" * 30),
         _head(time_base=b"\0\1"),
         _head(time_base=b"\1\0"),
         _head(frame_rate=b"\0\0"),
-        _head(frame_rate=fields.encode_varint(2**31) + b"\1"),
+        _head(frame_rate=encode_varint(2**31) + b"\1"),
         _head(aspect=b"\1\0"),
         _head(colour=b"\2\2\2\2"),
         _head(configuration=MOST),
@@ -87,7 +85,7 @@ def test_headers(samples):
     with pytest.raises(UnsupportedVersionError, match="colour mode 9"):
         Reader(_start(samples, _head(mode=b"\x09")))
     with pytest.raises(UnsupportedVersionError, match=r"version 2\.0 found.*1\.x"):
-        Reader(framing.MAGIC + b"\2\0" + b"anything")
+        Reader(MAGIC + b"\2\0" + b"anything")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +126,7 @@ def test_metadata(samples, payload):
         b"\0\1\1" + HUGE,
         b"\0\1\1\0extra",
         b"\0\1\4" + MOST + b"\0",
-        b"\0\2\4" + fields.encode_varint(2**62) + b"\0\4" + fields.encode_varint(2**62) + b"\0",
+        b"\0\2\4" + encode_varint(2**62) + b"\0\4" + encode_varint(2**62) + b"\0",
         b"\0\1\x20" + MOST + b"\0",
         b"\0\1\x40\0\0",  # no side data where there should be
         b"\0\1\x40\xff\1\0\0",
@@ -140,7 +138,7 @@ def test_packets(samples, payload):
 
 def _timing(plain: bytes) -> bytes:
     packed = zlib.compress(plain)
-    return fields.encode_varint(len(packed)) + packed
+    return encode_varint(len(packed)) + packed
 
 
 @pytest.mark.parametrize(
@@ -149,12 +147,12 @@ def _timing(plain: bytes) -> bytes:
         b"",
         b"\x04\0\0\0\1\0",  # reserved flag
         b"\1\0\0\0\1\0",  # the first cannot be predicted
-        b"\0\0" + fields.encode_varint(2**16) + b"\0\1\0",  # too many frames
-        b"\0" + fields.encode_varint(2**32 - 2) + b"\1\0\1\0",  # more than 2**32 - 1 in all
+        b"\0\0" + encode_varint(2**16) + b"\0\1\0",  # too many frames
+        b"\0" + encode_varint(2**32 - 2) + b"\1\0\1\0",  # more than 2**32 - 1 in all
         b"\0\0\0" + MOST + b"\1\0",  # start
         b"\0\0\0\0\0\0",  # step 0
         b"\0\0\0\0\1\3",  # negative duration
-        b"\0\0\2\0" + fields.encode_varint(2**61) + b"\0",  # runs past the largest timestamp
+        b"\0\0\2\0" + encode_varint(2**61) + b"\0",  # runs past the largest timestamp
         b"\2\0\0\0" + _timing(b""),  # one frame, irregular
         b"\2\0\1\0\0",
         b"\2\0\1\0" + HUGE,
@@ -163,10 +161,10 @@ def _timing(plain: bytes) -> bytes:
         b"\2\0\1\0" + _timing(b"\1\0\0\0"),  # too many
         b"\2\0\1\0" + _timing(b"\0\0\0"),  # no increase
         b"\2\0\1\0" + _timing(b"\1\3\0"),  # negative duration
-        b"\2\0\1\0" + _timing(fields.encode_varint(2**61) + b"\0\0"),
+        b"\2\0\1\0" + _timing(encode_varint(2**61) + b"\0\0"),
         b"\2\0\1\0" + _timing(bytes(2**26)),  # a bomb
         b"\2\0\1\0"
-        + fields.encode_varint(len(zlib.compress(b"\1\0\0")) - 2)
+        + encode_varint(len(zlib.compress(b"\1\0\0")) - 2)
         + zlib.compress(b"\1\0\0")[:-2],
     ],
 )
@@ -183,24 +181,24 @@ def test_an_index_that_lies_is_not_used(samples):
     at = data.index(b"indx")
     body = data[:at]
     good = data[at:-13]
-    entries = index_section.read_index(fields.Cursor(good[5:-4], section="indx", offset=0)).entries
+    entries = read_index(Cursor(good[5:-4], section="indx", offset=0)).entries
 
     def lie(payload: bytes) -> Reader:
-        index = framing.write_section("indx", payload)
-        return Reader(body + index + index_section.write_end(len(index)))
+        index = write_section("indx", payload)
+        return Reader(body + index + write_end(len(index)))
 
     assert lie(good[5:-4]).complete
-    size = fields.encode_varint(entries[0].size)
+    size = encode_varint(entries[0].size)
     for payload in (
         b"",
         b"\0\0",
         MOST,
         HUGE + bytes(1000),
         b"\1\1" + size + b"\0",
-        b"\1\1" + fields.encode_varint(len(body) - 10) + b"\0",
-        b"\1\5" + fields.encode_varint(len(body) - 10) + b"\0\0\0",
+        b"\1\1" + encode_varint(len(body) - 10) + b"\0",
+        b"\1\5" + encode_varint(len(body) - 10) + b"\0\0\0",
         b"\2\1" + size + b"\7" + size + b"\0",
-        b"\2\1" + size + b"\6" + fields.encode_varint(len(body) - 10 - entries[0].size) + b"\0\0\0",
+        b"\2\1" + size + b"\6" + encode_varint(len(body) - 10 - entries[0].size) + b"\0\0\0",
         good[5:-4] + b"\0",
         good[5:-6] + b"\1",  # ends before its last segment starts
     ):
@@ -210,8 +208,8 @@ def test_an_index_that_lies_is_not_used(samples):
     # The sizes are consistent, but the sections are of other types than the index says.
     rest = len(body) - 10 - entries[0].size
     for entry in (
-        b"\5" + fields.encode_varint(rest) + b"\3\0\2",
-        b"\4" + fields.encode_varint(rest) + b"\0\0",
+        b"\5" + encode_varint(rest) + b"\3\0\2",
+        b"\4" + encode_varint(rest) + b"\0\0",
     ):
         reader = lie(b"\2\1" + size + entry)
         for number in range(len(reader.segments)):
@@ -219,13 +217,13 @@ def test_an_index_that_lies_is_not_used(samples):
                 reader.segment(number)
         assert list(reader.packets(0, skip_damaged=True)) == []
         assert reader.verify()
-    end = body + good + framing.write_section("DONE", struct.pack("<I", 2**32 - 1))
+    end = body + good + write_section("DONE", struct.pack("<I", 2**32 - 1))
     assert len(Reader(end).segments) == 3
-    hidden = framing.write_section("XTRA", b"")
-    index = b"\2\1" + size + b"\0" + fields.encode_varint(len(hidden)) + b"\0"
-    index = framing.write_section("indx", index)
+    hidden = write_section("XTRA", b"")
+    index = b"\2\1" + size + b"\0" + encode_varint(len(hidden)) + b"\0"
+    index = write_section("indx", index)
     with pytest.raises(UnsupportedVersionError, match="XTRA"):
-        Reader(_start(samples) + hidden + index + index_section.write_end(len(index)))
+        Reader(_start(samples) + hidden + index + write_end(len(index)))
 
 
 def test_huge_lengths_allocate_nothing(samples):
@@ -243,9 +241,9 @@ def test_huge_lengths_allocate_nothing(samples):
 def test_searching_reads_in_proportion_to_the_file(samples):
     """A candidate every five bytes that claims most of the file; then good and bad ones in turn."""
     size = 2**19
-    claim = b"SEGM" + fields.encode_varint(size // 2)
-    good, bad = framing.write_section("xtra", b""), b"pack\0????"
-    segment = framing.write_section("meta", b"\0")
+    claim = b"SEGM" + encode_varint(size // 2)
+    good, bad = write_section("xtra", b""), b"pack\0????"
+    segment = write_section("meta", b"\0")
     fillings = (claim * (size // len(claim)), (bad + segment + good) * (size // 40), bad * size)
     for filling in fillings:
         reader = Reader(_start(samples) + filling)
@@ -290,10 +288,10 @@ def test_a_huge_file_is_opened_through_its_index(samples):
             return end[at - size :][:count] if at >= size - len(end) else bytes(count)
 
     start = _start(samples)
-    entries = [b"\1" + fields.encode_varint(len(start) - 10)]
-    entries += [b"\5" + fields.encode_varint(2**31) + b"\3" + b"\x14" for _ in range(5)]
-    index = framing.write_section("indx", b"\6" + b"".join(entries) + b"\x14")
-    end = index + index_section.write_end(len(index))
+    entries = [b"\1" + encode_varint(len(start) - 10)]
+    entries += [b"\5" + encode_varint(2**31) + b"\3" + b"\x14" for _ in range(5)]
+    index = write_section("indx", b"\6" + b"".join(entries) + b"\x14")
+    end = index + write_end(len(index))
     size = len(start) + 5 * 2**31 + len(end)
     file = Sparse()
     reader = Reader(file)

@@ -1,4 +1,4 @@
-"""Real and hostile files; each must give frames, said to be damaged where they are, or one error."""
+"""Tests of real and hostile files: each gives frames, with warnings about damage, or one error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.clips
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "clips"
 ROBUST = sorted(p.name for p in (CLIPS / "robust").glob("*"))
 
-# No picture can be had of these.
+# No picture of these files can be decoded.
 HOPELESS = {
     "gen_empty.mp4",
     "gen_text.mp4",
@@ -49,6 +49,7 @@ def test_every_robust_file_gives_frames_or_a_clear_error(clips, name, capfd):
 
 
 def drain(path):
+    """Read a video to its end and return the number of frames, the source and the last batch."""
     with open_source(path) as source:
         count, last = 0, None
         while len(frames := source.read(16)):

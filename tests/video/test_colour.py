@@ -1,3 +1,5 @@
+"""Tests of the conversion between 4:2:0 and RGB."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -59,16 +61,16 @@ def test_chroma_is_sited_left_and_between_rows():
 @pytest.mark.parametrize("floating", [False, True])
 @pytest.mark.parametrize(("channel", "plane"), [(2, 1), (0, 2)])
 def test_rgb_becomes_chroma_sited_left_and_between_rows(channel, plane, floating):
-    """On a ramp a sample tells its place: blue alone makes U, and red alone V, half its level."""
+    """On a ramp a sample shows its position: blue alone makes U, and red alone V, half its value."""
     ramp = np.broadcast_to(16 * np.arange(16), (16, 16))
 
-    def chroma(levels):
+    def chroma(values):
         picture = np.zeros((1, 16, 16, 3), np.uint8)
-        picture[0, :, :, channel] = levels
-        given = picture / np.float32(255) if floating else picture
-        return yuv420(given, Colour(matrix=6, full_range=True))[plane][0]
+        picture[0, :, :, channel] = values
+        scaled = picture / np.float32(255) if floating else picture
+        return yuv420(scaled, Colour(matrix=6, full_range=True))[plane][0]
 
-    # Sited at the centre it would be 4 more. The first column sees the border repeated.
+    # Chroma sited at the centre would be 4 more. The first column includes the repeated border.
     assert chroma(ramp)[:, 1:].tolist() == [[128 + 8 * x for x in range(2, 16, 2)]] * 8
     assert chroma(ramp.T).T.tolist() == [[128 + 8 * y + 4 for y in range(0, 16, 2)]] * 8
 

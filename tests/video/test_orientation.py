@@ -1,3 +1,5 @@
+"""Tests of display matrices and rotations."""
+
 from __future__ import annotations
 
 import math
@@ -12,8 +14,8 @@ PICTURE = np.arange(6, dtype=np.uint8).reshape(2, 3)
 
 
 def matrix(a, b, c, d):
-    one = 1 << 16
-    return struct.pack("=9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    unit = 1 << 16  # matrix entries are 16.16 fixed point
+    return struct.pack("=9i", a * unit, b * unit, 0, c * unit, d * unit, 0, 0, 0, 1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -21,12 +23,12 @@ def matrix(a, b, c, d):
     [
         ((1, 0, 0, 1), PICTURE),
         ((-1, 0, 0, -1), np.rot90(PICTURE, 2)),
-        ((0, 1, -1, 0), np.rot90(PICTURE, -1)),  # clockwise: right goes down
+        ((0, 1, -1, 0), np.rot90(PICTURE, -1)),  # clockwise: right becomes down
         ((0, -1, 1, 0), np.rot90(PICTURE, 1)),
         ((-1, 0, 0, 1), PICTURE[:, ::-1]),
         ((1, 0, 0, -1), PICTURE[::-1]),
         ((0, 1, 1, 0), PICTURE.T),
-        ((0, -2, -1, 0), PICTURE[::-1, ::-1].T),  # stretched as well: the aspect says that
+        ((0, -2, -1, 0), PICTURE[::-1, ::-1].T),  # also stretched, which the aspect ratio covers
     ],
 )
 def test_display_matrices(entries, expected):

@@ -1,3 +1,5 @@
+"""Tests of the repair of timestamps."""
+
 from __future__ import annotations
 
 from fractions import Fraction

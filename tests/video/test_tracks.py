@@ -1,3 +1,5 @@
+"""Tests of reading audio and subtitle tracks, and of their codec parameters."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -14,16 +16,16 @@ from nvcodec.video.codec_parameters import template
 
 
 def demuxed(path):
-    """Packets per audio or subtitle stream, straight from PyAV."""
+    """Read the packets of each audio or subtitle stream with PyAV alone."""
     with av.open(str(path)) as container:
         streams = [s for s in container.streams if s.type in ("audio", "subtitle")]
-        found = {s.index: [] for s in streams}
+        packets = {s.index: [] for s in streams}
         for packet in container.demux(streams):
             if packet.size:
-                found[packet.stream_index].append(
+                packets[packet.stream_index].append(
                     (bytes(packet), packet.pts, packet.dts, packet.duration, packet.is_keyframe)
                 )
-    return list(found.values())
+    return list(packets.values())
 
 
 def fields(packets):
@@ -147,7 +149,8 @@ def test_parameters_do_not_depend_on_the_run(bunny):
         assert first.tracks == second.tracks
 
 
-def hostile(track, data):
+def refused(track, data):
+    """Check that hostile parameters raise an error of one line."""
     with pytest.raises(VideoError, match="malformed parameters") as caught:
         template(dataclasses.replace(track, parameters=data)).close()
     assert "\n" not in str(caught.value)
@@ -158,11 +161,11 @@ def test_hostile_parameters_are_typed_errors(two_tracks):
         track = tracks.tracks[0]
     good = track.parameters
     for length in range(len(good)):
-        hostile(track, good[:length])
+        refused(track, good[:length])
     for data in (b"", bytes(11), b"\xff" * 40, good[:7] + b"\xff\xff\xff\xff" + good[11:]):
-        hostile(track, data)
-    hostile(dataclasses.replace(track, codec="mp3"), good)
-    hostile(dataclasses.replace(track, kind="subtitle"), good)
+        refused(track, data)
+    refused(dataclasses.replace(track, codec="mp3"), good)
+    refused(dataclasses.replace(track, kind="subtitle"), good)
 
 
 def test_mutated_headers_never_crash(two_tracks):
