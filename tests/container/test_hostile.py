@@ -179,8 +179,7 @@ def test_segments(samples, payload):
 def test_an_index_that_lies_is_not_used(samples):
     data = samples.small()
     at = data.index(b"indx")
-    body = data[:at]
-    good = data[at:-13]
+    body, good = data[:at], data[at:-13]
     entries = read_index(Cursor(good[5:-4], section="indx", offset=0)).entries
 
     def lie(payload: bytes) -> Reader:
@@ -207,10 +206,7 @@ def test_an_index_that_lies_is_not_used(samples):
         assert [reader.segment(k) for k in range(3)] == list(samples.SEGMENTS[:3])
     # The sizes are consistent, but the sections are of other types than the index says.
     rest = len(body) - 10 - entries[0].size
-    for entry in (
-        b"\5" + encode_varint(rest) + b"\3\0\2",
-        b"\4" + encode_varint(rest) + b"\0\0",
-    ):
+    for entry in (b"\5" + encode_varint(rest) + b"\3\0\2", b"\4" + encode_varint(rest) + b"\0\0"):
         reader = lie(b"\2\1" + size + entry)
         for number in range(len(reader.segments)):
             with pytest.raises(BitstreamError, match="SEGM section, byte"):
@@ -233,7 +229,7 @@ def test_huge_lengths_allocate_nothing(samples):
         assert not Reader(stream).complete
         with pytest.raises(TruncatedStreamError):
             list(read_forward(io.BytesIO(stream)))
-        peak = tracemalloc.get_traced_memory()[1]
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 2**22
 
@@ -288,15 +284,14 @@ def test_a_huge_file_is_opened_through_its_index(samples):
             return end[at - size :][:count] if at >= size - len(end) else bytes(count)
 
     start = _start(samples)
-    entries = [b"\1" + encode_varint(len(start) - 10)]
-    entries += [b"\5" + encode_varint(2**31) + b"\3" + b"\x14" for _ in range(5)]
-    index = write_section("indx", b"\6" + b"".join(entries) + b"\x14")
+    segment = b"\5" + encode_varint(2**31) + b"\3" + b"\x14"
+    entries = b"\1" + encode_varint(len(start) - 10) + 5 * segment
+    index = write_section("indx", b"\6" + entries + b"\x14")
     end = index + write_end(len(index))
     size = len(start) + 5 * 2**31 + len(end)
     file = Sparse()
     reader = Reader(file)
-    assert reader.complete
-    assert reader.file_bytes == size
+    assert reader.complete and reader.file_bytes == size
     assert reader.frame_count == 20
     assert reader.segment_of(17).offset == len(start) + 4 * 2**31
     assert file.served < 1000
