@@ -1,4 +1,4 @@
-"""Neural video codec: a video becomes a small network in a real file, and back.
+"""Neural video codec: encode a video as a small neural network in one file, and decode it.
 
 ```python
 report = nvcodec.encode("clip.mp4", "clip.nvc")
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nvcodec._version import __version__ as __version__
 
-# `cuda/` has no `__init__.py` (its README says why), so that nothing leads an editable install to it
-# where the links beside this file are not checked out as such.
+# An editable install does not find `cuda/` where the symbolic links beside this file were checked out
+# as plain files, because `cuda/` has no `__init__.py` (its README says why). Hence this path.
 if not os.path.isdir(os.path.join(__path__[0], "cuda")):
     __path__.append(os.path.dirname(__path__[0]))
 
@@ -74,7 +74,7 @@ __all__ = [
     "open",
 ]
 
-# Imported when first used: torch takes seconds, and `info` needs none of it.
+# Modules are imported on first use: torch takes seconds to import, and `info` does not need it.
 _HOMES = {
     "nvcodec.api": ("EncodeReport", "decode", "encode", "encode_ladder"),
     "nvcodec.config": ("PRESETS", "EncoderConfig", "FitConfig"),
@@ -98,7 +98,7 @@ _HOMES = {
     "nvcodec.decoding.decode_file": ("Decoded",),
 }
 
-# Reachable as attributes without an import of their own.
+# Subpackages that `import nvcodec` makes available as attributes.
 _SUBMODULES = ("entropy", "models", "tokens", "video")
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -108,15 +108,17 @@ def open(source: str | os.PathLike[str] | bytes | BinaryIO, *, device: str = "au
     """Open an `.nvc` file for decoding.
 
     Args:
-        source: Path, bytes, or binary file.
-        device: `"auto"` (CUDA where there is one), `"cpu"`, `"cuda"` or `"cuda:N"`.
+        source: Path, contents, or binary file object.
+        device: Device that decodes: `"auto"` (CUDA if it is available), `"cpu"`, `"cuda"` or
+            `"cuda:N"`.
 
     Returns:
-        A `Decoder`: `len`, `[i]`, `[a:b]`, `[[3, 1, 4]]`, iteration, `frame_at(seconds)`.
+        A `Decoder`, which supports `len`, `[i]`, `[a:b]`, `[[3, 1, 4]]`, iteration and
+        `frame_at(seconds)`.
 
     Raises:
-        BitstreamError: If it is not an `.nvc` stream, or its header is damaged.
-        ConfigError: If the device is not there.
+        BitstreamError: If the source is not an `.nvc` stream, or its header is damaged.
+        ConfigError: If the device is not available.
     """
     from nvcodec.decoding.decoder import Decoder
 

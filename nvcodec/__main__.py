@@ -1,4 +1,4 @@
-"""`python -m nvcodec`."""
+"""Run the command line with `python -m nvcodec`."""
 
 from nvcodec.cli import main
 

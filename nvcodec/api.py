@@ -1,6 +1,6 @@
-"""The two verbs of the library: encode and decode, whole files in and out.
+"""The functions that encode and decode whole files, and the report of an encode.
 
-`encode` reports what is on disk: its sizes are those of the file, and its quality is measured by
+The report describes the written file: its sizes are read from disk, and its quality is measured by
 another process that has only the source and the file.
 """
 
@@ -27,33 +27,35 @@ decode = decode_file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeReport:
-    """What an encode made, measured on the file. Field names are those of `encode --json`.
+    """Sizes and quality of an encoded file. Field names are those of `encode --json`.
+
+    Quality fields and `decode_seconds` are None if the file was not measured.
 
     Attributes:
-        file: The file written.
-        bytes: Its size.
-        video_bytes: Without audio and subtitle tracks.
+        file: Path of the written file.
+        bytes: Size of the file, bytes.
+        video_bytes: Size of the file without audio and subtitle tracks, bytes.
         bpp: Bits of `video_bytes` per pixel.
         frames: Number of frames.
         width: Picture width, samples.
         height: Picture height, samples.
         fps: Nominal frames per second.
         model: Name of the model family.
-        parameters: Stored values, over all segments.
-        macs_per_pixel: Multiply-accumulates of a decoded frame per pixel.
-        psnr_y: Luma, dB, mean over frames; None if quality was not measured, as all below.
-        psnr_u: Blue difference, dB.
-        psnr_v: Red difference, dB.
+        parameters: Number of stored values over all segments.
+        macs_per_pixel: Multiply-accumulate operations per pixel of a decoded frame.
+        psnr_y: PSNR of luma, dB, mean over frames.
+        psnr_u: PSNR of the blue-difference plane, dB, mean over frames.
+        psnr_v: PSNR of the red-difference plane, dB, mean over frames.
         psnr_yuv: (6 Y + U + V) / 8, dB.
-        psnr_rgb: After converting both sides alike, dB.
-        ms_ssim: Of luma; None also for tiny pictures.
-        encode_seconds: Time to make the file, measuring excluded.
-        decode_seconds: Time to decode it in another process.
+        psnr_rgb: PSNR after the same conversion of both sides to RGB, dB, mean over frames.
+        ms_ssim: MS-SSIM of luma; also None if the pictures are too small for it.
+        encode_seconds: Time to encode, without measuring, seconds.
+        decode_seconds: Time to decode the file in another process, seconds.
         epochs: Passes over the frames.
-        device: Where networks were fitted.
-        seed: Of everything random.
+        device: Device that the networks were fitted on.
+        seed: Seed of all random numbers.
         segments: Number of segments.
-        warnings: What was lost or repaired, in plain words.
+        warnings: What was lost or repaired, one sentence each.
     """
 
     file: str
@@ -95,28 +97,29 @@ def encode(
     """Encode a video and measure the file.
 
     Args:
-        source: A video file, or a folder of images.
-        target: The `.nvc` file to write.
-        config: Settings; the defaults are those of the command line.
-        resume: Go on with an interrupted encode of the same video and settings.
+        source: Video file, or folder of images.
+        target: `.nvc` file to write.
+        config: Settings; None for the defaults, which are those of the command line.
+        resume: Continue an interrupted encode of the same video with the same settings.
         overwrite: Replace an existing target, and discard an interrupted encode.
         measure: Decode the file in another process and compare it with the source.
-        on_progress: Called after every epoch. What it raises ends the encode, resumably.
+        on_progress: Function that is called after every epoch. An exception that it raises stops
+            the encode, which can be resumed.
 
     Returns:
-        Sizes of the file and, if measured, its quality.
+        Sizes of the file and, if `measure` is set, its quality.
 
     Raises:
         OutputExistsError: If the target, or an interrupted encode of it, exists.
-        ConfigError: If the settings cannot work, or do not match what is to be resumed.
-        VideoError: If the source cannot be read or the target not be written.
+        ConfigError: If the settings are invalid, or differ from those of the encode to resume.
+        VideoError: If the source cannot be read or the target cannot be written.
     """
     config = config or EncoderConfig()
     if config.ladder is not None:
         raise ConfigError("a ladder makes several files; use encode_ladder")
     encoder = Encoder(source, [target], config, on_progress)
-    (made,) = encoder.run(resume=resume, overwrite=overwrite)
-    return _report(Path(source), made, config, measure=measure)
+    (encoded,) = encoder.run(resume=resume, overwrite=overwrite)
+    return _report(Path(source), encoded, config, measure=measure)
 
 
 def encode_ladder(
@@ -131,58 +134,62 @@ def encode_ladder(
 ) -> tuple[EncodeReport, ...]:
     """Encode a video to files of several sizes from one float fit per segment.
 
-    The network suits a size between their middle and the largest, and is quantised for each. That
-    takes less time than as many encodes, and loses a little quality at the largest size only.
+    The network is dimensioned for a size between the middle and the largest one, and quantised once
+    for each size. This takes less time than separate encodes, and costs a little quality at the
+    largest size only.
 
     Args:
-        source: A video file, or a folder of images.
-        target: What the names of the files are made from; see `ladder_paths`.
+        source: Video file, or folder of images.
+        target: Path from which `ladder_paths` derives the names of the files.
         config: Settings with a `ladder`.
-        resume: Go on with an interrupted encode of the same video and settings.
+        resume: Continue an interrupted encode of the same video with the same settings.
         overwrite: Replace existing targets, and discard an interrupted encode.
         measure: Decode every file in another process and compare it with the source.
-        on_progress: Called after every epoch; epochs are counted over all sizes. What it raises
-            ends the encode, resumably.
+        on_progress: Function that is called after every epoch; epochs are counted over all sizes.
+            An exception that it raises stops the encode, which can be resumed.
 
     Returns:
-        A report per size, in the order of the ladder; `encode_seconds` is the time of all sizes.
+        A report per size, in the order of the ladder; `encode_seconds` is the time for all sizes.
 
     Raises:
         OutputExistsError: If a target, or an interrupted encode of it, exists.
-        ConfigError: If there is no ladder, if the settings cannot work, or if they do not match
-            what is to be resumed.
-        VideoError: If the source cannot be read or a target not be written.
+        ConfigError: If there is no ladder, or the settings are invalid or differ from those of the
+            encode to resume.
+        VideoError: If the source cannot be read or a target cannot be written.
     """
     if config.ladder is None:
         raise ConfigError("expected a configuration with a ladder; use encode for one file")
     encoder = Encoder(source, ladder_paths(Path(target), config.ladder), config, on_progress)
-    made = encoder.run(resume=resume, overwrite=overwrite)
-    return tuple(_report(Path(source), one, config, measure=measure) for one in made)
+    files = encoder.run(resume=resume, overwrite=overwrite)
+    return tuple(_report(Path(source), encoded, config, measure=measure) for encoded in files)
 
 
 def ladder_paths(target: Path, sizes: Sequence[int]) -> list[Path]:
-    """The files of a ladder: for `clip.nvc` and 50,000 bytes `clip-50kB.nvc`.
+    """Return the names of the files of a ladder: `clip-50kB.nvc` for `clip.nvc` and 50,000 bytes.
 
     Args:
-        target: The name to put sizes into.
-        sizes: Bytes, each below 1 kB as `77B`, below 1 MB as `50kB` or `10.24kB`, else as `1.5MB`.
+        target: Path whose name gets the sizes inserted.
+        sizes: Sizes in bytes. They are written as `77B` below 1 kB, as `50kB` or `10.24kB` below
+            1 MB, and as `1.5MB` above.
     """
-    return [target.with_name(f"{target.stem}-{_in_words(size)}{target.suffix}") for size in sizes]
+    return [target.with_name(f"{target.stem}-{_exact_size(size)}{target.suffix}") for size in sizes]
 
 
-def _in_words(size: int) -> str:
-    """A size, to the byte."""
+def _exact_size(size: int) -> str:
+    """Write a size with its unit, without rounding."""
     if size < 1000:
         return f"{size}B"
     large = size >= 1_000_000 and size % 1000 == 0
     return f"{size / (1e6 if large else 1e3):.3f}".rstrip("0").rstrip(".") + "kM"[large] + "B"
 
 
-def _report(source: Path, made: Encoded, config: EncoderConfig, *, measure: bool) -> EncodeReport:
-    info = inspect(made.path)
-    measured = _measured(source, made.path, config) if measure else {}
+def _report(
+    source: Path, encoded: Encoded, config: EncoderConfig, *, measure: bool
+) -> EncodeReport:
+    info = inspect(encoded.path)
+    quality = _measure(source, encoded.path, config) if measure else {}
     return EncodeReport(
-        file=str(made.path),
+        file=str(encoded.path),
         bytes=info.bytes,
         video_bytes=info.video_bytes,
         bpp=info.bpp,
@@ -191,43 +198,43 @@ def _report(source: Path, made: Encoded, config: EncoderConfig, *, measure: bool
         height=info.video.height,
         fps=float(info.video.frame_rate),
         model=info.model,
-        parameters=made.parameters,
-        macs_per_pixel=made.macs_per_pixel,
-        psnr_y=measured.get("psnr_y"),
-        psnr_u=measured.get("psnr_u"),
-        psnr_v=measured.get("psnr_v"),
-        psnr_yuv=measured.get("psnr_yuv"),
-        psnr_rgb=measured.get("psnr_rgb"),
-        ms_ssim=measured.get("ms_ssim"),
-        encode_seconds=made.seconds,
-        decode_seconds=measured.get("decode_seconds"),
-        epochs=made.epochs,
-        device=made.device,
+        parameters=encoded.parameters,
+        macs_per_pixel=encoded.macs_per_pixel,
+        psnr_y=quality.get("psnr_y"),
+        psnr_u=quality.get("psnr_u"),
+        psnr_v=quality.get("psnr_v"),
+        psnr_yuv=quality.get("psnr_yuv"),
+        psnr_rgb=quality.get("psnr_rgb"),
+        ms_ssim=quality.get("ms_ssim"),
+        encode_seconds=encoded.seconds,
+        decode_seconds=quality.get("decode_seconds"),
+        epochs=encoded.epochs,
+        device=encoded.device,
         seed=config.seed,
-        segments=made.segments,
-        warnings=made.warnings,
+        segments=encoded.segments,
+        warnings=encoded.warnings,
     )
 
 
-def _measured(source: Path, target: Path, config: EncoderConfig) -> dict[str, Any]:
-    """Quality of a file, from a process that knows nothing of how it was made."""
+def _measure(source: Path, target: Path, config: EncoderConfig) -> dict[str, Any]:
+    """Measure the quality of a file in a process that has only the file and the source."""
     arguments = ["compare", "--json", "--device", config.device]
     arguments += [str(source.resolve()), str(target.resolve())]
     if config.frames is not None:
         bounds = (config.frames.start, config.frames.stop)
         arguments += ["--frames", ":".join("" if bound is None else str(bound) for bound in bounds)]
-    start = child("nvcodec", *arguments)
+    process = child("nvcodec", *arguments)
     run = subprocess.run(
-        start.command,
+        process.command,
         capture_output=True,
         text=True,
-        env=start.environment,
-        cwd=start.folder,
+        env=process.environment,
+        cwd=process.folder,
         check=False,
     )
     if run.returncode:
         raise NvcodecError(
             f"{target} was written, but measuring it failed: {run.stderr.strip() or run.returncode}"
         )
-    measured: dict[str, Any] = json.loads(run.stdout)
-    return measured
+    quality: dict[str, Any] = json.loads(run.stdout)
+    return quality

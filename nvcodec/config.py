@@ -1,4 +1,4 @@
-"""Settings of an encode, with defaults and presets. No torch."""
+"""Settings of an encode, with defaults and presets. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from nvcodec.models import DEFAULT_MODEL, MODELS, config_class, family
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitConfig:
-    """How a segment is fitted.
+    """Settings of the fit of a segment.
 
     Attributes:
         epochs: Passes over the segment's frames in the float stage.
-        encoder_share: Share of those in which an encoder finds the latents (families that have
-            one); afterwards the latents are fitted themselves, at less work per step.
-        quantised_share: Further passes with everything quantised, as a share of `epochs`.
-        rate_weight: What one bit per stored value is worth, in nepers of the loss; where a size is
-            wanted, only where the search for it begins.
-        fineness: Root mean square of a weight in quantisation steps when the quantised stage
-            begins; a target size overrides it.
-        batch: Frames per step; None for the family's own.
-        patch: Fit on random squares of this side, in samples; None for full frames.
+        encoder_share: Share of these passes in which an encoder produces the latents, for families
+            that have an encoder. In the remaining passes the latents are fitted directly, at less
+            work per optimiser step.
+        quantised_share: Further passes with quantised weights and latents, as a share of `epochs`.
+        rate_weight: Weight of the rate in the loss, nepers per bit per stored value. With a target
+            size it is only the start of the search.
+        fineness: Root mean square of a weight, in quantisation steps, at the start of the quantised
+            stage. A target size overrides it.
+        batch: Frames per optimiser step; None for the default of the family.
+        patch: Side of the random square patches to fit on, samples; None for full frames.
         clip: Largest norm of the gradient.
-        compile_step: Compile the network for fitting with `torch.compile`: a minute or more of
-            waiting, then faster steps. Needs a C++ compiler on the CPU.
+        compile_step: Compile the network for fitting with `torch.compile`. This takes a minute or
+            more, then optimiser steps are faster. On the CPU it needs a C++ compiler.
     """
 
     epochs: int = 120
@@ -70,8 +71,8 @@ PRESETS = {
     "slow": FitConfig(epochs=300),
     "placebo": FitConfig(epochs=1200),
 }
-"""How a preset fits. Presets trade time only: each is a number of passes over the frames, multiplied
-for a family by what its configuration class says."""
+"""Settings of each preset. Presets differ in time only: each sets the passes over the frames, which a
+family multiplies by the `PASSES` of its configuration class."""
 DEFAULT_BPP = 0.1
 LATENTS = ("private", "shared", "both")
 DEFAULT_TOKENIZER = "bundled:small"
@@ -79,56 +80,58 @@ DEFAULT_TOKENIZER = "bundled:small"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig:
-    """What `nvcodec.encode` may be told.
+    """Settings of `nvcodec.encode`.
 
-    At most one of `size`, `bpp`, `psnr`, `ladder`, `lmbda` and `parameters` decides how large the
-    networks are; without any, `bpp` is 0.1.
+    At most one of `size`, `bpp`, `psnr`, `ladder`, `lmbda` and `parameters` sets the target of rate
+    control; without any, `bpp` is 0.1. Targets exclude audio and subtitles.
 
     Attributes:
         model: Name in the model table.
         boost: Condition every block of the network on time, for families that are stacks of
-            convolutions: better at equal size, and several times the work.
-        latents: `"private"`: only what is fitted to the video. `"both"`: tokens besides, made by a
-            tokenizer that all videos share; read them with `nvcodec.tokens.open_tokens`. Families
-            that can be fed by tokens are. `"shared"`: tokens instead of latents of its own, for
-            those families only, and always boosted. Tokens count in the size of the file.
-        tokenizer: Makes the tokens: a folder, or `bundled:` and a name.
+            convolutions. The quality at equal size is better, and the work several times as much.
+        latents: `"private"` stores only latents that are fitted to this video. `"both"` also stores
+            tokens, which `nvcodec.tokens.open_tokens` reads; families that support it are
+            conditioned on them. `"shared"` stores tokens instead of private latents, for these
+            families only, and sets `boost`. Tokens come from a tokenizer that all videos share, and
+            count in the size of the file.
+        tokenizer: Tokenizer that makes the tokens: a folder, or `bundled:` and a name.
         preset: Name in `PRESETS`.
-        epochs: Passes over the frames, instead of the preset's.
-        fit: Every detail of fitting, instead of the preset's.
-        colour: Native 4:2:0, or RGB as published.
-        size: Wanted bytes of the file, audio and subtitles excluded.
-        bpp: Wanted bits per pixel, audio and subtitles excluded.
-        psnr: Wanted luma PSNR of every segment, dB; takes up to four fits each.
-        ladder: Wanted bytes of each of several files, made by `encode_ladder` from one float fit
+        epochs: Passes over the frames; None for the number of the preset.
+        fit: All settings of the fit; None for those of the preset.
+        colour: Colour mode of the model: native 4:2:0, or RGB as published.
+        size: Target size of the file, bytes.
+        bpp: Target bits per pixel.
+        psnr: Target luma PSNR of every segment, dB. Each segment takes up to four fits.
+        ladder: Target sizes of several files, bytes, which `encode_ladder` makes from one float fit
             per segment.
-        lmbda: What a bit per pixel is worth, in nepers of the distortion. Every segment's fit
-            minimises ln(distortion) + lmbda * 8 * bytes / (frames * width * height), with the bytes
-            of its payload and the distortion its family fits (`Recipe.loss`; for `hnerv` the mean
-            squared error): a bit more per pixel is spent only where it makes the distortion
-            e^lmbda times smaller. The network has 0.3 / lmbda values per pixel, or half as many
-            again as the smallest, which measures best over clips and families; about 0.6 / lmbda
-            bits per pixel are the outcome.
-        parameters: Stored values per segment, latents included; the size follows.
-        time_limit: Seconds for the whole encode; shortens fits, never drops frames.
-        resize: Wanted (width, height).
-        frames: Which frames, by display order; start and stop, step 1.
-        mask: Which pixels count in the fit: those where a picture, or a video or folder of pictures
-            with one for each frame, is lighter than middle grey. What was in the others has no
-            influence on the file; they show what the fit makes of the rest. A PSNR that is wanted,
-            and `lmbda`, are of the pixels that count; bits per pixel are of all.
-        segment: Frames a segment has at most, where a shot or the video ends soon after a quarter
-            more; None to decide by family and picture size, and to let still shots be longer. Segments also
-            end at cuts.
-        refresh: At least every so many segments one is not predicted from the one before it, for a
-            decoder to begin at; 1 for none predicted, None for what suits the family. More save bytes where shots go on, and make
-            jumping into the video slower.
-        audio: Carry audio and subtitle tracks.
-        device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
-        workers: Processes that fit independent segments at the same time, on this machine, or
-            `"ray"` for as many as a Ray cluster has room for. The files are the same whoever makes
-            them. Every process has as many threads as this one would have.
-        seed: Everything random follows from it.
+        lmbda: Lagrange multiplier of the rate, nepers of distortion per bit per pixel. The fit of
+            every segment minimises ln(distortion) + lmbda * 8 * bytes / (frames * width * height),
+            with the bytes of its payload and the distortion that its family fits (`Recipe.loss`;
+            the mean squared error for `hnerv`). Another bit per pixel is spent only if it divides
+            the distortion by e^lmbda. The network has 0.3 / lmbda values per pixel, at least 1.5
+            times as many as the smallest network; this measured best over clips and families. The
+            result is about 0.6 / lmbda bits per pixel.
+        parameters: Stored values per segment, latents included. The size of the file results.
+        time_limit: Time limit of the whole encode, seconds. It shortens fits and never drops
+            frames.
+        resize: Picture size to scale to, (width, height); None to keep that of the source.
+        frames: Frames to encode, by display order; a slice with start and stop, step 1.
+        mask: Mask of the pixels that count in the fit: those where it is lighter than middle grey.
+            It is one picture, or a video or folder with a picture for each frame. The file does not
+            depend on the masked pixels; the decoder shows what the fit extrapolates there. `psnr`
+            and the distortion of `lmbda` cover the valid pixels; bits per pixel cover all pixels.
+        segment: Most frames of a segment, or a quarter more if the shot or the video ends soon
+            after. None to decide by family and picture size, with longer segments for still shots.
+            Segments also end at scene cuts.
+        refresh: Distance of random access points, segments: at least one in this many is not
+            predicted from the segment before it. 1 disables prediction; None is the default of the
+            family. A larger distance saves bytes in long shots, and makes seeking slower.
+        audio: Copy audio and subtitle tracks.
+        device: Device to fit on: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+        workers: Number of processes that fit independent segments at the same time on this machine,
+            or `"ray"` for as many as a Ray cluster has room for. The file does not depend on it.
+            Every process has as many threads as this one would have.
+        seed: Seed of all random numbers, 0 to 2**63 - 1.
     """
 
     model: str = DEFAULT_MODEL
@@ -157,7 +160,7 @@ class EncoderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check what can be checked without a video.
+        """Check what can be checked without the video.
 
         Raises:
             ConfigError: If a value is unknown or out of range, or settings exclude each other.
@@ -189,35 +192,35 @@ class EncoderConfig:
         if self.latents not in LATENTS:
             raise ConfigError(f"expected latents among {', '.join(LATENTS)}, got {self.latents!r}")
         if self.latents == "shared" and not self.token_conditioned:
-            can = [name for name in MODELS if config_class(name).SUPPORTS_TOKENS]
+            supported = [name for name in MODELS if config_class(name).SUPPORTS_TOKENS]
             raise ConfigError(
                 f"the model {self.model} cannot be made from shared latents; use latents 'both' to "
                 "store them beside its own"
                 + (
-                    f", or the model {' or '.join(can)}"
-                    if can
+                    f", or the model {' or '.join(supported)}"
+                    if supported
                     else "; no model of this release can"
                 )
             )
 
     @property
     def token_conditioned(self) -> bool:
-        """Whether the model is fed by tokens."""
+        """Whether the model is conditioned on tokens."""
         return self.latents != "private" and config_class(self.model).SUPPORTS_TOKENS
 
     @property
     def per_file_configs(self) -> tuple[EncoderConfig, ...]:
-        """The settings of every file: one for each size of a ladder."""
+        """Settings of each file: one per size of a ladder, or these settings alone."""
         if self.ladder is None:
             return (self,)
         return tuple(replace(self, ladder=None, size=size) for size in self.ladder)
 
     @property
     def fitting(self) -> FitConfig:
-        """The fit's configuration after preset and overrides."""
-        chosen = self.fit or PRESETS[self.preset]
+        """Settings of the fit after preset and overrides."""
+        config = self.fit or PRESETS[self.preset]
         if self.epochs is not None:
-            return replace(chosen, epochs=self.epochs)
+            return replace(config, epochs=self.epochs)
         if self.fit is not None:
-            return chosen
-        return replace(chosen, epochs=chosen.epochs * config_class(self.model).PASSES)
+            return config
+        return replace(config, epochs=config.epochs * config_class(self.model).PASSES)

@@ -1,4 +1,4 @@
-"""The arguments of the command line: what there is, and what the words of each mean."""
+"""Arguments of the command line: definitions, help texts and parsers of their values."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import nvcodec
+from nvcodec.cli.help_format import HelpFormatter
 from nvcodec.cli.tokens import add_to as add_tokens
 from nvcodec.config import DEFAULT_TOKENIZER, LATENTS
 from nvcodec.models import DEFAULT_MODEL, MODELS
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1 << 10, "mib": 1 << 20}
-_SPANS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 Run = Callable[[argparse.Namespace], int]
-"""Carries a command out; returns its exit code."""
+"""Function that runs a command and returns its exit code."""
 
 
 def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
-    """All arguments of all commands.
+    """Build the parser of all commands.
 
     Args:
-        run: What carries out `encode`, `decode`, `info`, `compare` and `models`; it is found in
-            `run` of what is parsed. `tokens` brings its own.
+        run: Functions that run `encode`, `decode`, `info`, `compare` and `models`, by name. The
+            parsed arguments hold the function of the given command as `run`. The function of
+            `tokens` is `nvcodec.cli.tokens.run`.
     """
     arguments = argparse.ArgumentParser(
         prog="nvcodec",
-        description="Neural video codec: a video becomes a small network in a real file, and back.",
+        description="Neural video codec: encode a video as a small neural network in one file, and decode it.",
     )
     arguments.add_argument("--version", action=_Version)
     commands = arguments.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -48,91 +50,110 @@ def _add_encode(commands: Any, run: Run) -> None:
     command = commands.add_parser(
         "encode",
         help="fit a model to a video and write it to a file",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    command.add_argument("input", metavar="INPUT", help="a video file, or a folder of images")
+    command.add_argument("input", metavar="INPUT", help="video file, or folder of images")
     command.add_argument("-o", "--output", required=True, metavar="OUT.nvc", help="file to write")
     network = command.add_argument_group("model and size")
-    network.add_argument("--model", choices=list(MODELS), default=DEFAULT_MODEL, help="family")
+    network.add_argument(
+        "--model", choices=list(MODELS), default=DEFAULT_MODEL, help="model family"
+    )
     network.add_argument(
         "--boost",
         action="store_true",
-        help="condition every block of the network on time: better, and several times slower; for "
-        "nerv, hnerv and nervpp",
+        help="condition every block of the network on time, for better quality at several times "
+        "the work (nerv, hnerv and nervpp only)",
     )
     network.add_argument(
         "--latents",
         choices=LATENTS,
         default="private",
-        help="both: also store tokens that all videos have in common; shared: make the pictures "
-        "from tokens instead of latents of their own, where the model can, and boosted",
+        help="latents to store: private (fitted to this video), both (private latents and tokens "
+        "of the shared tokenizer), or shared (tokens instead of private latents, only for models "
+        "that support it; implies --boost)",
     )
     network.add_argument(
-        "--tokenizer", default=DEFAULT_TOKENIZER, help="of the tokens: a folder, or bundled:NAME"
+        "--tokenizer",
+        default=DEFAULT_TOKENIZER,
+        help="tokenizer that makes the tokens: a folder, or bundled:NAME",
     )
     target = network.add_mutually_exclusive_group()
-    target.add_argument("--size", type=size, help="bytes of the file without audio, e.g. 250kB")
-    target.add_argument("--bpp", type=float, help="bits per pixel without audio (default: 0.1)")
-    target.add_argument("--psnr", type=float, help="luma PSNR in dB")
+    target.add_argument(
+        "--size", type=size, help="target size without audio, such as 250kB or 1.5MB"
+    )
+    target.add_argument(
+        "--bpp", type=float, help="target bits per pixel without audio (default: 0.1)"
+    )
+    target.add_argument(
+        "--psnr", type=float, help="target luma PSNR of every segment in dB, by up to four fits"
+    )
     target.add_argument(
         "--lmbda",
         type=float,
-        help="what a bit per pixel is worth, in nepers (4.3 dB) of the distortion; every segment "
-        "minimises ln(distortion) + lmbda * bpp: 6 comes to about 0.1 bpp, 60 to 0.01",
+        help="Lagrange multiplier of the rate: every segment minimises ln(distortion) + LMBDA * "
+        "bpp, so that 6 results in about 0.1 bpp and 60 in about 0.01 bpp",
     )
     target.add_argument(
         "--ladder",
         type=sizes,
         metavar="50kB,100kB,...",
-        help="files of several sizes from one fit: OUT.nvc becomes OUT-50kB.nvc, OUT-100kB.nvc, "
-        'and so on; --json then prints {"files": [...]}',
+        help="target sizes of several files from one fit, named OUT-50kB.nvc, OUT-100kB.nvc and so "
+        'on; --json then prints {"files": [...]}',
     )
     effort = command.add_argument_group("effort")
     effort.add_argument(
         "--preset",
         choices=["ultrafast", "fast", "medium", "slow", "placebo"],
         default="medium",
-        help="how much work to put in",
+        help="encoding effort: slower presets make more passes over the frames",
     )
     effort.add_argument(
-        "--epochs", type=int, help="passes over the frames, instead of the preset's"
+        "--epochs", type=int, help="passes over the frames (default: set by the preset)"
     )
-    effort.add_argument("--time-limit", type=span, metavar="10m", help="for the whole encode")
-    effort.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    effort.add_argument(
+        "--time-limit",
+        type=span,
+        metavar="10m",
+        help="time limit of the whole encode, such as 90s, 10m or 2h; fits are shortened to meet it",
+    )
+    effort.add_argument("--device", default="auto", help="device to fit on: auto, cpu or cuda")
     effort.add_argument(
         "--workers",
         type=workers,
         default=1,
         metavar="N|ray",
-        help="fit independent segments at the same time, in N processes or on a Ray cluster (pip "
-        "install 'nvcodec-suite[ray]'); the file is the same",
+        help="number of processes that fit independent segments at the same time, or ray for a Ray "
+        "cluster (pip install 'nvcodec-suite[ray]'); the file does not depend on it",
     )
-    effort.add_argument("--seed", type=int, default=0, help="of everything random")
+    effort.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     video = command.add_argument_group("video")
-    video.add_argument("--resize", type=resize, metavar="WxH", help="scale the pictures")
-    video.add_argument("--frames", type=frames, metavar="A:B", help="take frames A to B-1")
+    video.add_argument("--resize", type=resize, metavar="WxH", help="picture size to scale to")
+    video.add_argument(
+        "--frames", type=frames, metavar="A:B", help="encode only frames A to B-1, counted from 0"
+    )
     video.add_argument(
         "--mask",
         type=Path,
-        help="fill in what a mask hides: a picture, or a video or folder with one for each frame, of "
-        "INPUT's size; white is known (lighter than middle grey), black is to be filled in. The "
-        "reported quality still compares whole pictures with INPUT as it is",
+        help="inpaint the dark pixels of a mask, which is a picture, or a video or folder with a "
+        "picture per frame, of the size of INPUT; pixels lighter than middle grey are kept, and the "
+        "reported quality still compares whole pictures with INPUT",
     )
     video.add_argument(
         "--segment",
         type=int,
         metavar="N",
-        help="frames per network at most, a quarter more where a shot ends soon after",
+        help="most frames of a segment, or a quarter more if the shot ends soon after (default: "
+        "chosen by model and picture size)",
     )
     video.add_argument(
         "--refresh",
         type=int,
         metavar="N",
-        help="every N segments at least, one does not need the segment before it (default: 16 for "
-        "nirvana, else 4)",
+        help="random access point at least every N segments; the others may be predicted from the "
+        "segment before them (default: 16 for nirvana, else 4)",
     )
-    video.add_argument("--no-audio", action="store_true", help="leave out audio and subtitles")
-    command.add_argument("--resume", action="store_true", help="go on with an interrupted encode")
+    video.add_argument("--no-audio", action="store_true", help="drop audio and subtitle tracks")
+    command.add_argument("--resume", action="store_true", help="continue an interrupted encode")
     _add_common(command, output=True)
     command.set_defaults(run=run)
 
@@ -140,45 +161,64 @@ def _add_encode(commands: Any, run: Run) -> None:
 def _add_decode(commands: Any, run: Run) -> None:
     command = commands.add_parser(
         "decode",
-        help="turn a .nvc file into a video other programs read",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        help="decode a .nvc file to a video file or PNG images",
+        formatter_class=HelpFormatter,
     )
-    command.add_argument("input", metavar="IN.nvc")
+    command.add_argument("input", metavar="IN.nvc", help="file to decode")
     command.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help=".mp4, .mkv, .y4m or a folder of PNGs"
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="video to write: .mp4, .mkv, .y4m or a folder of PNG images",
     )
-    command.add_argument("--frames", type=frames, metavar="A:B", help="take frames A to B-1")
-    command.add_argument("--size", type=resize, metavar="WxH", help="of the pictures")
+    command.add_argument(
+        "--frames", type=frames, metavar="A:B", help="decode only frames A to B-1, counted from 0"
+    )
+    command.add_argument(
+        "--size", type=resize, metavar="WxH", help="picture size (default: that of the file)"
+    )
     command.add_argument(
         "--fps",
         type=rate,
         metavar="R",
-        help="constant frame rate such as 60, 59.94 or 60000/1001; pictures between frames are "
-        "interpolated",
+        help="constant frame rate in frames per second, such as 60, 59.94 or 60000/1001; pictures "
+        "between frames are interpolated (default: the frame times of the file)",
     )
-    command.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    command.add_argument("--encoder", help="of .mp4 and .mkv: libx264, libx265, libvpx-vp9, ffv1")
-    command.add_argument("--quality", type=int, help="its CRF; default near-transparent")
+    command.add_argument("--device", default="auto", help="device to decode on: auto, cpu or cuda")
+    command.add_argument(
+        "--encoder",
+        help="encoder of .mp4 and .mkv files, such as libx264, libx265, libvpx-vp9 or ffv1",
+    )
+    command.add_argument(
+        "--quality", type=int, help="CRF of the encoder (default: near-transparent quality)"
+    )
     _add_common(command, output=True)
     command.set_defaults(run=run)
 
 
 def _add_info(commands: Any, run: Run) -> None:
-    command = commands.add_parser("info", help="say what is in a .nvc file, without decoding it")
-    command.add_argument("input", metavar="IN.nvc", nargs="?")
+    command = commands.add_parser("info", help="show what a .nvc file holds, without decoding it")
+    command.add_argument("input", metavar="IN.nvc", nargs="?", help="file to inspect")
     command.add_argument(
-        "--backends", action="store_true", help="say instead what computes perceptrons and grids"
+        "--backends",
+        action="store_true",
+        help="list the available backends for perceptrons and hash grids instead",
     )
     _add_common(command, output=False)
     command.set_defaults(run=run, misused=command.error)
 
 
 def _add_compare(commands: Any, run: Run) -> None:
-    command = commands.add_parser("compare", help="measure a .nvc file or any video on its source")
-    command.add_argument("source", metavar="SOURCE")
-    command.add_argument("other", metavar="OTHER")
-    command.add_argument("--frames", type=frames, metavar="A:B", help="frames A to B-1 of SOURCE")
-    command.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    command = commands.add_parser("compare", help="measure the quality of a .nvc file or any video")
+    command.add_argument("source", metavar="SOURCE", help="original video")
+    command.add_argument("other", metavar="OTHER", help=".nvc file or any video to measure")
+    command.add_argument(
+        "--frames", type=frames, metavar="A:B", help="use only frames A to B-1 of SOURCE"
+    )
+    command.add_argument(
+        "--device", default="auto", help="device to decode on: auto, cpu or cuda (default: auto)"
+    )
     _add_common(command, output=False)
     command.set_defaults(run=run)
 
@@ -186,16 +226,22 @@ def _add_compare(commands: Any, run: Run) -> None:
 def _add_common(command: argparse.ArgumentParser, *, output: bool) -> None:
     command.add_argument("--json", action="store_true", help="print the result as one JSON object")
     if output:
-        command.add_argument("-y", "--overwrite", action="store_true", help="replace OUT")
+        command.add_argument(
+            "-y", "--overwrite", action="store_true", help="replace existing output files"
+        )
     volume = command.add_mutually_exclusive_group()
-    volume.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    volume.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     volume.add_argument(
-        "-v", "--verbose", action="count", default=0, help="say more; twice for tracebacks"
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="print more messages; give it twice for tracebacks",
     )
 
 
 def size(text: str) -> int:
-    """Bytes, of 250kB and its like."""
+    """Parse a size such as 250kB; return bytes."""
     match = re.fullmatch(r"([0-9.]+)\s*([a-zA-Z]*)", text)
     if not match or match[2].lower() not in _UNITS:
         raise argparse.ArgumentTypeError(f"expected a size such as 250kB or 1.5MB, got {text!r}")
@@ -203,27 +249,27 @@ def size(text: str) -> int:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Several sizes, with commas between."""
+    """Parse sizes separated by commas; return bytes."""
     return tuple(size(part.strip()) for part in text.split(","))
 
 
 def span(text: str) -> float:
-    """Seconds, of 10m and its like."""
+    """Parse a time such as 10m; return seconds."""
     match = re.fullmatch(r"([0-9.]+)\s*([smh]?)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected a time such as 90s, 10m or 2h, got {text!r}")
-    return float(match[1]) * _SPANS[match[2]]
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def workers(text: str) -> int | str:
-    """A number of processes, or `ray`."""
+    """Parse a number of processes, or `ray`."""
     if text != "ray" and not re.fullmatch(r"\d+", text):
         raise argparse.ArgumentTypeError(f"expected a number or ray, got {text!r}")
     return text if text == "ray" else int(text)
 
 
 def resize(text: str) -> tuple[int, int]:
-    """Width and height, of 640x360 and its like."""
+    """Parse a picture size such as 640x360; return width and height."""
     match = re.fullmatch(r"(\d+)[xX](\d+)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected a size such as 640x360, got {text!r}")
@@ -231,7 +277,10 @@ def resize(text: str) -> tuple[int, int]:
 
 
 def rate(text: str) -> Fraction:
-    """Frames per second; 59.94 and its like are what television means by them, 60000/1001."""
+    """Parse a frame rate; return frames per second.
+
+    Decimals of a television rate, such as 59.94, stand for the exact rate, 60000/1001.
+    """
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
@@ -244,7 +293,7 @@ def rate(text: str) -> Fraction:
 
 
 def frames(text: str) -> slice:
-    """A range of frames, of A:B where either may be missing."""
+    """Parse a range of frames A:B, in which either number may be missing."""
     match = re.fullmatch(r"(\d*):(\d*)", text)
     if not match:
         raise argparse.ArgumentTypeError(
@@ -254,10 +303,10 @@ def frames(text: str) -> slice:
 
 
 class _Version(argparse.Action):
-    """Versions of everything that matters in a bug report; imports torch only here."""
+    """Prints the versions that a bug report needs; torch is imported only here."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="print versions and leave")
+        super().__init__(option_strings, dest, nargs=0, help="print versions and exit")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
         import av

@@ -1,4 +1,4 @@
-"""The command line: calls the library, shows progress, turns errors into exit codes.
+"""Commands of the command line: call the library, show progress, map errors to exit codes.
 
 Results go to stdout, everything else to stderr. torch is imported only by commands that need it.
 """
@@ -28,17 +28,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: Arguments, those of the process by default.
+        argv: Arguments; None for those of the process.
 
     Returns:
-        Exit code: 0, 1 for an error, 2 for wrong usage, 130 when interrupted.
+        Exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 for an interrupt.
     """
     options = parser(_COMMANDS).parse_args(argv)
     level = logging.ERROR if getattr(options, "quiet", False) else logging.WARNING
     if getattr(options, "verbose", 0):
         level = logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format="nvcodec: %(message)s")
-    # A polite kill must leave the same state as Ctrl-C: no half files, resumable encodes.
+    # SIGTERM and SIGHUP must leave the same state as Ctrl-C: no partial output, resumable encodes.
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _terminate)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read the result has gone: nothing is wrong, and nothing can be said.
+        # The reader of stdout has closed it. Python would fail again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (NvcodecError, OSError, MemoryError, ImportError, RuntimeError) as error:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the cleaning up
+    signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     raise KeyboardInterrupt
 
 
@@ -122,7 +122,7 @@ def _decode(options: argparse.Namespace) -> int:
     from nvcodec.cli.progress_bars import DecodeBar
 
     with DecodeBar(visible=_bars(options)) as bar:
-        done = nvcodec.decode(
+        decoded = nvcodec.decode(
             options.input,
             options.output,
             frames=options.frames,
@@ -135,13 +135,13 @@ def _decode(options: argparse.Namespace) -> int:
             on_progress=bar.update,
         )
     fields = {
-        "file": str(done.path),
-        "frames": done.frames,
-        "width": done.width,
-        "height": done.height,
-        "tracks": done.tracks,
-        "decode_seconds": done.seconds,
-        "warnings": list(done.warnings),
+        "file": str(decoded.path),
+        "frames": decoded.frames,
+        "width": decoded.width,
+        "height": decoded.height,
+        "tracks": decoded.tracks,
+        "decode_seconds": decoded.seconds,
+        "warnings": list(decoded.warnings),
     }
     _result(options, fields, "{file}: {frames} frames of {width}x{height}")
     return 0
@@ -199,26 +199,26 @@ def _backends(options: argparse.Namespace) -> int:
         return 0
     for name, reason in report.backends.items():
         print(f"{name:12} {reason or 'available'}")  # noqa: T201
-    asked = "" if report.wanted == "auto" else f" ({backend.VARIABLE}={report.wanted})"
-    for kind, used in (("perceptrons", report.mlp), ("grids", report.grid)):
-        print(f"{kind:12} {used or 'nothing'} on {report.device}{asked}")  # noqa: T201
+    setting = "" if report.wanted == "auto" else f" ({backend.VARIABLE}={report.wanted})"
+    for operation, used in (("perceptrons", report.mlp), ("grids", report.grid)):
+        print(f"{operation:12} {used or 'nothing'} on {report.device}{setting}")  # noqa: T201
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    found = nvcodec.compare(
+    comparison = nvcodec.compare(
         options.source, options.other, frames=options.frames, device=options.device
     )
-    for line in found.warnings:
-        logging.getLogger("nvcodec").warning("%s", line)
-    quality = asdict(found.quality)
+    for warning in comparison.warnings:
+        logging.getLogger("nvcodec").warning("%s", warning)
+    quality = asdict(comparison.quality)
     fields = {
         "frames": quality.pop("frames"),
-        "bytes": found.bytes,
-        "video_bytes": found.video_bytes,
-        "bpp": found.bpp,
+        "bytes": comparison.bytes,
+        "video_bytes": comparison.video_bytes,
+        "bpp": comparison.bpp,
         **quality,
-        "decode_seconds": found.decode_seconds,
+        "decode_seconds": comparison.decode_seconds,
     }
     _result(options, fields, "{frames} frames, {bytes} bytes, {bpp:.4f} bpp, Y {psnr_y:.2f} dB")
     return 0

@@ -1,4 +1,4 @@
-"""Progress bars on stderr."""
+"""Progress bars of the command line, on stderr."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 
 class _Bar(Closing):
-    """A bar that goes away when its block ends, and does nothing when invisible."""
+    """A progress bar that disappears when its `with` block ends.
+
+    Args:
+        visible: Whether to draw the bar at all.
+    """
 
     def __init__(self, *, visible: bool) -> None:
         form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
         self._bar = tqdm(disable=not visible, leave=False, dynamic_ncols=True, bar_format=form)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
     def _show(self, done: int, total: int, left: str, right: str) -> None:
@@ -31,10 +35,10 @@ class _Bar(Closing):
 
 
 class EncodeBar(_Bar):
-    """Segment, epoch, PSNR, estimated bits per pixel, time to go."""
+    """Shows segment, epoch, PSNR, estimated bits per pixel and remaining time of an encode."""
 
     def update(self, progress: Progress) -> None:
-        """Show where an encode stands."""
+        """Show the progress of an encode."""
         if progress.running > 1:
             self._update_several(progress)
             return
@@ -50,7 +54,7 @@ class EncodeBar(_Bar):
         )
 
     def _update_several(self, progress: Progress) -> None:
-        """The whole encode: of several segments no single one stands for it."""
+        """Show the share of the whole encode, while several segments are fitted at the same time."""
         of = f"/{progress.segments}" if progress.segments else ""
         rest = f"{_span(progress.remaining)} to go" if progress.remaining is not None else ""
         self._show(
@@ -62,15 +66,20 @@ class EncodeBar(_Bar):
 
 
 class DecodeBar(_Bar):
-    """Frames written."""
+    """Shows the number of frames that are written."""
 
     def update(self, done: int, total: int) -> None:
-        """Show how many frames are written."""
+        """Show the progress of a decode.
+
+        Args:
+            done: Number of frames written.
+            total: Number of frames to write.
+        """
         self._show(done, total, "decoding", f"{done}/{total} frames")
 
 
 def _span(seconds: float) -> str:
-    """Seconds as 2h05m, 3m20s or 12s."""
+    """Write seconds as 2h05m, 3m20s or 12s."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -1,4 +1,4 @@
-"""`nvcodec tokens`: the tokens of a file, reduced if wanted, and written for others to read."""
+"""The command `nvcodec tokens`: reads or makes the tokens of a video, reduces and saves them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nvcodec.cli.help_format import HelpFormatter
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, NoTokensError
@@ -23,11 +24,18 @@ logger = logging.getLogger("nvcodec")
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Tokens, and how they were come by: bytes that were read, of so many."""
+class _InputTokens:
+    """Tokens of the input and where they come from.
+
+    Attributes:
+        grid: The tokens.
+        via: `"stream"` for tokens that the file stores, `"pixels"` for tokens made from pictures.
+        bytes_read: Number of bytes read from the file.
+        file_bytes: Size of the file, bytes.
+    """
 
     grid: TokenGrid
-    way: str
+    via: str
     bytes_read: int
     file_bytes: int
 
@@ -36,15 +44,15 @@ def add_to(commands: Any, common: Callable[..., None]) -> None:
     """Add the command to a parser.
 
     Args:
-        commands: What `add_subparsers` returned.
-        common: Adds the options that all commands have.
+        commands: Result of `add_subparsers`.
+        common: Function that adds the options of all commands to a parser.
     """
     command = commands.add_parser(
         "tokens",
-        help="tokens of a video, for language models",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        help="extract tokens of a video for language models",
+        formatter_class=HelpFormatter,
     )
-    command.add_argument("input", metavar="FILE", help="a .nvc file, or any video")
+    command.add_argument("input", metavar="FILE", help=".nvc file, or any video")
     command.add_argument(
         "-o", "--output", metavar="OUT", help="file to write: .safetensors, .npy or .jsonl"
     )
@@ -52,32 +60,45 @@ def add_to(commands: Any, common: Callable[..., None]) -> None:
         "--via",
         choices=["auto", "stream", "pixels"],
         default="auto",
-        help="stream: the tokens that the file stores; pixels: decode it small and make tokens; "
-        "auto: the former where there are any",
+        help="source of the tokens: stream (tokens that the file stores), pixels (tokens of its "
+        "decoded pictures), or auto (stream if the file stores tokens, else pixels)",
     )
     command.add_argument(
-        "--tokenizer", default=DEFAULT_TOKENIZER, help="by pixels: a folder, or bundled:NAME"
+        "--tokenizer",
+        default=DEFAULT_TOKENIZER,
+        help="tokenizer for tokens from pixels: a folder, or bundled:NAME",
     )
-    fewer = command.add_argument_group("fewer tokens")
-    fewer.add_argument("--from", dest="start", type=float, metavar="S", help="seconds; begin there")
-    fewer.add_argument("--to", dest="end", type=float, metavar="S", help="seconds; end there")
-    fewer.add_argument("--fps", type=float, metavar="F", help="steps in time a second at most")
-    fewer.add_argument("--budget", type=int, metavar="N", help="exactly so many tokens")
-    fewer.add_argument(
-        "--reduce", choices=list(METHODS), help="how, with --budget; tome unless you say otherwise"
+    reduction = command.add_argument_group("fewer tokens")
+    reduction.add_argument(
+        "--from", dest="start", type=float, metavar="S", help="start of the time range in seconds"
+    )
+    reduction.add_argument(
+        "--to", dest="end", type=float, metavar="S", help="end of the time range in seconds"
+    )
+    reduction.add_argument(
+        "--fps", type=float, metavar="F", help="most time steps of tokens per second"
+    )
+    reduction.add_argument("--budget", type=int, metavar="N", help="reduce to exactly N tokens")
+    reduction.add_argument(
+        "--reduce",
+        choices=list(METHODS),
+        help="reduction method for --budget (default: tome)",
     )
     common(command, output=True)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out.
+    """Run the command.
+
+    Args:
+        options: Parsed arguments.
 
     Returns:
         Exit code.
 
     Raises:
-        NvcodecError: If it cannot be done.
+        NvcodecError: If the arguments are invalid, or a file cannot be read or written.
     """
     begin = time.perf_counter()
     if options.output is not None:
@@ -87,9 +108,9 @@ def run(options: argparse.Namespace) -> int:
             f"expected --from before --to, got {options.start:g} and {options.end:g} s"
         )
     if options.reduce is not None and options.budget is None:
-        raise ConfigError(f"--reduce {options.reduce} needs --budget, the number of tokens wanted")
-    found = _found(options)
-    grid = found.grid if options.fps is None else at_rate(found.grid, options.fps)
+        raise ConfigError(f"--reduce {options.reduce} needs --budget, the number of tokens")
+    source = _input_tokens(options)
+    grid = source.grid if options.fps is None else at_rate(source.grid, options.fps)
     if options.budget is None:
         tokens = flatten(grid)
     else:
@@ -101,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
         logger.warning("%s", tokens.note)
     fields = {
         "file": options.input,
-        "via": found.way,
+        "via": source.via,
         "tokens": len(tokens),
         "method": tokens.method,
         "grid": list(tokens.grid),
@@ -110,9 +131,9 @@ def run(options: argparse.Namespace) -> int:
         "from": float(tokens.spans[:, 0].min()),
         "to": float(tokens.spans[:, 1].max()),
         "tokenizer_id": tokens.tokenizer_id,
-        "bits": float(tokens.bits.sum()) if found.way == "stream" else None,
-        "bytes_read": found.bytes_read,
-        "file_bytes": found.file_bytes,
+        "bits": float(tokens.bits.sum()) if source.via == "stream" else None,
+        "bytes_read": source.bytes_read,
+        "file_bytes": source.file_bytes,
         "seconds": seconds,
         "note": tokens.note,
         "output": options.output,
@@ -125,15 +146,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _found(options: argparse.Namespace) -> _Found:
-    """The tokens that the file stores, or some made of its pictures."""
+def _input_tokens(options: argparse.Namespace) -> _InputTokens:
+    """Read the tokens that the file stores, or make tokens from its pictures."""
     if options.via == "stream" or (options.via == "auto" and is_stream(options.input)):
-        from nvcodec.tokens.reader import open_tokens  # other commands need not wait for it
+        from nvcodec.tokens.reader import open_tokens  # only this command needs it
 
         try:
             with open_tokens(options.input) as reader:
                 grid = reader.grid(options.start, options.end)
-                return _Found(grid, "stream", reader.bytes_read, reader.file_bytes)
+                return _InputTokens(grid, "stream", reader.bytes_read, reader.file_bytes)
         except NoTokensError:
             if options.via == "stream":
                 raise
@@ -143,4 +164,4 @@ def _found(options: argparse.Namespace) -> _Found:
         options.input, name=options.tokenizer, start=options.start, end=options.end
     )
     size = file_bytes(options.input)
-    return _Found(grid, "pixels", size, size)
+    return _InputTokens(grid, "pixels", size, size)
