@@ -21,7 +21,7 @@ from nvcodec.errors import ConfigError, VideoError, WorkerError
 from nvcodec.video.source import Source
 from nvcodec.workers.job import JobFailure, WorkerLost, run_job
 from nvcodec.workers.pool import JobDone
-from tests.conftest import drifting
+from tests.fixtures.clips import drifting
 
 
 class Disorderly:

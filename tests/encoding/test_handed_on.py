@@ -14,7 +14,7 @@ from nvcodec.errors import BitstreamError
 from nvcodec.reconstruction.network_payload import NetworkState
 from nvcodec.reconstruction.payload import split_payload
 from nvcodec.reconstruction.segment_decoder import make_segment_decoder, open_segment_decoder
-from tests.conftest import drifting
+from tests.fixtures.clips import drifting
 
 CPU = torch.device("cpu")
 

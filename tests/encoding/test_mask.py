@@ -13,7 +13,7 @@ import pytest
 import nvcodec
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import ColourMode
-from tests.conftest import moving_picture
+from tests.fixtures.clips import moving_picture
 from tests.fixtures.commands import run_here
 
 WIDTH, HEIGHT = 48, 32

@@ -20,7 +20,8 @@ from nvcodec.tokenizer.token_sections import payload_budget, token_section_bytes
 from nvcodec.tokens import open_tokens
 from nvcodec.video.colour import rgb
 from nvcodec.video.source import open_source
-from tests.conftest import BlockTokenizer, moving_picture
+from tests.fixtures.clips import moving_picture
+from tests.fixtures.tokens import BlockTokenizer
 
 
 @pytest.fixture

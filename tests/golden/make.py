@@ -118,12 +118,12 @@ def ids(stream: bytes) -> list[int]:
 
 def without_network() -> None:
     """Have tokens made by `BlockTokenizer`, which is no part of the package."""
-    path = Path(__file__).parent.parent / "conftest.py"
-    spec = importlib.util.spec_from_file_location("conftest", path)
+    path = Path(__file__).parent.parent / "fixtures" / "tokens.py"
+    spec = importlib.util.spec_from_file_location("token_fixtures", path)
     assert spec is not None and spec.loader is not None
-    conftest = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(conftest)
-    made = conftest.BlockTokenizer()
+    fixtures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fixtures)
+    made = fixtures.BlockTokenizer()
     segment_tokens.tokenizer = encoder.tokenizer = lambda name: made
 
 

@@ -14,7 +14,7 @@ from nvcodec.fitting.network.batched_step import batched_step
 from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.workers import lockstep_pool
 from nvcodec.workers.in_process_pool import InProcessPool
-from tests.conftest import drifting
+from tests.fixtures.clips import drifting
 
 
 @pytest.fixture
