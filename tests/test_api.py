@@ -1,4 +1,4 @@
-"""What `import nvcodec` promises."""
+"""The public names of `nvcodec`: they resolve, are documented, and have the promised types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it takes, what it prints, how it ends."""
+"""The command line: arguments, output and exit codes."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ COMPARE_FIELDS = [
     "psnr_rgb",
     "ms_ssim",
 ]
-# Tiny tensors: more threads would only wait for each other.
+# On tiny tensors, several threads only wait for each other.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def run_process(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
+    """Run the command in a process of its own; return its result."""
     command = [sys.executable, "-m", "nvcodec", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=ENVIRONMENT,
@@ -67,11 +67,12 @@ def run_process(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process; return its result."""
     return run_here(arguments, folder)
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
-    """The one line on stderr of a command that failed."""
+    """Check that a command failed with one line on stderr; return the line."""
     assert (done.returncode, done.stdout) == (code, ""), done
     (line,) = done.stderr.splitlines()
     assert line.startswith("nvcodec: error: ")
@@ -140,7 +141,7 @@ def test_wrong_usage(arguments, tmp_path):
 
 
 def test_round_trip(make_clip: Callable[..., Path], tmp_path: Path):
-    """A process makes the file and measures it in another; all else needs none."""
+    """The encode runs in a process, which measures the file in another; the rest runs here."""
     clip = make_clip("clip.mp4", frames=6, size=(48, 32), audio=["aac"])
     target, out = tmp_path / "clip.nvc", tmp_path / "out.y4m"
     encode = ["encode", clip, "-o", target, "--json", "--device", "cpu"]
@@ -219,8 +220,8 @@ def test_bad_files(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bad.nvc"]
 
 
-def test_what_needs_no_torch_imports_none(tmp_path):
-    """Help and `info` answer at once; nothing ever goes by a top-level `models` or `entropy`."""
+def test_commands_without_torch_do_not_import_it(tmp_path):
+    """Help and `info` import neither torch nor PyAV; top-level `models` and `entropy` stay unused."""
     from nvcodec.container import Header, Segment, Writer
     from nvcodec.media import ColourMode, VideoInfo
     from nvcodec.models import config_class
@@ -268,7 +269,7 @@ def test_options_are_parsed():
     ]  # fmt: skip
 
 
-def test_only_processes_of_our_own_change_how_they_keep_memory(make_clip, tmp_path):
+def test_only_the_command_line_changes_how_memory_is_kept(make_clip, tmp_path):
     program = (
         "import sys, nvcodec\n"
         "from nvcodec.allocation import keep_freed_memory\n"
@@ -277,7 +278,7 @@ def test_only_processes_of_our_own_change_how_they_keep_memory(make_clip, tmp_pa
         "config = nvcodec.EncoderConfig(model='nerv', bpp=4, epochs=1, device='cpu')\n"
         "nvcodec.encode(clip, target, config, measure=False)\n"
         "print(keep_freed_memory.cache_info().currsize)\n"
-        # It asks for that before anything else, hence also where it then refuses to overwrite.
+        # The command sets it first, and so also if it then refuses to overwrite.
         "assert main(['encode', clip, '-o', target, '--quiet']) == 1\n"
         "print(keep_freed_memory.cache_info().currsize)\n"
     )

@@ -1,1 +1,1 @@
-"""Decoding files: random access, output files, comparison and inspection."""
+"""Decoding of files: random access, output files, comparison and inspection."""

@@ -1,4 +1,4 @@
-"""Comparing a video with its source: the same metric for `.nvc` files and any other video."""
+"""Comparison of a video with its source, with the same metrics for `.nvc` files and other videos."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _BATCH_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How close a video is to its source, and what it takes.
+    """Quality and size of a video, compared with its source.
 
     Attributes:
-        file: The video compared.
-        bytes: Size of its file.
-        video_bytes: Without audio and subtitle tracks.
-        bpp: Bits of `video_bytes` per pixel of the frames the file holds.
+        file: Path of the compared video.
+        bytes: Size of its file, bytes.
+        video_bytes: Size without audio and subtitle tracks, bytes.
+        bpp: Bits of `video_bytes` per pixel of all frames in the file.
         width: Picture width, samples.
         height: Picture height, samples.
-        quality: The metrics.
-        decode_seconds: Time spent decoding it, for everything from opening to the last frame.
-        warnings: What could not be compared, in plain words.
+        quality: Metrics over the compared frames.
+        decode_seconds: Time to decode the video, from opening it to the last frame, seconds.
+        warnings: What could not be compared, one sentence each.
     """
 
     file: Path
@@ -58,60 +58,62 @@ def compare(
 ) -> Comparison:
     """Compare a video with its source on the source's 8-bit 4:2:0 planes.
 
-    A source of another size is resized to the other's, as `encode(resize=...)` does. Frames of an
-    `.nvc` file are matched by their times on the source's clock, those of other files by order.
+    A source of another picture size is resized to that of the compared video, as
+    `encode(resize=...)` does. Frames of an `.nvc` file are matched by their times on the source's
+    clock, those of other files by their order.
 
     Args:
-        source: The original.
-        other: A `.nvc` file or any video.
-        frames: Frames of the source to take, by display order; all by default.
-        device: Where a `.nvc` file is decoded.
+        source: Original video.
+        other: `.nvc` file or any video to compare with it.
+        frames: Frames of the source to use, by display order; None for all.
+        device: Device that decodes an `.nvc` file: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
 
     Raises:
-        VideoError: If one of them cannot be read, or there is no frame to compare.
-        BitstreamError: If a `.nvc` file is malformed.
+        VideoError: If one of the videos cannot be read, or they have no frame in common.
+        BitstreamError: If the `.nvc` file is malformed.
     """
     with ExitStack() as stack:
         path = Path(other)
-        side = _Nvc(path, device, stack) if _is_nvc(path) else _Video(path, stack)
-        size = (side.info.width, side.info.height)
+        compared = _NvcVideo(path, device, stack) if _is_nvc(path) else _PlainVideo(path, stack)
+        size = (compared.info.width, compared.info.height)
         original = stack.enter_context(open_source(source, frames=frames))
         if (original.info.width, original.info.height) != size:
             original.close()
             original = stack.enter_context(open_source(source, frames=frames, resize=size))
-        meter = QualityMeter(side.info.colour)
+        meter = QualityMeter(compared.info.colour)
         warnings: list[str] = []
-        reference = _Reader(original)
+        reference = _SourceMatcher(original)
         count = 0
-        for batch in side.batches():
-            kept, matched = reference.matching(batch, side.timed, side.info.time_base)
-            if len(matched):
-                meter.add(matched, kept)
-                count += len(matched)
-            if len(matched) < len(batch):
+        for batch in compared.batches():
+            matched, counterparts = reference.match(batch, compared.timed, compared.info.time_base)
+            if len(counterparts):
+                meter.add(counterparts, matched)
+                count += len(counterparts)
+            if len(counterparts) < len(batch):
                 warnings.append(
-                    f"{len(batch) - len(matched)} frames of {path} have no counterpart in {source}"
+                    f"{len(batch) - len(counterparts)} frames of {path} have no counterpart in {source}"
                 )
         if not count:
             raise VideoError(f"{path} has no frame in common with {source}")
-        missing = reference.left()
+        missing = reference.count_unmatched()
         if missing:
             warnings.append(f"{missing} frames of {source} have no counterpart in {path}")
-        video_bytes = side.video_bytes
+        video_bytes = compared.video_bytes
         return Comparison(
             file=path,
             bytes=path.stat().st_size,
             video_bytes=video_bytes,
-            bpp=8 * video_bytes / (side.frames * size[0] * size[1]),
+            bpp=8 * video_bytes / (compared.frames * size[0] * size[1]),
             width=size[0],
             height=size[1],
             quality=meter.result(),
-            decode_seconds=side.seconds,
-            warnings=(*warnings, *side.warnings()),
+            decode_seconds=compared.seconds,
+            warnings=(*warnings, *compared.warnings()),
         )
 
 
 def _is_nvc(path: Path) -> bool:
+    """Return whether a file begins like an `.nvc` file; the rest of its signature may be damaged."""
     try:
         with path.open("rb") as file:
             return file.read(4) == b"\x8aNVC"
@@ -121,8 +123,16 @@ def _is_nvc(path: Path) -> bool:
         raise VideoError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-class _Side:
-    """A video under comparison; decoding is timed."""
+class _ComparedVideo:
+    """A video that is compared; the time to decode it is measured.
+
+    Attributes:
+        info: Size, rates and colour of the pictures.
+        video_bytes: Size without audio and subtitle tracks, bytes.
+        timed: Whether frames are matched by time, rather than by order.
+        seconds: Time spent on decoding so far, seconds.
+        frames: Number of frames decoded so far.
+    """
 
     info: VideoInfo
     video_bytes: int
@@ -133,7 +143,7 @@ class _Side:
         self.frames = 0
 
     def batches(self) -> Iterator[Frames]:
-        """All frames, a batch at a time."""
+        """Decode all frames, a batch at a time, and measure the time."""
         parts = self.parts()
         while True:
             begin = time.perf_counter()
@@ -145,13 +155,17 @@ class _Side:
             yield part
 
     def parts(self) -> Iterator[Frames]:
+        """Decode all frames, a batch at a time."""
         raise NotImplementedError
 
     def warnings(self) -> list[str]:
+        """Return what was lost or repaired while decoding."""
         raise NotImplementedError
 
 
-class _Nvc(_Side):
+class _NvcVideo(_ComparedVideo):
+    """An `.nvc` file that is compared."""
+
     timed = True
 
     def __init__(self, path: Path, device: str, stack: ExitStack) -> None:
@@ -169,7 +183,9 @@ class _Nvc(_Side):
         return self._decoder.losses
 
 
-class _Video(_Side):
+class _PlainVideo(_ComparedVideo):
+    """A video of another format that is compared."""
+
     timed = False
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
@@ -178,11 +194,10 @@ class _Video(_Side):
         self._source = stack.enter_context(open_source(path))
         self.seconds = time.perf_counter() - begin
         self.info = self._source.info
-        carried = 0
         if path.is_file():
             with open_tracks(path) as tracks:
-                carried = sum(track_sizes(tracks))
-            self.video_bytes = path.stat().st_size - carried
+                track_bytes = sum(packet_sizes(tracks))
+            self.video_bytes = path.stat().st_size - track_bytes
         else:
             self.video_bytes = sum(entry.stat().st_size for entry in path.iterdir())
 
@@ -195,53 +210,68 @@ class _Video(_Side):
         return self._source.warnings
 
 
-class _Reader:
-    """Reads the source along with the other side."""
+class _SourceMatcher:
+    """Reads the source in step with the compared video, and matches their frames.
+
+    Args:
+        source: The source, at its first frame.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._skipped = 0
-        self._held: Frames | None = None
-        # Clocks of other containers round; a third of a frame is more than they do.
-        self._near = 1 / source.info.frame_rate / 3
+        self._pending: Frames | None = None
+        # Containers round times to their clocks, by less than a third of a frame.
+        self._tolerance = 1 / source.info.frame_rate / 3
 
-    def matching(self, batch: Frames, timed: bool, base: Fraction) -> tuple[Frames, Frames]:
-        """The frames of a batch that have a counterpart, and their counterparts."""
+    def match(self, batch: Frames, timed: bool, base: Fraction) -> tuple[Frames, Frames]:
+        """Match frames of the compared video with frames of the source.
+
+        Args:
+            batch: Next frames of the compared video.
+            timed: Match by time; False to match by order.
+            base: Seconds per tick of the times in `batch`.
+
+        Returns:
+            The frames of the batch that have a counterpart in the source, and their counterparts.
+        """
         if not timed:
             part = self._source.read(len(batch))
-            return _chosen(batch, list(range(len(part)))), part
+            return _select(batch, list(range(len(part)))), part
         places: list[int] = []
-        found: list[Frames] = []
+        counterparts: list[Frames] = []
         for place, ticks in enumerate(batch.pts.tolist()):
-            wanted = ticks * base
-            while (one := self._next()) is not None and self._time(one) < wanted - self._near:
+            time = ticks * base
+            while (frame := self._next()) is not None and self._time(
+                frame
+            ) < time - self._tolerance:
                 self._skipped += 1
-            if one is not None and self._time(one) > wanted + self._near:
-                self._held = one  # it may be what the next frame looks for
-            elif one is not None:
+            if frame is not None and self._time(frame) > time + self._tolerance:
+                self._pending = frame  # it may be the counterpart of the next frame
+            elif frame is not None:
                 places.append(place)
-                found.append(one)
-        return _chosen(batch, places), _stacked(found, batch)
+                counterparts.append(frame)
+        return _select(batch, places), _concatenate(counterparts, batch)
 
     def _next(self) -> Frames | None:
-        held, self._held = self._held, None
-        if held is None:
-            held = self._source.read(1)
-        return held if len(held) else None
+        frame, self._pending = self._pending, None
+        if frame is None:
+            frame = self._source.read(1)
+        return frame if len(frame) else None
 
     def _time(self, frame: Frames) -> Fraction:
         return int(frame.pts[0]) * self._source.info.time_base
 
-    def left(self) -> int:
-        """How many frames of the source had no counterpart."""
-        count = self._skipped + (self._held is not None)
+    def count_unmatched(self) -> int:
+        """Read the rest of the source; return how many of its frames had no counterpart."""
+        count = self._skipped + (self._pending is not None)
         while len(part := self._source.read(_batch(self._source.info))):
             count += len(part)
         return count
 
 
-def track_sizes(tracks: Tracks) -> Iterator[int]:
-    """Sizes of all packets of all tracks, read ten seconds at a time."""
+def packet_sizes(tracks: Tracks) -> Iterator[int]:
+    """Return the sizes of all packets of all tracks, bytes; they are read ten seconds at a time."""
     seconds = 10
     while not tracks.ended:
         yield from (len(packet.data) for part in tracks.until(seconds) for packet in part)
@@ -253,7 +283,7 @@ def _batch(info: VideoInfo) -> int:
     return max(1, min(32, _BATCH_BYTES // (info.width * info.height * 3 // 2)))
 
 
-def _chosen(frames: Frames, places: list[int]) -> Frames:
+def _select(frames: Frames, places: list[int]) -> Frames:
     return Frames(
         y=frames.y[places],
         u=frames.u[places],
@@ -263,9 +293,10 @@ def _chosen(frames: Frames, places: list[int]) -> Frames:
     )
 
 
-def _stacked(parts: list[Frames], like: Frames) -> Frames:
+def _concatenate(parts: list[Frames], like: Frames) -> Frames:
+    """Concatenate frames; without any, return no frames of the size of `like`."""
     if not parts:
-        return _chosen(like, [])
+        return _select(like, [])
     return Frames(
         y=np.concatenate([part.y for part in parts]),
         u=np.concatenate([part.u for part in parts]),

@@ -1,4 +1,4 @@
-"""From an `.nvc` file to a video other programs read."""
+"""Decoding of an `.nvc` file to a video file or a folder of images, with its other tracks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ import numpy as np
 
 from nvcodec.container import Reader
 from nvcodec.decoding.decoder import Decoder
-from nvcodec.decoding.output_timing import FrameRateConverter, batch_of, check_size, resized, span
+from nvcodec.decoding.output_timing import (
+    FrameRateConverter,
+    batch_of,
+    check_size,
+    resized,
+    time_span,
+)
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
 from nvcodec.video.sink import Sink
@@ -27,16 +33,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What a decode made.
+    """Report of a decode.
 
     Attributes:
-        path: The file or folder written.
-        frames: How many frames it holds.
+        path: Path of the written file or folder.
+        frames: Number of frames written.
         width: Picture width, samples.
         height: Picture height, samples.
-        tracks: How many audio and subtitle tracks were copied.
-        seconds: How long it took.
-        warnings: What is missing or could not be stored, in plain words.
+        tracks: Number of audio and subtitle tracks copied.
+        seconds: Time that decoding and writing took, seconds.
+        warnings: What is missing or could not be stored, one sentence each.
     """
 
     path: Path
@@ -61,30 +67,35 @@ def decode_file(
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Decoded:
-    """Decode an `.nvc` file into a video.
+    """Decode an `.nvc` file to a video.
 
     Args:
-        source: The `.nvc` file.
-        target: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images.
-        frames: Frames to take, step 1; times then count from the first of them. None for all.
-        size: Width and height of the output; the video's own for None. The sample aspect ratio
-            follows, so that the picture keeps its shape on the screen.
-        fps: Constant frame rate of the output, from the time of the first frame to the end of the
-            last; None keeps frames and times. See `Decoder.planes_at` for what lies between frames.
-        device: Where to decode.
-        encoder: Video encoder of `.mp4` and `.mkv`; see `nvcodec.video.sinks.open_sink`.
-        quality: Its CRF; the default is near-transparent.
+        source: `.nvc` file.
+        target: Video to write: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images.
+        frames: Frames to decode, a slice with step 1; output times then start at the first of them.
+            None for all frames.
+        size: Width and height of the output, samples; None for those of the file. The sample aspect
+            ratio is adapted, so that the picture keeps its shape on the screen.
+        fps: Constant frame rate of the output, frames per second, from the time of the first frame
+            to the end of the last; None to keep frames and times. Pictures between frames are those
+            of `Decoder.planes_at`.
+        device: Device that decodes: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+        encoder: Video encoder of `.mp4` and `.mkv`, one that `nvcodec.video.sinks.open_sink` knows.
+        quality: CRF of that encoder; None for a near-transparent quality.
         overwrite: Replace an existing target.
-        on_progress: Called with the number of frames written and to be written.
+        on_progress: Function that is called with the number of frames written and to be written.
+
+    Returns:
+        What was written and what is missing.
 
     Raises:
         BitstreamError: If the file is malformed, or none of the frames can be decoded.
-        ConfigError: If the range of frames is empty, an option does not apply, or size or frame
-            rate are out of bounds.
+        ConfigError: If the range of frames is empty, an option does not apply to the target, or the
+            size or frame rate is out of range.
         OutputExistsError: If the target exists and `overwrite` is false.
         VideoError: If the target cannot be written.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     with ExitStack() as stack:
         decoder = stack.enter_context(Decoder(source, device=device))
         reader = decoder.reader
@@ -93,7 +104,7 @@ def decode_file(
             raise ConfigError(
                 f"{source}: expected a range within its {len(decoder)} frames, got {start}:{stop}"
             )
-        info, total, parts = _pictures(decoder, start, stop, size, fps)
+        info, total, parts = _output_frames(decoder, start, stop, size, fps)
         numbers = list(reader.tracks)
         sink = stack.enter_context(
             open_sink(
@@ -106,19 +117,19 @@ def decode_file(
             )
         )
         whole = frames is None
-        copies = [_Copy(reader, number, place) for place, number in enumerate(numbers)]
+        copies = [_TrackCopier(reader, number, place) for place, number in enumerate(numbers)]
         written = 0
         base = info.time_base
         for part in parts:
             if not written and not whole:
                 origin = int(part.pts[0]) * base
-                copies = [copy.starting(origin) for copy in copies]
+                copies = [copy.restart_at(origin) for copy in copies]
                 zero = int(part.pts[0])
             if not whole:
                 part = replace(part, pts=part.pts - zero)
             end = int(part.pts[-1] + part.durations[-1]) * base
             for copy in copies:
-                copy.until(end, sink)
+                copy.copy_until(end, sink)
             sink.write(part)
             written += len(part)
             if on_progress is not None:
@@ -130,7 +141,7 @@ def decode_file(
             )
         if whole:
             for copy in copies:
-                copy.until(None, sink)
+                copy.copy_until(None, sink)
         sink.close()
         for damage in reader.damage:
             logger.warning("%s: %s", source, damage)
@@ -140,42 +151,51 @@ def decode_file(
             width=info.width,
             height=info.height,
             tracks=len(numbers),
-            seconds=time.monotonic() - began,
+            seconds=time.monotonic() - started,
             warnings=tuple(dict.fromkeys([*decoder.losses, *sink.warnings])),
         )
 
 
-def _pictures(
+def _output_frames(
     decoder: Decoder,
     start: int,
     stop: int,
     size: tuple[int, int] | None,
     fps: Fraction | int | None,
 ) -> tuple[VideoInfo, int, Iterator[Frames]]:
-    """What is shown: what the pictures are like, how many there should be, and they themselves."""
+    """Return the properties of the output, its number of frames, and the frames themselves."""
     info = decoder.info
     if size is not None:
         check_size(size)
         info = resized(info, size)
     if fps is None:
         return info, stop - start, decoder.frames(start, stop, size=size)
-    cadence = FrameRateConverter.of(Fraction(fps), *span(decoder.reader, start, stop))
-    info = replace(info, time_base=cadence.time_base, frame_rate=cadence.rate)
-    return info, cadence.count, _at_rate(decoder, cadence, info)
+    converter = FrameRateConverter.for_span(Fraction(fps), *time_span(decoder.reader, start, stop))
+    info = replace(info, time_base=converter.time_base, frame_rate=converter.rate)
+    return info, converter.count, _convert(decoder, converter, info)
 
 
-def _at_rate(decoder: Decoder, cadence: FrameRateConverter, info: VideoInfo) -> Iterator[Frames]:
+def _convert(decoder: Decoder, converter: FrameRateConverter, info: VideoInfo) -> Iterator[Frames]:
+    """Decode the frames of a constant frame rate, a batch at a time."""
     batch = batch_of((info.height, info.width))
-    for begin in range(0, cadence.count, batch):
-        ticks = cadence.ticks(begin, min(begin + batch, cadence.count))
-        times = [tick * cadence.time_base for tick in ticks]
+    for begin in range(0, converter.count, batch):
+        ticks = converter.ticks(begin, min(begin + batch, converter.count))
+        times = [tick * converter.time_base for tick in ticks]
         y, u, v = decoder.planes_at(times, (info.width, info.height))
         pts = np.array(ticks, np.int64)
-        yield Frames(y=y, u=u, v=v, pts=pts, durations=np.full_like(pts, cadence.step))
+        yield Frames(y=y, u=u, v=v, pts=pts, durations=np.full_like(pts, converter.step))
 
 
-class _Copy:
-    """Copies a track's packets as the pictures go on."""
+class _TrackCopier:
+    """Copies the packets of a track to the output, interleaved with the pictures.
+
+    Args:
+        reader: Reader of the file.
+        number: Number of the track in the file.
+        place: Position of the track in the output.
+        origin: Time that becomes zero, seconds; earlier packets are dropped. None to keep all
+            packets and times.
+    """
 
     def __init__(
         self, reader: Reader, number: int, place: int, origin: Fraction | None = None
@@ -183,32 +203,37 @@ class _Copy:
         self._reader, self._number, self._place, self._origin = reader, number, place, origin
         self._base = reader.tracks[number].time_base
         self._packets: Iterator[Packet] = reader.packets(number, skip_damaged=True)
-        self._held: deque[Packet] = deque()
+        self._pending: deque[Packet] = deque()
 
-    def starting(self, origin: Fraction) -> _Copy:
-        """The same track from a time on, which becomes zero."""
-        return _Copy(self._reader, self._number, self._place, origin)
+    def restart_at(self, origin: Fraction) -> _TrackCopier:
+        """Return a copier of the same track whose times count from `origin`, seconds."""
+        return _TrackCopier(self._reader, self._number, self._place, origin)
 
-    def until(self, end: Fraction | None, sink: Sink) -> None:
-        """Copy the packets before a time in seconds; all that are left for None."""
-        taken: list[Packet] = []
+    def copy_until(self, end: Fraction | None, sink: Sink) -> None:
+        """Copy the packets before a time.
+
+        Args:
+            end: Time on the output's clock, seconds; None for all packets that are left.
+            sink: Output to write them to.
+        """
+        packets: list[Packet] = []
         while True:
-            packet = self._held.popleft() if self._held else next(self._packets, None)
+            packet = self._pending.popleft() if self._pending else next(self._packets, None)
             if packet is None:
                 break
-            moved = self._moved(packet)
-            if moved is None:
+            shifted = self._shift(packet)
+            if shifted is None:
                 continue
-            ticks = moved.dts if moved.dts is not None else moved.pts
+            ticks = shifted.dts if shifted.dts is not None else shifted.pts
             if end is not None and ticks is not None and ticks * self._base >= end:
-                self._held.append(packet)
+                self._pending.append(packet)
                 break
-            taken.append(moved)
-        if taken:
-            sink.write_packets(self._place, taken)
+            packets.append(shifted)
+        if packets:
+            sink.write_packets(self._place, packets)
 
-    def _moved(self, packet: Packet) -> Packet | None:
-        """A packet on the output's clock; None if it lies before its beginning."""
+    def _shift(self, packet: Packet) -> Packet | None:
+        """Return a packet with times on the output's clock; None if it lies before time zero."""
         if self._origin is None:
             return packet
         shift = round(self._origin / self._base)

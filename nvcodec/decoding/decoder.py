@@ -1,7 +1,7 @@
-"""Reading an `.nvc` file as if it were a sequence of pictures.
+"""Random access to the frames of an `.nvc` file.
 
-Any frame can be asked for in any order. A segment is opened when one of its frames is first needed
-and kept for the next; nothing but the file is consulted.
+Frames can be decoded in any order. A segment is opened when one of its frames is first needed, and
+the segments used last stay open. Decoding needs nothing but the file.
 """
 
 from __future__ import annotations
@@ -31,25 +31,29 @@ from nvcodec.video.colour import rgb
 
 logger = logging.getLogger(__name__)
 
-# Segments kept open. One serves playback; random access jumps between a few.
-_KEPT = 8
+# Number of segments that stay open. Playback needs one; random access jumps between a few.
+_OPEN_SEGMENTS = 8
 
 
 class Decoder(Closing):
-    """A `.nvc` file, open for decoding. Make one with `nvcodec.open`.
+    """An `.nvc` file that is open for decoding; `nvcodec.open` makes one.
 
-    Indexing gives RGB pictures, `planes` the 8-bit 4:2:0 samples the file stands for. Frames are
-    numbered as in the file; those of a damaged or missing segment raise when asked for.
+    Indexing returns RGB pictures, `planes` returns 8-bit 4:2:0 samples. Frames are numbered as in
+    the file. Access to a frame of a damaged or missing segment raises an error.
 
     Args:
-        source: Path, bytes, or binary file.
-        device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
+        source: Path, contents, or binary file object.
+        device: Device that decodes: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
 
     Attributes:
-        reader: The container: header, tracks, segments, damage.
+        reader: Reader of the container: header, tracks, segments, damage.
         info: Size, rates and colour of the pictures.
-        device: Where segments are decoded.
-        warnings: Frames that were left out, in plain words.
+        device: Device that decodes.
+        warnings: Frames that were left out, one sentence each.
+
+    Raises:
+        BitstreamError: If the source is not an `.nvc` stream, or its header is damaged.
+        ConfigError: If the device is not available.
     """
 
     def __init__(
@@ -60,10 +64,12 @@ class Decoder(Closing):
         self.info = self.reader.header.video
         self.warnings: list[str] = []
         self._open: OrderedDict[int, SegmentDecoder] = OrderedDict()
-        self._continuous = FrameInterpolator(self.reader, self._pictures, self._warn, self.device)
+        self._interpolator = FrameInterpolator(
+            self.reader, self._segment_decoder, self._warn, self.device
+        )
 
     def __len__(self) -> int:
-        """Number of frames the file counts, up to its last readable segment."""
+        """Return the number of frames, up to the end of the last readable segment."""
         return self.reader.frame_count
 
     @overload
@@ -71,40 +77,58 @@ class Decoder(Closing):
     @overload
     def __getitem__(self, frames: slice | Sequence[int]) -> UInt8Array: ...
     def __getitem__(self, frames: int | slice | Sequence[int]) -> UInt8Array:
-        """RGB pictures.
+        """Decode frames to RGB.
 
         Args:
-            frames: A number (negative from the end), a slice, or a sequence of numbers in any
-                order, which are decoded in batches.
+            frames: Frame number (negative numbers count from the end), slice, or sequence of
+                numbers in any order. Several frames are decoded in batches.
 
         Returns:
             uint8, shape (H, W, 3) for a number, (N, H, W, 3) otherwise.
 
         Raises:
             IndexError: If a frame is not in the file.
-            BitstreamError: If its segment is damaged.
+            BitstreamError: If the segment of a frame is damaged.
         """
         if isinstance(frames, (int, np.integer)):
             (picture,) = self[[int(frames)]]
             return cast(UInt8Array, picture)
-        wanted = range(len(self))[frames] if isinstance(frames, slice) else frames
-        part = self.planes(wanted)
+        numbers = range(len(self))[frames] if isinstance(frames, slice) else frames
+        part = self.planes(numbers)
         return rgb(part.y, part.u, part.v, self.info.colour)
 
     def __iter__(self) -> Iterator[UInt8Array]:
-        """RGB pictures in order, shape (H, W, 3), decoded in batches."""
+        """Decode all frames in order to RGB, uint8, shape (H, W, 3) each."""
         for part in self.frames():
             yield from rgb(part.y, part.u, part.v, self.info.colour)
 
     def frame_at(self, seconds: float | Fraction) -> UInt8Array:
-        """The RGB picture shown at a time on the video's clock, shape (H, W, 3).
+        """Decode the frame that is shown at a time to RGB.
 
-        Before the first frame it is the first, after the last frame the last.
+        Args:
+            seconds: Time on the video's clock, seconds. Before the first frame, the first frame is
+                returned; after the last frame, the last.
+
+        Returns:
+            uint8, shape (H, W, 3).
+
+        Raises:
+            IndexError: If the file has no frames.
+            BitstreamError: If the segment of the frame is damaged.
         """
         return self[self.frame_number(seconds)]
 
     def frame_number(self, seconds: float | Fraction) -> int:
-        """The number of the frame shown at a time; see `frame_at`."""
+        """Return the number of the frame that is shown at a time.
+
+        Args:
+            seconds: Time on the video's clock, seconds. Before the first frame, its number is
+                returned; after the last frame, that of the last.
+
+        Raises:
+            IndexError: If the file has no frames.
+            BitstreamError: If the segment of the frame is damaged.
+        """
         entry = self.reader.segment_at(seconds)
         ticks = self.reader.segment(entry.index).pts
         shown = bisect_right(ticks, Fraction(seconds) / self.info.time_base)
@@ -113,45 +137,61 @@ class Decoder(Closing):
     def pictures_at(
         self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
     ) -> UInt8Array:
-        """RGB pictures at any moments, shape (N, H, W, 3); see `planes_at`."""
+        """Decode or interpolate pictures at any times to RGB, like `planes_at`.
+
+        Args:
+            times: N times on the video's clock, seconds, in any order.
+            size: Width and height of the pictures, samples; None for those of the video.
+
+        Returns:
+            uint8, shape (N, H, W, 3).
+
+        Raises:
+            BitstreamError: If nothing in the file can be decoded.
+            ConfigError: If no video may have that size.
+            IndexError: If the file has no frames.
+        """
         return rgb(*self.planes_at(times, size), self.info.colour)
 
     def planes_at(
         self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
     ) -> Planes:
-        """Pictures at any moments, also between frames, at any size.
+        """Decode or interpolate pictures at any times, also between frames, at any size.
 
-        Within a shot they are interpolated, as far as the model can: see `docs/models.md`. At
-        the time of a frame it is that frame; where there is none, the nearest is held, and of
-        frames that are damaged `warnings` tell.
+        At the time of a frame, the picture is that frame. Within a shot, pictures between frames
+        are interpolated by the model or cross-faded (`docs/models.md` says which). Elsewhere the
+        nearest frame is held. `warnings` lists frames that could not be decoded.
 
         Args:
-            times: Seconds on the video's clock, N of them in any order.
-            size: Wanted width and height; the video's own for None.
+            times: N times on the video's clock, seconds, in any order.
+            size: Width and height of the pictures, samples; None for those of the video.
 
         Returns:
             Planes y (N, H, W), u and v (N, ceil(H / 2), ceil(W / 2)), 8-bit 4:2:0.
 
         Raises:
             BitstreamError: If nothing in the file can be decoded.
-            ConfigError: If the size is none that a video may have.
+            ConfigError: If no video may have that size.
             IndexError: If the file has no frames.
         """
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
-        return self._continuous.planes(times, (height, width))
+        return self._interpolator.planes(times, (height, width))
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, size: tuple[int, int] | None = None
     ) -> Iterator[Frames]:
-        """Consecutive frames in 8-bit 4:2:0, with their times, a batch at a time.
+        """Decode consecutive frames to 8-bit 4:2:0 with their times, a batch at a time.
 
-        Segments that are missing or damaged are skipped; `warnings` and `reader.damage` tell which.
+        Missing and damaged segments are skipped; `warnings` and `reader.damage` list them.
 
         Args:
-            start: First frame number.
-            stop: Number after the last, None for the end.
-            size: Wanted width and height; the video's own for None.
+            start: Number of the first frame.
+            stop: Number after the last frame; None for the end.
+            size: Width and height of the pictures, samples; None for those of the video.
+
+        Raises:
+            ConfigError: If no video may have that size.
         """
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
@@ -161,34 +201,39 @@ class Decoder(Closing):
         for entry in self.reader.segments:
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = min(most, self._pictures(entry.index).batch) if first < last else 1
+                batch = min(most, self._segment_decoder(entry.index).batch) if first < last else 1
                 for begin in range(first, last, batch):
                     numbers = range(begin, min(begin + batch, last))
-                    yield self.planes(numbers) if own else self._sized(numbers, (height, width))
+                    yield (
+                        self.planes(numbers)
+                        if own
+                        else self._planes_sized(numbers, (height, width))
+                    )
             except BitstreamError as error:
                 self._warn(f"frames {first}..{last - 1} are not decoded: {error}")
 
     def planes(self, frames: Sequence[int]) -> Frames:
-        """Frames in 8-bit 4:2:0, in the order asked for.
+        """Decode frames to 8-bit 4:2:0.
 
         Args:
-            frames: Frame numbers, negative from the end.
+            frames: Frame numbers in any order; negative numbers count from the end.
 
         Returns:
-            Pictures, timestamps and durations. Timestamps increase only if the numbers do.
+            Pictures, timestamps and durations, in the order of `frames`.
 
         Raises:
             IndexError: If a frame is not in the file.
-            BitstreamError: If its segment is damaged.
+            BitstreamError: If the segment of a frame is damaged.
         """
         total = len(self)
         numbers = np.array([index(n) + total if n < 0 else index(n) for n in frames], np.int64)
         if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
             raise IndexError(f"expected frame numbers in -{total}..{total - 1}, got {list(frames)}")
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
-        # Segments first: a file that cannot back its frames is found out before they take memory.
-        for owner in list(dict.fromkeys(owners))[:_KEPT]:
-            self._pictures(owner)
+        # Segments are opened before frames are allocated, so that a file that claims frames it does
+        # not hold fails before it takes memory.
+        for owner in list(dict.fromkeys(owners))[:_OPEN_SEGMENTS]:
+            self._segment_decoder(owner)
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
         out = Frames(
@@ -203,12 +248,12 @@ class Decoder(Closing):
             self._decode(owner, numbers[places], places, out)
         return out
 
-    def _sized(self, frames: range, size: tuple[int, int]) -> Frames:
-        """Frames of one segment at another size, as its family makes them."""
+    def _planes_sized(self, frames: range, size: tuple[int, int]) -> Frames:
+        """Decode frames of one segment at another size, height and width."""
         segment = self.reader.segment_of(frames.start).index
         stored = self.reader.segment(segment)
         local = [number - stored.first_frame for number in frames]
-        y, u, v = self._pictures(segment).at(local, size)
+        y, u, v = self._segment_decoder(segment).interpolate(local, size)
         pts, durations = (
             np.array(ticks, np.int64)[local] for ticks in (stored.pts, stored.durations)
         )
@@ -221,21 +266,21 @@ class Decoder(Closing):
         places: npt.NDArray[np.int64],
         out: Frames,
     ) -> None:
-        """Decode frames of one segment into their places."""
-        pictures = self._pictures(segment)
+        """Decode frames of one segment into their places of `out`."""
+        segment_decoder = self._segment_decoder(segment)
         stored = self.reader.segment(segment)
         local = numbers - stored.first_frame
         out.pts[places] = np.array(stored.pts, np.int64)[local]
         out.durations[places] = np.array(stored.durations, np.int64)[local]
-        batch = pictures.batch
+        batch = segment_decoder.batch
         for begin in range(0, len(local), batch):
             where = places[begin : begin + batch]
-            planes = pictures.planes(local[begin : begin + batch].tolist())
+            planes = segment_decoder.planes(local[begin : begin + batch].tolist())
             out.y[where], out.u[where], out.v[where] = planes
 
     @property
     def losses(self) -> list[str]:
-        """All that is known to be missing: damage of the file, then frames left out for it."""
+        """Damage of the file, followed by the frames that were left out because of it."""
         return [*map(str, self.reader.damage), *self.warnings]
 
     def _warn(self, line: str) -> None:
@@ -243,18 +288,18 @@ class Decoder(Closing):
             self.warnings.append(line)
             logger.warning("%s", line)
 
-    def _pictures(self, segment: int) -> SegmentDecoder:
-        """The pictures of a segment, opened if it is not."""
+    def _segment_decoder(self, segment: int) -> SegmentDecoder:
+        """Return the decoder of a segment; open it, and what it is predicted from, if needed."""
         if segment in self._open:
             self._open.move_to_end(segment)
             return self._open[segment]
         needed = self.reader.needed(segment)
         first = next((n for n in reversed(needed) if n in self._open), needed.start)
-        pictures = self._open.get(first)
-        for number in range(first + (pictures is not None), needed.stop):
+        opened = self._open.get(first)
+        for number in range(first + (opened is not None), needed.stop):
             stored = self.reader.segment(number)
-            previous = pictures.reference_state() if stored.predicted and pictures else None
-            pictures = open_segment_decoder(
+            previous = opened.reference_state() if stored.predicted and opened else None
+            opened = open_segment_decoder(
                 stored,
                 self.reader.header,
                 self.device,
@@ -262,14 +307,14 @@ class Decoder(Closing):
                 previous=previous,
                 fsq_indices=self._fsq_indices(number),
             )
-        assert pictures is not None
-        self._open[segment] = pictures
-        if len(self._open) > _KEPT:
+        assert opened is not None
+        self._open[segment] = opened
+        if len(self._open) > _OPEN_SEGMENTS:
             self._open.popitem(last=False)
-        return pictures
+        return opened
 
     def _fsq_indices(self, segment: int) -> UInt8Array | None:
-        """The tokens of a segment, if its pictures are made from them."""
+        """Return the tokens of a segment if its model is conditioned on them, else None."""
         tokens = self.reader.header.tokens
         if tokens is None or not tokens.conditioning:
             return None
@@ -277,6 +322,6 @@ class Decoder(Closing):
         return fsq_indices
 
     def close(self) -> None:
-        """Release the file and its segments."""
+        """Close the file and release its segments."""
         self._open.clear()
         self.reader.close()

@@ -1,4 +1,4 @@
-"""What an `.nvc` file says about itself, without decoding anything. No torch."""
+"""Inspection of an `.nvc` file without decoding it. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from nvcodec.models.tokenizer.layout import grid_of, steps_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokensInfo:
-    """The tokens of a stream, as far as header and index tell.
+    """Tokens of a stream, by its header and index.
 
     Attributes:
-        tokenizer_id: Of the tokenizer that made them, 32 hexadecimal digits.
-        fed: Whether the pictures are made from them.
-        steps: Steps in time, over all segments.
-        rows: Of tokens, in a step.
-        columns: Likewise.
-        bytes: That they take of the file, timestamps and framing included.
-        bits_per_token: Likewise.
+        tokenizer_id: Identity of the tokenizer that made them, 32 hexadecimal digits.
+        fed: Whether the model is conditioned on them.
+        steps: Number of time steps, over all segments.
+        rows: Rows of tokens in a time step.
+        columns: Columns of tokens in a time step.
+        bytes: Bytes that they take in the file, timestamps and framing included.
+        bits_per_token: Bits of `bytes` per token.
     """
 
     tokenizer_id: str
@@ -40,28 +40,28 @@ class TokensInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamInfo:
-    """A stream's header, tracks and segments.
+    """Header, tracks and segments of a stream.
 
     Attributes:
         version: Major and minor version of the bitstream.
-        bytes: Size of the file.
-        video_bytes: Without audio and subtitle tracks.
+        bytes: Size of the file, bytes.
+        video_bytes: Size without audio and subtitle tracks, bytes.
         bpp: Bits of `video_bytes` per pixel.
-        video: Size, rates and colour.
-        colour_mode: The samples the networks make.
+        video: Size, rates and colour of the pictures.
+        colour_mode: Colour mode of the model.
         frames: Number of frames.
-        duration: Seconds.
-        segments: First frame and number of frames of each.
-        predicted: Numbers of those segments that need the one before them.
+        duration: Duration, seconds.
+        segments: First frame and number of frames of each segment.
+        predicted: Numbers of the segments that are predicted from the segment before them.
         model: Name of the model family.
-        boosted: Whether time conditions every block of the first segment's network.
-        parameters: Stored values of the first segment's network, by the stream header.
-        macs_per_pixel: Multiply-accumulates of a decoded frame per pixel.
-        tokens: The tokens in it; None if there are none.
+        boosted: Whether every block of the first segment's network is conditioned on time.
+        parameters: Number of stored values of the first segment's model, by the stream header.
+        macs_per_pixel: Multiply-accumulate operations per pixel of a decoded frame.
+        tokens: Tokens in the stream; None if there are none.
         tracks: Audio and subtitle tracks, by number.
-        metadata: Free text.
-        complete: No damage is known and the file has its end.
-        damage: What is missing or damaged, in plain words.
+        metadata: Free text by key.
+        complete: Whether the file has its end and no known damage.
+        damage: What is missing or damaged, one sentence each.
     """
 
     version: tuple[int, int]
@@ -86,14 +86,14 @@ class StreamInfo:
 
 
 def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
-    """Read what a stream says about itself.
+    """Read header, tracks and segments of a stream, without decoding it.
 
     Args:
-        source: Path, bytes, or binary file.
+        source: Path, contents, or binary file object.
 
     Raises:
-        BitstreamError: If it is not an `.nvc` stream, or its header is damaged.
-        UnsupportedVersionError: If its version or model is unknown to this release.
+        BitstreamError: If the source is not an `.nvc` stream, or its header is damaged.
+        UnsupportedVersionError: If this release does not know its version or model.
     """
     with Reader(source) as reader:
         header = reader.header

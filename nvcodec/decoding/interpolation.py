@@ -1,7 +1,7 @@
-"""Pictures at any moment of a video: between frames, between segments, and over what is damaged.
+"""Interpolation of pictures at any time of a video: between frames, segments and across damage.
 
-Inside a segment its family knows what lies between two frames. Between the last frame of a segment
-and the first of the next one they are cross-faded; where a new shot begins there, where frames are
+Inside a segment, the decoder of its model family interpolates between frames. Between the last frame
+of a segment and the first of the next, the two are cross-faded. At a scene cut, where frames are
 missing, and before and after the video, the nearest frame is held.
 """
 
@@ -25,38 +25,39 @@ from nvcodec.video.scene_cuts import is_cut, small_copies
 
 
 class FrameInterpolator:
-    """The moments of a file.
+    """Interpolates pictures of a file at any time.
 
     Args:
-        reader: The file.
-        opened: Opens a segment.
-        warn: Takes a line about frames that cannot be decoded.
-        device: Where to compute.
+        reader: Reader of the file.
+        open_segment: Function that returns the decoder of a segment, by its number.
+        warn: Function that takes a message about frames that cannot be decoded.
+        device: Device that resamples cross-faded pictures.
     """
 
     def __init__(
         self,
         reader: Reader,
-        opened: Callable[[int], SegmentDecoder],
+        open_segment: Callable[[int], SegmentDecoder],
         warn: Callable[[str], None],
         device: torch.device,
     ) -> None:
-        self._reader, self._opened, self._warn, self._device = reader, opened, warn, device
-        self._own = (reader.header.video.height, reader.header.video.width)
+        self._reader, self._open_segment = reader, open_segment
+        self._warn, self._device = warn, device
+        self._video_size = (reader.header.video.height, reader.header.video.width)
         self._broken: dict[int, BitstreamError] = {}
 
     def planes(self, times: Sequence[float | Fraction], size: tuple[int, int]) -> Planes:
-        """Pictures at moments.
+        """Decode or interpolate pictures at any times.
 
         Args:
-            times: Seconds on the video's clock, B of them in any order.
-            size: Height and width.
+            times: B times on the video's clock, seconds, in any order.
+            size: Height and width of the pictures, samples.
 
         Returns:
-            B pictures of that size.
+            B pictures of that size, in the order of `times`.
 
         Raises:
-            BitstreamError: If there is nothing to show.
+            BitstreamError: If no frame of the file can be decoded.
             IndexError: If the file has no frames.
         """
         half = (len(times), ceil(size[0] / 2), ceil(size[1] / 2))
@@ -73,35 +74,48 @@ class FrameInterpolator:
             try:
                 after = self._inside(segment, {place: times[place] for place in places}, size, out)
             except BitstreamError as error:
-                self._note(segment, error)
-                _put(out, places, self._held(segment, size, error))
+                self._mark_broken(segment, error)
+                _store(out, places, self._nearest_frame(segment, size, error))
                 continue
-            # Later, when the first frame of the next segment has been decoded and is still kept.
-            self._fade(beyond, size, out)
+            # Cross-fades of the segment before come only now, when this segment has been opened and
+            # is still kept open.
+            self._cross_fade(beyond, size, out)
             beyond = [(segment, after)] if after else []
-        self._fade(beyond, size, out)
+        self._cross_fade(beyond, size, out)
         return out
 
     def _inside(
         self, segment: int, times: dict[int, float | Fraction], size: tuple[int, int], out: Planes
     ) -> dict[int, float]:
-        """Fill the places of moments inside a segment; the others, and how far beyond they are."""
-        pictures = self._picture_source(segment)
-        ticks = self._line(segment)
+        """Store the pictures at times up to the last frame of a segment.
+
+        Args:
+            segment: Number of the segment.
+            times: Seconds on the video's clock, by place in `out`.
+            size: Height and width of the pictures, samples.
+            out: Pictures to fill.
+
+        Returns:
+            How far the remaining times lie beyond the last frame of the segment, as a share of the
+            distance to the next frame, by place in `out`.
+        """
+        segment_decoder = self._segment_decoder(segment)
+        ticks = self._frame_times(segment)
         last = self._reader.segments[segment].frames - 1
         positions = {
             place: position(Fraction(time) / self._reader.header.video.time_base, ticks)
             for place, time in times.items()
         }
         inside = [place for place, where in positions.items() if where <= last]
-        batch = min(batch_of(size), batch_of(self._own))
+        batch = min(batch_of(size), batch_of(self._video_size))
         for start in range(0, len(inside), batch):
-            some = inside[start : start + batch]
-            _put(out, some, pictures.at([positions[place] for place in some], size))
+            places = inside[start : start + batch]
+            pictures = segment_decoder.interpolate([positions[place] for place in places], size)
+            _store(out, places, pictures)
         return {place: where - last for place, where in positions.items() if where > last}
 
-    def _line(self, segment: int) -> list[int]:
-        """When the frames of a segment are shown, and the first of the next if it follows."""
+    def _frame_times(self, segment: int) -> list[int]:
+        """Return the times of the frames of a segment, and of the next frame if it follows, in ticks."""
         ticks = list(self._reader.segment(segment).pts)
         entries = self._reader.segments
         if segment + 1 < len(entries):
@@ -110,46 +124,53 @@ class FrameInterpolator:
                 ticks.append(following.start)
         return ticks
 
-    def _fade(
+    def _cross_fade(
         self, beyond: Sequence[tuple[int, dict[int, float]]], size: tuple[int, int], out: Planes
     ) -> None:
-        """Fill the places of moments between a segment's last frame and the next one's first."""
+        """Store the pictures between the last frame of a segment and the first of the next."""
         for segment, shares in beyond:
             last = self._reader.segments[segment].frames - 1
             try:
-                before = self._picture_source(segment).at([last], self._own)
+                before = self._segment_decoder(segment).interpolate([last], self._video_size)
             except BitstreamError as error:
-                self._note(segment, error)
-                _put(out, list(shares), self._held(segment, size, error))
+                self._mark_broken(segment, error)
+                _store(out, list(shares), self._nearest_frame(segment, size, error))
                 continue
-            after, whole = before, False
+            after, cut = before, False
             try:
-                after = self._picture_source(segment + 1).at([0], self._own)
-                whole = is_cut(list(small_copies(before[0])), list(small_copies(after[0])))
+                after = self._segment_decoder(segment + 1).interpolate([0], self._video_size)
+                cut = is_cut(list(small_copies(before[0])), list(small_copies(after[0])))
             except BitstreamError as error:
-                self._note(segment + 1, error)
+                self._mark_broken(segment + 1, error)
             for place, share in shares.items():
-                made = blended(before, after, floor(share) if whole else share)
-                _put(out, [place], resampled(made, size, self._device))
+                picture = blended(before, after, floor(share) if cut else share)
+                _store(out, [place], resampled(picture, size, self._device))
 
-    def _held(self, segment: int, size: tuple[int, int], error: BitstreamError) -> Planes:
-        """What is shown instead of a segment: the last frame before it, or the first after it."""
+    def _nearest_frame(self, segment: int, size: tuple[int, int], error: BitstreamError) -> Planes:
+        """Return the frame to hold for a broken segment: the last before it, or the first after it.
+
+        Args:
+            segment: Number of the broken segment.
+            size: Height and width of the picture, samples.
+            error: Error to raise if no other segment can be decoded.
+        """
         count = len(self._reader.segments)
         for other in (*range(segment - 1, -1, -1), *range(segment + 1, count)):
             last = self._reader.segments[other].frames - 1
             try:
-                return self._picture_source(other).at([last if other < segment else 0], size)
-            except BitstreamError as found:
-                self._note(other, found)
+                frame = last if other < segment else 0
+                return self._segment_decoder(other).interpolate([frame], size)
+            except BitstreamError as other_error:
+                self._mark_broken(other, other_error)
         raise error
 
-    def _picture_source(self, segment: int) -> SegmentDecoder:
+    def _segment_decoder(self, segment: int) -> SegmentDecoder:
         if segment in self._broken:
             raise self._broken[segment]
-        return self._opened(segment)
+        return self._open_segment(segment)
 
-    def _note(self, segment: int, error: BitstreamError) -> None:
-        """Remember what is not to be tried again."""
+    def _mark_broken(self, segment: int, error: BitstreamError) -> None:
+        """Warn about a segment that cannot be decoded, and do not try it again."""
         self._broken[segment] = error
         entry = self._reader.segments[segment]
         self._warn(
@@ -159,17 +180,17 @@ class FrameInterpolator:
 
 
 def position(tick: Fraction, ticks: Sequence[int]) -> float:
-    """A moment in frames, by when frames are shown.
+    """Convert a time to a fractional frame number.
 
-    Times were rounded to ticks: half a tick from a frame, if that is little on the way to the next
-    one, a moment is that frame.
+    Frame times are rounded to ticks. A time at most half a tick from a frame, and at most 1/16 of
+    the distance to the next frame, is therefore taken for the time of that frame.
 
     Args:
-        tick: The moment, in ticks.
-        ticks: When each frame is shown, strictly increasing.
+        tick: The time, in ticks.
+        ticks: Times of the frames, strictly increasing, in ticks.
 
     Returns:
-        From 0 to the number of frames less 1; fractions lie between frames.
+        0 to the number of frames less 1; fractions lie between frames.
     """
     place = bisect_right(ticks, tick) - 1
     if not 0 <= place < len(ticks) - 1:
@@ -181,7 +202,7 @@ def position(tick: Fraction, ticks: Sequence[int]) -> float:
     return float(place + (1 if gap - passed <= near else passed / gap))
 
 
-def _put(out: Planes, places: Sequence[int], made: Planes) -> None:
-    """Store pictures, or one picture everywhere."""
-    for target, plane in zip(out, made, strict=True):
+def _store(out: Planes, places: Sequence[int], pictures: Planes) -> None:
+    """Store pictures at places of `out`, or one picture at all of them."""
+    for target, plane in zip(out, pictures, strict=True):
         target[list(places)] = plane

@@ -1,4 +1,4 @@
-"""What a video is like at another size or a constant frame rate: its header, and when frames are."""
+"""Properties of the output at another size or a constant frame rate, and the times of its frames."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ _LARGEST_BATCH = 64
 
 
 def batch_of(size: tuple[int, int]) -> int:
-    """Pictures of a height and width to make at a time: at most 64, in about 32 MiB."""
+    """Return how many pictures to decode at a time: at most 64, in about 32 MiB.
+
+    Args:
+        size: Height and width of the pictures, samples.
+    """
     return max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (size[0] * size[1] * 3 // 2)))
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Refuse a width and height that no video may have.
+    """Check that a video may have a picture size.
+
+    Args:
+        size: Width and height, samples.
 
     Raises:
         ConfigError: If a side is not in 1..65535, or there are more than 2**26 samples.
@@ -39,14 +46,14 @@ def check_size(size: tuple[int, int]) -> None:
 
 
 def resized(info: VideoInfo, size: tuple[int, int]) -> VideoInfo:
-    """What a video is like at another size: on the screen it keeps its shape.
+    """Return the properties of a video at another size, at which it keeps its shape on the screen.
 
-    The sample aspect ratio takes up what changes, unless no more changes than rounding a side to
-    whole samples (up or down, or to an even number) explains.
+    The sample aspect ratio changes, unless the change is small enough to be a rounding of a side to
+    whole samples (up, down, or to an even number).
 
     Args:
-        info: Of the video.
-        size: Width and height.
+        info: Properties of the video.
+        size: Width and height, samples.
     """
     width, height = size
     across, down = Fraction(width, info.width), Fraction(height, info.height)
@@ -58,14 +65,14 @@ def resized(info: VideoInfo, size: tuple[int, int]) -> VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class FrameRateConverter:
-    """Frames at a constant rate.
+    """Times of the frames of a constant frame rate.
 
     Attributes:
         rate: Frames per second.
-        count: How many there are.
-        time_base: Seconds per tick; all times are whole numbers of it.
-        first: Ticks of the first frame.
-        step: Ticks from frame to frame.
+        count: Number of frames.
+        time_base: Seconds per tick; the time of every frame is a whole number of ticks.
+        first: Time of the first frame, ticks.
+        step: Duration of a frame, ticks.
     """
 
     rate: Fraction
@@ -75,13 +82,13 @@ class FrameRateConverter:
     step: int
 
     @classmethod
-    def of(cls, rate: Fraction, start: Fraction, end: Fraction) -> FrameRateConverter:
-        """The frames that fill a stretch of time, to the nearest whole frame.
+    def for_span(cls, rate: Fraction, start: Fraction, end: Fraction) -> FrameRateConverter:
+        """Return the frames that fill a time span, to the nearest whole frame.
 
         Args:
             rate: Frames per second.
             start: Time of the first frame, seconds.
-            end: When the last should end, seconds.
+            end: End of the last frame, seconds.
 
         Raises:
             ConfigError: If the rate is not above 0 and at most 1000, or there are too many frames.
@@ -98,23 +105,23 @@ class FrameRateConverter:
         return cls(rate, count, Fraction(1, ticks), round(start * ticks), step)
 
     def ticks(self, start: int, stop: int) -> list[int]:
-        """Times of some of the frames."""
+        """Return the times of frames `start` to `stop` - 1, in ticks."""
         return [self.first + number * self.step for number in range(start, stop)]
 
 
-def span(reader: Reader, start: int, stop: int) -> tuple[Fraction, Fraction]:
-    """When the first of some frames begins and the last ends, in seconds.
+def time_span(reader: Reader, start: int, stop: int) -> tuple[Fraction, Fraction]:
+    """Return when the first readable frame of a range begins and the last ends, seconds.
 
     Args:
-        reader: The file.
+        reader: Reader of the file.
         start: Number of the first frame.
-        stop: Number after the last.
+        stop: Number after the last frame.
 
     Raises:
-        BitstreamError: If none of them can be read.
+        BitstreamError: If none of the frames can be read.
     """
     entries = [e for e in reader.segments if e.first_frame < stop and e.stop_frame > start]
-    first, last = _readable(reader, entries), _readable(reader, entries[::-1])
+    first, last = _first_readable(reader, entries), _first_readable(reader, entries[::-1])
     begin = first.pts[max(start - first.first_frame, 0)]
     place = min(stop - last.first_frame, last.frames) - 1
     base, rate = reader.header.video.time_base, reader.header.video.frame_rate
@@ -122,11 +129,12 @@ def span(reader: Reader, start: int, stop: int) -> tuple[Fraction, Fraction]:
     return begin * base, last.pts[place] * base + shown
 
 
-def _readable(reader: Reader, entries: Sequence[SegmentEntry]) -> Segment:
-    error = BitstreamError("the file holds none of the frames asked for")
+def _first_readable(reader: Reader, entries: Sequence[SegmentEntry]) -> Segment:
+    """Read the first of the segments that is not damaged."""
+    error = BitstreamError("the file holds none of the requested frames")
     for entry in entries:
         try:
             return reader.segment(entry.index)
-        except BitstreamError as found:
-            error = found
+        except BitstreamError as segment_error:
+            error = segment_error
     raise error

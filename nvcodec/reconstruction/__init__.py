@@ -1,1 +1,1 @@
-"""Decoding one segment: from a payload to planes of samples."""
+"""Decoding of one segment, from its payload to pictures."""

@@ -1,4 +1,4 @@
-"""The pictures of a segment of `latentgrid`, and such pictures as planes of its own."""
+"""Decoder of segments of the `latentgrid` family, and conversion between its planes and pictures."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, Steps
 from nvcodec.models.latentgrid.motion_compensation import Picture
-from nvcodec.reconstruction.resampling import placed, resampled
+from nvcodec.reconstruction.resampling import decode_times, resampled
 from nvcodec.video import colour as conversion
 from nvcodec.video.mask_filling import valid_chroma
 
-# Frames of a group are decoded together, as far as they fit in the caches.
+# Luma samples decoded at a time: frames of a GOP are decoded together as far as they fit in caches.
 _BATCH_SAMPLES = 1 << 22
 _LARGEST_BATCH = 32
 
 
 class LatentGridDecoder:
-    """Decodes a segment; see `nvcodec.reconstruction.segment_decoder.SegmentDecoder`.
+    """Decodes a segment of the `latentgrid` family; it is a `SegmentDecoder`.
 
     Args:
-        config: Sizes and order.
-        body: Of the segment's payload.
-        colour: How the pictures' samples are to map to light.
-        device: Where to decode.
-        previous: The state of the segment before, if this one is predicted from it.
+        config: Configuration of the model: sizes and coding order.
+        body: Body of the segment's payload.
+        colour: Colour properties of the decoded pictures.
+        device: Device that decodes.
+        previous: Reference state of the segment before, if this one is predicted from it.
 
     Raises:
         BitstreamError: If the body is malformed.
@@ -53,48 +53,52 @@ class LatentGridDecoder:
 
     @property
     def batch(self) -> int:
-        """See `SegmentDecoder`."""
+        """Number of frames to decode at a time, 1 to 32."""
         height, width = self._config.size
         return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
 
     def planes(self, frames: Sequence[int]) -> Planes:
-        """See `SegmentDecoder`."""
+        """Decode frames and the reference frames that they need."""
         return picture_planes(self._model.planes(frames), self._config, self._colour)
 
-    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentDecoder`: between frames, these are moved towards each other."""
-        return resampled(placed(times, self.planes, self._between), size, self._device)
+    def interpolate(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """Decode frames, and interpolate between them by motion compensation from both sides."""
+        pictures = decode_times(times, self.planes, self._between)
+        return resampled(pictures, size, self._device)
 
     def _between(self, times: Sequence[float]) -> Planes:
         return picture_planes(self._model.between(times), self._config, self._colour)
 
     def reference_state(self) -> Picture:
-        """See `SegmentDecoder`: the last frame, as the model has it."""
+        """Return the last frame, in the planes of the model."""
         return self._model.planes([self._config.frames - 1])
 
 
 def last_picture(previous: object, device: torch.device) -> Picture:
-    """What the first frame of a predicted segment is predicted from.
+    """Return the reference frame of a predicted segment: the last frame of the segment before.
 
     Args:
-        previous: The state of the segment before.
-        device: Where it is needed.
+        previous: Reference state of the segment before.
+        device: Device to move it to.
 
     Raises:
-        BitstreamError: If it is none of this model.
+        BitstreamError: If it is not the reference state of a `latentgrid` segment.
     """
     if not isinstance(previous, Picture):
-        raise BitstreamError("a segment is predicted from the one before it, which is not known")
+        raise BitstreamError("a segment is predicted from the one before it, which is missing")
     return previous.to(device)
 
 
 def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> Picture:
-    """What the model is fitted to, uint8.
+    """Convert frames to the planes that the model is fitted to.
 
     Args:
         frames: T pictures of the configuration's size.
-        config: Decides the colour mode.
-        colour: How the pictures' samples map to light; used for RGB only.
+        config: Configuration of the model; its colour mode is used.
+        colour: Colour properties of the pictures; used for RGB only.
+
+    Returns:
+        T pictures, uint8: Y, U and V, or Y, Co and Cg for RGB.
     """
     if config.colour is not ColourMode.RGB:
         chroma = torch.from_numpy(np.stack([frames.u, frames.v], axis=1))
@@ -102,7 +106,7 @@ def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> 
     red, green, blue = np.moveaxis(
         conversion.rgb(frames.y, frames.u, frames.v, colour).astype(np.int16), -1, 0
     )
-    # Y, Co and Cg (Malvar and Sullivan, 2003), the latter two halved to 8 bits about 128.
+    # Y, Co and Cg (Malvar and Sullivan, 2003). Co and Cg are halved, so that they fit 8 bits about 128.
     luma = (red + 2 * green + blue + 2) >> 2
     orange = ((red - blue + 1) >> 1) + 128
     green = ((2 * green - red - blue + 2) >> 2) + 128
@@ -111,11 +115,14 @@ def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> 
 
 
 def known_picture(frames: Frames, config: LatentGridConfig) -> Picture | None:
-    """Which samples of `source_picture` are known, bool; None if all are.
+    """Return which samples of `source_picture` are valid, that is not masked.
 
     Args:
-        frames: As there.
-        config: As there.
+        frames: T pictures of the configuration's size.
+        config: Configuration of the model; its colour mode is used.
+
+    Returns:
+        T pictures, bool; None if all samples are valid.
     """
     if frames.valid_mask is None:
         return None
@@ -127,12 +134,15 @@ def known_picture(frames: Frames, config: LatentGridConfig) -> Picture | None:
 
 
 def picture_planes(picture: Picture, config: LatentGridConfig, colour: Colour) -> Planes:
-    """8-bit pictures from the model's planes.
+    """Convert planes of the model to 8-bit 4:2:0 pictures.
 
     Args:
-        picture: B frames, uint8.
-        config: Tells the colour mode.
-        colour: How the pictures' samples are to map to light; used for RGB only.
+        picture: B pictures, uint8.
+        config: Configuration of the model; its colour mode is used.
+        colour: Colour properties of the result; used for RGB only.
+
+    Returns:
+        Planes y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)), uint8.
     """
     luma, chroma = picture.luma[:, 0].cpu().numpy(), picture.chroma.cpu().numpy()
     if config.colour is not ColourMode.RGB:
@@ -141,9 +151,9 @@ def picture_planes(picture: Picture, config: LatentGridConfig, colour: Colour) -
 
 
 def _rgb(luma: UInt8Array, chroma: UInt8Array) -> UInt8Array:
-    """From Y, Co and Cg; shape (B, H, W, 3)."""
+    """Convert Y (B, H, W), Co and Cg (B, 2, H, W) to RGB, shape (B, H, W, 3)."""
     orange, green = (chroma[:, plane].astype(np.int16) - 128 for plane in range(2))
     rest = luma - green
     pixels = np.stack([rest + orange, luma + green, rest - orange], axis=-1)
-    levels: UInt8Array = np.clip(pixels, 0, 255).astype(np.uint8)
-    return levels
+    clipped: UInt8Array = np.clip(pixels, 0, 255).astype(np.uint8)
+    return clipped

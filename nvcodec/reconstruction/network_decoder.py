@@ -1,4 +1,4 @@
-"""The pictures of a segment that a network is."""
+"""Decoder of segments that are coded as the weights of a network."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.ngp.point_synthesis import PointSynthesis
 from nvcodec.models.synthesis import synthesis
 from nvcodec.reconstruction.network_payload import NetworkState, decode_network
-from nvcodec.reconstruction.resampling import CrossFade, joined, placed, resampled
+from nvcodec.reconstruction.resampling import CrossFade, decode_times, joined, resampled
 from nvcodec.reconstruction.sample_layout import picture_planes
 
-# Samples decoded at a time, counted on the model's own grid: enough to keep every core busy.
+# Samples of the padded picture decoded at a time: enough to keep every core busy.
 _BATCH_SAMPLES = 1 << 20
 _LARGEST_BATCH = 32
 
 
 class NetworkDecoder:
-    """Runs a segment's network; see `nvcodec.reconstruction.segment_decoder.SegmentDecoder`.
+    """Decodes a segment by running its network; it is a `SegmentDecoder`.
 
     Args:
-        name: Of the model family.
-        config: The network's configuration.
-        body: Of the segment's payload.
-        colour: How the pictures' samples are to map to light.
-        device: Where to run it.
-        previous: The state of the segment before, if this one is coded on top of it.
-        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
+        name: Name of the model family.
+        config: Configuration of the network.
+        body: Body of the segment's payload.
+        colour: Colour properties of the decoded pictures.
+        device: Device that runs the network.
+        previous: Reference state of the segment before, if this one is predicted from it.
+        fsq_indices: FSQ indices of the segment's tokens, shape (t, h, w, 6), if the network is
+            conditioned on them.
 
     Raises:
         BitstreamError: If the body is malformed.
@@ -53,37 +54,39 @@ class NetworkDecoder:
         if config.SUPPORTS_PREDICTION:
             self._state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
         self._synthesis = synthesis(model.to(device), working_type(device))
-        self._moments: Callable[[Sequence[float]], Planes]
+        self._pictures_at: Callable[[Sequence[float]], Planes]
         if model.CONTINUOUS:
-            self._moments = partial(placed, whole=self.planes, between=self._between)
+            self._pictures_at = partial(decode_times, whole=self.planes, between=self._between)
         else:
-            self._moments = CrossFade(self.planes, self.batch)
+            self._pictures_at = CrossFade(self.planes, self.batch)
 
     @property
     def batch(self) -> int:
-        """See `SegmentDecoder`."""
+        """Number of frames to decode at a time, 1 to 32."""
         height, width = self._config.padded
         return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
 
     def planes(self, frames: Sequence[int]) -> Planes:
-        """See `SegmentDecoder`."""
+        """Run the network for frames."""
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
         return picture_planes(levels, self._config, self._colour)
 
-    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """See `SegmentDecoder`: between frames the network is asked, or else they are mixed.
+    def interpolate(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """Decode frames, and interpolate between them.
 
-        A network of points is asked for other sizes, too.
+        Between frames, a network that is continuous in time is evaluated at the time itself; for
+        other networks the two frames are cross-faded. A network of points is evaluated at the
+        requested size, pictures of other networks are resampled.
         """
         if isinstance(self._synthesis, PointSynthesis) and tuple(size) != self._config.size:
-            return self._asked(self._synthesis, times, size)
+            return self._evaluate_points(self._synthesis, times, size)
         parts = [
-            self._moments(times[start : start + self.batch])
+            self._pictures_at(times[start : start + self.batch])
             for start in range(0, len(times), self.batch)
         ]
         return resampled(joined(parts), size, self._device)
 
-    def _asked(
+    def _evaluate_points(
         self, points: PointSynthesis, times: Sequence[float], size: tuple[int, int]
     ) -> Planes:
         luma, *chroma = points.sized(torch.tensor(times, dtype=torch.float32), size)
@@ -97,5 +100,5 @@ class NetworkDecoder:
         return picture_planes(levels, self._config, self._colour)
 
     def reference_state(self) -> NetworkState | None:
-        """See `SegmentDecoder`: the network, for families that hand it on."""
+        """Return the network; None for families without predicted segments."""
         return self._state

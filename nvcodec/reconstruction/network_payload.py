@@ -1,7 +1,7 @@
-"""A fitted network as the body of a payload, and back.
+"""Coding of a fitted network as the body of a payload, and decoding of it.
 
-The only place where networks and bytes meet: the container never sees a tensor, the entropy coder
-never sees a network.
+Only this module converts between networks and bytes: the container does not know tensors, and the
+entropy coder does not know networks.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from nvcodec.tokenizer.token_ids import codes_of
 
 
 def encode_network(tensors: Sequence[QuantisedTensor], config: NetworkConfig) -> bytes:
-    """The body of a segment's payload; empty if it is the network of the segment before.
+    """Encode a network as the body of a segment's payload.
 
     Args:
-        tensors: In the order of `config.tensors()`; of a predicted segment the differences.
-        config: The network's configuration.
+        tensors: Quantised tensors in the order of `config.tensors()`; for a predicted segment, the
+            differences to the network of the segment before.
+        config: Configuration of the network.
+
+    Returns:
+        The body; empty if the network equals that of the segment before.
     """
     if config.predicted and not any(tensor.symbols.any() for tensor in tensors):
         return b""
@@ -36,33 +40,35 @@ def encode_network(tensors: Sequence[QuantisedTensor], config: NetworkConfig) ->
 
 @dataclass(frozen=True, slots=True)
 class NetworkState:
-    """A network as the next segment may be coded on top of it.
+    """A network that the next segment may be predicted from.
 
     Attributes:
-        config: Its configuration.
-        tensors: What it transmits, float32, on the CPU, in the order of `config.tensors()`.
+        config: Configuration of the network.
+        tensors: Transmitted tensors, float32, on the CPU, in the order of `config.tensors()`.
     """
 
     config: NetworkConfig
     tensors: Sequence[Tensor]
 
     def expand_to(self, frames: int) -> list[Tensor]:
-        """Its tensors, with which a network of any number of frames shows the last one throughout.
+        """Return the tensors of a network that repeats the last frame of this one.
 
-        The head, the last layer, has the channels of one frame after the other.
+        Only the head, the last layer, depends on the number of frames: it has the channels of one
+        frame after the other.
 
         Args:
-            frames: Of the other network.
+            frames: Number of frames of the other network.
         """
         *front, weight, bias = self.tensors
         order = torch.full((frames,), self.config.frames - 1)
         return [
             *front,
-            *(_per_frame(one, self.config)[order].flatten(0, 1) for one in (weight, bias)),
+            *(_per_frame(tensor, self.config)[order].flatten(0, 1) for tensor in (weight, bias)),
         ]
 
 
 def _per_frame(tensor: Tensor, config: NetworkConfig) -> Tensor:
+    """View a tensor of the head with its frames on an axis of their own, the first."""
     return tensor.view(config.frames, config.colour.channels, *tensor.shape[1:])
 
 
@@ -73,35 +79,42 @@ def decode_network(
     previous: object = None,
     fsq_indices: UInt8Array | None = None,
 ) -> VideoModel:
-    """The network of a segment, on the CPU, in evaluation mode.
+    """Decode the network of a segment.
 
     Args:
-        body: What `encode_network` made.
-        config: The network's configuration.
-        name: Of the model family.
-        previous: The `NetworkState` of the segment before, if this one is coded on top of it.
-        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the network decodes them.
+        body: Result of `encode_network`.
+        config: Configuration of the network.
+        name: Name of the model family.
+        previous: `NetworkState` of the segment before, if this one is predicted from it.
+        fsq_indices: FSQ indices of the segment's tokens, shape (t, h, w, 6), if the network is
+            conditioned on them.
+
+    Returns:
+        The network, on the CPU, in evaluation mode.
 
     Raises:
-        BitstreamError: If the body is malformed, or the segment before does not fit, or tokens are
+        BitstreamError: If the body is malformed, the segment before does not match, or tokens are
             missing.
     """
     specs = config.tensors()
     values: list[Tensor] = []
     if body or not config.predicted:
-        # Tensors first: a body that cannot hold them is found out before the network takes memory.
+        # Tensors are decoded before the network is built, so that a body that cannot hold them fails
+        # before the network takes memory.
         tensors = decode_tensors(body, specs)
         values = [dequantise(tensor, spec) for tensor, spec in zip(tensors, specs, strict=True)]
     if config.predicted:
         if not isinstance(previous, NetworkState) or not continues(config, previous.config):
             raise BitstreamError(
                 "a segment is coded as differences to the network of the one before it, which is "
-                "not known or another one"
+                "missing or does not match"
             )
-        carried = previous.expand_to(config.frames)
-        values = [one + two for one, two in zip(carried, values, strict=True)] if body else carried
+        expanded = previous.expand_to(config.frames)
+        values = [a + b for a, b in zip(expanded, values, strict=True)] if body else expanded
     if config.takes_tokens and fsq_indices is None:
-        raise BitstreamError("the segment's tokens, of which its pictures are made, are missing")
+        raise BitstreamError(
+            "the segment's tokens, which its network is conditioned on, are missing"
+        )
     model = build(name, config)
     model.load(values)
     if config.takes_tokens and fsq_indices is not None:
@@ -110,15 +123,20 @@ def decode_network(
 
 
 def set_tokens(model: VideoModel, fsq_indices: UInt8Array) -> None:
-    """Hand a network the tokens of its segment.
+    """Set the tokens that a network is conditioned on.
 
     Args:
-        model: One that takes them.
-        fsq_indices: Shape (t, h, w, 6).
+        model: Network that is conditioned on tokens.
+        fsq_indices: FSQ indices of the segment's tokens, shape (t, h, w, 6).
     """
     model.set_tokens(torch.from_numpy(codes_of(fsq_indices)).movedim(-1, 1))
 
 
 def continues(config: NetworkConfig, before: NetworkConfig) -> bool:
-    """Whether two networks differ in their numbers of frames only."""
+    """Return whether two networks differ in their numbers of frames only.
+
+    Args:
+        config: Configuration of a predicted network.
+        before: Configuration of the network of the segment before.
+    """
     return replace(config, frames=before.frames, predicted=before.predicted) == before

@@ -1,8 +1,9 @@
-"""A fitted model as the payload of a segment, and back.
+"""Layout of the payload of a segment: the model's configuration, followed by its coded body.
 
     length of the configuration (1 or 2 bytes, 0 = the stream header's), configuration, body
 
-The body is the family's own affair, as opaque here as the whole payload is to the container.
+The layout of the body belongs to the model family; this module does not interpret it, as the
+container does not interpret the payload.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from nvcodec.models.base.config import ModelConfig
 
 
 def pack_payload(body: bytes, config: ModelConfig, header: Header) -> bytes:
-    """The payload of a segment.
+    """Write the payload of a segment.
 
     Args:
-        body: What the family makes of a fitted segment.
-        config: The model's configuration.
-        header: The stream's header; a configuration equal to its own is not repeated.
+        body: Coded model, as its family writes it.
+        config: Configuration of the model.
+        header: Header of the stream. A configuration that equals that of the header is not repeated
+            in the payload.
     """
     own = config.pack()
     repeated = b"" if own == header.configuration else own
@@ -30,15 +32,18 @@ def pack_payload(body: bytes, config: ModelConfig, header: Header) -> bytes:
 
 
 def split_payload(stored: Segment, header: Header) -> tuple[ModelConfig, bytes]:
-    """A segment's configuration, and the body: the inverse of `pack_payload`.
+    """Split the payload of a segment into configuration and body: the inverse of `pack_payload`.
 
     Args:
-        stored: The segment; its payload is what `pack_payload` made.
-        header: The stream's header.
+        stored: Segment as the file stores it.
+        header: Header of the stream.
+
+    Returns:
+        Configuration of the model, and the coded body.
 
     Raises:
-        UnsupportedVersionError: If the model is unknown, has no predicted segments, or is not fed
-            by tokens in this release.
+        UnsupportedVersionError: If the model is unknown, or does not support predicted segments or
+            tokens in this release.
         BitstreamError: If the configuration is malformed.
     """
     payload = stored.payload
@@ -55,7 +60,8 @@ def split_payload(stored: Segment, header: Header) -> tuple[ModelConfig, bytes]:
     family = config_class(name)
     if stored.predicted and not family.SUPPORTS_PREDICTION:
         raise UnsupportedVersionError(
-            f"a segment is predicted from the one before it, which {name} is not in this release"
+            f"a segment is predicted from the one before it, which this release does not support for "
+            f"{name}"
         )
     if header.tokens is not None and header.tokens.conditioning and not family.SUPPORTS_TOKENS:
         raise UnsupportedVersionError(

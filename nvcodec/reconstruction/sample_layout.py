@@ -1,7 +1,7 @@
-"""Pictures as a model sees them, and back: 8-bit planes on one side, model samples on the other.
+"""Conversion between 8-bit pictures and the samples that a network is fitted to and produces.
 
-A model works in RGB, or natively in 4:2:0 with six channels at half resolution: four luma phases,
-then U and V. Its grid may be larger than the picture; the margin repeats the border.
+A network works in RGB, or natively in 4:2:0 with six channels at half resolution: four luma phases,
+then U and V. Its pictures may be padded; the padding repeats the border.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from nvcodec.video.mask_filling import valid_chroma
 
 
 def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:
-    """What a model is fitted to.
+    """Convert pictures to the samples that a network is fitted to.
 
     Args:
         frames: T pictures of the configuration's size.
-        config: Decides colour mode and padding.
-        colour: How the pictures' samples map to light; used for RGB only.
+        config: Configuration of the network; its colour mode and padding are used.
+        colour: Colour properties of the pictures; used for RGB only.
 
     Returns:
-        uint8, shape (T, channels, H, W) on the padded grid, in channels-last layout.
+        uint8, shape (T, channels, H, W) with H and W padded, in channels-last layout.
     """
     height, width = config.padded
     if config.colour is ColourMode.RGB:
@@ -41,17 +41,17 @@ def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tens
 
 
 def valid_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
-    """Which of the samples a model is fitted to are known; None if all are.
+    """Return which of the samples that a network is fitted to are valid, that is not masked.
 
-    In RGB that is decided by luma alone: beside what is hidden, the colour of a known pixel is in
-    part that of the filling.
+    In RGB, validity is that of luma alone. The colour of a valid pixel beside a masked one then
+    partly comes from the filling of the mask, because they share a chroma sample.
 
     Args:
         frames: T pictures of the configuration's size.
-        config: Decides colour mode and padding.
+        config: Configuration of the network; its colour mode and padding are used.
 
     Returns:
-        bool, of the shape of `model_samples`.
+        bool, in the shape of `model_samples`; None if all samples are valid.
     """
     if frames.valid_mask is None:
         return None
@@ -65,12 +65,12 @@ def valid_samples(frames: Frames, config: NetworkConfig) -> Tensor | None:
 
 
 def picture_planes(levels: Tensor, config: ModelConfig, colour: Colour) -> Planes:
-    """8-bit pictures from what a model made.
+    """Convert the output of a model to 8-bit 4:2:0 pictures.
 
     Args:
-        levels: `Synthesis.levels`: uint8, (B, channels, H, W), cropped to the picture.
-        config: The model's configuration.
-        colour: How the pictures' samples are to map to light; used for RGB only.
+        levels: Result of `Synthesis.levels`: uint8, (B, channels, H, W), cropped to the picture.
+        config: Configuration of the model.
+        colour: Colour properties of the result; used for RGB only.
 
     Returns:
         Planes y (B, H, W), u and v (B, ceil(H / 2), ceil(W / 2)), uint8.
@@ -85,18 +85,18 @@ def picture_planes(levels: Tensor, config: ModelConfig, colour: Colour) -> Plane
 
 
 def _interleaved(phases: Tensor) -> Tensor:
-    """Luma from its four phases: uint8, (B, 4, H, W) to (B, 2 H, 2 W)."""
+    """Interleave the four phases of luma: uint8, (B, 4, H, W) to (B, 2 H, 2 W)."""
     pixels = phases.permute(0, 2, 3, 1)
     if pixels.stride(3) != 1 or any(stride % 2 for stride in pixels.stride()[:3]):
         return depth_to_space(phases, 2)[:, 0]
-    # Neighbours in a row are neighbours in memory and move together: half as many, a quarter of
-    # the time.
+    # Two neighbours in a row are also neighbours in memory. Moving them together as one int16 takes a
+    # quarter of the time.
     rows = pixels.view(torch.int16).transpose(2, 3).contiguous().view(torch.uint8)
     return rows.flatten(1, 2)
 
 
 def _padded(samples: Tensor, height: int, width: int) -> Tensor:
-    """Repeat the last row and column up to a size, in channels-last layout."""
+    """Pad samples to a size by repeating the last row and column, in channels-last layout."""
     rows = torch.arange(height).clamp_max(samples.shape[2] - 1)
     columns = torch.arange(width).clamp_max(samples.shape[3] - 1)
     if (height, width) != tuple(samples.shape[2:]):

@@ -1,6 +1,6 @@
-"""What a decoder needs of a segment, whatever family it is coded by: its pictures.
+"""Interface of the decoder of a segment, and the choice of the decoder for its model family.
 
-A payload is opened by the part of the tool that knows its family, which is imported then.
+The module of a family's decoder is imported when a segment of that family is opened.
 """
 
 from __future__ import annotations
@@ -21,52 +21,55 @@ from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.reconstruction.payload import split_payload
 
-# Values of the largest intermediate tensor; more is refused rather than attempted.
+# Largest number of values of an intermediate tensor that a stream may demand.
 _LARGEST_TENSOR = 1 << 29
 
 
 class SegmentDecoder(Protocol):
-    """The pictures of a segment, decoded when asked for."""
+    """Decoder of one segment, which decodes pictures on demand."""
 
     @property
     def batch(self) -> int:
-        """Frames worth asking for at a time, at least 1."""
+        """Number of frames to decode at a time for best speed, at least 1."""
         ...
 
     def planes(self, frames: Sequence[int]) -> Planes:
         """Decode frames.
 
         Args:
-            frames: B numbers within the segment, counted from 0, at least one; in any order, and
-                the same more than once if need be. More than `batch` cost memory, nothing else.
+            frames: B frame numbers within the segment, from 0, at least one, in any order and with
+                repetitions. More than `batch` of them take more memory.
 
         Returns:
-            B pictures of the size in the stream's header, in the order asked for.
+            B pictures of the size in the stream's header, in the order of `frames`.
 
         Raises:
-            BitstreamError: If the body of the payload turns out to be malformed only now.
+            BitstreamError: If the body of the payload is malformed.
         """
         ...
 
-    def at(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
-        """Pictures at any moments of the segment, at any size.
+    def interpolate(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
+        """Decode or interpolate pictures at any times of the segment, at any size.
 
         Args:
-            times: B moments in frames from the segment's first one, each from 0 to the number of
-                frames less 1, fractions lying between frames; at least one, in any order.
-            size: Height and width wanted, at least 1.
+            times: B times in frames from the first frame of the segment, each from 0 to the number
+                of frames less 1, at least one, in any order. Fractions lie between frames.
+            size: Height and width of the pictures, samples, at least 1.
 
         Returns:
-            B pictures of that size, in the order asked for. At whole times and the size in the
+            B pictures of that size, in the order of `times`. At whole times and the size in the
             stream's header they are those of `planes`.
 
         Raises:
-            BitstreamError: If the body of the payload turns out to be malformed only now.
+            BitstreamError: If the body of the payload is malformed.
         """
         ...
 
     def reference_state(self) -> object:
-        """What the next segment may be predicted from, and nothing else; its family knows it."""
+        """Return the state that the next segment may be predicted from.
+
+        Its type depends on the model family.
+        """
         ...
 
 
@@ -79,18 +82,19 @@ def open_segment_decoder(
     previous: object = None,
     fsq_indices: UInt8Array | None = None,
 ) -> SegmentDecoder:
-    """The pictures of a segment.
+    """Make the decoder of a segment that a file stores.
 
     Args:
-        stored: The segment.
-        header: The stream's header.
-        device: Where to decode.
-        number: Of the segment, for messages.
-        previous: The state of the segment before, if this one is predicted from it.
-        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
+        stored: Segment as the file stores it.
+        header: Header of the stream.
+        device: Device that decodes.
+        number: Number of the segment, for error messages.
+        previous: Reference state of the segment before, if this one is predicted from it.
+        fsq_indices: FSQ indices of the segment's tokens, shape (t, h, w, 6), if the model is
+            conditioned on them.
 
     Raises:
-        UnsupportedVersionError: If the model is unknown.
+        UnsupportedVersionError: If this release does not know the model.
         BitstreamError: If the payload is malformed, or would take too much memory to decode.
     """
     config, body = split_payload(stored, header)
@@ -112,18 +116,20 @@ def make_segment_decoder(
     previous: object = None,
     fsq_indices: UInt8Array | None = None,
 ) -> SegmentDecoder:
-    """The pictures of a segment that may not be in a file yet.
+    """Make the decoder of a segment from the parts of its payload.
 
     Args:
-        name: Of the model family.
-        config: The model's configuration; how much memory it takes is not looked at.
-        body: The payload without it.
-        colour: How the pictures' samples are to map to light.
-        device: Where to decode.
-        previous: The state of the segment before, if this one is predicted from it.
-        fsq_indices: The segment's tokens, shape (t, h, w, 6), if the model is fed by them.
+        name: Name of the model family.
+        config: Configuration of the model. Its need for memory is not checked.
+        body: Body of the segment's payload.
+        colour: Colour properties of the decoded pictures.
+        device: Device that decodes.
+        previous: Reference state of the segment before, if this one is predicted from it.
+        fsq_indices: FSQ indices of the segment's tokens, shape (t, h, w, 6), if the model is
+            conditioned on them.
 
     Raises:
+        UnsupportedVersionError: If this release cannot decode the model.
         BitstreamError: If the body is malformed.
     """
     if isinstance(config, NetworkConfig):
@@ -138,11 +144,12 @@ def make_segment_decoder(
 
 
 def luma_psnr(pictures: SegmentDecoder, frames: Frames) -> float:
-    """What a decoder gets of the known pixels of a coded segment, dB, mean over frames.
+    """Return the luma PSNR of the valid pixels of a coded segment, dB, mean over frames.
 
     Args:
-        pictures: The segment, decoded.
-        frames: The source's pictures of it; something must be known.
+        pictures: Decoder of the segment.
+        frames: Source frames of the segment. At least one pixel must be valid; frames without a
+            valid pixel do not count.
     """
     values = []
     for t in range(len(frames)):

@@ -1,4 +1,4 @@
-"""Damaged and hostile streams: a typed error or a report, and the rest of the video."""
+"""Damaged and hostile streams: a typed error or a warning, and the rest of the video decodes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nvcodec.models.nerv.config import NeRVConfig
 
 @pytest.fixture
 def whole(small) -> tuple[bytes, dict[int, bytes]]:
-    """The stream, and the luma of its frames by timestamp."""
+    """Return a stream, and the luma of its frames by timestamp."""
     return small.read_bytes(), _frames(small.read_bytes())[0]
 
 
 def _frames(data: bytes) -> tuple[dict[int, bytes], bool]:
-    """Luma by timestamp of all that decodes, and whether anything is said to be wrong."""
+    """Decode all frames that can be; return their luma by timestamp, and whether damage is reported."""
     with nvcodec.open(data, device="cpu") as video:
         found = {}
         for part in video.frames():
@@ -65,7 +65,7 @@ def test_flipped_bytes(whole):
                 errors += 1
                 continue
             reports += reported
-            # A frame that decodes is the right one; one that is missing has been reported.
+            # A frame that decodes is correct, and a missing one is reported.
             assert all(found[tick] == frames[tick] for tick in found), position
             assert reported or len(found) == len(frames), position
     assert errors > 50 and reports > 50
@@ -86,12 +86,12 @@ def test_a_lost_segment_costs_its_own_frames(stream, tmp_path):
         assert sum(len(part) for part in video.frames()) == 8
         (line,) = video.warnings
         assert "frames 4..7" in line
-    done = nvcodec.decode(path, tmp_path / "out.mkv")
-    assert done.frames == 8
-    assert any("4..7" in line for line in done.warnings)
+    decoded = nvcodec.decode(path, tmp_path / "out.mkv")
+    assert decoded.frames == 8
+    assert any("4..7" in line for line in decoded.warnings)
 
 
-def test_nothing_left_to_decode(small, tmp_path):
+def test_files_without_a_readable_segment_are_refused(small, tmp_path):
     with Reader(small) as reader:
         entries = reader.segments
     data = bytearray(small.read_bytes())
@@ -104,8 +104,10 @@ def test_nothing_left_to_decode(small, tmp_path):
     assert not (tmp_path / "out.y4m").exists()
 
 
-def _made(config, payload: bytes, *, model: int, frames: int = 4, colour=ColourMode.RGB) -> bytes:
-    """A well-formed stream around any configuration and payload."""
+def _stream_of(
+    config, payload: bytes, *, model: int, frames: int = 4, colour=ColourMode.RGB
+) -> bytes:
+    """Return a well-formed stream with any configuration and payload."""
     file = BytesIO()
     writer = Writer(file)
     height, width = config.size
@@ -120,6 +122,7 @@ def _made(config, payload: bytes, *, model: int, frames: int = 4, colour=ColourM
 
 
 def _hostile() -> dict[str, tuple[object, int]]:
+    """Return configurations of huge networks, each with its model number."""
     sizes = {"frames": 4, "colour": ColourMode.RGB}
     return {
         "wide": (
@@ -149,7 +152,7 @@ def _hostile() -> dict[str, tuple[object, int]]:
 def test_hostile_sizes_allocate_nothing(name, length):
     config, model = _hostile()[name]
     payload = b"\0" + random.Random(0).randbytes(length)
-    data = _made(config, payload, model=model)
+    data = _stream_of(config, payload, model=model)
     tracemalloc.start()
     try:
         with nvcodec.open(data, device="cpu") as video:
@@ -168,7 +171,7 @@ def test_an_unknown_model_is_named():
     config = HNeRVConfig(
         size=(16, 16), frames=4, colour=ColourMode.RGB, strides=(2,), kernels=(1,), widths=(4, 4)
     )
-    data = _made(config, b"\0" * 50, model=99)
+    data = _stream_of(config, b"\0" * 50, model=99)
     with pytest.raises(UnsupportedVersionError, match="99"):
         nvcodec.inspect(data)
     with nvcodec.open(data) as video, pytest.raises(UnsupportedVersionError, match="99"):
@@ -189,7 +192,7 @@ def test_garbage_payloads(small):
         payload = bytearray(first.payload)
         for _ in range(chooser.randrange(1, 5)):
             payload[chooser.randrange(min(120, len(payload)))] = chooser.randrange(256)
-        data = _made(config, bytes(payload), model=1, frames=3, colour=header.colour_mode)
+        data = _stream_of(config, bytes(payload), model=1, frames=3, colour=header.colour_mode)
         with nvcodec.open(data, device="cpu") as video:
             try:
                 assert video[0].dtype == np.uint8

@@ -1,4 +1,4 @@
-"""A stream as a sequence of pictures."""
+"""`Decoder`: iteration, indexing, batches, times, and kinds of sources."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_lists_in_any_order(video, pictures, numbers):
 
 
 @pytest.mark.parametrize("number", [12, -13, 10**9, [0, 12], [-13], -(10**12)])
-def test_frames_that_are_not_there(video, number):
+def test_numbers_out_of_range(video, number):
     with pytest.raises(IndexError):
         video[number]
 
 
 @pytest.mark.parametrize("bad", ["a", 1.5, None, [0.5]])
-def test_other_indices(video, bad):
+def test_indices_of_other_types(video, bad):
     with pytest.raises(TypeError):
         video[bad]
 
@@ -68,10 +68,10 @@ def test_other_indices(video, bad):
 def test_planes(video):
     part = video.planes([7, 0, 7])
     assert part.y.shape == (3, 32, 48) and part.u.shape == (3, 16, 24)
-    every = video.planes(range(12))
-    assert (part.y == every.y[[7, 0, 7]]).all()
-    assert part.pts.tolist() == every.pts[[7, 0, 7]].tolist()
-    assert (np.diff(every.pts) > 0).all() and (every.durations > 0).all()
+    whole = video.planes(range(12))
+    assert (part.y == whole.y[[7, 0, 7]]).all()
+    assert part.pts.tolist() == whole.pts[[7, 0, 7]].tolist()
+    assert (np.diff(whole.pts) > 0).all() and (whole.durations > 0).all()
     assert len(video.planes([])) == 0
 
 

@@ -1,4 +1,4 @@
-"""Pictures at another size and between others: places, aliasing, and nothing decoded twice."""
+"""Resampling and cross-fades: positions of samples, aliasing, and no frame decoded twice."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.reconstruction.resampling import CrossFade, blended, placed, resampled
+from nvcodec.reconstruction.resampling import CrossFade, blended, decode_times, resampled
 
 CPU = torch.device("cpu")
 
 
-def ramp(width: int, height: int, of: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """A picture whose samples say where they lie in one of another width and height."""
+def ramp(width: int, height: int, picture_size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Return a picture whose samples encode their position in a picture of another size."""
 
     def levels(columns, rows):
-        x, y = (columns + 0.5) * of[0] / width, (rows + 0.5) * of[1] / height
+        x, y = (columns + 0.5) * picture_size[0] / width, (rows + 0.5) * picture_size[1] / height
         return np.rint(20 + 1.43 * x[None, None, :] + 1.17 * y[None, :, None]).astype(np.uint8)
 
     half = np.arange((width + 1) // 2), np.arange((height + 1) // 2)
@@ -24,19 +24,19 @@ def ramp(width: int, height: int, of: tuple[int, int]) -> tuple[np.ndarray, ...]
 
 
 @pytest.mark.parametrize("size", [(192, 128), (384, 256), (231, 37), (48, 64), (47, 33)])
-def test_luma_and_chroma_stay_where_they_are(size):
+def test_luma_and_chroma_keep_their_positions(size):
     source, expected = ramp(96, 64, (96, 64)), ramp(*size, (96, 64))
-    made = resampled(source, size[::-1], CPU)
-    for plane, wanted in zip(made, expected, strict=True):
+    result = resampled(source, size[::-1], CPU)
+    for plane, wanted in zip(result, expected, strict=True):
         assert plane.dtype == np.uint8 and plane.shape == wanted.shape
-        # Not near the border, where the outermost samples are repeated.
+        # The border is left out, because its samples are repeated.
         rows, columns = plane.shape[1] // 4, plane.shape[2] // 4
         inner = np.s_[:, rows:-rows, columns:-columns]
         assert np.abs(plane[inner].astype(int) - wanted[inner]).max() <= 1
         assert np.abs(np.mean(plane[inner].astype(int) - wanted[inner])) < 0.2
 
 
-def test_the_own_size_is_left_alone():
+def test_same_size_returns_the_pictures_themselves():
     source = ramp(48, 32, (48, 32))
     assert resampled(source, (32, 48), CPU) is source
 
@@ -63,28 +63,30 @@ def test_blending():
     assert shown == [0, 64, 128, 191, 255]
 
 
-class Numbered:
-    """Frame n has the level 10 n; keeps what it was asked for."""
+class NumberedFrames:
+    """Decodes frame n to grey of value 10 n, and records the requested frames."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.requested: list[int] = []
 
     def __call__(self, frames):
-        self.asked += frames
+        self.requested += frames
         levels = np.array([10 * frame for frame in frames], np.uint8)[:, None, None]
         return (np.tile(levels, (1, 2, 2)),) * 3
 
 
 def test_a_cross_fade_decodes_every_frame_once():
-    decode = Numbered()
+    decode = NumberedFrames()
     fade = CrossFade(decode, 2)
     times = [n / 4 for n in range(21)]
     shown = [level for n in range(0, 21, 3) for level in fade(times[n : n + 3])[0][:, 0, 0]]
     assert shown == pytest.approx([10 * time for time in times], abs=0.5)
-    assert decode.asked == list(range(6))
+    assert decode.requested == list(range(6))
 
 
-def test_moments_keep_their_order():
-    decode = Numbered()
-    levels, *_ = placed([2.5, 0.0, 1.5, 3.0], decode, lambda times: decode([9 for _ in times]))
+def test_pictures_are_in_the_order_of_the_times():
+    decode = NumberedFrames()
+    levels, *_ = decode_times(
+        [2.5, 0.0, 1.5, 3.0], decode, lambda times: decode([9 for _ in times])
+    )
     assert levels[:, 0, 0].tolist() == [90, 0, 90, 30]

@@ -75,10 +75,10 @@ class GreyPictures:
         half = np.full((len(frames), (height + 1) // 2, (width + 1) // 2), 128, np.uint8)
         return y, half, half
 
-    def at(self, times, size) -> Planes:
+    def interpolate(self, times, size) -> Planes:
         return resampled(CrossFade(self.planes, self.batch)(times), size, CPU)
 
-    def state(self) -> object:
+    def reference_state(self) -> object:
         raise AssertionError("nothing is predicted from grey")
 
 
