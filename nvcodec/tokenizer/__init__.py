@@ -1,1 +1,1 @@
-"""The shared video tokenizer: encoder, FSQ and token sections of a file."""
+"""The shared video tokenizer: networks, FSQ, token ids, and the token sections of a file."""

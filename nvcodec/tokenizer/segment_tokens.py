@@ -1,4 +1,4 @@
-"""Tokens of a segment's frames, made while it is encoded."""
+"""Tokenization of the frames of a segment while it is encoded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=2)
 def tokenizer(name: str) -> VideoTokenizer:
-    """A tokenizer, loaded once for all segments.
+    """Load a tokenizer, once for all segments.
 
     Args:
-        name: A folder, or `bundled:` and a name.
+        name: Folder, or `bundled:` and a name.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is no such tokenizer, or its files are damaged.
     """
     from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
@@ -32,21 +32,28 @@ def tokenizer(name: str) -> VideoTokenizer:
 
 
 def located(name: str) -> str:
-    """The same tokenizer's name in any working directory."""
+    """Return a name of the same tokenizer that is valid in any working directory.
+
+    Args:
+        name: Folder, or `bundled:` and a name.
+    """
     folder = Path(name)
     return str(folder.absolute()) if folder.is_dir() else name
 
 
 def tokens_of(frames: Frames, colour: Colour, name: str) -> npt.NDArray[np.uint8]:
-    """The tokens of a segment.
+    """Make the tokens of a segment.
 
     Args:
-        frames: As the fit sees them; what a mask hides is filled in.
-        colour: How their samples map to light.
-        name: Of the tokenizer.
+        frames: Frames of the segment as they are fitted; masked pixels are filled in.
+        colour: Colour properties of the frames.
+        name: Name of the tokenizer: a folder, or `bundled:` and a name.
 
     Returns:
-        Digits, shape (t, h, w, 6).
+        FSQ indices, shape (t, h, w, 6).
+
+    Raises:
+        ConfigError: If there is no such tokenizer, or its files are damaged.
     """
     pictures = rgb(frames.y, frames.u, frames.v, colour)
     return tokenizer(name).digits(np.moveaxis(pictures, -1, 1))

@@ -1,8 +1,8 @@
-"""Token ids: six small digits packed into one integer, and what each digit stands for.
+"""Token ids: six FSQ indices packed into one integer, and the code vectors that they stand for.
 
-A token is what finite scalar quantisation (Mentzer et al., ICLR 2024) leaves of a vector: one digit
-per channel, with as many values as the channel has levels. Everything here is integer arithmetic,
-for ids that pass through half precision come out as others.
+A token is a vector quantised by finite scalar quantisation (FSQ; Mentzer et al., ICLR 2024): one
+index per channel, with as many values as the channel has FSQ levels. Ids and indices are computed
+in integers, because half precision cannot hold every id.
 """
 
 from __future__ import annotations
@@ -16,42 +16,44 @@ import numpy.typing as npt
 from nvcodec.errors import ConfigError
 
 LEVELS = (8, 8, 8, 5, 5, 5)
-"""Values of each digit, the first one running fastest in an id. Part of the format."""
+"""Number of FSQ levels of each channel. The first runs fastest in an id. Part of the format."""
 IDS = prod(LEVELS)
-"""How many ids there are: 64,000."""
+"""Number of ids: 64,000."""
 _WEIGHTS = np.array([prod(LEVELS[:place]) for place in range(len(LEVELS))], np.int64)
 _COUNTS = np.array(LEVELS, np.int64)
 
 
 def pack_ids(fsq_indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint16]:
-    """Ids of digits.
+    """Pack FSQ indices into token ids.
 
     Args:
-        fsq_indices: Shape (..., 6), each 0 to its level less 1.
+        fsq_indices: FSQ indices, shape (..., 6), each 0 to the number of its levels less 1.
 
     Returns:
-        Shape (...), 0 to 63999.
+        Token ids, shape (...), 0 to 63999.
 
     Raises:
-        ConfigError: If the last axis is not 6 long or a digit is out of range.
+        ConfigError: If the last axis is not 6 long or an index is out of range.
     """
     if fsq_indices.shape[-1:] != (len(LEVELS),):
-        raise ConfigError(f"expected {len(LEVELS)} digits a token, got shape {fsq_indices.shape}")
+        raise ConfigError(
+            f"expected {len(LEVELS)} FSQ indices per token, got shape {fsq_indices.shape}"
+        )
     wide = fsq_indices.astype(np.int64)
     if ((wide < 0) | (wide >= _COUNTS)).any():
-        raise ConfigError(f"a digit is below its level, one of {LEVELS}, and not negative")
+        raise ConfigError(f"expected FSQ indices from 0 to below the number of levels, {LEVELS}")
     packed: npt.NDArray[np.uint16] = (wide @ _WEIGHTS).astype(np.uint16)
     return packed
 
 
 def unpack_ids(ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint8]:
-    """Digits of ids, the inverse of `pack_ids`.
+    """Unpack token ids into FSQ indices, the inverse of `pack_ids`.
 
     Args:
-        ids: Shape (...), 0 to 63999.
+        ids: Token ids, shape (...), 0 to 63999.
 
     Returns:
-        Shape (..., 6).
+        FSQ indices, shape (..., 6).
 
     Raises:
         ConfigError: If an id is out of range.
@@ -64,13 +66,13 @@ def unpack_ids(ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint8]:
 
 
 def codes_of(fsq_indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-    """The vector that digits stand for: every channel's levels spread evenly over -1 to 1.
+    """Return the code vectors of FSQ indices; the levels of a channel spread evenly over -1 to 1.
 
     Args:
-        fsq_indices: Shape (..., 6).
+        fsq_indices: FSQ indices, shape (..., 6).
 
     Returns:
-        Shape (..., 6).
+        Code vectors, shape (..., 6).
     """
     codes: npt.NDArray[np.float32] = (
         (2 * fsq_indices.astype(np.int64) - (_COUNTS - 1)) / (_COUNTS - 1)
@@ -79,13 +81,13 @@ def codes_of(fsq_indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float3
 
 
 def nearest_fsq_indices(codes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
-    """The digits whose codes are nearest to any vectors, such as averages of codes.
+    """Return the FSQ indices whose code vectors are nearest to vectors such as averages of codes.
 
     Args:
-        codes: Shape (..., 6).
+        codes: Any vectors, shape (..., 6).
 
     Returns:
-        Shape (..., 6).
+        FSQ indices, shape (..., 6).
     """
     spread = (codes.astype(np.float64) + 1) / 2 * (_COUNTS - 1)
     fsq_indices: npt.NDArray[np.uint8] = np.clip(np.rint(spread), 0, _COUNTS - 1).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Tokens as a file holds them: their format in its header, a segment's section to digits and back."""
+"""Tokens in a file: their format in its header, and coding of the token section of a segment."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, 
 from nvcodec.tokenizer.token_ids import LEVELS
 
 LEAST_BITS = 8.0
-"""The smallest wanted size of a segment's payload, bits."""
+"""Smallest target size of the payload of a segment, bits."""
 
-# Bytes that a segment's token section takes beside the tokens themselves.
+# Approximate size of the framing and timing of a token section, bytes.
 _TOKENS_SEGMENT_BYTES = 24
 
 
 def token_format(tokenizer_id: str, *, conditioning: bool) -> TokenFormat:
-    """What a header says of tokens that are made now.
+    """Return the format of the tokens of this release, for the header of a file.
 
     Args:
-        tokenizer_id: 32 hexadecimal digits.
-        conditioning: Whether the model is conditioned on them.
+        tokenizer_id: Identity of the tokenizer, 32 hexadecimal digits.
+        conditioning: Whether the model is conditioned on the tokens.
     """
     return TokenFormat(
         tokenizer_id=bytes.fromhex(tokenizer_id),
@@ -35,13 +35,16 @@ def token_format(tokenizer_id: str, *, conditioning: bool) -> TokenFormat:
 
 
 def check_format(tokens: TokenFormat) -> None:
-    """Refuse tokens of another layout than this release makes.
+    """Check that this release knows the layout of the tokens of a file.
+
+    Args:
+        tokens: Format of the tokens, from the header.
 
     Raises:
-        UnsupportedVersionError: If so.
+        UnsupportedVersionError: If it does not.
     """
-    found = (tokens.time_stride, tokens.space_stride, tokens.levels)
-    if found != (TIME_STRIDE, SPACE_STRIDE, LEVELS):
+    layout = (tokens.time_stride, tokens.space_stride, tokens.levels)
+    if layout != (TIME_STRIDE, SPACE_STRIDE, LEVELS):
         raise UnsupportedVersionError(
             f"HEAD section: tokens of {tokens.time_stride} frames, {tokens.space_stride} samples "
             f"and levels {tokens.levels}; this release reads those of {TIME_STRIDE} frames, "
@@ -50,10 +53,10 @@ def check_format(tokens: TokenFormat) -> None:
 
 
 def code_tokens(fsq_indices: npt.NDArray[np.uint8]) -> bytes:
-    """Tokens of a segment as its section holds them.
+    """Encode the tokens of a segment for its token section.
 
     Args:
-        fsq_indices: Shape (t, h, w, 6).
+        fsq_indices: FSQ indices of the tokens, shape (t, h, w, 6).
     """
     return encode_tokens(fsq_indices, LEVELS)
 
@@ -61,18 +64,19 @@ def code_tokens(fsq_indices: npt.NDArray[np.uint8]) -> bytes:
 def stored_tokens(
     reader: Reader, index: int
 ) -> tuple[Segment, npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """The tokens of a segment of a file.
+    """Read and decode the tokens of a segment.
 
     Args:
-        reader: Of the file.
-        index: Position in `reader.segments`.
+        reader: Reader of the file.
+        index: Position of the segment in `reader.segments`.
 
     Returns:
-        Their section, digits of shape (t, h, w, 6), and bits, shape (t, h, w).
+        The token section, FSQ indices of shape (t, h, w, 6), and bits of each token, shape
+        (t, h, w).
 
     Raises:
-        UnsupportedVersionError: If they are of a layout that this release does not know.
-        BitstreamError: If they are damaged or missing; names the section and the byte.
+        UnsupportedVersionError: If this release does not know the layout of the tokens.
+        BitstreamError: If the tokens are damaged or missing; the message names section and byte.
     """
     if reader.header.tokens is not None:
         check_format(reader.header.tokens)
@@ -93,15 +97,19 @@ def _size(header: Header) -> tuple[int, int]:
 
 
 def payload_budget(bits: float | None, tokens: bytes) -> float | None:
-    """What a segment's payload may take where its tokens count, too.
+    """Return the target size of the payload of a segment that also has tokens, bits.
 
     Args:
-        bits: Wanted for both, if anything is.
-        tokens: Those of the segment, coded.
+        bits: Target size of payload and tokens together, bits; None if there is no target.
+        tokens: Coded tokens of the segment.
     """
     return None if bits is None else max(bits - 8 * token_section_bytes(tokens), LEAST_BITS)
 
 
 def token_section_bytes(tokens: bytes) -> int:
-    """About how many bytes of a file a segment's tokens take."""
+    """Return the approximate size of the token section of a segment, bytes.
+
+    Args:
+        tokens: Coded tokens of the segment.
+    """
     return len(tokens) + _TOKENS_SEGMENT_BYTES

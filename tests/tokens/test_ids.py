@@ -42,8 +42,8 @@ def test_ids_out_of_range(bad):
 
 
 @pytest.mark.parametrize("bad", [[[8, 0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0, 5]], [[0, 0, 0]]])
-def test_digits_out_of_range(bad):
-    with pytest.raises(ConfigError, match="digit"):
+def test_fsq_indices_out_of_range(bad):
+    with pytest.raises(ConfigError, match="FSQ indices"):
         pack_ids(np.array(bad))
 
 
