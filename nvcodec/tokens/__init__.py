@@ -1,9 +1,9 @@
-"""Stored latents as tokens: read from a file, reduced, handed to a language model.
+"""Tokens of videos for language models: read from a file or made from pictures, and reduced.
 
 ```python
 with nvcodec.tokens.open_tokens("clip.nvc") as tokens:
     ids = tokens.grid(start=2.0, end=4.5).indices      # uint16, shape (t, h, w)
-    few = nvcodec.tokens.reduce(tokens.grid(), "tome", 64)
+    reduced = nvcodec.tokens.reduce(tokens.grid(), "tome", 64)
 ```
 """
 
@@ -58,7 +58,7 @@ __all__ = [
     "spliced",
 ]
 
-# Imported when first used: ids are read without torch, and some of what is here needs it.
+# Modules are imported on first use: reading ids does not need torch, other modules do.
 _HOMES = {
     "nvcodec.tokens.grid": ("TokenGrid",),
     "nvcodec.tokens.reduction.pooling": ("shuffle_merge",),

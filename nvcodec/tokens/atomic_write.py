@@ -1,4 +1,4 @@
-"""Small files that are there as a whole or not at all."""
+"""Atomic writing of small files: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from nvcodec.errors import OutputExistsError, VideoError
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse what cannot be written, before any work.
+    """Check that a file can be written.
+
+    Args:
+        path: File to write.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        OutputExistsError: If it exists and may not go.
-        VideoError: If it is a folder, or its folder is missing.
+        OutputExistsError: If the file exists and may not be replaced.
+        VideoError: If the path is a folder, or its folder is missing.
     """
     if not path.parent.is_dir():
         raise VideoError(f"{path}: cannot be written: its folder does not exist")
@@ -23,19 +27,24 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} exists; pass -y (overwrite) to replace it")
 
 
-def whole_file(path: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write a file beside its place, and rename it when it is whole.
+def write_atomically(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write a file under a temporary name, and rename it when it is complete.
+
+    Args:
+        path: File to write.
+        content: Content of the file.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        OutputExistsError: If it exists and may not go.
-        VideoError: If it cannot be written.
+        OutputExistsError: If the file exists and may not be replaced.
+        VideoError: If the file cannot be written.
     """
     check_target(path, overwrite=overwrite)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
     except OSError as error:
         raise VideoError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Tokens in files that others read: safetensors, NumPy's, and rows of JSON.
+"""Saving and loading of tokens in common formats: safetensors, NumPy and rows of JSON.
 
-`.safetensors` holds all that is known of them, `.npy` the ids alone, `.jsonl` a row for every video,
-as data sets for language models have it. All are written beside their names and renamed.
+A `.safetensors` file holds all fields of `Tokens`. An `.npy` file holds the ids alone. A `.jsonl` file
+holds a row per video, as data sets for language models do. All are written atomically.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from nvcodec.errors import ConfigError
 from nvcodec.tokenizer.token_ids import IDS
-from nvcodec.tokens.atomic_write import check_target, whole_file
+from nvcodec.tokens.atomic_write import check_target, write_atomically
 from nvcodec.tokens.sequence import Tokens
 
 SUFFIXES = (".safetensors", ".npy", ".jsonl")
 _FORMAT = "nvcodec tokens 1"
-# Names of tensors in the file, of fields of `Tokens`, and their types.
+# Name of each tensor in the file, name of the field of `Tokens`, and type.
 _TENSORS = (
     ("indices", "ids", np.uint16),
     ("codes", "codes", np.float32),
@@ -38,12 +38,16 @@ _ROW = {"video_id": str, "token_ids": list, "grid_thw": list, "timestamps": list
 
 
 def check_name(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Where tokens are to be saved, refused before any work if they cannot be.
+    """Check that tokens can be saved to a path; return the path.
+
+    Args:
+        path: File to write.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
         ConfigError: If the name ends in none of `SUFFIXES`.
-        OutputExistsError: If it exists and may not go.
-        VideoError: If it is a folder, or its folder is missing.
+        OutputExistsError: If the file exists and may not be replaced.
+        VideoError: If the path is a folder, or its folder is missing.
     """
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
@@ -55,18 +59,18 @@ def check_name(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path
 def save(
     path: str | os.PathLike[str], tokens: Tokens, *, video_id: str = "", overwrite: bool = False
 ) -> None:
-    """Write the tokens of a video.
+    """Save the tokens of a video.
 
     Args:
-        path: Ends in `.safetensors`, `.npy` or `.jsonl`.
-        tokens: What is written.
-        video_id: Whatever the video is known by, for `.safetensors` and `.jsonl`.
-        overwrite: Replace the file, if it exists.
+        path: File to write; its name ends in `.safetensors`, `.npy` or `.jsonl`.
+        tokens: Tokens to save.
+        video_id: Identifier of the video, for `.safetensors` and `.jsonl`.
+        overwrite: Replace an existing file.
 
     Raises:
         ConfigError: If the name ends in something else.
-        OutputExistsError: If it exists and may not go.
-        VideoError: If it cannot be written.
+        OutputExistsError: If the file exists and may not be replaced.
+        VideoError: If the file cannot be written.
     """
     target = check_name(path, overwrite=overwrite)
     suffix = target.suffix.lower()
@@ -77,16 +81,20 @@ def save(
     elif suffix == ".jsonl":
         content = (json.dumps(row_of(tokens, video_id)) + "\n").encode()
     else:
-        content = _packed(tokens, video_id)
-    whole_file(target, content, overwrite=overwrite)
+        content = _pack(tokens, video_id)
+    write_atomically(target, content, overwrite=overwrite)
 
 
 def row_of(tokens: Tokens, video_id: str) -> dict[str, Any]:
-    """A row of a data set.
+    """Make the row of a data set for a video.
+
+    Args:
+        tokens: Tokens of the video.
+        video_id: Identifier of the video.
 
     Returns:
-        `video_id`; `token_ids` and `timestamps` in seconds, one for each token; `grid_thw`, the
-        grid that the tokens are of or were taken from; `tokenizer_id`.
+        `video_id`; `token_ids` and `timestamps` in seconds, one per token; `grid_thw`, the time
+        steps, rows and columns of the grid that the tokens come from; `tokenizer_id`.
     """
     return {
         "video_id": video_id,
@@ -100,36 +108,44 @@ def row_of(tokens: Tokens, video_id: str) -> dict[str, Any]:
 def save_rows(
     path: str | os.PathLike[str], rows: Sequence[dict[str, Any]], *, overwrite: bool = False
 ) -> None:
-    """Write rows of a data set to a `.jsonl` file; see `row_of`.
+    """Save rows of a data set to a `.jsonl` file.
+
+    Args:
+        path: File to write; its name ends in `.jsonl`.
+        rows: Rows made by `row_of`, one per video.
+        overwrite: Replace an existing file.
 
     Raises:
         ConfigError: If the name ends in something else.
-        OutputExistsError: If it exists and may not go.
-        VideoError: If it cannot be written.
+        OutputExistsError: If the file exists and may not be replaced.
+        VideoError: If the file cannot be written.
     """
     target = check_name(path, overwrite=overwrite)
     if target.suffix.lower() != ".jsonl":
         raise ConfigError(f"{target}: expected a name that ends in .jsonl for rows")
     lines = [json.dumps(row) + "\n" for row in rows]
-    whole_file(target, "".join(lines).encode(), overwrite=overwrite)
+    write_atomically(target, "".join(lines).encode(), overwrite=overwrite)
 
 
 def load(path: str | os.PathLike[str]) -> Tokens:
-    """The tokens of a `.safetensors` file.
+    """Load the tokens of a `.safetensors` file.
+
+    Args:
+        path: File that `save` wrote.
 
     Raises:
-        ConfigError: If it cannot be read, or holds something else.
+        ConfigError: If the file cannot be read, or does not hold tokens.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
+            metadata = file.metadata() or {}
             names = set(file.keys())
-            if about.get("format") != _FORMAT:
+            if metadata.get("format") != _FORMAT:
                 raise ConfigError(
                     f"{path}: expected a file of the format {_FORMAT!r}, found "
-                    f"{about.get('format')!r}"
+                    f"{metadata.get('format')!r}"
                 )
             missing = [name for name, _, _ in _TENSORS if name not in names]
             if missing:
@@ -146,21 +162,27 @@ def load(path: str | os.PathLike[str]) -> Tokens:
     try:
         return Tokens(
             **tensors,
-            grid=_numbers(about["grid_thw"], 3),
-            size=_numbers(about["size"], 2),
-            tokenizer_id=about["tokenizer_id"],
-            method=about["method"],
-            note=about["note"],
+            grid=_numbers(metadata["grid_thw"], 3),
+            size=_numbers(metadata["size"], 2),
+            tokenizer_id=metadata["tokenizer_id"],
+            method=metadata["method"],
+            note=metadata["note"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: its tensors or metadata are damaged: {error}") from error
 
 
 def load_ids(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
-    """The ids of an `.npy` file, shape (t, h, w) for a grid, (N,) otherwise.
+    """Load the token ids of an `.npy` file.
+
+    Args:
+        path: File that `save` wrote.
+
+    Returns:
+        Token ids, shape (t, h, w) for a whole grid, (N,) otherwise.
 
     Raises:
-        ConfigError: If it cannot be read, or holds something else.
+        ConfigError: If the file cannot be read, or does not hold ids.
     """
     try:
         ids = np.load(path, allow_pickle=False)
@@ -173,10 +195,16 @@ def load_ids(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
 
 
 def load_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of a `.jsonl` file; see `row_of`.
+    """Load the rows of a `.jsonl` file.
+
+    Args:
+        path: File that `save` or `save_rows` wrote.
+
+    Returns:
+        A row per video, as `row_of` makes it.
 
     Raises:
-        ConfigError: If it cannot be read, or a row is something else.
+        ConfigError: If the file cannot be read, or a row is not valid.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -192,7 +220,7 @@ def load_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             if not isinstance(row, dict) or not isinstance(row.get(name), kind):
                 raise ConfigError(f"{path}, row {number}: expected {name}, a {kind.__name__}")
         ids = row["token_ids"]
-        if not all(type(one) is int and 0 <= one < IDS for one in ids):
+        if not all(type(number) is int and 0 <= number < IDS for number in ids):
             raise ConfigError(f"{path}, row {number}: ids are integers, 0 to {IDS - 1}")
         if len(row["timestamps"]) != len(ids):
             raise ConfigError(
@@ -203,11 +231,12 @@ def load_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _packed(tokens: Tokens, video_id: str) -> bytes:
-    from safetensors.numpy import save as packed
+def _pack(tokens: Tokens, video_id: str) -> bytes:
+    """Return the content of a `.safetensors` file."""
+    from safetensors.numpy import save as pack
 
     tensors = {name: np.ascontiguousarray(getattr(tokens, field)) for name, field, _ in _TENSORS}
-    about = {
+    metadata = {
         "format": _FORMAT,
         "video_id": video_id,
         "tokenizer_id": tokens.tokenizer_id,
@@ -216,13 +245,14 @@ def _packed(tokens: Tokens, video_id: str) -> bytes:
         "grid_thw": json.dumps(tokens.grid),
         "size": json.dumps(tokens.size),
     }
-    content: bytes = packed(tensors, metadata=about)
+    content: bytes = pack(tensors, metadata=metadata)
     return content
 
 
 def _numbers(text: str, count: int) -> Any:
+    """Parse a JSON list of a number of positive integers."""
     numbers = json.loads(text)
-    if len(numbers) != count or not all(type(one) is int and one > 0 for one in numbers):
+    if len(numbers) != count or not all(type(number) is int and number > 0 for number in numbers):
         raise ValueError(f"expected {count} positive numbers, found {text}")
     return tuple(numbers)
 

@@ -1,4 +1,4 @@
-"""Tokens of any video, made from its pictures: for files that store none, and other formats."""
+"""Tokenization of the pictures of any video: of `.nvc` files without tokens, and other formats."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from nvcodec.video.colour import matrix_for
 from nvcodec.video.source import open_source
 
 LONGEST = 10 * SPACE_STRIDE
-"""Samples of the longer side, unless another size is asked for."""
-# Frames of a video without segments after which tokens begin anew; whole steps.
-_STRETCH = 1 + 32 * TIME_STRIDE
+"""Largest side of tokenised pictures by default, samples."""
+# Length of the parts that a video without segments is tokenised in, frames; whole time steps.
+_CHUNK_FRAMES = 1 + 32 * TIME_STRIDE
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
-    """The size at which pictures are tokenised: whole cells, at most ten along the longer side.
+    """Return the size at which pictures are tokenised: whole cells, at most ten along a side.
 
-    A cell is a token and 32 samples wide, whatever is in it. At ten cells a picture of 16:9 has 60
-    tokens a step, which suits what a language model is given, and pictures are about as large as
-    those that the tokenizer was trained on. Sides become multiples of 32, so that no cell is partly
-    empty, which stretches pictures by a few per cent; small ones keep about their size.
+    A cell of 32x32 samples becomes one token. With ten cells along the longer side, a picture of
+    16:9 has 60 tokens per time step, a suitable number for a language model, and its size is about
+    that of the training data of the tokenizer. Sides are rounded to multiples of 32, so that no cell
+    is partly empty; this changes the aspect ratio by a few per cent. Small pictures keep about their
+    size.
 
     Args:
-        width: Of the video, samples.
-        height: Likewise.
+        width: Width of the video, samples.
+        height: Height of the video, samples.
 
     Returns:
-        Width and height.
+        Width and height, samples.
     """
     scale = min(LONGEST / max(width, height), 1.0)
     cells = [max(int(side * scale / SPACE_STRIDE + 0.5), 1) for side in (width, height)]
@@ -58,44 +59,44 @@ def grid_from_pixels(
     size: tuple[int, int] | None = None,
     device: str = "auto",
 ) -> TokenGrid:
-    """Decode a video small and make tokens of it.
+    """Decode a video at a small size and make tokens of it.
 
-    Tokens begin anew with the segments of an `.nvc` file, and every 129 frames of another video, so
-    that they do not depend on the stretch of time asked for.
+    Time steps restart with every segment of an `.nvc` file, and every 129 frames of another video,
+    so that tokens do not depend on the requested time range.
 
     Args:
-        path: An `.nvc` file, any video, or a folder of images.
-        name: Of the tokenizer: a folder, or `bundled:` and a name.
-        start: Where the stretch wanted begins, seconds on the video's clock; None for its beginning.
-        end: Where it ends, seconds; None for its end.
-        size: Width and height of the pictures that are tokenised; None for `small_size`.
-        device: Where an `.nvc` file is decoded.
+        path: `.nvc` file, any video, or folder of images.
+        name: Name of the tokenizer: a folder, or `bundled:` and a name.
+        start: Start of the time range on the video's clock, seconds; None for that of the video.
+        end: End of the time range, seconds; None for that of the video.
+        size: Width and height of the tokenised pictures, samples; None for those of `small_size`.
+        device: Device that decodes an `.nvc` file: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
 
     Returns:
-        The steps that are shown at some time in the stretch, without bits. Its `size` is that of
-        the pictures that were tokenised.
+        The time steps of which a part is shown in the time range. Their `bits` are zero, and `size`
+        is that of the tokenised pictures.
 
     Raises:
-        ConfigError: If there is no such tokenizer, or nothing is shown in the stretch.
+        ConfigError: If there is no such tokenizer, or nothing is shown in the time range.
         VideoError: If the video cannot be read.
-        BitstreamError: If it is an `.nvc` file in which nothing can be decoded.
+        BitstreamError: If the file is an `.nvc` file of which nothing can be decoded.
     """
     begin = -np.inf if start is None else start
     stop = np.inf if end is None else end
-    network = tokenizer(name)  # before any decoding
+    network = tokenizer(name)  # fails before any decoding
     parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
     with ExitStack() as stack:
         if is_stream(path):
             video = stack.enter_context(Decoder(path, device=device))
             info, small = video.info, size or small_size(video.info.width, video.info.height)
-            stretches = _segments(video, small, begin, stop)
+            chunks = _decode_segments(video, small, begin, stop)
         else:
             with open_source(path, frames=slice(0, 1)) as probe:
                 info, small = probe.info, size or small_size(probe.info.width, probe.info.height)
             source = stack.enter_context(open_source(path, resize=small))
-            stretches = iter(lambda: source.read(_STRETCH), None)
-        colour = _own_matrix(info)
-        for frames in stretches:
+            chunks = iter(lambda: source.read(_CHUNK_FRAMES), None)
+        colour = _colour_at_full_size(info)
+        for frames in chunks:
             if not len(frames):
                 break
             starts, ends = step_times(frames, info)
@@ -105,10 +106,10 @@ def grid_from_pixels(
                 parts.append((tokens_of(frames, colour, name), starts, ends))
     if not parts:
         raise ConfigError(f"{path}: nothing can be shown from {begin:g} to {stop:g} s")
-    digits, starts, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    fsq_indices, starts, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     shape = (len(starts), *grid_of(*small))
     grid = TokenGrid(
-        digits=digits.reshape(*shape, len(LEVELS)),
+        digits=fsq_indices.reshape(*shape, len(LEVELS)),
         bits=np.zeros(shape, np.float32),
         starts=starts,
         ends=ends,
@@ -121,12 +122,20 @@ def grid_from_pixels(
 def step_times(
     frames: Frames, info: VideoInfo
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """When each step of a segment begins to be shown and when it ends, seconds; shape (steps,)."""
+    """Return when the time steps of a segment start and end, seconds.
+
+    Args:
+        frames: Frames of the segment.
+        info: Properties of the video.
+
+    Returns:
+        Starts and ends of the time steps, shape (t,) each.
+    """
     steps = frames_of(len(frames))
     ticks = [Fraction(tick) for tick in frames.pts.tolist()]
     following = [*ticks[1:], ticks[-1] + 1 / (info.frame_rate * info.time_base)]
     ends = [
-        tick + shown if shown else after  # 0 is for what is not known
+        tick + shown if shown else after  # a duration of 0 means unknown
         for tick, shown, after in zip(ticks, frames.durations.tolist(), following, strict=True)
     ]
     return (
@@ -135,8 +144,10 @@ def step_times(
     )
 
 
-def _segments(video: Decoder, size: tuple[int, int], begin: float, stop: float) -> Iterator[Frames]:
-    """The segments of a stream in a stretch of time; those that are damaged are left out."""
+def _decode_segments(
+    video: Decoder, size: tuple[int, int], begin: float, stop: float
+) -> Iterator[Frames]:
+    """Decode the segments in a time range, at a width and height; leave out damaged ones."""
     base = video.info.time_base
     entries = video.reader.segments
     firsts = [float(entry.start * base) for entry in entries]
@@ -154,6 +165,6 @@ def _segments(video: Decoder, size: tuple[int, int], begin: float, stop: float) 
             )
 
 
-def _own_matrix(info: VideoInfo) -> Colour:
-    """The colour of pictures that are made smaller: what is guessed is guessed by their own size."""
+def _colour_at_full_size(info: VideoInfo) -> Colour:
+    """Return the colour properties with an unspecified matrix guessed by the size of the video."""
     return replace(info.colour, matrix=matrix_for(info.colour, info.width, info.height))

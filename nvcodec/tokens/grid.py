@@ -1,4 +1,4 @@
-"""Tokens as they are stored: a grid of steps in time, rows and columns."""
+"""The grid of tokens as a file stores it: time steps, rows and columns."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class TokenGrid:
     """Tokens of a video or of a part of it, in the order of time.
 
     Attributes:
-        digits: uint8, shape (t, h, w, 6).
-        bits: What each token takes in the file it was read from, float32, shape (t, h, w); zeros
-            for tokens that come from no file.
-        starts: When the first frame of each step is shown, seconds, float64, shape (t,).
-        ends: When the last frame of each step is no longer shown, seconds, shape (t,).
-        cells: The first row and column of the grid within that of the whole picture.
-        size: Width and height of the video.
-        tokenizer_id: Of the tokenizer that made them, 32 hexadecimal digits. Tokens can be compared
-            if it is the same.
+        digits: FSQ indices of the tokens, uint8, shape (t, h, w, 6).
+        bits: Bits that each token takes in its file, float32, shape (t, h, w); zeros for tokens
+            made from pixels.
+        starts: Start of the first frame of each time step, seconds, float64, shape (t,).
+        ends: End of the last frame of each time step, seconds, float64, shape (t,).
+        cells: First row and column of the grid within the grid of the whole picture.
+        size: Width and height of the video, samples.
+        tokenizer_id: Identity of the tokenizer, 32 hexadecimal digits. Tokens of the same identity
+            can be compared.
     """
 
     digits: npt.NDArray[np.uint8]
@@ -37,7 +37,7 @@ class TokenGrid:
     tokenizer_id: str
 
     def __post_init__(self) -> None:
-        """Check that shapes agree.
+        """Check that the shapes match.
 
         Raises:
             ConfigError: If they do not.
@@ -56,42 +56,50 @@ class TokenGrid:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Steps in time, rows, columns."""
+        """Number of time steps, rows and columns."""
         steps, rows, columns = self.bits.shape
         return steps, rows, columns
 
     @property
     def indices(self) -> npt.NDArray[np.uint16]:
-        """Ids, shape (t, h, w)."""
+        """Token ids, shape (t, h, w)."""
         return pack_ids(self.digits)
 
     @property
     def codes(self) -> npt.NDArray[np.float32]:
-        """The vectors that the digits stand for, shape (t, h, w, 6), in -1 to 1."""
+        """Code vectors of the tokens, in [-1, 1], shape (t, h, w, 6)."""
         return codes_of(self.digits)
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
-        """The middle of each step, seconds, shape (t,)."""
+        """Middle of each time step, seconds, shape (t,)."""
         middle: npt.NDArray[np.float64] = (self.starts + self.ends) / 2
         return middle
 
     def during(self, start: float, end: float) -> TokenGrid:
-        """The steps that are shown at some time from `start` to before `end`, seconds.
+        """Return the time steps of which a part is shown in a time range.
+
+        Args:
+            start: Start of the time range, seconds.
+            end: End of the time range, seconds, exclusive.
 
         Raises:
-            ConfigError: If there is none.
+            ConfigError: If there is no such time step.
         """
-        chosen = np.flatnonzero((self.ends > start) & (self.starts < end))
-        if not chosen.size:
+        steps = np.flatnonzero((self.ends > start) & (self.starts < end))
+        if not steps.size:
             raise ConfigError(
-                f"no token is shown from {start:g} to {end:g} s: there are some from "
+                f"no token is shown from {start:g} to {end:g} s; the tokens span "
                 f"{self.starts.min(initial=np.inf):g} to {self.ends.max(initial=0):g} s"
             )
-        return self.at(chosen)
+        return self.at(steps)
 
     def at(self, steps: npt.NDArray[np.integer[Any]]) -> TokenGrid:
-        """Some steps in time, by number, in the order given."""
+        """Return time steps by number.
+
+        Args:
+            steps: Numbers of the time steps, shape (N,), in the order of the result.
+        """
         return replace(
             self,
             digits=self.digits[steps],
@@ -101,14 +109,14 @@ class TokenGrid:
         )
 
     def region(self, rows: slice, columns: slice) -> TokenGrid:
-        """A part of the picture.
+        """Return the tokens of a rectangle of the picture.
 
         Args:
-            rows: Of cells of this grid, with step 1.
-            columns: Likewise.
+            rows: Rows of this grid, a slice with step 1.
+            columns: Columns of this grid, a slice with step 1.
 
         Raises:
-            ConfigError: If it holds no cell.
+            ConfigError: If the rectangle holds no cell.
         """
         _, height, width = self.shape
         top, bottom, _ = rows.indices(height)

@@ -1,4 +1,4 @@
-"""Whatever tokens come as: rows of them, grids, open files, or names of files."""
+"""Conversion of any input with tokens: `Tokens`, `TokenGrid`, open readers and paths of files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ Video = Union[Tokens, TokenGrid, "TokenReader", str, os.PathLike[str]]
 
 
 def grid_from(video: TokenGrid | TokenReader | str | os.PathLike[str]) -> TokenGrid:
-    """All tokens of a video, read if need be.
+    """Return all tokens of a video, and read them if they are in a file.
+
+    Args:
+        video: Grid of tokens, open reader, or path of an `.nvc` file.
 
     Raises:
-        NoTokensError: If it is the name of a file without any.
-        BitstreamError: If it is that of no `.nvc` stream.
-        ConfigError: If it is nothing that has tokens.
+        NoTokensError: If the file stores no tokens.
+        BitstreamError: If the file is not an `.nvc` stream.
+        ConfigError: If the input has no tokens.
     """
     if isinstance(video, TokenGrid):
         return video
@@ -40,15 +43,18 @@ def grid_from(video: TokenGrid | TokenReader | str | os.PathLike[str]) -> TokenG
 
 
 def tokens_from(video: Video, budget: int | None = None, method: str = "tome") -> Tokens:
-    """The tokens of a video, reduced unless they are already.
+    """Return the tokens of a video, reduced to a budget.
 
     Args:
-        video: Tokens, a grid, an open reader, or the name of an `.nvc` file.
-        budget: How many there may be; None for all. Nothing is done to `Tokens` as such.
-        method: Of `nvcodec.tokens.reduce`.
+        video: Tokens, which are returned as they are, or a grid, an open reader, or the path of an
+            `.nvc` file.
+        budget: Number of tokens to reduce to; None for all.
+        method: Method of `nvcodec.tokens.reduce`.
 
     Raises:
-        ConfigError: If it is nothing that has tokens, or they cannot be reduced like that.
+        NoTokensError: If the file stores no tokens.
+        BitstreamError: If the file is not an `.nvc` stream.
+        ConfigError: If the input has no tokens, or they cannot be reduced by that method.
     """
     if isinstance(video, Tokens):
         return video
@@ -57,7 +63,7 @@ def tokens_from(video: Video, budget: int | None = None, method: str = "tome") -
 
 
 def file_bytes(path: str | os.PathLike[str]) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Return the size of a file, or of all files in a folder, bytes."""
     place = Path(path)
-    files = [one for one in place.iterdir() if one.is_file()] if place.is_dir() else [place]
-    return sum(one.stat().st_size for one in files)
+    files = [file for file in place.iterdir() if file.is_file()] if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files)

@@ -1,4 +1,4 @@
-"""Reading the tokens of an `.nvc` file without decoding a pixel: no weights, no torch."""
+"""Reader of the tokens of an `.nvc` file, which decodes no pictures and does not import torch."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _Float64Array = npt.NDArray[np.float64]
 
 
 class TokenReader(Closing):
-    """The tokens of an `.nvc` file. Make one with `nvcodec.tokens.open_tokens`.
+    """An `.nvc` file that is open for reading tokens; `nvcodec.tokens.open_tokens` makes one.
 
-    Of the file, the header, the index and those sections are read that hold the tokens asked for.
+    Only the header, the index and the token sections of the requested segments are read.
 
     Args:
-        source: Path, bytes, or binary file.
+        source: Path, contents, or binary file object.
 
     Attributes:
-        tokenizer_id: Of the tokenizer that made the tokens, 32 hexadecimal digits.
-        latents: `"fed"` if the pictures are made from the tokens, `"beside"` if not.
+        tokenizer_id: Identity of the tokenizer that made the tokens, 32 hexadecimal digits.
+        latents: `"fed"` if the model is conditioned on the tokens, `"beside"` if it is not.
         size: Width and height of the pictures, samples.
-        shape: Rows and columns of tokens.
+        shape: Rows and columns of tokens in a time step.
         frame_rate: Nominal frames per second.
-        metadata: Free text in the file.
-        segments: Where the video is cut; tokens begin anew with every segment.
+        metadata: Free text in the file, by key.
+        segments: Segments of the video; time steps restart with every segment.
 
     Raises:
-        NoTokensError: If the file holds none.
-        UnsupportedVersionError: If it holds some that this release does not know.
-        BitstreamError: If it is not an `.nvc` stream, or its header is damaged.
+        NoTokensError: If the file stores no tokens.
+        UnsupportedVersionError: If this release does not know the layout of the tokens.
+        BitstreamError: If the source is not an `.nvc` stream, or its header is damaged.
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
@@ -51,7 +51,7 @@ class TokenReader(Closing):
             if header.tokens is None:
                 name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the file"
                 raise NoTokensError(
-                    f"{name} holds no tokens: it was encoded with private latents only; make some "
+                    f"{name} holds no tokens: it was encoded with private latents only; make tokens "
                     "from its pictures (nvcodec tokens FILE --via pixels), or encode it with "
                     "--latents both"
                 )
@@ -70,12 +70,12 @@ class TokenReader(Closing):
 
     @property
     def steps(self) -> int:
-        """Steps in time of all segments."""
+        """Number of time steps of all segments."""
         return sum(steps_of(entry.frames) for entry in self.segments)
 
     @property
     def duration(self) -> Fraction:
-        """Seconds from the start of the first frame to the end of the last.
+        """Time from the start of the first frame to the end of the last, seconds.
 
         Raises:
             BitstreamError: If the file has no index and its last segment is malformed.
@@ -84,32 +84,32 @@ class TokenReader(Closing):
 
     @property
     def token_bytes(self) -> int:
-        """Bytes of the file that hold tokens."""
+        """Size of all token sections, bytes."""
         return self._reader.token_bytes
 
     @property
     def file_bytes(self) -> int:
-        """Bytes of the file."""
+        """Size of the file, bytes."""
         return self._reader.file_bytes
 
     @property
     def bytes_read(self) -> int:
-        """Bytes read from the file so far; what was read twice counts twice."""
+        """Number of bytes read from the file so far; repeated reads count again."""
         return self._reader.bytes_read
 
     @property
     def damage(self) -> list[str]:
-        """What is known to be missing or damaged, in plain words."""
+        """What is known to be missing or damaged, one sentence each."""
         return [*map(str, self._reader.damage), *self._left_out]
 
     def require(self, tokenizer_id: str) -> None:
-        """Refuse tokens of another tokenizer.
+        """Check that the tokens were made by a tokenizer.
 
         Args:
-            tokenizer_id: Of the one wanted, 32 hexadecimal digits.
+            tokenizer_id: Identity of the tokenizer, 32 hexadecimal digits.
 
         Raises:
-            ConfigError: If these are not its tokens.
+            ConfigError: If another tokenizer made them.
         """
         if tokenizer_id != self.tokenizer_id:
             raise ConfigError(
@@ -126,18 +126,21 @@ class TokenReader(Closing):
         tokenizer_id: str | None = None,
         skip_damaged: bool = False,
     ) -> TokenGrid:
-        """Tokens of the video, or of a stretch of it: the steps that are shown at some time in it.
+        """Read the tokens of the video, or of the time steps of which a part is in a time range.
 
         Args:
-            start: Where it begins, seconds on the video's clock; None for the beginning.
-            end: Where it ends, seconds; None for the end.
-            tokenizer_id: Of the only tokenizer whose tokens will do; see `require`.
-            skip_damaged: Leave out segments whose tokens are damaged; `damage` tells of each. Those
-                of which a file without index has lost all are left out in any case.
+            start: Start of the time range on the video's clock, seconds; None for that of the
+                video.
+            end: End of the time range, seconds; None for that of the video.
+            tokenizer_id: Identity of the tokenizer that must have made the tokens; None for any.
+            skip_damaged: Leave out segments with damaged tokens, and list them in `damage`. Segments
+                that a file without index has lost completely are always left out.
 
         Raises:
-            ConfigError: If nothing is shown in the stretch, or the tokenizer is another one.
-            BitstreamError: If tokens in it are damaged or missing, unless `skip_damaged`.
+            ConfigError: If nothing is shown in the time range, or another tokenizer made the
+                tokens.
+            BitstreamError: If tokens in the time range are damaged or missing and `skip_damaged` is
+                not set.
         """
         if tokenizer_id is not None:
             self.require(tokenizer_id)
@@ -146,25 +149,25 @@ class TokenReader(Closing):
         parts = []
         for entry in self._during(first, last):
             try:
-                section, digits, bits = stored_tokens(self._reader, entry.index)
+                section, fsq_indices, bits = stored_tokens(self._reader, entry.index)
             except BitstreamError as error:
                 if not skip_damaged:
                     raise
                 if not any(str(error) in line for line in self.damage):
                     self._left_out.append(str(error))
                 continue
-            parts.append((digits, bits, *self._times(section)))
-        nothing = (
+            parts.append((fsq_indices, bits, *self._times(section)))
+        empty = (
             np.empty((0, *self.shape, len(LEVELS)), np.uint8),
             np.empty((0, *self.shape), np.float32),
             np.empty(0),
             np.empty(0),
         )
-        digits, bits, starts, ends = (
-            np.concatenate(arrays) for arrays in zip(nothing, *parts, strict=True)
+        fsq_indices, bits, starts, ends = (
+            np.concatenate(arrays) for arrays in zip(empty, *parts, strict=True)
         )
         grid = TokenGrid(
-            digits=digits,
+            digits=fsq_indices,
             bits=bits,
             starts=starts,
             ends=ends,
@@ -174,10 +177,10 @@ class TokenReader(Closing):
         return grid if start is None and end is None else grid.during(first, last)
 
     def _during(self, start: float, end: float) -> list[SegmentEntry]:
-        """The segments of which something may be shown in a stretch of time."""
+        """Return the segments of which a part may be shown in a time range, seconds."""
         base = self._reader.header.video.time_base
         starts = [float(entry.start * base) for entry in self.segments]
-        # The last frame of one may be shown for longer than until the next begins, not the others.
+        # Only the last frame of a segment may still be shown when the next segment starts.
         following = [*starts, np.inf][1:]
         return [
             entry
@@ -186,25 +189,25 @@ class TokenReader(Closing):
         ]
 
     def _times(self, section: Segment) -> tuple[_Float64Array, _Float64Array]:
-        """When each step begins to be shown, and when it is no longer; shape (steps,)."""
+        """Return starts and ends of the time steps of a segment, seconds, shape (t,) each."""
         steps = frames_of(section.frames)
         video = self._reader.header.video
         pts, durations = section.pts, section.durations
         starts = [pts[step.start] for step in steps]
         ends = [pts[step.stop - 1] + durations[step.stop - 1] for step in steps]
         for number, step in enumerate(steps):
-            if not durations[step.stop - 1]:  # unknown
-                later = starts[number + 1 :] or [
+            if not durations[step.stop - 1]:  # 0 means unknown
+                following = starts[number + 1 :] or [
                     ends[number] + round(1 / (video.frame_rate * video.time_base))
                 ]
-                ends[number] = later[0]
-        # As fractions, but many times as fast.
-        up, down = video.time_base.as_integer_ratio()
-        seconds = [[tick * up / down for tick in ticks] for ticks in (starts, ends)]
+                ends[number] = following[0]
+        # Integers and a single division round as fractions do, and are much faster.
+        numerator, denominator = video.time_base.as_integer_ratio()
+        seconds = [[tick * numerator / denominator for tick in ticks] for ticks in (starts, ends)]
         return np.array(seconds[0]), np.array(seconds[1])
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._reader.close()
 
 
@@ -212,11 +215,11 @@ def open_tokens(source: str | os.PathLike[str] | bytes | BinaryIO) -> TokenReade
     """Open the tokens of an `.nvc` file.
 
     Args:
-        source: Path, bytes, or binary file.
+        source: Path, contents, or binary file object.
 
     Raises:
-        NoTokensError: If the file holds none.
-        UnsupportedVersionError: If it holds some that this release does not know.
-        BitstreamError: If it is not an `.nvc` stream, or its header is damaged.
+        NoTokensError: If the file stores no tokens.
+        UnsupportedVersionError: If this release does not know the layout of the tokens.
+        BitstreamError: If the source is not an `.nvc` stream, or its header is damaged.
     """
     return TokenReader(source)

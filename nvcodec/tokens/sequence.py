@@ -1,4 +1,4 @@
-"""Tokens in a row, as a language model takes them: whole ones, or what remains of a grid."""
+"""The sequence of tokens that a language model reads: all tokens of a grid, or a reduction of it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Embedder(Protocol):
-    """Turns tokens into vectors of a language model, as `nvcodec.tokens.Projector` does."""
+    """Converter of tokens to vectors of a language model, such as `nvcodec.tokens.Projector`."""
 
     def embeds(self, tokens: Tokens) -> Tensor:
-        """Return one vector per token, shape (N, width of the model)."""
+        """Return a vector per token, shape (N, width of the language model)."""
         ...
 
 
@@ -32,23 +32,24 @@ _PER_TOKEN = ("codes", "ids", "positions", "counts", "times", "spans", "bits")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tokens:
-    """N tokens in the order in which they are to be read.
+    """N tokens in reading order, each of which represents one or more tokens of a grid.
 
     Attributes:
-        codes: float32, shape (N, 6), or (N, 6 k) where k neighbours are side by side.
-        ids: The id whose code is nearest to `codes`, uint16, shape (N,). The stored one, where
-            nothing was merged.
-        positions: Step in time of the grid, row and column of the picture, in cells, float32,
-            shape (N, 3); averages for merged tokens.
-        counts: How many tokens of the grid each stands for, int64, shape (N,).
-        times: Seconds, float64, shape (N,); averages for merged tokens.
-        spans: From when to when something is shown that a token stands for, seconds, shape (N, 2).
-        bits: What all that it stands for takes in the file, float32, shape (N,).
-        grid: Steps in time, rows and columns of the grid that they were taken from.
-        size: Width and height of the video.
-        tokenizer_id: See `TokenGrid`.
-        method: Name of the operator that made them, `"all"` for none.
-        note: What is to be known besides, in plain words; empty if nothing is.
+        codes: Code vectors, float32, shape (N, 6), or (N, 6 k) where each is the concatenation of k
+            neighbours.
+        ids: Token ids whose code vectors are nearest to `codes`, uint16, shape (N,). Tokens that
+            were not merged keep their id.
+        positions: Time step of the grid, and row and column of the picture in cells, float32, shape
+            (N, 3); averages for merged tokens.
+        counts: Number of tokens of the grid that each represents, int64, shape (N,).
+        times: Time of each token, seconds, float64, shape (N,); averages for merged tokens.
+        spans: Start and end of the time that each token represents, seconds, shape (N, 2).
+        bits: Bits in the file of all tokens that each represents, float32, shape (N,).
+        grid: Number of time steps, rows and columns of the grid that the tokens come from.
+        size: Width and height of the video, samples.
+        tokenizer_id: Identity of the tokenizer that made the tokens, 32 hexadecimal digits.
+        method: Name of the reduction method; `"all"` for all tokens of the grid.
+        note: Remark for the user, one sentence; may be empty.
     """
 
     codes: npt.NDArray[np.float32]
@@ -65,17 +66,17 @@ class Tokens:
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Check that shapes agree.
+        """Check that the shapes match.
 
         Raises:
             ConfigError: If they do not.
         """
-        found = [getattr(self, name).shape for name in _PER_TOKEN]
+        shapes = [getattr(self, name).shape for name in _PER_TOKEN]
         count, width = len(self.ids), self.codes.shape[-1]
-        wanted = [(count, width), (count,), (count, 3), (count,), (count,), (count, 2), (count,)]
-        if found != wanted or width % len(LEVELS):
+        expected = [(count, width), (count,), (count, 3), (count,), (count,), (count, 2), (count,)]
+        if shapes != expected or width % len(LEVELS):
             raise ConfigError(
-                f"expected {', '.join(_PER_TOKEN)} of {count} tokens as {wanted}, got {found}"
+                f"expected {', '.join(_PER_TOKEN)} of {count} tokens as {expected}, got {shapes}"
             )
         if self.whole and count != prod(self.grid):
             raise ConfigError(f"expected all tokens of a grid of {self.grid}, got {count}")
@@ -85,41 +86,45 @@ class Tokens:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all tokens of the grid, in its order."""
+        """Whether these are all tokens of the grid, in their order."""
         return self.method == "all"
 
     def prompt(self, style: str = "qwen3", placeholder: str = "<|video_pad|>") -> str:
-        """Write a placeholder for every token, with times between.
+        """Return a text with a placeholder for every token, and times between them.
 
         Args:
-            style: How times are written, one of `nvcodec.tokens.timestamps.STYLES`.
-            placeholder: What the language model's vocabulary has where a token goes.
+            style: Style of the times, one of `nvcodec.tokens.timestamps.STYLES`.
+            placeholder: Word of the language model's vocabulary that stands for a token.
 
         Raises:
             ConfigError: If there is no such style, or a time cannot be written in it.
         """
         if not len(self):
-            stamp_of(style)  # an unknown style is an error all the same
+            stamp_of(style)  # fails for an unknown style
             return ""
         return prompt(self.times, float(self.spans[:, 1].max()), style, placeholder)
 
     def to_embeds(self, projector: Embedder) -> Tensor:
-        """What stands for the tokens in a language model, shape (N, width of the model).
+        """Return the vectors of the tokens in a language model, shape (N, width of the model).
 
         Args:
-            projector: Made for tokens of the same tokenizer.
+            projector: Projector for tokens of the same tokenizer.
 
         Raises:
-            ConfigError: If it was made for others.
+            ConfigError: If the projector was made for tokens of another tokenizer.
         """
         return projector.embeds(self)
 
 
 def flatten(grid: TokenGrid, note: str = "") -> Tokens:
-    """All tokens of a grid, step by step and row by row.
+    """Return all tokens of a grid, time step by time step and row by row.
+
+    Args:
+        grid: Tokens of a video.
+        note: Remark for the user.
 
     Raises:
-        ConfigError: If it has none.
+        ConfigError: If the grid has no tokens.
     """
     size = grid.bits.size
     if not size:
@@ -135,23 +140,23 @@ def grouped(
     core: npt.NDArray[np.bool_] | None = None,
     note: str = "",
 ) -> Tokens:
-    """One token for every group of a grid's: their average.
+    """Replace every group of tokens by its average.
 
     Args:
-        grid: T steps of H x W tokens.
-        labels: The group of each token, 0 to N - 1, none of them empty; -1 leaves a token out.
-            Shape (T, H, W).
-        method: Name of who grouped them.
-        core: Tokens that alone count in averages of codes, positions and times, at least one in
-            every group; all of them for None.
-        note: See `Tokens`.
+        grid: T time steps of H x W tokens.
+        labels: Group of each token, 0 to N - 1, shape (T, H, W). No group is empty; tokens of label
+            -1 are left out.
+        method: Name of the method that made the groups.
+        core: Tokens that enter the averages of codes, positions and times, bool, shape (T, H, W), at
+            least one per group; None for all tokens.
+        note: Remark for the user.
 
     Returns:
         N tokens in order of time, then rows, then columns.
     """
     flat = labels.reshape(-1)
-    taken = np.flatnonzero(flat >= 0)
-    order = taken[np.argsort(flat[taken], kind="stable")]
+    included = np.flatnonzero(flat >= 0)
+    order = included[np.argsort(flat[included], kind="stable")]
     ends = np.flatnonzero(np.diff(flat[order], append=-1)) + 1
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
     counts = (ends - starts).astype(np.int64)
@@ -159,25 +164,25 @@ def grouped(
     totals = np.add.reduceat(weights, starts)
 
     def mean(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        summed = np.add.reduceat(values.astype(np.float64) * weights, starts)
-        average: npt.NDArray[np.float64] = summed / totals
+        sums = np.add.reduceat(values.astype(np.float64) * weights, starts)
+        average: npt.NDArray[np.float64] = sums / totals
         return average
 
     steps, rows, columns = np.unravel_index(order, grid.shape)
-    places = [mean(steps), mean(rows) + grid.cells[0], mean(columns) + grid.cells[1]]
+    positions = [mean(steps), mean(rows) + grid.cells[0], mean(columns) + grid.cells[1]]
     vectors = grid.codes.reshape(-1, len(LEVELS))[order]
     codes = np.stack([mean(channel) for channel in vectors.T], 1).astype(np.float32)
     begin = np.minimum.reduceat(grid.starts[steps], starts)
     end = np.maximum.reduceat(grid.ends[steps], starts)
-    row = np.lexsort((places[2], places[1], places[0]))
+    reading = np.lexsort((positions[2], positions[1], positions[0]))
     return Tokens(
-        codes=codes[row],
-        ids=pack_ids(nearest_fsq_indices(codes))[row],
-        positions=np.stack(places, 1)[row].astype(np.float32),
-        counts=counts[row],
-        times=mean(grid.times[steps])[row],
-        spans=np.stack([begin, end], 1)[row],
-        bits=np.add.reduceat(grid.bits.reshape(-1)[order], starts)[row],
+        codes=codes[reading],
+        ids=pack_ids(nearest_fsq_indices(codes))[reading],
+        positions=np.stack(positions, 1)[reading].astype(np.float32),
+        counts=counts[reading],
+        times=mean(grid.times[steps])[reading],
+        spans=np.stack([begin, end], 1)[reading],
+        bits=np.add.reduceat(grid.bits.reshape(-1)[order], starts)[reading],
         grid=grid.shape,
         size=grid.size,
         tokenizer_id=grid.tokenizer_id,
@@ -187,8 +192,6 @@ def grouped(
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:
-    """Tokens of one grid, taken in several ways, one part after the other."""
-    together = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_TOKEN
-    }
-    return replace(parts[0], **together)
+    """Concatenate tokens of one grid that were selected in several ways."""
+    fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_TOKEN}
+    return replace(parts[0], **fields)

@@ -1,4 +1,4 @@
-"""Times as text between tokens, in the ways that published models have been taught to read."""
+"""Times as text between tokens, in the styles that published models were trained on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy.typing as npt
 from nvcodec.errors import ConfigError
 
 RELATIVE = 100
-"""Relative times of LITA: `<t0>` is the beginning, `<t99>` the end."""
+"""Number of relative times of LITA: `<t0>` is the start of the video, `<t99>` its end."""
 _DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
-_MOST = 9999.9
+_LARGEST = 9999.9
 
 
 def relative(seconds: float, duration: float, count: int = RELATIVE) -> str:
-    """A time as a share of the whole video, `<t37>` (LITA, section 3.2, counted from 0).
+    """Write a time as a share of the whole video, such as `<t37>` (LITA, section 3.2, from 0).
 
     Args:
-        seconds: 0 to `duration`; what is beyond is taken for the nearest.
-        duration: Of the video, positive.
-        count: How many such tokens there are, at least 2.
+        seconds: Time, seconds; clamped to 0 to `duration`.
+        duration: Duration of the video, seconds, positive.
+        count: Number of relative times, at least 2.
 
     Raises:
-        ConfigError: If the duration or the count cannot be.
+        ConfigError: If the duration or the count is out of range.
     """
     if duration <= 0 or count < 2:
         raise ConfigError(
@@ -37,29 +37,32 @@ def relative(seconds: float, duration: float, count: int = RELATIVE) -> str:
 
 
 def relative_tokens(count: int = RELATIVE) -> list[str]:
-    """All relative times, to be added to a tokenizer."""
+    """Return all words of `relative`, to be added to a tokenizer."""
     return [f"<t{number}>" for number in range(count)]
 
 
 def in_seconds(seconds: float) -> str:
-    """`<12.5 seconds>`, as Qwen3-VL has before the frames of a time."""
+    """Write a time as `<12.5 seconds>`, as Qwen3-VL does before the frames of that time."""
     return f"<{seconds:.1f} seconds>"
 
 
 def in_minutes(seconds: float) -> str:
-    """`Frame from 01:05:` on a line of its own, as SmolVLM2 has before a frame."""
+    """Write a time as `Frame from 01:05:` on a new line, as SmolVLM2 does before a frame."""
     minutes, rest = divmod(int(max(seconds, 0.0)), 60)
     return f"\nFrame from {minutes:02d}:{rest:02d}:"
 
 
 def in_digits(seconds: float) -> str:
-    """Tenths of seconds digit by digit, six tokens `<TIME_ZERO>` to `<TIME_DOT>` (VTG-LLM).
+    """Write a time to a tenth of a second, digit by digit, as six words `<TIME_ZERO>` (VTG-LLM).
+
+    Args:
+        seconds: Time, seconds, up to 9999.9.
 
     Raises:
-        ConfigError: If it is more than 9999.9 s.
+        ConfigError: If the time is more than 9999.9 s.
     """
-    if not seconds <= _MOST:
-        raise ConfigError(f"times in digits go up to {_MOST} s, got {seconds:g} s")
+    if not seconds <= _LARGEST:
+        raise ConfigError(f"times in digits go up to {_LARGEST} s, got {seconds:g} s")
     text = f"{max(seconds, 0.0):06.1f}"
     return "".join(
         "<TIME_DOT>" if character == "." else f"<TIME_{_DIGITS[int(character)]}>"
@@ -68,7 +71,7 @@ def in_digits(seconds: float) -> str:
 
 
 def digit_tokens() -> list[str]:
-    """What `in_digits` is made of, to be added to a tokenizer."""
+    """Return all words of `in_digits`, to be added to a tokenizer."""
     return [f"<TIME_{name}>" for name in (*_DIGITS, "DOT")]
 
 
@@ -79,11 +82,14 @@ STYLES: dict[str, Callable[[float, float], str]] = {
     "smolvlm": lambda seconds, duration: in_minutes(seconds),
     "vtg": lambda seconds, duration: in_digits(seconds),
 }
-"""Styles of `prompt`: the text for a time and the duration of the video, both in seconds."""
+"""Styles of `prompt`: functions of a time and the duration of the video, both in seconds."""
 
 
 def stamp_of(style: str) -> Callable[[float, float], str]:
-    """What writes a time in a style.
+    """Return the function that writes times in a style.
+
+    Args:
+        style: One of `STYLES`.
 
     Raises:
         ConfigError: If there is no such style.
@@ -99,18 +105,18 @@ def prompt(
     style: str,
     placeholder: str = "<|video_pad|>",
 ) -> str:
-    """Write a placeholder for every token, and before the tokens of one time that time.
+    """Return a text with a placeholder for every token, and each time before its tokens.
 
     Args:
-        times: Seconds, one per token in reading order, shape (N,). Neighbours whose times read
-            alike share one.
+        times: Time of each token in reading order, seconds, shape (N,). Consecutive tokens whose
+            times are written alike share one text.
         duration: Length of the whole video, seconds.
         style: One of `STYLES`.
-        placeholder: What the language model's vocabulary has where a token goes.
+        placeholder: Word of the language model's vocabulary that stands for a token.
 
     Raises:
         ConfigError: If there is no such style, or a time cannot be written in it.
     """
     stamp = stamp_of(style)
     stamps = [stamp(time, duration) for time in times.tolist()]
-    return "".join(text + placeholder * len(list(same)) for text, same in groupby(stamps))
+    return "".join(text + placeholder * len(list(tokens)) for text, tokens in groupby(stamps))

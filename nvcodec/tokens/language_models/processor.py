@@ -1,4 +1,4 @@
-"""Prompts with videos: a placeholder each in the text, as many as there are tokens in the input."""
+"""Model inputs from prompts with videos: each placeholder in a text becomes one per token."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from nvcodec.tokens.language_models.projector import Projector
 
 Videos = Video | Sequence[Video | Sequence[Video]]
-_VIDEO_TYPE = 2  # of mm_token_type_ids; text is 0
+_VIDEO_TYPE = 2  # value of video tokens in mm_token_type_ids; text has 0
 
 
 class TokenProcessor:
     """Makes model inputs from text and videos, as the processors of transformers do.
 
     Args:
-        tokenizer: A `PreTrainedTokenizerBase` that has the placeholder as one word.
-        projector: Makes vectors of the tokens; None for inputs without.
-        placeholder: What stands for a token, and in the text for a video: `<|video_pad|>` in
+        tokenizer: `PreTrainedTokenizerBase` that has the placeholder as one word.
+        projector: Projector that makes vectors of tokens; None for inputs without vectors.
+        placeholder: Word that stands for a token, and for a video in a prompt: `<|video_pad|>` in
             Qwen's models, `<video>` in LLaVA's.
-        style: How times are written between tokens; see `nvcodec.tokens.timestamps`.
-        budget: Tokens of a video at most; None for all.
-        method: By which they are reduced; see `nvcodec.tokens.reduce`.
+        style: Style of the times between tokens, one of `nvcodec.tokens.timestamps.STYLES`.
+        budget: Number of tokens per video to reduce to; None for all.
+        method: Method of `nvcodec.tokens.reduce`.
 
     Attributes:
-        placeholder_id: The number of the placeholder.
+        placeholder_id: Number of the placeholder in the vocabulary.
 
     Raises:
-        ConfigError: If the placeholder is no word of the tokenizer, or there is no such style.
+        ConfigError: If the placeholder is not a word of the tokenizer, or there is no such style.
     """
 
     def __init__(
@@ -69,39 +69,43 @@ class TokenProcessor:
         videos: Videos = (),
         **options: Any,
     ) -> Any:
-        """Inputs for a model of transformers that has placeholders for videos.
+        """Make inputs for a model of transformers that has placeholders for videos.
 
         Args:
             text: B prompts, each with a placeholder for each of its videos.
-            videos: One, those of all prompts in order, or for every prompt a list of its own.
-            options: For the tokenizer.
+            videos: One video, the videos of all prompts in order, or a list of videos per prompt.
+            options: Options of the tokenizer.
 
         Returns:
-            A `BatchFeature`: `input_ids`, `attention_mask` and `mm_token_type_ids` (2 where a token
-            is), int64, shape (B, L), shorter prompts padded on the tokenizer's side. With a
-            projector, `mm_encoder_outputs`. For rotary positions in time and picture, where every
-            video is a whole grid without times between, `video_grid_thw`, int64, shape (videos, 3),
-            and `second_per_grid_ts`, seconds; other tokens have positions as words have.
+            A `BatchFeature` with `input_ids`, `attention_mask` and `mm_token_type_ids` (2 for
+            tokens of videos), int64, shape (B, L); the tokenizer pads shorter prompts. With a
+            projector, it also has `mm_encoder_outputs`. If every video is a whole grid without
+            times between tokens, it has `video_grid_thw`, int64, shape (videos, 3), and
+            `second_per_grid_ts`, seconds, for rotary positions in time and picture; other tokens
+            get the positions of words.
 
         Raises:
-            ConfigError: If there are not as many placeholders as videos, what the tokenizer made of
-                them are not as many as tokens, or transformers is not installed.
+            ConfigError: If the numbers of placeholders and videos differ, the tokenizer changes the
+                number of placeholders, or transformers is not installed.
         """
         feature = _batch_feature()
         prompts = [text] if isinstance(text, str) else list(text)
         tokens = self.tokens(prompts, videos)
-        made = self._encoded(prompts, tokens, options)
-        found = made["input_ids"] == self.placeholder_id
+        encoding = self._encode(prompts, tokens, options)
+        is_token = encoding["input_ids"] == self.placeholder_id
         inputs = {
-            "input_ids": made["input_ids"],
-            "attention_mask": made["attention_mask"],
-            "mm_token_type_ids": found.long() * _VIDEO_TYPE,
+            "input_ids": encoding["input_ids"],
+            "attention_mask": encoding["attention_mask"],
+            "mm_token_type_ids": is_token.long() * _VIDEO_TYPE,
         }
         if self.projector is not None and tokens:
-            embeds = [self.projector.embeds(one) for one in tokens]
+            embeds = [self.projector.embeds(video) for video in tokens]
             inputs["mm_encoder_outputs"] = mm_encoder_outputs(embeds)
-        apart = self.style == "none" and all(2 * self.placeholder not in one for one in prompts)
-        if tokens and apart and all(one.whole for one in tokens):
+        # The model finds a video as a run of placeholders, so that videos must not be adjacent.
+        separate = self.style == "none" and all(
+            2 * self.placeholder not in prompt for prompt in prompts
+        )
+        if tokens and separate and all(video.whole for video in tokens):
             inputs |= _grids(tokens)
         return feature(inputs)
 
@@ -112,73 +116,79 @@ class TokenProcessor:
         videos: Videos = (),
         **options: Any,
     ) -> Any:
-        """Inputs for any language model of transformers.
+        """Make inputs for any language model of transformers.
 
         Args:
-            model: Its embedding is used, `model.get_input_embeddings()`.
-            text: As for a call.
-            videos: Likewise.
-            options: Likewise.
+            model: Language model; its embedding `model.get_input_embeddings()` is used.
+            text: B prompts, each with a placeholder for each of its videos.
+            videos: One video, the videos of all prompts in order, or a list of videos per prompt.
+            options: Options of the tokenizer.
 
         Returns:
-            A `BatchFeature` of `inputs_embeds`, shape (B, L, width), differentiable in the
+            A `BatchFeature` with `inputs_embeds`, shape (B, L, width), differentiable in the
             projector, and `attention_mask`, int64, shape (B, L).
 
         Raises:
-            ConfigError: If there is no projector, or as for a call.
+            ConfigError: If there is no projector, the numbers of placeholders and videos differ,
+                the tokenizer changes the number of placeholders, or transformers is not installed.
         """
         if self.projector is None:
             raise ConfigError("vectors for tokens need a projector: TokenProcessor(..., projector)")
         feature = _batch_feature()
         prompts = [text] if isinstance(text, str) else list(text)
         tokens = self.tokens(prompts, videos)
-        made = self._encoded(prompts, tokens, options)
-        table = model.get_input_embeddings()
-        numbers = made["input_ids"].to(table.weight.device)
-        # The placeholder may be a word that the model has no row for.
-        known = numbers.masked_fill(numbers == self.placeholder_id, 0)
-        embeds = [self.projector.embeds(one) for one in tokens]
-        vectors = spliced(numbers, table(known), embeds, self.placeholder_id)
-        mask = made["attention_mask"].to(vectors.device)
+        encoding = self._encode(prompts, tokens, options)
+        embedding = model.get_input_embeddings()
+        input_ids = encoding["input_ids"].to(embedding.weight.device)
+        # The embedding may have no row for the placeholder.
+        words = embedding(input_ids.masked_fill(input_ids == self.placeholder_id, 0))
+        embeds = [self.projector.embeds(video) for video in tokens]
+        vectors = spliced(input_ids, words, embeds, self.placeholder_id)
+        mask = encoding["attention_mask"].to(vectors.device)
         return feature({"inputs_embeds": vectors, "attention_mask": mask})
 
     def tokens(self, prompts: Sequence[str], videos: Videos) -> list[Tokens]:
-        """The tokens of the videos of all prompts, one after the other.
+        """Return the tokens of the videos of all prompts, in order.
+
+        Args:
+            prompts: Prompts, each with a placeholder for each of its videos.
+            videos: One video, the videos of all prompts in order, or a list of videos per prompt.
 
         Raises:
             ConfigError: If a prompt has not as many placeholders as videos.
         """
-        these = list(videos) if isinstance(videos, (list, tuple)) else [videos]
+        items = list(videos) if isinstance(videos, (list, tuple)) else [videos]
         groups: list[list[Any]] = [
-            list(one) if isinstance(one, (list, tuple)) else [one] for one in these
+            list(item) if isinstance(item, (list, tuple)) else [item] for item in items
         ]
-        wanted = [one.count(self.placeholder) for one in prompts]
-        given = [len(group) for group in groups]
-        if not any(isinstance(one, (list, tuple)) for one in these):
-            wanted, given = [sum(wanted)], [len(groups)]
-        if given != wanted:
+        placeholders = [prompt.count(self.placeholder) for prompt in prompts]
+        counts = [len(group) for group in groups]
+        if not any(isinstance(item, (list, tuple)) for item in items):
+            placeholders, counts = [sum(placeholders)], [len(groups)]
+        if counts != placeholders:
             raise ConfigError(
                 f"expected a {self.placeholder} in the text for every video, got "
-                f"{_listed(wanted)} in the text and {_listed(given)} videos"
+                f"{_listed(placeholders)} in the text and {_listed(counts)} videos"
             )
-        return [tokens_from(one, self.budget, self.method) for group in groups for one in group]
+        return [tokens_from(video, self.budget, self.method) for group in groups for video in group]
 
-    def _encoded(
+    def _encode(
         self, prompts: Sequence[str], tokens: Sequence[Tokens], options: dict[str, Any]
     ) -> Any:
-        rest = iter(tokens)
-        expanded = [self._expanded(one, rest) for one in prompts]
+        """Expand the placeholders of prompts to one per token, and tokenise the prompts."""
+        remaining = iter(tokens)
+        expanded = [self._expand(prompt, remaining) for prompt in prompts]
         options = {"padding": len(prompts) > 1, "return_tensors": "pt", **options}
         if options["padding"] and self.tokenizer.pad_token_id is None:
             raise ConfigError(
                 "prompts of different lengths need padding and the tokenizer has none: "
                 "tokenizer.pad_token = tokenizer.eos_token"
             )
-        made = self.tokenizer(expanded, **options)
-        check_counts(int((made["input_ids"] == self.placeholder_id).sum()), tokens)
-        return made
+        encoding = self.tokenizer(expanded, **options)
+        check_counts(int((encoding["input_ids"] == self.placeholder_id).sum()), tokens)
+        return encoding
 
-    def _expanded(self, text: str, tokens: Iterator[Tokens]) -> str:
+    def _expand(self, text: str, tokens: Iterator[Tokens]) -> str:
         first, *others = text.split(self.placeholder)
         parts = [first]
         for other in others:
@@ -191,10 +201,10 @@ def _listed(counts: Sequence[int]) -> str:
 
 
 def _grids(tokens: Sequence[Tokens]) -> dict[str, Tensor]:
-    """Where whole grids lie in time and picture, for rotary positions of three axes."""
+    """Return sizes and durations of whole grids, for rotary positions of three axes."""
     import torch
 
-    # Rows and columns count patches, of which such models merge two by two into a token.
+    # Rows and columns count patches; these models merge 2x2 patches into a token.
     shapes = [(steps, 2 * rows, 2 * columns) for steps, rows, columns in (t.grid for t in tokens)]
     seconds = [float(np.ptp(t.spans)) / t.grid[0] for t in tokens]
     return {

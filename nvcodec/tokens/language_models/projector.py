@@ -1,4 +1,4 @@
-"""From tokens to what a language model reads: vectors of its width and of its embedding's size."""
+"""Projector from tokens to vectors of the width and magnitude of a language model's embedding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.layout import grid_of
 from nvcodec.tokenizer.token_ids import LEVELS, unpack_ids
-from nvcodec.tokens.atomic_write import whole_file
+from nvcodec.tokens.atomic_write import write_atomically
 from nvcodec.tokens.sequence import Tokens
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _KIND = "nvcodec.Projector"
-_PLACES = 5  # when, row, column, how many it stands for, how long the video is
+_PLACES = 5  # time, row, column, number of tokens represented, duration
 
 
 class FactorisedEmbedding(nn.Module):
-    """An embedding of 64,000 ids as a sum of six small ones: 39 rows instead of 64,000.
+    """Embedding of 64,000 ids as a sum of six small embeddings: 39 rows instead of 64,000.
 
-    Ids that share digits share rows, so that an id need not have been seen in training.
+    Ids that share FSQ indices share rows, so that ids that training has not seen have vectors, too.
 
     Args:
-        width: Of the vectors.
+        width: Width of the vectors.
     """
 
     def __init__(self, width: int) -> None:
@@ -44,10 +44,10 @@ class FactorisedEmbedding(nn.Module):
         self.register_buffer("_first", first, persistent=False)
 
     def forward(self, digits: Tensor) -> Tensor:
-        """The vectors of tokens, shape (..., width).
+        """Return the vectors of tokens, shape (..., width).
 
         Args:
-            digits: Of ids, integers, shape (..., 6).
+            digits: FSQ indices of the tokens, integers, shape (..., 6).
         """
         rows: Tensor = self.table(digits.long() + cast(Tensor, self._first))
         return rows.sum(-2)
@@ -55,15 +55,16 @@ class FactorisedEmbedding(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectorConfig:
-    """What a projector is made of.
+    """Configuration of a projector.
 
     Attributes:
-        width: Of the language model's embedding.
-        reads: `"codes"`, the vectors, also of merged tokens; or `"ids"`, each an embedding.
-        channels: Of the codes, 6, or more where neighbours are side by side.
-        rms: Root mean square of the language model's embedding, which the output is scaled to.
-        bands: Frequencies per axis of the position, each twice the one before.
-        tokenizer_id: Of the tokens that it was made for; those of others are refused. Empty for any.
+        width: Width of the language model's embedding.
+        reads: Input of the projector: `"codes"` for code vectors, also of merged tokens, or `"ids"`
+            for an embedding of the token ids.
+        channels: Channels of the code vectors: 6, or a multiple for concatenated neighbours.
+        rms: Root mean square of the language model's embedding; the output is scaled to it.
+        bands: Number of frequencies per axis of the position; each is twice the one before.
+        tokenizer_id: Identity of the tokenizer whose tokens are accepted; empty for any.
     """
 
     width: int
@@ -77,9 +78,9 @@ class ProjectorConfig:
         """Check the values.
 
         Raises:
-            ConfigError: If one of them cannot be.
+            ConfigError: If a value is out of range.
         """
-        good = (
+        valid = (
             self.width > 0
             and self.reads in ("codes", "ids")
             and self.channels > 0
@@ -87,7 +88,7 @@ class ProjectorConfig:
             and self.rms > 0
             and self.bands > 0
         )
-        if not good:
+        if not valid:
             raise ConfigError(
                 f"expected a positive width, rms and bands, reads of codes or ids and channels in "
                 f"sixes, got {self}"
@@ -95,13 +96,14 @@ class ProjectorConfig:
 
 
 class Projector(nn.Module):
-    """Codes or ids with their positions, projected to a language model's width.
+    """Projects codes or ids of tokens, with their positions, to the width of a language model.
 
-    A linear map of the codes, or a factorised embedding of the ids, plus one of sines of the
-    position; normalised, and scaled to the size that the language model is used to.
+    The output is a linear map of the codes or a factorised embedding of the ids, plus a linear map
+    of sines of the position. It is normalised and scaled to the magnitude of the language model's
+    embedding.
 
     Args:
-        config: What it is made of.
+        config: Configuration of the projector.
     """
 
     def __init__(self, config: ProjectorConfig) -> None:
@@ -120,12 +122,13 @@ class Projector(nn.Module):
     def for_embedding(
         cls, embedding: Tensor, *, tokenizer_id: str = "", reads: str = "codes"
     ) -> Self:
-        """A new one for a language model.
+        """Make an untrained projector for a language model.
 
         Args:
-            embedding: The model's, `model.get_input_embeddings().weight`, shape (words, width).
-            tokenizer_id: See `ProjectorConfig`.
-            reads: Likewise.
+            embedding: Embedding of the language model, `model.get_input_embeddings().weight`, shape
+                (words, width).
+            tokenizer_id: Identity of the tokenizer whose tokens are accepted; empty for any.
+            reads: Input of the projector, `"codes"` or `"ids"`.
         """
         rms = float(embedding.detach().float().square().mean().sqrt())
         return cls(
@@ -135,12 +138,13 @@ class Projector(nn.Module):
         )
 
     def forward(self, codes: Tensor, places: Tensor) -> Tensor:
-        """Vectors for tokens, shape (..., width).
+        """Return the vectors of tokens, shape (..., width).
 
         Args:
-            codes: Shape (..., channels), or digits of ids, integers, shape (..., 6).
-            places: When, which row and which column, each 0 to 1; the logarithms of how many it
-                stands for and of the seconds from 0 to 1; shape (..., 5).
+            codes: Code vectors, shape (..., channels); or FSQ indices, integers, shape (..., 6), if
+                the projector reads ids.
+            places: Time, row and column, each 0 to 1, and the logarithms of the number of tokens
+                represented and of the duration of time 0 to 1 in seconds, shape (..., 5).
         """
         turns = 2.0 ** torch.arange(self.config.bands, device=places.device) * torch.pi
         angles = (places[..., :3, None].float() * turns).flatten(-2)
@@ -150,15 +154,21 @@ class Projector(nn.Module):
         return normal
 
     def embeds(self, tokens: Tokens) -> Tensor:
-        """What stands for tokens in the language model, shape (N, width), on the projector's device.
+        """Return the vectors of tokens in the language model, on the projector's device.
+
+        Args:
+            tokens: N tokens.
+
+        Returns:
+            Shape (N, width), differentiable in the weights.
 
         Raises:
-            ConfigError: If it was made for other tokens.
+            ConfigError: If the projector was made for other tokens.
         """
-        wanted = self.config.tokenizer_id
-        if wanted and tokens.tokenizer_id != wanted:
+        expected = self.config.tokenizer_id
+        if expected and tokens.tokenizer_id != expected:
             raise ConfigError(
-                f"the projector was trained on tokens of {wanted}, these are of "
+                f"the projector was trained on tokens of {expected}, these are of "
                 f"{tokens.tokenizer_id}; load the projector that belongs to them, or make tokens "
                 "with the tokenizer of this one"
             )
@@ -176,10 +186,10 @@ class Projector(nn.Module):
         return embeds
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write `config.json` and `model.safetensors`.
+        """Save the projector as `config.json` and `model.safetensors`.
 
         Args:
-            folder: Made, if it does not exist.
+            folder: Folder to write to; it is created if it does not exist.
         """
         from safetensors.torch import save
 
@@ -188,27 +198,30 @@ class Projector(nn.Module):
         weights = {
             name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()
         }
-        about = json.dumps({"kind": _KIND, **asdict(self.config)}, indent=2) + "\n"
-        whole_file(target / _WEIGHTS, save(weights), overwrite=True)
-        whole_file(target / _CONFIG, about.encode(), overwrite=True)
+        config = json.dumps({"kind": _KIND, **asdict(self.config)}, indent=2) + "\n"
+        write_atomically(target / _WEIGHTS, save(weights), overwrite=True)
+        write_atomically(target / _CONFIG, config.encode(), overwrite=True)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
-        """One that was saved.
+        """Load a projector.
+
+        Args:
+            folder: Folder that `save_pretrained` wrote.
 
         Raises:
-            ConfigError: If the folder holds none, or one that is damaged.
+            ConfigError: If the folder holds no projector, or its files are damaged.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load
 
         source = Path(folder)
         try:
-            about = json.loads((source / _CONFIG).read_text())
-            if about.pop("kind", None) != _KIND:
+            config = json.loads((source / _CONFIG).read_text())
+            if config.pop("kind", None) != _KIND:
                 raise ValueError(f"{_CONFIG} is not of a projector; expected {_KIND}")
-            made = cls(ProjectorConfig(**about))
-            made.load_state_dict(load((source / _WEIGHTS).read_bytes()))
+            projector = cls(ProjectorConfig(**config))
+            projector.load_state_dict(load((source / _WEIGHTS).read_bytes()))
         except (
             OSError,
             AttributeError,
@@ -218,46 +231,52 @@ class Projector(nn.Module):
             SafetensorError,
         ) as error:
             raise ConfigError(f"{source} holds no projector that can be read: {error}") from error
-        return made
+        return projector
 
 
 def places_of(tokens: Tokens) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Where tokens are, as `Projector.forward` takes it, float32, shape (N, 5).
+    """Return the position features of tokens that `Projector.forward` takes.
 
-    Time counts from the first of these tokens to the end of the last, rows and columns from the
-    middle of the whole picture's first cell to that of its last.
+    Time runs from the start of the first token to the end of the last. Rows and columns run from
+    the middle of the first cell of the whole picture to the middle of the last.
+
+    Args:
+        tokens: N tokens.
+
+    Returns:
+        float32, shape (N, 5).
     """
     rows, columns = grid_of(*tokens.size)
     begin, end = tokens.spans[:, 0].min(initial=np.inf), tokens.spans[:, 1].max(initial=-np.inf)
     seconds = max(end - begin, 1e-3)
     when = (tokens.times - begin) / seconds
     where = tokens.positions[:, 1:] / np.maximum([rows - 1, columns - 1], 1)
-    many = np.log(tokens.counts)
-    length = np.full(len(tokens), np.log(seconds))
-    return np.column_stack([when, where, many, length]).astype(np.float32)
+    represented = np.log(tokens.counts)
+    duration = np.full(len(tokens), np.log(seconds))
+    return np.column_stack([when, where, represented, duration]).astype(np.float32)
 
 
 def padded(embeds: list[Tensor], *, left: bool = False) -> tuple[Tensor, Tensor]:
-    """Videos of different numbers of tokens as one batch.
+    """Pad videos of different numbers of tokens to one batch.
 
     Args:
-        embeds: B of them, each of shape (N, width).
-        left: Put what is missing before, as decoders that generate need it.
+        embeds: Vectors of the tokens of B videos, each of shape (N, width).
+        left: Pad on the left, as language models need it to generate text.
 
     Returns:
-        Shape (B, largest N, width), zeros where nothing is; and an attention mask, int64, 1 where
-        something is, shape (B, largest N).
+        Vectors, shape (B, largest N, width), with zeros for padding; and an attention mask, int64,
+        shape (B, largest N), 1 for tokens and 0 for padding.
 
     Raises:
         ConfigError: If there is no video.
     """
     if not embeds:
         raise ConfigError("expected at least one video, got none")
-    most = max(len(one) for one in embeds)
-    ones = [torch.ones(len(one), dtype=torch.int64, device=one.device) for one in embeds]
+    longest = max(len(video) for video in embeds)
+    masks = [torch.ones(len(video), dtype=torch.int64, device=video.device) for video in embeds]
 
-    def filled(one: Tensor) -> Tensor:
-        gap = (most - len(one), 0) if left else (0, most - len(one))
-        return F.pad(one, (0, 0, *gap) if one.ndim == 2 else gap)
+    def pad(values: Tensor) -> Tensor:
+        gap = (longest - len(values), 0) if left else (0, longest - len(values))
+        return F.pad(values, (0, 0, *gap) if values.ndim == 2 else gap)
 
-    return torch.stack([filled(one) for one in embeds]), torch.stack([filled(one) for one in ones])
+    return torch.stack([pad(video) for video in embeds]), torch.stack([pad(mask) for mask in masks])

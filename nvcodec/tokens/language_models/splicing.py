@@ -1,4 +1,4 @@
-"""Handing tokens to a language model: in place of placeholders, or of its own vision encoder."""
+"""Insertion of token vectors into a language model: for placeholders, or its vision encoder."""
 
 from __future__ import annotations
 
@@ -12,66 +12,69 @@ from nvcodec.errors import ConfigError
 
 
 def spliced(input_ids: Tensor, words: Tensor, embeds: Sequence[Tensor], placeholder: int) -> Tensor:
-    """Embeddings of a prompt, with those of tokens in place of placeholders.
+    """Replace the placeholders of a prompt by the vectors of tokens.
 
-    Works with any model that takes `inputs_embeds`.
+    The result suits any model that takes `inputs_embeds`.
 
     Args:
-        input_ids: Shape (B, L).
-        words: The model's embedding of them, `model.get_input_embeddings()(input_ids)`, shape
+        input_ids: Numbers of the words of B prompts, shape (B, L).
+        words: Embedding of the words, `model.get_input_embeddings()(input_ids)`, shape
             (B, L, width).
-        embeds: Of all videos in the order of their placeholders, each of shape (N, width).
-        placeholder: What of `input_ids` is to be replaced.
+        embeds: Vectors of the tokens of each video, in the order of their placeholders, shape
+            (N, width) each.
+        placeholder: Number of the placeholder in `input_ids`.
 
     Returns:
         Shape (B, L, width), of the type of `words`; differentiable in `embeds` and `words`.
 
     Raises:
-        ConfigError: If there are not as many placeholders as tokens, or widths differ.
+        ConfigError: If the numbers of placeholders and tokens differ, or widths differ.
     """
     where = input_ids == placeholder
     check_counts(int(where.sum()), embeds)
     if not len(embeds):
         return words
-    together = torch.cat(list(embeds)).to(words)
-    if together.shape[1] != words.shape[-1]:
+    vectors = torch.cat(list(embeds)).to(words)
+    if vectors.shape[1] != words.shape[-1]:
         raise ConfigError(
-            f"the language model is {words.shape[-1]} wide, the projector {together.shape[1]}; use "
+            f"the language model is {words.shape[-1]} wide, the projector {vectors.shape[1]}; use "
             "a projector that was made for this model"
         )
-    return words.masked_scatter(where[..., None], together)
+    return words.masked_scatter(where[..., None], vectors)
 
 
 def check_counts(found: int, embeds: Sequence[Any]) -> None:
-    """Compare placeholders with tokens.
+    """Check that there are as many placeholders as tokens.
 
     Args:
-        found: Placeholders in a prompt.
-        embeds: Of the videos, or their tokens.
+        found: Number of placeholders in the prompts.
+        embeds: Tokens of each video, or their vectors.
 
     Raises:
-        ConfigError: If they are not as many.
+        ConfigError: If the numbers differ.
     """
-    total = sum(len(one) for one in embeds)
+    total = sum(len(video) for video in embeds)
     if found != total:
-        counts = " + ".join(str(len(one)) for one in embeds) or "0"
+        counts = " + ".join(str(len(video)) for video in embeds) or "0"
         raise ConfigError(
             f"the prompt has {found} placeholders for {total} tokens of videos ({counts}); let "
-            "TokenProcessor expand one placeholder a video, with the same budget, and do not "
-            "truncate what it returns"
+            "TokenProcessor expand one placeholder per video, with the same budget, and do not "
+            "truncate its result"
         )
 
 
 def mm_encoder_outputs(embeds: Sequence[Tensor], modality: str = "video") -> dict[str, Any]:
-    """What transformers takes instead of pixels, for models that have a vision encoder.
+    """Return the outputs of a vision encoder, made of token vectors, for transformers.
 
-    For the argument of that name of `forward` and `generate`, from transformers 5 on; the encoder is
-    then not run. The projector has to be as wide as the language model. `generate` with several
-    beams changes what it is given, so that the next call needs outputs of its own.
+    They are the value of the argument `mm_encoder_outputs` of `forward` and `generate`, from
+    transformers 5 on; the model then does not run its vision encoder. The projector has to be as
+    wide as the language model. `generate` with several beams changes the outputs in place, so that
+    the next call needs new ones.
 
     Args:
-        embeds: Of all videos in the order of their placeholders, each of shape (N, width).
-        modality: `"video"` or `"image"`, whichever the placeholders are those of.
+        embeds: Vectors of the tokens of each video, in the order of their placeholders, shape
+            (N, width) each.
+        modality: Modality of the placeholders, `"video"` or `"image"`.
 
     Raises:
         ConfigError: If transformers is not installed, or there is no such modality.

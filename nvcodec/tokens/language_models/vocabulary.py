@@ -1,7 +1,7 @@
 """Tokens as words of a language model: 64,000 strings such as `<|visual token 000123|>`.
 
-The strings and their layout, a picture between wrappers with an end after every row, are those of
-Emu3 (Wang et al., 2024), so that a tokenizer extended in this way also reads and writes tokens.
+The strings and their layout, a picture between marks with an end after every row, are those of Emu3
+(Wang et al., 2024). A language model with this vocabulary can read and write tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nvcodec.tokenizer.token_ids import IDS
 ROW_END, FRAME_END = "<|extra_200|>", "<|extra_201|>"
 START, BEGIN, END = "<|image start|>", "<|image token|>", "<|image end|>"
 MARKS = (START, BEGIN, ROW_END, FRAME_END, END)
-"""What stands around the ids."""
+"""Words that mark the layout around the ids."""
 
 _STRING = re.compile(r"<\|visual token (\d{6})\|>")
 _VIDEO = re.compile(
@@ -27,7 +27,13 @@ _VIDEO = re.compile(
 
 
 def strings_of(ids: npt.NDArray[np.integer[Any]]) -> list[str]:
-    """The string of every id, in the order of the flattened array.
+    """Return the string of every id.
+
+    Args:
+        ids: Token ids of any shape.
+
+    Returns:
+        Strings in the order of the flattened array.
 
     Raises:
         ConfigError: If an id is out of range.
@@ -37,10 +43,16 @@ def strings_of(ids: npt.NDArray[np.integer[Any]]) -> list[str]:
 
 
 def ids_of(text: str) -> npt.NDArray[np.uint16]:
-    """The ids whose strings a text is made of, the inverse of `"".join(strings_of(ids))`.
+    """Parse a text of strings of ids, the inverse of `"".join(strings_of(ids))`.
+
+    Args:
+        text: Text that consists of strings of ids only.
+
+    Returns:
+        Token ids, shape (N,).
 
     Raises:
-        ConfigError: If anything else is in it, or an id is out of range.
+        ConfigError: If the text holds anything else, or an id is out of range.
     """
     numbers, place = [], 0
     for match in _STRING.finditer(text):
@@ -59,16 +71,16 @@ def ids_of(text: str) -> npt.NDArray[np.uint16]:
 
 
 def picture_text(ids: npt.NDArray[np.integer[Any]]) -> str:
-    """The text of a video: its shape, then rows and frames with their ends.
+    """Write the text of a video: its shape, then its rows and frames with end marks.
 
     Args:
-        ids: Shape (t, h, w), or (h, w) for a picture.
+        ids: Token ids, shape (t, h, w), or (h, w) for a picture.
 
     Returns:
-        As Emu3 has it for a picture, of which the shape is `h*w`; of several it is `t*h*w`.
+        The text of Emu3 for a picture, with the shape `h*w`; for a video, the shape is `t*h*w`.
 
     Raises:
-        ConfigError: If it has another shape, or an id is out of range.
+        ConfigError: If the shape is different, or an id is out of range.
     """
     if ids.ndim not in (2, 3) or not ids.size:
         raise ConfigError(f"expected ids of shape (t, h, w) or (h, w), got {ids.shape}")
@@ -81,13 +93,16 @@ def picture_text(ids: npt.NDArray[np.integer[Any]]) -> str:
 
 
 def picture_ids(text: str) -> npt.NDArray[np.uint16]:
-    """The ids of a text that `picture_text` or a language model has written, the first in it.
+    """Parse the first picture or video in a text of `picture_text` or a language model.
+
+    Args:
+        text: Any text that contains a picture or video.
 
     Returns:
-        Shape (t, h, w), or (h, w), as the text says.
+        Token ids, shape (t, h, w) or (h, w), as the text says.
 
     Raises:
-        ConfigError: If there is none, or it does not hold what its shape says.
+        ConfigError: If there is no picture or video, or its ids do not match its shape.
     """
     match = _VIDEO.search(text)
     if match is None:
@@ -96,7 +111,7 @@ def picture_ids(text: str) -> npt.NDArray[np.uint16]:
     frames = match[2].split(FRAME_END)
     if frames.pop() or len(frames) != (shape[0] if len(shape) == 3 else 1):
         raise ConfigError(f"expected {match[1]} ids, got {len(frames)} frames that end as such")
-    found = []
+    pictures = []
     for frame in frames:
         rows = frame.split(ROW_END)
         last = rows.pop()
@@ -104,15 +119,15 @@ def picture_ids(text: str) -> npt.NDArray[np.uint16]:
         if last or len(lines) != shape[-2] or any(len(line) != shape[-1] for line in lines):
             lengths = sorted({len(line) for line in lines})
             raise ConfigError(f"expected {match[1]} ids, got {len(lines)} rows of {lengths}")
-        found.append(np.stack(lines))
-    return np.stack(found).reshape(shape)
+        pictures.append(np.stack(lines))
+    return np.stack(pictures).reshape(shape)
 
 
 class VisualVocabulary:
-    """The words of a Hugging Face tokenizer that are tokens of videos. Made by `added_to`.
+    """Words of a Hugging Face tokenizer that are tokens of videos; `added_to` makes it.
 
     Attributes:
-        first: Number that id 0 has in the tokenizer; the others follow.
+        first: Number of the word of id 0 in the tokenizer; the other ids follow.
     """
 
     def __init__(self, first: int) -> None:
@@ -120,31 +135,38 @@ class VisualVocabulary:
 
     @classmethod
     def added_to(cls, tokenizer: Any) -> VisualVocabulary:
-        """Add 64,000 words and what stands around them, unless that has been done.
+        """Add the words of all ids and the layout marks to a tokenizer, unless it has them.
 
-        The embedding of the language model has to grow with it:
+        The embedding of the language model has to be resized:
         `model.resize_token_embeddings(len(tokenizer))`.
 
         Args:
-            tokenizer: A `PreTrainedTokenizerBase`; changed.
+            tokenizer: `PreTrainedTokenizerBase`, which is changed.
 
         Raises:
-            ConfigError: If it has some of the words already, or puts them elsewhere.
+            ConfigError: If the words of the ids are not in a row in the tokenizer, because it had
+                a part of them before.
         """
         words = strings_of(np.arange(IDS))
-        # A word at a time would rebuild what finds words in a text.
+        # All words are added at once, because every addition rebuilds the search for words in a text.
         tokenizer.add_tokens([*MARKS, *words], special_tokens=True)
-        known = tokenizer.get_vocab()
-        numbers = np.array([known.get(word, -1) for word in words])
+        vocabulary = tokenizer.get_vocab()
+        numbers = np.array([vocabulary.get(word, -1) for word in words])
         if (numbers != numbers[0] + np.arange(IDS)).any() or numbers[0] < 0:
             raise ConfigError(
                 f"expected the {IDS} words {words[0]} to {words[-1]} in a row in the tokenizer, it "
-                "has some of them elsewhere; begin with a tokenizer that has none"
+                "has a part of them elsewhere; start with a tokenizer that has none"
             )
         return cls(int(numbers[0]))
 
     def encode(self, ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-        """What the language model has for ids, of the same shape.
+        """Convert token ids to word numbers of the language model.
+
+        Args:
+            ids: Token ids of any shape.
+
+        Returns:
+            Word numbers, in the shape of `ids`.
 
         Raises:
             ConfigError: If an id is out of range.
@@ -153,10 +175,16 @@ class VisualVocabulary:
         return ids.astype(np.int64) + self.first
 
     def decode(self, numbers: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint16]:
-        """The ids behind numbers of the language model, of the same shape.
+        """Convert word numbers of the language model to token ids, the inverse of `encode`.
+
+        Args:
+            numbers: Word numbers of any shape.
+
+        Returns:
+            Token ids, in the shape of `numbers`.
 
         Raises:
-            ConfigError: If one of them is no token of a video.
+            ConfigError: If a number is not that of a token.
         """
         ids = numbers.astype(np.int64) - self.first
         if ((ids < 0) | (ids >= IDS)).any():

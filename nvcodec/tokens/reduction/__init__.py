@@ -1,1 +1,1 @@
-"""Token reduction: operators that keep, merge or pool tokens within a budget."""
+"""Token reduction: methods that select, merge or pool tokens to a budget."""

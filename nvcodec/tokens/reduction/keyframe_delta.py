@@ -1,4 +1,4 @@
-"""Tokens that say something new are kept, the others counted with those they resemble."""
+"""Reduction to the tokens that change: by the difference of codes, or by bits in the file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from nvcodec.tokens.sequence import Tokens, grouped
 
 
 def keydelta(grid: TokenGrid, budget: int) -> Tokens:
-    """The whole first step, then the cells that change most (EVAD, TDC: key and changed tokens).
+    """Select the first time step, then the cells that change most (key and changed tokens: EVAD, TDC).
 
-    A token stays what it is in the file, at its own time, and also counts for the steps after it
-    up to the next one of its cell; `spans` tell how far that is. With a budget of less than two
-    steps, cells are averaged over areas, so that half of it is left for changes.
+    A selected token keeps its code and time. It also represents the following time steps of its
+    cell, up to the next selected token there; `spans` gives that time. With a budget of less than
+    two time steps, cells are averaged over areas, so that half of the budget is left for changes.
+
+    Args:
+        grid: Tokens of a video.
+        budget: Number of tokens, less than that of the grid.
     """
     steps, height, width = grid.shape
     cells = height * width
@@ -27,14 +31,14 @@ def keydelta(grid: TokenGrid, budget: int) -> Tokens:
     area = areas(height, width, count).reshape(-1)
     size = np.bincount(area)
     codes = grid.codes.reshape(steps, cells, -1)
-    # Averages over areas as a product with a table of what belongs to which.
-    table = ((area == np.arange(count)[:, None]) / size[:, None]).astype(np.float32)
-    pooled = codes if count == cells else table @ codes
+    # Averages over areas are a product with the matrix of weights of cells in areas.
+    weights = ((area == np.arange(count)[:, None]) / size[:, None]).astype(np.float32)
+    pooled = codes if count == cells else weights @ codes
     change = ((pooled[1:] - pooled[:-1]) ** 2).sum(-1)
     kept = np.zeros((steps, count), np.bool_)
     kept[0] = True
-    most = np.argsort(-change.reshape(-1), kind="stable")[: budget - count]
-    kept[1:].reshape(-1)[most] = True
+    largest = np.argsort(-change.reshape(-1), kind="stable")[: budget - count]
+    kept[1:].reshape(-1)[largest] = True
     last = np.maximum.accumulate(np.where(kept, np.arange(steps)[:, None], 0), 0)
     number = np.cumsum(kept).reshape(kept.shape) - 1
     labels = np.take_along_axis(number, last, 0)[:, area]
@@ -44,39 +48,43 @@ def keydelta(grid: TokenGrid, budget: int) -> Tokens:
 
 
 def bits(grid: TokenGrid, budget: int) -> Tokens:
-    """The tokens that take most bits in the file; the others join the nearest of these.
+    """Select the tokens that take most bits in the file; merge each other token into the nearest.
 
-    What is expensive could not be foretold from what is around it and before it: events, and also
-    noise. The first step of a segment has nothing before it and is expensive throughout, so that
-    its tokens are ranked among themselves, for their part of the budget. Steps of one or two frames
-    are taken for first ones, whatever they are. Nearest is meant in code and in place.
+    Expensive tokens are those that the context model predicts badly: events, and also noise. All
+    tokens of the first time step of a segment are expensive, because no step precedes it. They are
+    therefore ranked among themselves, for a proportional part of the budget. Time steps of one or
+    two frames are taken for first ones. Distance is measured in code and position.
+
+    Args:
+        grid: Tokens that a file stores.
+        budget: Number of tokens, less than that of the grid.
 
     Raises:
-        ConfigError: If nothing is known of bits, since the tokens were made from pixels.
+        ConfigError: If bits are unknown, because the tokens were made from pixels.
     """
     if not grid.bits.any():
         raise ConfigError(
             "tokens made from pixels take no bits by which to choose: expected those of a file "
             "that stores them; keydelta or tome need no bits"
         )
-    first = np.repeat(_begins(grid), grid.shape[1] * grid.shape[2])
+    first = np.repeat(_is_first_step(grid), grid.shape[1] * grid.shape[2])
     cost = grid.bits.reshape(-1)
-    apart = round(budget * int(first.sum()) / len(first))
-    chosen = [
-        _largest(cost, np.flatnonzero(first), apart),
-        _largest(cost, np.flatnonzero(~first), budget - apart),
+    first_budget = round(budget * int(first.sum()) / len(first))
+    selected = [
+        _largest(cost, np.flatnonzero(first), first_budget),
+        _largest(cost, np.flatnonzero(~first), budget - first_budget),
     ]
-    kept = np.sort(np.concatenate(chosen))
-    placed = placed_codes(grid)
-    labels, _ = nearest(placed, placed[kept], kept)
+    kept = np.sort(np.concatenate(selected))
+    vectors = placed_codes(grid)
+    labels, _ = nearest(vectors, vectors[kept], kept)
     labels[kept] = np.arange(len(kept))
     return grouped(grid, labels.reshape(grid.shape), "bits")
 
 
-def _begins(grid: TokenGrid) -> npt.NDArray[np.bool_]:
-    """Steps that are shown for at most half the usual time, shape (t,)."""
+def _is_first_step(grid: TokenGrid) -> npt.NDArray[np.bool_]:
+    """Return which time steps are shown for at most half the median time, shape (t,)."""
     lengths = grid.ends - grid.starts
-    # A little more than half, since times are rounded to ticks.
+    # The limit is a little more than half, because times are rounded to ticks.
     short: npt.NDArray[np.bool_] = lengths <= 0.6 * np.median(lengths)
     return short
 
@@ -84,5 +92,6 @@ def _begins(grid: TokenGrid) -> npt.NDArray[np.bool_]:
 def _largest(
     values: npt.NDArray[np.float32], among: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.int64]:
-    found: npt.NDArray[np.int64] = among[np.argsort(-values[among], kind="stable")[:count]]
-    return found
+    """Return the positions of the largest values among some positions."""
+    largest: npt.NDArray[np.int64] = among[np.argsort(-values[among], kind="stable")[:count]]
+    return largest

@@ -1,4 +1,4 @@
-"""An exact number of tokens out of a grid, by name of the operator."""
+"""Table of the reduction methods, and reduction to an exact number of tokens by name."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ METHODS: dict[str, Callable[[TokenGrid, int], Tokens]] = {
     "tome": tome,
     "track": track,
 }
-"""Operators that take a grid and a number of tokens from 1 to less than it has."""
+"""Methods by name: functions of a grid and a number of tokens from 1 to less than it has."""
 
 
 def reduce(grid: TokenGrid, method: str, budget: int) -> Tokens:
-    """Exactly so many tokens of a grid.
+    """Reduce a grid to an exact number of tokens.
 
-    The same grid gives the same tokens. All operators but `stride_t` and `slowfast` let every token
-    of the grid count once, so that `counts` add up to their number.
+    The result is deterministic. For all methods but `stride_t` and `slowfast`, every token of the
+    grid is represented once, so that `counts` add up to their number.
 
     Args:
         grid: Tokens of a video or of a part of it.
-        method: One of `METHODS`.
-        budget: How many are wanted, at least 1.
+        method: Name of the method, one of `METHODS`.
+        budget: Number of tokens, at least 1.
 
     Returns:
-        `budget` tokens; all of the grid's, with a `note`, where these are fewer.
+        `budget` tokens. If the grid has fewer, all of them, with a `note`.
 
     Raises:
-        ConfigError: If there is no such method, the budget is less than 1, or the method needs
-            what the grid does not have.
+        ConfigError: If there is no such method, the budget is less than 1, or the method needs bits
+            that the grid does not have.
     """
     if method not in METHODS:
         raise ConfigError(f"expected one of {', '.join(METHODS)}, got {method!r}")
@@ -62,19 +62,19 @@ def reduce(grid: TokenGrid, method: str, budget: int) -> Tokens:
 
 
 def at_rate(grid: TokenGrid, rate: float) -> TokenGrid:
-    """At most so many steps in time a second: the first to begin in each of equal intervals.
+    """Reduce the rate of time steps: keep the first that starts in each of equal intervals.
 
     Args:
-        grid: T steps.
-        rate: Steps a second, positive.
+        grid: Tokens of a video.
+        rate: Largest number of time steps per second, positive.
 
     Raises:
-        ConfigError: If it is not.
+        ConfigError: If the rate is not positive.
     """
     if not (isfinite(rate) and rate > 0):
-        raise ConfigError(f"expected a positive number of steps a second, got {rate:g}")
+        raise ConfigError(f"expected a positive number of time steps per second, got {rate:g}")
     if not grid.shape[0]:
         return grid
-    # Times are sums of ticks: one at a boundary may be a trifle before it.
-    turn = np.floor((grid.starts - grid.starts[0]) * rate + 1e-6)
-    return grid.at(np.unique(turn, return_index=True)[1])
+    # Times are rounded, so that a time step on a boundary may lie just before it.
+    interval = np.floor((grid.starts - grid.starts[0]) * rate + 1e-6)
+    return grid.at(np.unique(interval, return_index=True)[1])

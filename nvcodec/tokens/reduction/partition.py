@@ -1,4 +1,4 @@
-"""Dividing things into an exact number of parts that are about equal."""
+"""Partition of numbers, rows of items, pictures and grids into an exact number of equal parts."""
 
 from __future__ import annotations
 
@@ -11,34 +11,42 @@ Labels = npt.NDArray[np.int64]
 
 
 def spread(total: int, parts: int) -> Labels:
-    """A number as so many about equal summands; the larger ones lie evenly among the others."""
+    """Split a number into summands that differ by at most 1; the larger ones are spread evenly.
+
+    Args:
+        total: Number to split.
+        parts: Number of summands.
+
+    Returns:
+        Summands, shape (parts,).
+    """
     edges = np.arange(parts + 1, dtype=np.int64) * total // parts
     summands: Labels = np.diff(edges)
     return summands
 
 
 def windows(length: int, parts: int) -> Labels:
-    """The part that each of `length` things in a row belongs to, shape (length,)."""
+    """Return the part of each of `length` items in a row, shape (length,)."""
     labels: Labels = np.arange(length, dtype=np.int64) * parts // length
     return labels
 
 
 def middles(length: int, parts: int) -> Labels:
-    """The middle one of every part of `length` things in a row, shape (parts,)."""
-    chosen: Labels = (2 * np.arange(parts, dtype=np.int64) + 1) * length // (2 * parts)
-    return chosen
+    """Return the middle item of each part of `length` items in a row, shape (parts,)."""
+    items: Labels = (2 * np.arange(parts, dtype=np.int64) + 1) * length // (2 * parts)
+    return items
 
 
 def areas(height: int, width: int, parts: int) -> Labels:
-    """A picture's cells divided into nearly square areas, in bands of rows.
+    """Divide the cells of a picture into nearly square areas, in bands of rows.
 
     Args:
-        height: Rows of cells.
-        width: Columns.
-        parts: At most as many as there are cells.
+        height: Number of rows of cells.
+        width: Number of columns of cells.
+        parts: Number of areas, at most that of cells.
 
     Returns:
-        The area of each cell, shape (height, width).
+        Area of each cell, shape (height, width).
     """
     bands = round(sqrt(parts * height / width))
     bands = min(max(bands, ceil(parts / width), 1), height, parts)
@@ -51,58 +59,66 @@ def areas(height: int, width: int, parts: int) -> Labels:
 
 
 def space_first(steps: int, height: int, width: int, parts: int) -> Labels:
-    """A grid divided such that every cell of the picture stays apart, as long as parts suffice.
+    """Divide a grid by cells first, and by time with the parts that are left.
+
+    With fewer parts than cells, cells are divided into areas.
+
+    Args:
+        steps: Number of time steps.
+        height: Number of rows of cells.
+        width: Number of columns of cells.
+        parts: Number of parts, at most that of tokens.
 
     Returns:
-        The part of each token, shape (steps, height, width).
+        Part of each token, shape (steps, height, width).
     """
     across = min(parts, height * width)
     area = areas(height, width, across)
     each = spread(parts, across)
     first = np.cumsum(each) - each
-    moments = np.arange(steps, dtype=np.int64)[:, None, None]
-    labels: Labels = first[area] + moments * each[area] // steps
+    step = np.arange(steps, dtype=np.int64)[:, None, None]
+    labels: Labels = first[area] + step * each[area] // steps
     return labels
 
 
 def time_first(steps: int, height: int, width: int, parts: int, stretches: int) -> Labels:
-    """A grid divided into stretches of time, and each of them into areas.
+    """Divide a grid into time ranges, and each of them into areas.
 
     Args:
-        steps: In time.
-        height: Rows of cells.
-        width: Columns.
-        parts: In all.
-        stretches: At most `steps` and `parts`, and enough for no area to be less than a cell.
+        steps: Number of time steps.
+        height: Number of rows of cells.
+        width: Number of columns of cells.
+        parts: Number of parts, at most that of cells in `stretches` pictures.
+        stretches: Number of time ranges, at most `steps` and `parts`.
 
     Returns:
-        The part of each token, shape (steps, height, width).
+        Part of each token, shape (steps, height, width).
     """
     each = spread(parts, stretches)
-    plans = {count: areas(height, width, count) for count in set(each.tolist())}
+    areas_of = {count: areas(height, width, count) for count in set(each.tolist())}
     first = np.cumsum(each) - each
-    within = windows(steps, stretches)
-    return np.stack([first[part] + plans[int(each[part])] for part in within])
+    stretch = windows(steps, stretches)
+    return np.stack([first[part] + areas_of[int(each[part])] for part in stretch])
 
 
 def shares(total: int, weights: npt.NDArray[np.float64], room: Labels) -> Labels:
-    """A number shared out, at least one to everyone and to nobody more than there is room for.
+    """Divide a number into shares in proportion to weights, each of at least 1 and with a limit.
 
     Args:
-        total: From the number of shares to the sum of `room`.
-        weights: In proportion to which it is shared, positive.
-        room: The largest shares, at least 1.
+        total: Number to divide, from the number of shares to the sum of `room`.
+        weights: Weights of the shares, positive, shape (N,).
+        room: Upper limits of the shares, at least 1, shape (N,).
 
     Returns:
-        Shares that add up to `total`.
+        Shares that add up to `total`, shape (N,).
     """
-    given = np.ones(len(room), np.int64)
-    while (left := total - int(given.sum())) > 0:
-        asked = np.where(given < room, weights, 0.0)
-        ideal = left * asked / asked.sum()
-        more = np.minimum(ideal.astype(np.int64), room - given)
-        if not more.any():
-            more[np.argsort(-ideal, kind="stable")[:left]] = 1
-            more = np.minimum(more, room - given)
-        given += more
-    return given
+    result = np.ones(len(room), np.int64)
+    while (rest := total - int(result.sum())) > 0:
+        active = np.where(result < room, weights, 0.0)
+        ideal = rest * active / active.sum()
+        increase = np.minimum(ideal.astype(np.int64), room - result)
+        if not increase.any():
+            increase[np.argsort(-ideal, kind="stable")[:rest]] = 1
+            increase = np.minimum(increase, room - result)
+        result += increase
+    return result

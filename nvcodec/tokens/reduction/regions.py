@@ -1,4 +1,4 @@
-"""Tokens of a part of the picture, such as an object."""
+"""Reduction to the tokens of a region of the picture, such as an object."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Where = Sequence[float] | npt.NDArray[Any]
 
 
 def region(grid: TokenGrid, where: Where, budget: int) -> Tokens:
-    """A number of tokens for an object: averages over what it covers, and over time (VideoRefer).
+    """Reduce the tokens of a region to averages over time and over parts of it (VideoRefer).
 
     Args:
-        grid: Tokens of T steps, H rows and W columns.
-        where: A box (left, top, right, bottom) in samples of a picture of `grid.size`; or a mask of
-            what counts: of the grid's cells (H, W), of every step's (T, H, W), or of all samples.
-        budget: Wanted tokens. Up to T each stands for a stretch of time; with more, for a part of
-            the object too.
+        grid: Tokens of T time steps, H rows and W columns.
+        where: Box (left, top, right, bottom) in samples of a picture of `grid.size`; or mask of the
+            cells of the grid, shape (H, W), of its tokens, shape (T, H, W), or of the samples.
+        budget: Number of tokens, at least 1. Up to T tokens each represent a time range; with more,
+            also a part of the region.
 
     Returns:
-        As many, or all tokens of the region if these are fewer.
+        `budget` tokens. If the region has fewer, all of them, with a `note`.
 
     Raises:
-        ConfigError: If nothing of the grid is in the region, or the budget is less than 1.
+        ConfigError: If no token is in the region, or the budget is less than 1.
     """
     inside = covered(grid, where)
     if budget < 1:
@@ -46,37 +46,44 @@ def region(grid: TokenGrid, where: Where, budget: int) -> Tokens:
     stretches = min(budget, len(present))
     stretch = windows(len(present), stretches)
     room = np.bincount(stretch, inside[present].sum((1, 2))).astype(np.int64)
-    given = shares(budget, np.ones(stretches), room)
-    first = np.cumsum(given) - given
+    counts = shares(budget, np.ones(stretches), room)
+    first = np.cumsum(counts) - counts
     for number in range(stretches):
         steps = present[stretch == number]
-        # By cells first, so that parts of the object stay together over time.
-        cells, moments = np.nonzero(inside[steps].reshape(len(steps), -1).T)
+        # Tokens are sorted by cells first, so that parts of an object stay together over time.
+        cells, step = np.nonzero(inside[steps].reshape(len(steps), -1).T)
         rows, columns = np.divmod(cells, grid.shape[2])
-        parts = windows(len(cells), int(given[number]))
-        labels[steps[moments], rows, columns] = first[number] + parts
+        parts = windows(len(cells), int(counts[number]))
+        labels[steps[step], rows, columns] = first[number] + parts
     return grouped(grid, labels, "region")
 
 
 def covered(grid: TokenGrid, where: Where) -> npt.NDArray[np.bool_]:
-    """Which tokens a region has a part in, shape (T, H, W); see `region`.
+    """Return which tokens a region covers, at least in part.
+
+    Args:
+        grid: Tokens of T time steps, H rows and W columns.
+        where: Box or mask, as for `region`.
+
+    Returns:
+        bool, shape (T, H, W).
 
     Raises:
-        ConfigError: If it is none, or `where` is neither a box nor a mask.
+        ConfigError: If no token is in the region, or `where` is neither a box nor a mask.
     """
     steps, height, width = grid.shape
-    given = np.asarray(where)
-    if given.shape == (4,) and given.dtype != np.bool_:
-        cells = _touched(grid, given.astype(np.float64))
-    elif given.ndim == 2 and given.shape == grid.size[::-1]:
-        cells = _of_samples(grid, given != 0)
-    elif given.shape in ((height, width), grid.shape):
-        cells = given != 0
+    array = np.asarray(where)
+    if array.shape == (4,) and array.dtype != np.bool_:
+        cells = _cells_of_box(grid, array.astype(np.float64))
+    elif array.ndim == 2 and array.shape == grid.size[::-1]:
+        cells = _cells_of_samples(grid, array != 0)
+    elif array.shape in ((height, width), grid.shape):
+        cells = array != 0
     else:
         raise ConfigError(
             f"expected a box (left, top, right, bottom), or a mask of {height}x{width} cells, "
             f"{steps}x{height}x{width} tokens or {grid.size[1]}x{grid.size[0]} samples, got an "
-            f"array of shape {given.shape}"
+            f"array of shape {array.shape}"
         )
     inside = np.broadcast_to(cells, grid.shape).copy()
     if not inside.any():
@@ -84,7 +91,8 @@ def covered(grid: TokenGrid, where: Where) -> npt.NDArray[np.bool_]:
     return inside
 
 
-def _touched(grid: TokenGrid, box: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _cells_of_box(grid: TokenGrid, box: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return which cells of the grid a box covers, at least in part, shape (H, W)."""
     left, top, right, bottom = box.tolist()
     if not (left < right and top < bottom):
         raise ConfigError(f"expected a box (left, top, right, bottom), got {tuple(box.tolist())}")
@@ -92,12 +100,12 @@ def _touched(grid: TokenGrid, box: npt.NDArray[np.float64]) -> npt.NDArray[np.bo
     columns = (np.arange(grid.shape[2]) + grid.cells[1]) * SPACE_STRIDE
     down = (rows < bottom) & (rows + SPACE_STRIDE > top)
     across = (columns < right) & (columns + SPACE_STRIDE > left)
-    touched: npt.NDArray[np.bool_] = down[:, None] & across
-    return touched
+    cells: npt.NDArray[np.bool_] = down[:, None] & across
+    return cells
 
 
-def _of_samples(grid: TokenGrid, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Cells of which a mask of samples covers anything."""
+def _cells_of_samples(grid: TokenGrid, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which cells of the grid a mask of samples covers, at least in part, shape (H, W)."""
     rows, columns = np.nonzero(mask)
     cells = np.zeros((-(-mask.shape[0] // SPACE_STRIDE), -(-mask.shape[1] // SPACE_STRIDE)), bool)
     cells[rows // SPACE_STRIDE, columns // SPACE_STRIDE] = True

@@ -1,4 +1,4 @@
-"""Fewer tokens where little happens: time is cut where the picture changes, then averaged."""
+"""Reduction by shots: time is cut where the picture changes, and each part is averaged."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from nvcodec.tokens.sequence import Tokens, grouped
 
 _MOMENTUM = 0.8
 _STEPS_OF_CUBE = 5
-_DEEP = 0.5  # standard deviations above the mean
+_DEEP = 0.5  # depth of a valley that cuts, in standard deviations above the mean
 
 
 def cubes(grid: TokenGrid, budget: int) -> Tokens:
-    """Stretches of five steps on the average, as many tokens each (after Quicksviewer).
+    """Cut time into parts of five time steps on average, with equal budgets (after Quicksviewer).
 
-    Quicksviewer lets a network place the cuts, from differences between frames and their momentum
-    (0.8 of what it was and 0.2 of what is new). Here they lie where a difference exceeds the momentum
-    before it the most. A stretch is then averaged over time, cell by cell, and over areas where
-    its tokens are fewer than cells.
+    In Quicksviewer, a network places the cuts, from differences between frames and their momentum
+    (0.8 of the previous momentum and 0.2 of the new difference). Here, cuts lie where a difference
+    exceeds the previous momentum the most. Each part is averaged over time, cell by cell, and also
+    over areas if its budget is less than the number of cells.
+
+    Args:
+        grid: Tokens of a video.
+        budget: Number of tokens, less than that of the grid.
     """
     steps = grid.shape[0]
     count = max(min(round(steps / _STEPS_OF_CUBE), budget), 1)
@@ -32,29 +36,41 @@ def cubes(grid: TokenGrid, budget: int) -> Tokens:
         surprise[place] = value - momentum
         momentum = _MOMENTUM * momentum + (1 - _MOMENTUM) * value
     cuts = np.sort(np.argsort(-surprise, kind="stable")[: count - 1]) + 1
-    return _averaged(grid, cuts, budget, "cubes", by_length=False)
+    return _average_parts(grid, cuts, budget, "cubes", by_length=False)
 
 
 def scenes(grid: TokenGrid, budget: int) -> Tokens:
-    """Scenes between deep valleys of similarity, tokens by their lengths (VideoLLaMB, SceneTiling).
+    """Cut time at deep valleys of similarity, with budgets by length (VideoLLaMB, SceneTiling).
 
-    The depth of a valley is how far the similarity of neighbouring steps climbs on either side, as
-    TextTiling has it (Hearst, 1997); those deeper than the mean by half a standard deviation cut.
+    The depth of a valley is how far the similarity of neighbouring time steps climbs on either
+    side, as in TextTiling (Hearst, 1997). Valleys that are deeper than the mean by half a standard
+    deviation cut.
+
+    Args:
+        grid: Tokens of a video.
+        budget: Number of tokens, less than that of the grid.
     """
     vectors = grid.codes.reshape(grid.shape[0], -1).astype(np.float64)
     norms = np.sqrt((vectors**2).sum(1))
-    alike = (vectors[1:] * vectors[:-1]).sum(1) / np.maximum(norms[1:] * norms[:-1], 1e-12)
-    deep = depths(alike)
+    similarity = (vectors[1:] * vectors[:-1]).sum(1) / np.maximum(norms[1:] * norms[:-1], 1e-12)
+    deep = depths(similarity)
     limit = deep.mean() + _DEEP * deep.std() if len(deep) else 0.0
-    found = np.flatnonzero(deep > limit)
-    found = found[np.argsort(-deep[found], kind="stable")[: budget - 1]]
-    return _averaged(grid, np.sort(found) + 1, budget, "scenes", by_length=True)
+    valleys = np.flatnonzero(deep > limit)
+    valleys = valleys[np.argsort(-deep[valleys], kind="stable")[: budget - 1]]
+    return _average_parts(grid, np.sort(valleys) + 1, budget, "scenes", by_length=True)
 
 
-def depths(alike: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How deep each valley is: the mean climb to the next peaks on both sides, 0 elsewhere."""
+def depths(similarity: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the depth of each valley: the mean climb to the next peaks on both sides.
+
+    Args:
+        similarity: Similarity of neighbouring time steps, shape (N,).
+
+    Returns:
+        Depths, shape (N,); 0 outside valleys.
+    """
     climbs = []
-    for values in (alike, alike[::-1]):
+    for values in (similarity, similarity[::-1]):
         peak = values.copy()
         for place in range(1, len(values)):
             if values[place - 1] >= values[place]:
@@ -62,23 +78,23 @@ def depths(alike: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         climbs.append(peak - values)
     left, right = climbs[0], climbs[1][::-1]
     deep: npt.NDArray[np.float64] = (left + right) / 2
-    # On a slope only one side climbs.
-    padded = np.pad(alike, 1, constant_values=np.inf)
-    deep[(padded[:-2] < alike) | (padded[2:] < alike)] = 0
+    # On a slope, only one side climbs.
+    padded = np.pad(similarity, 1, constant_values=np.inf)
+    deep[(padded[:-2] < similarity) | (padded[2:] < similarity)] = 0
     return deep
 
 
-def _averaged(
+def _average_parts(
     grid: TokenGrid, cuts: Labels, budget: int, method: str, *, by_length: bool
 ) -> Tokens:
-    """Every stretch between cuts, averaged to its share of the tokens."""
+    """Average each part between cuts to its share of the budget."""
     steps, height, width = grid.shape
     edges = [0, *cuts.tolist(), steps]
     lengths = np.diff(edges)
     weights = lengths.astype(np.float64) if by_length else np.ones(len(lengths))
-    given = shares(budget, weights, lengths * height * width)
+    counts = shares(budget, weights, lengths * height * width)
     parts, first = [], 0
-    for length, count in zip(lengths.tolist(), given.tolist(), strict=True):
+    for length, count in zip(lengths.tolist(), counts.tolist(), strict=True):
         parts.append(first + space_first(length, height, width, count))
         first += count
     return grouped(grid, np.concatenate(parts), method)

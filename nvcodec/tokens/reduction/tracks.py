@@ -1,4 +1,4 @@
-"""One token for what moves through several cells: tracks by the likeness of their codes."""
+"""Reduction to tracks: tokens of an object that moves through cells are merged by similar codes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ _SHIFTS = sorted(product((-1, 0, 1), repeat=2), key=lambda shift: abs(shift[0]) 
 
 
 def track(grid: TokenGrid, budget: int) -> Tokens:
-    """Tokens of successive steps in the same or a neighbouring cell become one (after TrajViT).
+    """Merge tokens of successive time steps in the same or neighbouring cells (after TrajViT).
 
-    TrajViT tracks segmented objects. Here a token is linked to the nearest code of the step before
-    within one cell, unless another is nearer to that; the closest links are made until as many
-    tracks as wanted remain. Where all links do not suffice, tracks are joined as `tome` does.
+    TrajViT tracks segmented objects. Here, a token is linked to the nearest code within one cell in
+    the time step before, unless another token is nearer to that. The closest links are merged until
+    `budget` tracks remain. If all links do not suffice, tracks are merged as by `tome`.
+
+    Args:
+        grid: Tokens of a video.
+        budget: Number of tokens, less than that of the grid.
     """
     before, far = links(grid)
     linked = np.flatnonzero(before >= 0)
     total = grid.bits.size
-    made = linked[np.argsort(far[linked], kind="stable")[: total - budget]]
+    merged = linked[np.argsort(far[linked], kind="stable")[: total - budget]]
     root = np.arange(total)
     cells = grid.shape[1] * grid.shape[2]
-    made.sort()
-    edges = np.searchsorted(made, np.arange(grid.shape[0] + 1) * cells)
+    merged.sort()
+    edges = np.searchsorted(merged, np.arange(grid.shape[0] + 1) * cells)
     for begin, end in pairwise(edges.tolist()):
-        now = made[begin:end]  # of one step, so that what comes before is final
-        root[now] = root[before[now]]
+        tokens = merged[begin:end]  # of one time step; those of earlier steps have their roots
+        root[tokens] = root[before[tokens]]
     _, labels = np.unique(root, return_inverse=True)
-    if total - len(made) > budget:
+    if total - len(merged) > budget:
         counts = np.bincount(labels)
         sums = [np.bincount(labels, channel) for channel in grid.codes.reshape(total, -1).T]
         codes = (np.stack(sums, 1) / counts[:, None]).astype(np.float32)
@@ -42,10 +46,14 @@ def track(grid: TokenGrid, budget: int) -> Tokens:
 
 
 def links(grid: TokenGrid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """The token of the step before that each goes on with.
+    """Link each token to the most similar token near it in the time step before.
+
+    Args:
+        grid: Tokens of a video.
 
     Returns:
-        Numbers of tokens, -1 for none, and squared distances of codes; shape (tokens,).
+        Number of the linked token, -1 for none, and squared distance of the codes, shape (tokens,)
+        each.
     """
     steps, height, width = grid.shape
     codes = grid.codes
@@ -62,7 +70,7 @@ def links(grid: TokenGrid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float3
         nearest[1:][closer] = far[closer]
         before[1:][closer] = numbers[where][closer]
     flat, far = before.reshape(-1), nearest.reshape(-1)
-    # Of several tokens that go on with the same one the nearest does.
+    # Of several tokens that are linked to the same one, only the nearest keeps its link.
     order = np.lexsort((far, flat))
     again = np.flatnonzero(flat[order][1:] == flat[order][:-1]) + 1
     flat[order[again]] = -1
