@@ -1,4 +1,4 @@
-"""Grids of tokens as a tokenizer could make them."""
+"""Synthetic token grids, and tiny tokenizers and models of transformers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ TOKENIZER = "0123456789abcdef" * 2
 def scene(
     shape: tuple[int, int, int] = (9, 4, 6), seed: int = 0, cuts: tuple[int, ...] = ()
 ) -> TokenGrid:
-    """A still background that changes at `cuts`, with a spot that goes right, a cell a step.
+    """Return a grid with a still background, which changes at `cuts`, and a moving spot.
 
-    The first step lasts a frame of 40 ms, the others four; tokens that are new take more bits.
+    The spot moves right by a cell per time step. The first time step lasts a frame of 40 ms, the
+    others four. Tokens that differ from the time step before take more bits.
     """
     steps, height, width = shape
     chance = np.random.default_rng(seed)
-    digits = np.empty((*shape, 6), np.uint8)
+    fsq_indices = np.empty((*shape, 6), np.uint8)
     for begin, end in zip((0, *cuts), (*cuts, steps), strict=True):
-        digits[begin:end] = chance.integers(0, LEVELS, (height, width, 6))
+        fsq_indices[begin:end] = chance.integers(0, LEVELS, (height, width, 6))
     spot = chance.integers(0, LEVELS)
     for step in range(steps):
-        digits[step, height // 2, step % width] = spot
-    new = np.ones(shape, np.bool_)
-    new[1:] = (digits[1:] != digits[:-1]).any(-1)
+        fsq_indices[step, height // 2, step % width] = spot
+    changed = np.ones(shape, np.bool_)
+    changed[1:] = (fsq_indices[1:] != fsq_indices[:-1]).any(-1)
     ends = 0.04 * (1 + 4 * np.arange(steps))
     return TokenGrid(
-        digits=digits,
-        bits=np.where(new, 14, 2).astype(np.float32) + chance.random(shape).astype(np.float32),
+        digits=fsq_indices,
+        bits=np.where(changed, 14, 2).astype(np.float32) + chance.random(shape).astype(np.float32),
         starts=np.concatenate([[0], ends[:-1]]),
         ends=ends,
         size=(SPACE_STRIDE * width, SPACE_STRIDE * height),
@@ -48,17 +49,19 @@ def scene(
 
 @pytest.fixture
 def make_scene() -> Callable[..., TokenGrid]:
+    """Return `scene`."""
     return scene
 
 
 @pytest.fixture
 def grid() -> TokenGrid:
+    """Return a grid of nine time steps of 4x6 tokens."""
     return scene()
 
 
 @pytest.fixture
 def words():
-    """A tokenizer of bytes and a few special words."""
+    """Return a text tokenizer of bytes and a few special words."""
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -66,18 +69,18 @@ def words():
     inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    made = transformers.PreTrainedTokenizerFast(
+    tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>"
     )
-    made.add_special_tokens(
+    tokenizer.add_special_tokens(
         {"additional_special_tokens": ["<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]}
     )
-    return made
+    return tokenizer
 
 
 @pytest.fixture(scope="session")
 def qwen():
-    """Qwen2.5-VL with two layers of random weights."""
+    """Return a Qwen2.5-VL of two layers with random weights."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     config = transformers.Qwen2_5_VLConfig(

@@ -1,4 +1,4 @@
-"""`nvcodec tokens`, and tokens made from pixels."""
+"""The command `nvcodec tokens`, tokens made from pixels, and conversion of inputs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ FIELDS = [
 ]  # fmt: skip
 
 
-def said(capsys, *arguments: object) -> dict:
+def report(capsys, *arguments: object) -> dict:
+    """Run the command and return its JSON."""
     assert main(["tokens", *map(str, arguments), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert list(found) == FIELDS
-    return found
+    fields = json.loads(capsys.readouterr().out)
+    assert list(fields) == FIELDS
+    return fields
 
 
 def refused(capsys, *arguments: object) -> str:
+    """Check that the command fails with one line on stderr; return the line."""
     assert main(["tokens", *map(str, arguments)]) == 1
     out, error = capsys.readouterr()
     (line,) = error.splitlines()
@@ -61,36 +63,36 @@ def test_stored_tokens_need_no_torch(tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "a.safetensors").ids, grid.indices.reshape(-1))
 
 
-def test_what_is_reported(capsys, tmp_path):
-    found = said(capsys, STORED)
-    assert (found["via"], found["method"], found["note"]) == ("stream", "all", "")
-    assert found["tokens"] == np.prod(found["grid"])
-    assert 0 < found["bytes_read"] < 0.1 * found["file_bytes"]
-    assert found["file_bytes"] == STORED.stat().st_size and found["seconds"] > 0
-    # What the tokens take by themselves is less than what was read, headers and all.
-    assert 0 < found["bits"] < 8 * found["bytes_read"]
+def test_report(capsys, tmp_path):
+    fields = report(capsys, STORED)
+    assert (fields["via"], fields["method"], fields["note"]) == ("stream", "all", "")
+    assert fields["tokens"] == np.prod(fields["grid"])
+    assert 0 < fields["bytes_read"] < 0.1 * fields["file_bytes"]
+    assert fields["file_bytes"] == STORED.stat().st_size and fields["seconds"] > 0
+    # The tokens alone take less than all bytes read, which include headers.
+    assert 0 < fields["bits"] < 8 * fields["bytes_read"]
     rows = tmp_path / "a.jsonl"
-    found = said(capsys, STORED, "--budget", 7, "--reduce", "keydelta", "-o", rows)
+    fields = report(capsys, STORED, "--budget", 7, "--reduce", "keydelta", "-o", rows)
     (row,) = load_rows(rows)
-    assert len(row["token_ids"]) == found["tokens"] == 7 and row["video_id"] == str(STORED)
+    assert len(row["token_ids"]) == fields["tokens"] == 7 and row["video_id"] == str(STORED)
     assert main(["tokens", str(STORED)]) == 0
     line = capsys.readouterr().out
     assert "tokens by all" in line and "via stream" in line and "bytes read" in line
 
 
-def test_more_than_there_are_is_all_of_them(capsys, caplog):
-    found = said(capsys, STORED, "--budget", 5000)
-    assert found["tokens"] == np.prod(found["grid"])
-    assert found["note"].endswith("5000 were asked for: these are all")
-    assert found["note"] in caplog.text
+def test_budget_above_the_number_of_tokens_keeps_all(capsys, caplog):
+    fields = report(capsys, STORED, "--budget", 5000)
+    assert fields["tokens"] == np.prod(fields["grid"])
+    assert fields["note"].endswith("5000 were asked for: these are all")
+    assert fields["note"] in caplog.text
 
 
-def test_a_stretch_of_time(capsys):
-    whole = said(capsys, STORED)
+def test_time_range(capsys):
+    whole = report(capsys, STORED)
     middle = (whole["from"] + whole["to"]) / 2
-    part = said(capsys, STORED, "--from", middle)
+    part = report(capsys, STORED, "--from", middle)
     assert part["tokens"] < whole["tokens"] and part["to"] == whole["to"]
-    assert said(capsys, STORED, "--fps", 0.01)["grid"][0] == 1
+    assert report(capsys, STORED, "--fps", 0.01)["grid"][0] == 1
     assert "no token is shown" in refused(capsys, STORED, "--from", 1000)
     assert "--from before --to" in refused(capsys, STORED, "--from", 2, "--to", 1)
 
@@ -104,11 +106,11 @@ def test_bad_input(capsys, tmp_path):
     assert "at least 1 token, got 0" in refused(capsys, STORED, "--budget", 0)
     assert "ends in .safetensors, .npy, .jsonl" in refused(capsys, STORED, "-o", "a.pt")
     assert "--reduce bits needs --budget" in refused(capsys, STORED, "--reduce", "bits")
-    there = tmp_path / "a.npy"
-    there.write_bytes(b"precious")
-    assert "pass -y" in refused(capsys, STORED, "-o", there)
-    assert there.read_bytes() == b"precious"
-    assert main(["tokens", str(STORED), "-o", str(there), "-y"]) == 0
+    existing = tmp_path / "a.npy"
+    existing.write_bytes(b"precious")
+    assert "pass -y" in refused(capsys, STORED, "-o", existing)
+    assert existing.read_bytes() == b"precious"
+    assert main(["tokens", str(STORED), "-o", str(existing), "-y"]) == 0
     damaged = tmp_path / "d.nvc"
     data = bytearray(STORED.read_bytes())
     damaged.write_bytes(data[:100])
@@ -119,14 +121,14 @@ def test_bad_input(capsys, tmp_path):
 
 def test_any_video_has_tokens(capsys, blocks, make_clip, tmp_path):
     clip = make_clip(frames=14, size=(400, 200))
-    found = said(capsys, clip, "--tokenizer", blocks, "-o", tmp_path / "a.npy")
-    # 400x200 becomes 320x160; 14 frames are one and then groups of four.
-    assert found["grid"] == [5, 5, 10] and (found["width"], found["height"]) == (320, 160)
-    assert (found["via"], found["bits"]) == ("pixels", None)
-    assert found["bytes_read"] == found["file_bytes"] == clip.stat().st_size
-    assert (found["from"], found["to"]) == (0, pytest.approx(14 / 25))
+    fields = report(capsys, clip, "--tokenizer", blocks, "-o", tmp_path / "a.npy")
+    # 400x200 becomes 320x160; 14 frames are one time step of one frame and then groups of four.
+    assert fields["grid"] == [5, 5, 10] and (fields["width"], fields["height"]) == (320, 160)
+    assert (fields["via"], fields["bits"]) == ("pixels", None)
+    assert fields["bytes_read"] == fields["file_bytes"] == clip.stat().st_size
+    assert (fields["from"], fields["to"]) == (0, pytest.approx(14 / 25))
     assert load_ids(tmp_path / "a.npy").shape == (5, 5, 10)
-    part = said(capsys, clip, "--tokenizer", blocks, "--from", 0.3, "-o", tmp_path / "b.npy")
+    part = report(capsys, clip, "--tokenizer", blocks, "--from", 0.3, "-o", tmp_path / "b.npy")
     ids = load_ids(tmp_path / "b.npy")
     np.testing.assert_array_equal(ids, load_ids(tmp_path / "a.npy")[-part["grid"][0] :])
     assert "made from pixels" in refused(
@@ -135,18 +137,18 @@ def test_any_video_has_tokens(capsys, blocks, make_clip, tmp_path):
 
 
 def test_a_stream_without_tokens_is_decoded(capsys, blocks):
-    found = said(capsys, WITHOUT, "--tokenizer", blocks, "--budget", 4)
-    assert found["via"] == "pixels" and found["tokens"] == 4
-    # Steps are those of the stream's segments.
+    fields = report(capsys, WITHOUT, "--tokenizer", blocks, "--budget", 4)
+    assert fields["via"] == "pixels" and fields["tokens"] == 4
+    # Time steps restart with every segment of the stream.
     info = nvcodec.inspect(WITHOUT)
     steps = sum(1 + -(-(frames - 1) // 4) for _, frames in info.segments)
-    assert found["grid"][0] == steps
-    asked = said(capsys, STORED, "--via", "pixels", "--tokenizer", blocks)
-    assert asked["via"] == "pixels" and asked["grid"][0] == said(capsys, STORED)["grid"][0]
+    assert fields["grid"][0] == steps
+    forced = report(capsys, STORED, "--via", "pixels", "--tokenizer", blocks)
+    assert forced["via"] == "pixels" and forced["grid"][0] == report(capsys, STORED)["grid"][0]
 
 
 def test_pixels_and_stored_tokens_agree(blocks):
-    # The golden stream's tokens were made of its source; those of its pictures have their times.
+    # Tokens made from the pictures have the same shape and times as the stored ones.
     with open_tokens(STORED) as reader:
         stored = reader.grid()
         size = reader.size
@@ -156,7 +158,7 @@ def test_pixels_and_stored_tokens_agree(blocks):
     np.testing.assert_allclose(made.ends, stored.ends)
 
 
-def test_tokens_begin_anew_after_129_frames(blocks, make_clip):
+def test_time_steps_restart_after_129_frames(blocks, make_clip):
     clip = make_clip(frames=140, size=(32, 32))
     grid = grid_from_pixels(clip, name=blocks)
     assert grid.shape == (33 + 4, 1, 1)
@@ -177,7 +179,7 @@ def test_small_sizes(size, small):
     assert small_size(*size) == small
 
 
-def test_all_that_tokens_come_as(grid, tmp_path):
+def test_kinds_of_inputs(grid, tmp_path):
     tokens = reduce(grid, "tome", 5)
     assert tokens_from(tokens, 3) is tokens and len(tokens_from(grid, 3)) == 3
     assert tokens_from(grid).whole and grid_from(grid) is grid

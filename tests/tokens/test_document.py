@@ -1,4 +1,4 @@
-"""The examples of docs/tokens.md run, one after the other."""
+"""The examples of docs/tokens.md run one after the other, and it lists all methods and styles."""
 
 from __future__ import annotations
 

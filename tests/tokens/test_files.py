@@ -1,4 +1,4 @@
-"""Tokens in files of other formats."""
+"""Saving and loading of tokens in common formats, and damaged files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nvcodec.tokens.sequence import flatten
 
 
 @pytest.mark.parametrize("budget", [20, None])
-def test_all_formats_come_back(grid, tmp_path, budget):
+def test_all_formats_round_trip(grid, tmp_path, budget):
     tokens = flatten(grid) if budget is None else reduce(grid, "tome", budget)
     for suffix in ("safetensors", "npy", "jsonl"):
         save(tmp_path / f"a.{suffix}", tokens, video_id="a")
@@ -35,7 +35,7 @@ def test_all_formats_come_back(grid, tmp_path, budget):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_file_that_is_there_stays(grid, tmp_path):
+def test_existing_files_are_not_replaced(grid, tmp_path):
     target = tmp_path / "a.npy"
     target.write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match="pass -y"):
@@ -70,20 +70,21 @@ def test_safetensors_of_something_else(grid, tmp_path):
     path = tmp_path / "a.safetensors"
     save(path, flatten(grid))
     with safe_open(path, "numpy") as file:
-        about, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     wrong = [
-        ({**tensors}, {**about, "format": "x"}, "expected a file of the format"),
-        ({**tensors}, {**about, "grid_thw": "[1, 2]"}, "damaged"),
-        ({**tensors}, {**about, "grid_thw": "[1, 2, 3]"}, "damaged"),
-        ({**tensors}, {key: about[key] for key in about if key != "size"}, "damaged"),
-        ({**tensors, "bits": tensors["bits"][:5]}, about, "damaged"),
-        ({**tensors, "bits": tensors["bits"].astype(np.int8)}, about, "bits of type float32"),
-        ({**tensors, "indices": tensors["indices"] * 0 + 64000}, about, "0 to 63999"),
-        ({name: tensors[name] for name in tensors if name != "spans"}, about, "holds no spans"),
+        ({**tensors}, {**metadata, "format": "x"}, "expected a file of the format"),
+        ({**tensors}, {**metadata, "grid_thw": "[1, 2]"}, "damaged"),
+        ({**tensors}, {**metadata, "grid_thw": "[1, 2, 3]"}, "damaged"),
+        ({**tensors}, {key: metadata[key] for key in metadata if key != "size"}, "damaged"),
+        ({**tensors, "bits": tensors["bits"][:5]}, metadata, "damaged"),
+        ({**tensors, "bits": tensors["bits"].astype(np.int8)}, metadata, "bits of type float32"),
+        ({**tensors, "indices": tensors["indices"] * 0 + 64000}, metadata, "0 to 63999"),
+        ({name: tensors[name] for name in tensors if name != "spans"}, metadata, "holds no spans"),
     ]
-    for some, said, found in wrong:
-        save_file(some, path, said)
-        with pytest.raises(ConfigError, match=found):
+    for changed_tensors, changed_metadata, message in wrong:
+        save_file(changed_tensors, path, changed_metadata)
+        with pytest.raises(ConfigError, match=message):
             load(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "none.safetensors")
@@ -95,17 +96,17 @@ def test_damaged_arrays_and_rows(grid, tmp_path):
         path.write_bytes(bad)
         with pytest.raises(ConfigError, match="cannot be read"):
             load_ids(path)
-    for array, found in [
+    for array, message in [
         (np.zeros(3), "uint16"),
         (np.full(3, 65000, np.uint16), "0 to 63999"),
         (np.zeros((2, 2), np.uint16), "shape"),
     ]:
         np.save(path, array)
-        with pytest.raises(ConfigError, match=found):
+        with pytest.raises(ConfigError, match=message):
             load_ids(path)
     path = tmp_path / "a.jsonl"
     row = row_of(reduce(grid, "pool_t", 3), "a")
-    for bad, found in [
+    for bad, message in [
         ("{", "row 2: not JSON"),
         ("[]", "row 2: expected video_id"),
         (json.dumps({**row, "token_ids": [1, 2, 64000]}), "row 2: ids are integers"),
@@ -114,5 +115,5 @@ def test_damaged_arrays_and_rows(grid, tmp_path):
         (json.dumps({**row, "tokenizer_id": 3}), "expected tokenizer_id, a str"),
     ]:
         path.write_text(json.dumps(row) + "\n" + bad + "\n")
-        with pytest.raises(ConfigError, match=found):
+        with pytest.raises(ConfigError, match=message):
             load_rows(path)

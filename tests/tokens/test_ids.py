@@ -1,4 +1,4 @@
-"""Ids, digits and codes of tokens."""
+"""Token ids, FSQ indices and code vectors, and the layout of token grids."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from nvcodec.tokenizer.token_ids import (
 )
 
 
-def test_every_id_comes_back():
+def test_every_id_round_trips():
     ids = np.arange(IDS)
-    digits = unpack_ids(ids)
-    assert digits.shape == (IDS, 6) and (digits.max(0) + 1 == LEVELS).all()
-    assert len(np.unique(digits, axis=0)) == IDS
-    np.testing.assert_array_equal(pack_ids(digits), ids)
-    np.testing.assert_array_equal(nearest_fsq_indices(codes_of(digits)), digits)
+    fsq_indices = unpack_ids(ids)
+    assert fsq_indices.shape == (IDS, 6) and (fsq_indices.max(0) + 1 == LEVELS).all()
+    assert len(np.unique(fsq_indices, axis=0)) == IDS
+    np.testing.assert_array_equal(pack_ids(fsq_indices), ids)
+    np.testing.assert_array_equal(nearest_fsq_indices(codes_of(fsq_indices)), fsq_indices)
 
 
 def test_codes_are_symmetric():
     for channel, level in enumerate(LEVELS):
-        digits = np.zeros((level, 6), np.uint8)
-        digits[:, channel] = np.arange(level)
-        codes = codes_of(digits)[:, channel]
+        fsq_indices = np.zeros((level, 6), np.uint8)
+        fsq_indices[:, channel] = np.arange(level)
+        codes = codes_of(fsq_indices)[:, channel]
         np.testing.assert_array_equal(codes, -codes[::-1])
         assert codes[-1] == 1
 
@@ -48,7 +48,7 @@ def test_fsq_indices_out_of_range(bad):
 
 
 @pytest.mark.parametrize("frames", range(1, 20))
-def test_every_frame_has_a_step(frames):
+def test_every_frame_is_in_a_time_step(frames):
     steps = frames_of(frames)
     assert [frame for step in steps for frame in step] == list(range(frames))
     assert len(steps) == steps_of(frames)

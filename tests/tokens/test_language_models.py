@@ -1,4 +1,4 @@
-"""Tokens as inputs of language models, tiny ones with random weights."""
+"""Tokens as inputs of language models: tiny models with random weights."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ WIDTH = 32
 
 @pytest.fixture
 def projector(grid) -> Projector:
+    """Return an untrained projector to `WIDTH` channels."""
     torch.manual_seed(0)
     table = torch.randn(100, WIDTH) * 0.02
     return Projector.for_embedding(table, tokenizer_id=grid.tokenizer_id)
@@ -40,8 +41,8 @@ def projector(grid) -> Projector:
 def test_a_factorised_embedding_has_39_rows():
     embedding = FactorisedEmbedding(8)
     assert sum(value.numel() for value in embedding.parameters()) == 39 * 8
-    digits = torch.from_numpy(unpack_ids(np.array([[0, 63999], [7, 8]])))
-    vectors = embedding(digits)
+    fsq_indices = torch.from_numpy(unpack_ids(np.array([[0, 63999], [7, 8]])))
+    vectors = embedding(fsq_indices)
     assert vectors.shape == (2, 2, 8)
     first = embedding.table.weight[[0, 8, 16, 24, 29, 34]].sum(0)
     torch.testing.assert_close(vectors[0, 0], first)
@@ -50,26 +51,26 @@ def test_a_factorised_embedding_has_39_rows():
 
 
 @pytest.mark.parametrize("reads", ["codes", "ids"])
-def test_a_projector_has_the_size_of_the_embedding_and_comes_back(grid, tmp_path, reads):
+def test_projectors_have_the_magnitude_of_the_embedding_and_round_trip(grid, tmp_path, reads):
     torch.manual_seed(0)
     table = torch.randn(50, WIDTH) * 0.03
-    made = Projector.for_embedding(table, tokenizer_id=grid.tokenizer_id, reads=reads)
+    projector = Projector.for_embedding(table, tokenizer_id=grid.tokenizer_id, reads=reads)
     tokens = reduce(grid, "tome", 20)
-    embeds = tokens.to_embeds(made)
+    embeds = tokens.to_embeds(projector)
     assert embeds.shape == (20, WIDTH)
     rms = table.square().mean().sqrt()
     torch.testing.assert_close(embeds.square().mean(-1).sqrt(), rms.expand(20), rtol=0.01, atol=0)
-    made.save_pretrained(tmp_path / "p")
+    projector.save_pretrained(tmp_path / "p")
     assert {path.name for path in (tmp_path / "p").iterdir()} == {
         "config.json",
         "model.safetensors",
     }
     back = Projector.from_pretrained(tmp_path / "p")
-    assert back.config == made.config
+    assert back.config == projector.config
     torch.testing.assert_close(tokens.to_embeds(back), embeds, rtol=0, atol=0)
 
 
-def test_places(grid):
+def test_position_features(grid):
     tokens = flatten(grid)
     places = places_of(tokens)
     assert places.shape == (216, 5) and places[:, :3].min() == 0 and places[:, 1:3].max() == 1
@@ -97,14 +98,14 @@ def test_projectors_that_do_not_fit(grid, projector, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(ConfigError, match="no projector that can be read"):
         Projector.from_pretrained(tmp_path)
-    for text, found in [
+    for text, message in [
         ("{", "can be read: Expecting"),
         (b"\xff", "can be read: .utf-8"),
         (json.dumps({"kind": "x"}), "not of a projector"),
     ]:
         data = text if isinstance(text, bytes) else text.encode()
         (tmp_path / "config.json").write_bytes(data)
-        with pytest.raises(ConfigError, match=found):
+        with pytest.raises(ConfigError, match=message):
             Projector.from_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="reads of codes or ids"):
         ProjectorConfig(width=8, reads="minds")
@@ -124,31 +125,31 @@ def test_ragged_videos_in_a_batch():
 def test_splicing():
     numbers = torch.tensor([[1, 9, 9, 2], [9, 3, 4, 5]])
     table = torch.zeros(2, 4, 3)
-    one = torch.tensor([[1.0] * 3, [2.0] * 3], requires_grad=True)
-    made = spliced(numbers, table, [one, torch.full((1, 3), 3.0)], 9)
-    assert made[..., 0].tolist() == [[0, 1, 2, 0], [3, 0, 0, 0]]
-    made.sum().backward()
-    assert one.grad is not None and (one.grad == 1).all()
+    embeds = torch.tensor([[1.0] * 3, [2.0] * 3], requires_grad=True)
+    vectors = spliced(numbers, table, [embeds, torch.full((1, 3), 3.0)], 9)
+    assert vectors[..., 0].tolist() == [[0, 1, 2, 0], [3, 0, 0, 0]]
+    vectors.sum().backward()
+    assert embeds.grad is not None and (embeds.grad == 1).all()
     with pytest.raises(ConfigError, match=r"3 placeholders for 2 tokens of videos \(2\)"):
-        spliced(numbers, table, [one], 9)
+        spliced(numbers, table, [embeds], 9)
     with pytest.raises(ConfigError, match="3 wide, the projector 5"):
         spliced(numbers, table, [torch.zeros(3, 5)], 9)
 
 
 def test_a_prompt_gets_as_many_placeholders_as_tokens(words, grid, make_scene):
-    make = TokenProcessor(words, budget=30)
+    processor = TokenProcessor(words, budget=30)
     few = make_scene((2, 2, 3))
-    made = make(
+    inputs = processor(
         [f"{START}{PAD}{END} what?", f"{START}{PAD}{END} and {START}{PAD}{END}"],
         [[grid], [few, reduce(grid, "pool_t", 24)]],
     )
-    assert (made["input_ids"] == make.placeholder_id).sum(1).tolist() == [30, 12 + 24]
-    assert (made["mm_token_type_ids"] == 2).sum(1).tolist() == [30, 36]
-    assert made["attention_mask"].sum(1).tolist() == [
-        (row != words.pad_token_id).sum() for row in made["input_ids"]
+    assert (inputs["input_ids"] == processor.placeholder_id).sum(1).tolist() == [30, 12 + 24]
+    assert (inputs["mm_token_type_ids"] == 2).sum(1).tolist() == [30, 36]
+    assert inputs["attention_mask"].sum(1).tolist() == [
+        (row != words.pad_token_id).sum() for row in inputs["input_ids"]
     ]
-    assert "video_grid_thw" not in made
-    assert len(make.tokens([PAD], few)) == len(make.tokens([PAD], [few])) == 1
+    assert "video_grid_thw" not in inputs
+    assert len(processor.tokens([PAD], few)) == len(processor.tokens([PAD], [few])) == 1
     whole = TokenProcessor(words)([f"{START}{PAD}{END}"] * 2, [grid, few])
     assert whole["video_grid_thw"].tolist() == [[9, 8, 12], [2, 4, 6]]
     assert whole["second_per_grid_ts"].tolist() == pytest.approx([0.04 * 33 / 9, 0.1])
@@ -158,42 +159,42 @@ def test_a_prompt_gets_as_many_placeholders_as_tokens(words, grid, make_scene):
 
 
 def test_prompts_that_do_not_fit(words, grid):
-    make = TokenProcessor(words)
+    processor = TokenProcessor(words)
     with pytest.raises(ConfigError, match="got 2 in the text and 1 videos"):
-        make(f"{PAD} {PAD}", [grid])
+        processor(f"{PAD} {PAD}", [grid])
     with pytest.raises(ConfigError, match=r"got 1 \+ 0 in the text and 0 \+ 1 videos"):
-        make([PAD, "none"], [[], [grid]])
+        processor([PAD, "none"], [[], [grid]])
     with pytest.raises(ConfigError, match=r"has 10 placeholders for 216 tokens.*not truncate"):
-        make(PAD, [grid], truncation=True, max_length=10)
+        processor(PAD, [grid], truncation=True, max_length=10)
     with pytest.raises(ConfigError, match=r"no word '<video>'.*add_special_tokens"):
         TokenProcessor(words, placeholder="<video>")
     with pytest.raises(ConfigError, match="styles lita, none"):
         TokenProcessor(words, style="roman")
     with pytest.raises(ConfigError, match="need a projector"):
-        make.inputs_embeds(None, PAD, [grid])
+        processor.inputs_embeds(None, PAD, [grid])
     with pytest.raises(ConfigError, match="expected tokens, a grid"):
-        make(PAD, [3])
+        processor(PAD, [3])
     words.pad_token = None
     with pytest.raises(ConfigError, match=r"tokenizer\.pad_token ="):
-        make([PAD, PAD], [grid, grid])
+        processor([PAD, PAD], [grid, grid])
 
 
 def test_qwen_reads_tokens_instead_of_pixels(qwen, words, projector, grid, make_scene):
     words.padding_side = "left"
     few = make_scene((2, 2, 3))
-    make = TokenProcessor(words, projector)
-    inputs = make([f"{START}{PAD}{END} what?", f"{START}{PAD}{END}"], [few, grid])
+    processor = TokenProcessor(words, projector)
+    inputs = processor([f"{START}{PAD}{END} what?", f"{START}{PAD}{END}"], [few, grid])
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         out = qwen(**inputs)
         assert out.logits.shape == (2, 218, 300)
-        # What the model makes of other tokens is something else.
-        turned = make([f"{START}{PAD}{END} what?", f"{START}{PAD}{END}"],
+        # Other tokens change the output of their prompt only.
+        reversed_inputs = processor([f"{START}{PAD}{END} what?", f"{START}{PAD}{END}"],
                       [few, grid.at(np.arange(9)[::-1])])  # fmt: skip
-        other = qwen(**turned).logits
+        other = qwen(**reversed_inputs).logits
         torch.testing.assert_close(out.logits[0], other[0], rtol=0, atol=1e-5)
         assert (out.logits[1, -1] - other[1, -1]).abs().max() > 1e-5
-        # Two ways to the same numbers: the model splices, or we do.
+        # The model gives the same result if the vectors are spliced in beforehand.
         spliced_in = qwen.get_input_embeddings()(inputs["input_ids"])
         spliced_in = spliced(
             inputs["input_ids"],
@@ -214,15 +215,18 @@ def test_qwen_reads_tokens_instead_of_pixels(qwen, words, projector, grid, make_
             position_ids=positions,
         )
         torch.testing.assert_close(out.logits[:, -1], same.logits[:, -1], rtol=0, atol=1e-5)
-        for beams in (1, 2):  # the last one, since transformers changes the outputs with beams
-            said = qwen.generate(**inputs, max_new_tokens=3, do_sample=False, num_beams=beams)
-            assert said.shape == (2, 221)
+        # Two beams come last, because transformers then changes the encoder outputs in place.
+        for beams in (1, 2):
+            generated = qwen.generate(**inputs, max_new_tokens=3, do_sample=False, num_beams=beams)
+            assert generated.shape == (2, 221)
             if beams == 1:
-                assert said[:, 218].tolist() == out.logits[:, -1].argmax(-1).tolist()
+                assert generated[:, 218].tolist() == out.logits[:, -1].argmax(-1).tolist()
     reduced = TokenProcessor(words, projector, budget=7, method="keydelta", style="lita")
     with torch.no_grad():
-        said = qwen.generate(**reduced(f"{PAD} what?", [grid]), max_new_tokens=2, do_sample=False)
-    assert said.shape[0] == 1
+        generated = qwen.generate(
+            **reduced(f"{PAD} what?", [grid]), max_new_tokens=2, do_sample=False
+        )
+    assert generated.shape[0] == 1
 
 
 def test_any_language_model_reads_embeddings(words, projector, grid):
@@ -233,32 +237,32 @@ def test_any_language_model_reads_embeddings(words, projector, grid):
         bos_token_id=256,
     )  # fmt: skip
     model = transformers.LlamaForCausalLM(config)
-    make = TokenProcessor(words, projector, budget=16)
-    # The placeholder, 258, is a word that this model has no row for.
-    inputs = make.inputs_embeds(model, [f"{PAD} up or down?", f"{PAD}?"], [grid, grid])
+    processor = TokenProcessor(words, projector, budget=16)
+    # The embedding of this model has no row for the placeholder, 258.
+    inputs = processor.inputs_embeds(model, [f"{PAD} up or down?", f"{PAD}?"], [grid, grid])
     assert inputs["inputs_embeds"].shape == (2, 28, WIDTH)
     loss = model(**inputs).logits[:, -1].logsumexp(-1).sum()
     loss.backward()
     assert projector.codes.weight.grad is not None
     assert projector.codes.weight.grad.abs().sum() > 0
-    said = model.generate(**inputs, max_new_tokens=2, do_sample=False)
-    assert said.shape == (2, 2)
+    generated = model.generate(**inputs, max_new_tokens=2, do_sample=False)
+    assert generated.shape == (2, 2)
 
 
 def test_outputs_of_an_encoder():
     outputs = mm_encoder_outputs([torch.zeros(2, 3), torch.zeros(4, 3)], "image")
-    assert [len(one) for one in outputs["image"].pooler_output] == [2, 4]
+    assert [len(vectors) for vectors in outputs["image"].pooler_output] == [2, 4]
     with pytest.raises(ConfigError, match="video or image"):
         mm_encoder_outputs([], "sound")
 
 
 def test_without_transformers(monkeypatch, words, grid):
-    make = TokenProcessor(words)
+    processor = TokenProcessor(words)
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.setitem(sys.modules, "transformers.modeling_outputs", None)
-    for ask in (lambda: make(PAD, [grid]), lambda: mm_encoder_outputs([])):
+    for use in (lambda: processor(PAD, [grid]), lambda: mm_encoder_outputs([])):
         with pytest.raises(ConfigError, match=r"pip install 'nvcodec-suite\[llm\]'"):
-            ask()
+            use()
 
 
 def test_a_vocabulary_of_tokens(words, make_scene):

@@ -1,4 +1,4 @@
-"""What `import nvcodec.tokens` promises."""
+"""The public names of `nvcodec.tokens`, and which of them need no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_all_names_resolve_and_are_documented():
         _ = nvcodec.tokens.nothing_such
 
 
-def test_operators_text_and_files_need_no_torch():
+def test_methods_text_and_files_need_no_torch():
     code = (
         "import sys, nvcodec.tokens as t, nvcodec.tokens.files, nvcodec.tokens.timestamps\n"
         "t.METHODS, t.reduce, t.region, t.shuffle_merge, t.picture_text, t.open_tokens\n"

@@ -1,4 +1,4 @@
-"""Tokens read from a file, and nothing else of it."""
+"""Tokens read from a file: grids, time ranges, bytes read, foreign tokenizers and damage."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from nvcodec.tokenizer.token_sections import code_tokens, token_format
 from nvcodec.tokens import TokenGrid, open_tokens
 
 ID = "00112233445566778899aabbccddeeff"
-FRAMES = (9, 6, 1)  # of segments: 3, 3 and 1 steps
-# Of the second one irregular; the last frame of all is shown for as long as is not known.
+FRAMES = (9, 6, 1)  # frames of each segment, which are 3, 3 and 1 time steps
+# Frame times of each segment. The second is irregular; the duration of the last frame is unknown.
 TICKS = (
     [100 + 10 * k for k in range(9)],
     [190, 200, 220, 230, 240, 260],
@@ -37,11 +37,12 @@ SIZE = (100, 50)
 
 
 @pytest.fixture(scope="module")
-def digits(make_digits) -> np.ndarray:
+def fsq_indices(make_digits) -> np.ndarray:
     return make_digits((7, 2, 4), LEVELS, "random")
 
 
-def write(digits, *, tokens: bool = True, fields=None, payload: int = 3000) -> bytes:
+def write(fsq_indices, *, tokens: bool = True, fields=None, payload: int = 3000) -> bytes:
+    """Write a file of three segments with tokens and a payload of zeros."""
     file = io.BytesIO()
     fields = fields or (token_format(ID, conditioning=False) if tokens else None)
     with Writer(file) as writer:
@@ -66,7 +67,7 @@ def write(digits, *, tokens: bool = True, fields=None, payload: int = 3000) -> b
             steps = 1 + -(-(count - 1) // 4)
             writer.segment(
                 Segment(first_frame=first, pts=ticks, durations=gaps, payload=bytes(payload)),
-                code_tokens(digits[step : step + steps]) if fields else None,
+                code_tokens(fsq_indices[step : step + steps]) if fields else None,
             )
             first, step = first + count, step + steps
         writer.finish()
@@ -74,11 +75,11 @@ def write(digits, *, tokens: bool = True, fields=None, payload: int = 3000) -> b
 
 
 @pytest.fixture(scope="module")
-def data(digits) -> bytes:
-    return write(digits)
+def data(fsq_indices) -> bytes:
+    return write(fsq_indices)
 
 
-def test_everything(data, digits):
+def test_reading_the_whole_file(data, fsq_indices):
     for part in (data, data[:-3]):  # with and without an index
         with open_tokens(part) as tokens:
             assert (tokens.tokenizer_id, tokens.latents, tokens.size) == (ID, "beside", SIZE)
@@ -87,7 +88,7 @@ def test_everything(data, digits):
             assert tokens.metadata == {"title": "a clip"}
             grid = tokens.grid()
         assert isinstance(grid, TokenGrid)
-        assert (grid.digits == digits).all() and (grid.bits > 0).all()
+        assert (grid.digits == fsq_indices).all() and (grid.bits > 0).all()
         assert (grid.size, grid.tokenizer_id, grid.cells) == (SIZE, ID, (0, 0))
         assert grid.starts.tolist() == [1.0, 1.1, 1.5, 1.9, 2.0, 2.6, 2.7]
         assert grid.ends.tolist() == [1.1, 1.5, 1.9, 2.0, 2.6, 2.7, 2.8]
@@ -104,37 +105,37 @@ def test_everything(data, digits):
         (-5, 1.01, [0]),
     ],
 )
-def test_a_stretch(data, digits, start, end, steps):
+def test_time_range(data, fsq_indices, start, end, steps):
     with open_tokens(data) as tokens:
         grid = tokens.grid(start, end)
-    assert (grid.digits == digits[steps]).all()
+    assert (grid.digits == fsq_indices[steps]).all()
 
 
-def test_a_stretch_without_anything(data):
+def test_empty_time_range(data):
     with open_tokens(data) as tokens:
         for start, end in ((3.0, 4.0), (None, 1.0), (2.0, 2.0)):
             with pytest.raises(ConfigError, match="no token is shown"):
                 tokens.grid(start, end)
 
 
-def test_what_is_read(data, digits):
+def test_only_the_requested_tokens_are_read(data, fsq_indices):
     with open_tokens(data) as tokens:
         opened = tokens.bytes_read
         tokens.grid(2.0, 2.1)
-        one = tokens.bytes_read - opened
+        section = tokens.bytes_read - opened
         assert tokens.token_bytes < len(data) / 10
-        assert opened + one < 700 and one < tokens.token_bytes / 2 + 30
+        assert opened + section < 700 and section < tokens.token_bytes / 2 + 30
         tokens.grid()
         assert tokens.bytes_read < len(data) / 5
         assert tokens.file_bytes == len(data)
-    # What was not asked for may be broken.
+    # Sections that are not read may be damaged.
     broken = bytearray(data)
     place = data.index(b"toks")
     broken[place + 30] ^= 1
     place = data.rindex(b"SEGM")
     broken[place + 30] ^= 1
     with open_tokens(bytes(broken)) as tokens:
-        assert (tokens.grid(start=1.9).digits == digits[3:]).all()
+        assert (tokens.grid(start=1.9).digits == fsq_indices[3:]).all()
 
 
 def test_without_torch(data, tmp_path):
@@ -149,7 +150,7 @@ def test_without_torch(data, tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
-def test_the_same_ids_in_another_process(data, digits, tmp_path):
+def test_the_same_ids_in_another_process(data, fsq_indices, tmp_path):
     (tmp_path / "a.nvc").write_bytes(data)
     code = (
         "import sys, nvcodec.tokens as t\n"
@@ -162,9 +163,9 @@ def test_the_same_ids_in_another_process(data, digits, tmp_path):
         assert tokens.grid().indices.tobytes() == run.stdout
 
 
-def test_a_file_without_tokens(digits, tmp_path):
+def test_a_file_without_tokens(fsq_indices, tmp_path):
     path = tmp_path / "plain.nvc"
-    path.write_bytes(write(digits, tokens=False))
+    path.write_bytes(write(fsq_indices, tokens=False))
     with pytest.raises(NoTokensError, match=r"plain.nvc holds no tokens: .*--via pixels"):
         open_tokens(path)
     with pytest.raises(NoTokensError, match="the file holds no tokens"):
@@ -185,13 +186,13 @@ def test_a_foreign_tokenizer(data):
 
 
 @pytest.mark.parametrize("change", [{"levels": (8, 8)}, {"time_stride": 8}, {"space_stride": 16}])
-def test_tokens_of_another_layout(digits, change):
+def test_tokens_of_another_layout(fsq_indices, change):
     fields = replace(token_format(ID, conditioning=False), **change)
     with pytest.raises(UnsupportedVersionError, match="HEAD section: tokens of"):
-        open_tokens(write(digits, fields=fields))
+        open_tokens(write(fsq_indices, fields=fields))
 
 
-def test_damaged_tokens(data, digits):
+def test_damaged_tokens(data, fsq_indices):
     broken = bytearray(data)
     place = data.index(b"toks", data.index(b"SEGM"))
     broken[place + 20] ^= 1
@@ -200,18 +201,18 @@ def test_damaged_tokens(data, digits):
             with pytest.raises(ChecksumError, match="toks") as caught:
                 tokens.grid()
             assert f"byte {place}" in str(caught.value)
-            assert (tokens.grid(end=1.9).digits == digits[:3]).all()
+            assert (tokens.grid(end=1.9).digits == fsq_indices[:3]).all()
             whole = tokens.grid(skip_damaged=True)
-            assert (whole.digits == digits[[0, 1, 2, 6]]).all()
+            assert (whole.digits == fsq_indices[[0, 1, 2, 6]]).all()
             tokens.grid(skip_damaged=True)
             assert len([line for line in tokens.damage if f"byte {place}: " in line]) == 1
 
 
-def test_a_malformed_message(digits, monkeypatch):
+def test_a_malformed_message(fsq_indices, monkeypatch):
     from nvcodec.entropy.tokens import codec as coding
 
     monkeypatch.setattr(coding.rans, "encode", lambda *rest: bytes(40))
-    data = write(digits)
+    data = write(fsq_indices)
     place = data.index(b"SEGM")
     with open_tokens(data) as tokens:
         with pytest.raises(BitstreamError, match=rf"toks section before byte {place}: tokens: the"):
@@ -221,8 +222,8 @@ def test_a_malformed_message(digits, monkeypatch):
         assert len(tokens.damage) == 3
 
 
-def test_hostile_bytes(digits):
-    data = write(digits, payload=20)
+def test_hostile_bytes(fsq_indices):
+    data = write(fsq_indices, payload=20)
     chance = np.random.default_rng(0)
     whole = 0
     for trial in range(150):
@@ -234,14 +235,14 @@ def test_hostile_bytes(digits):
         try:
             with open_tokens(bytes(broken)) as tokens:
                 grid = tokens.grid(skip_damaged=True)
-                whole += len(grid.digits) == 7 and (grid.digits == digits).all()
+                whole += len(grid.digits) == 7 and (grid.digits == fsq_indices).all()
                 assert len(grid.digits) in (0, 1, 3, 4, 6, 7)
         except NvcodecError as error:
             assert str(error)
     assert 5 < whole < 145
 
 
-def test_from_a_file_that_is_not_ours(tmp_path):
+def test_other_files_are_refused(tmp_path):
     with pytest.raises(BitstreamError, match=r"not an \.nvc file"):
         open_tokens(b"something else")
     with pytest.raises(FileNotFoundError):

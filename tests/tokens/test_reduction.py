@@ -1,4 +1,4 @@
-"""Operators: exact budgets, nothing lost, and what each of them is for."""
+"""Reduction methods: exact budgets, complete counts, and the purpose of each method."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SHAPES = [(9, 4, 6), (1, 3, 5), (13, 1, 1), (7, 5, 2), (40, 3, 3)]
 
 
 def fields(tokens: Tokens) -> list[np.ndarray]:
+    """Return all arrays of some tokens."""
     names = ("codes", "ids", "positions", "counts", "times", "spans", "bits")
     return [getattr(tokens, name) for name in names]
 
@@ -59,27 +60,27 @@ def test_budgets_are_exact_and_sizes_add_up(make_scene, method, shape):
             assert (tokens.counts == 1).all()
         assert (tokens.spans[:, 0] <= tokens.times).all()
         assert (tokens.times <= tokens.spans[:, 1]).all()
-        wanted = pack_ids(nearest_fsq_indices(tokens.codes))
-        np.testing.assert_array_equal(tokens.ids, wanted)
+        expected = pack_ids(nearest_fsq_indices(tokens.codes))
+        np.testing.assert_array_equal(tokens.ids, expected)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_operators_are_deterministic(grid, method):
-    for one, two in zip(
+def test_methods_are_deterministic(grid, method):
+    for first, second in zip(
         fields(reduce(grid, method, 50)), fields(reduce(grid, method, 50)), strict=True
     ):
-        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_more_than_there_is(grid, method):
+def test_budget_above_the_number_of_tokens(grid, method):
     tokens = reduce(grid, method, 10**6)
     assert tokens.whole and len(tokens) == 216
     assert tokens.note == "there are 216 tokens, 1000000 were asked for: these are all"
     assert not reduce(grid, method, 216).note
 
 
-def test_what_cannot_be(grid):
+def test_invalid_methods_and_budgets(grid):
     with pytest.raises(ConfigError, match=r"expected one of bits, cubes, .*, got 'magic'"):
         reduce(grid, "magic", 3)
     with pytest.raises(ConfigError, match="at least 1 token, got 0"):
@@ -97,21 +98,21 @@ def test_averages_weigh_every_token_alike(make_scene):
     np.testing.assert_allclose(tokens.times, grid.times)
 
 
-def test_a_stride_keeps_whole_steps_as_they_are(grid):
+def test_stride_keeps_whole_time_steps(grid):
     tokens = stride_t(grid, 3 * 24)
     np.testing.assert_array_equal(tokens.ids.reshape(3, 4, 6), grid.indices[[1, 4, 7]])
     assert set(tokens.positions[:, 0]) == {1, 4, 7}
 
 
-def test_slow_and_fast(make_scene):
+def test_slowfast(make_scene):
     grid = make_scene((12, 4, 4))
     tokens = slowfast(grid, 36)
-    # 100 of 356 and the rest: ten averages, then 26 areas of four steps.
+    # 100 of 356 tokens are averages: here ten, then 26 areas of four time steps.
     assert (tokens.counts[:10].sum(), len(set(tokens.positions[10:, 0]))) == (192, 4)
     np.testing.assert_allclose(tokens.codes[0], grid.codes[:2].mean((0, 1, 2)), atol=1e-6)
 
 
-def test_neighbours_in_time_side_by_side(make_scene):
+def test_shuffle_merge_concatenates_neighbours_in_time(make_scene):
     grid = make_scene((5, 2, 3))
     tokens = shuffle_merge(grid, 2)
     assert tokens.codes.shape == (3 * 6, 12)
@@ -123,10 +124,10 @@ def test_neighbours_in_time_side_by_side(make_scene):
         shuffle_merge(grid, 0)
 
 
-def test_merging_joins_what_is_alike_first(make_scene):
+def test_equal_tokens_are_merged_first(make_scene):
     still = make_scene((6, 3, 4))
     still = replace(still, digits=np.repeat(still.digits[:1], 6, 0))
-    # Twelve different tokens, each six times: they join without any loss.
+    # Twelve different tokens occur six times each, and can be merged without loss.
     stored = {tuple(code) for code in still.codes[0].reshape(-1, 6).tolist()}
     tokens = reduce(still, "track", 12)
     assert {tuple(code) for code in tokens.codes.tolist()} == stored
@@ -136,30 +137,31 @@ def test_merging_joins_what_is_alike_first(make_scene):
         assert len(kept & stored) >= 10, method
 
 
-def test_merging_far_more_tokens_than_are_compared(make_scene):
+def test_merging_more_tokens_than_the_window(make_scene):
     grid = make_scene((300, 4, 6), cuts=(100, 200))
     for method in ("tome", "bits", "slots"):
         tokens = reduce(grid, method, 1500)
         assert len(tokens) == 1500 and tokens.counts.sum() == 7200
 
 
-def test_changes(make_scene):
+def test_keydelta(make_scene):
     grid = make_scene((6, 4, 6), cuts=(3,))
     tokens = keydelta(grid, 24 + 24 + 8)
-    # Both pictures whole, and the two cells that the spot leaves and enters in each other step.
+    # Both backgrounds are kept completely. In each other time step, the two cells are kept that the
+    # spot leaves and enters.
     np.testing.assert_array_equal(tokens.ids[:24], grid.indices[0].reshape(-1))
     starts = np.bincount(tokens.positions[:, 0].astype(int), minlength=6)
     assert starts.tolist() == [24, 2, 2, 24, 2, 2]
-    ended = tokens.spans[(tokens.positions == (0, 0, 0)).all(1)][0]
-    np.testing.assert_allclose(ended, [0, grid.ends[2]])
+    background = tokens.spans[(tokens.positions == (0, 0, 0)).all(1)][0]
+    np.testing.assert_allclose(background, [0, grid.ends[2]])
 
 
-def test_expensive_tokens_stay_apart(make_scene):
+def test_expensive_tokens_are_not_merged(make_scene):
     grid = make_scene((9, 4, 6))
     tokens = reduce(grid, "bits", 27)
     alone = np.abs(tokens.codes[:, None] - codes_of(unpack_ids(tokens.ids))).sum(-1).min(1) < 1e-3
     assert alone.sum() > 10
-    # A ninth of the tokens are of the first step, and so are a ninth of those kept.
+    # A ninth of the tokens, and of the kept ones, belong to the first time step.
     cheap = replace(grid, bits=np.where(np.arange(9)[:, None, None] == 0, 99, grid.bits))
     starts = reduce(cheap.at(np.arange(9)), "bits", 27).spans[:, 0]
     assert (starts > 0).sum() >= 12
@@ -172,7 +174,7 @@ def test_cubes_and_scenes_cut_where_the_picture_changes(make_scene):
             time = grid.starts[cut]
             across = (tokens.spans[:, 0] < time - 1e-9) & (tokens.spans[:, 1] > time + 1e-9)
             assert not across.any()
-    # By length: 6, 7 and 7 of 20 steps.
+    # Budgets are by length: 6, 7 and 7 of 20 time steps.
     assert np.bincount(np.searchsorted([6, 13], scenes(grid, 40).positions[:, 0])).sum() == 40
 
 
@@ -182,7 +184,7 @@ def test_depths_of_valleys():
     assert depths(np.zeros(0)).size == 0
 
 
-def test_a_track_follows_what_moves(make_scene):
+def test_track_follows_a_moving_spot(make_scene):
     grid = make_scene((6, 3, 6))
     before, far = links(grid)
     cells = np.arange(1, 6) * 18 + 6 + np.arange(1, 6)
@@ -206,10 +208,10 @@ def test_a_region(make_scene):
     cells = np.zeros((3, 4), np.bool_)
     cells[:2, 1:3] = True
     for budget in (1, 3, 5, 7, 19):
-        made = [region(grid, where, budget) for where in ((33, 0, 90, 40), mask, cells)]
-        for tokens in made:
+        results = [region(grid, where, budget) for where in ((33, 0, 90, 40), mask, cells)]
+        for tokens in results:
             assert len(tokens) == budget and tokens.counts.sum() == 20
-            np.testing.assert_array_equal(tokens.codes, made[0].codes)
+            np.testing.assert_array_equal(tokens.codes, results[0].codes)
     moving = np.zeros(grid.shape, np.bool_)
     moving[np.arange(2, 5), 1, np.arange(2, 5) % 4] = True
     tokens = region(grid, moving, 1)
@@ -220,7 +222,7 @@ def test_a_region(make_scene):
 
 
 @pytest.mark.parametrize("where", [(5, 5, 5, 9), (900, 900, 950, 950), np.zeros((2, 2)), (1, 2)])
-def test_a_region_that_is_none(grid, where):
+def test_empty_and_invalid_regions(grid, where):
     with pytest.raises(ConfigError, match=r"region holds no token|expected a box"):
         region(grid, where, 3)
 

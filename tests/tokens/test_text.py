@@ -1,4 +1,4 @@
-"""Times and ids as text."""
+"""Times and token ids as text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_times_relative_to_the_whole():
         relative(1, 0)
 
 
-def test_times_as_models_read_them():
+def test_styles_of_times():
     assert in_seconds(12.46) == "<12.5 seconds>"
     assert in_minutes(65.9) == "\nFrame from 01:05:"
     assert in_minutes(6000) == "\nFrame from 100:00:"
@@ -42,7 +42,7 @@ def test_times_as_models_read_them():
             in_digits(time)
 
 
-def test_a_prompt_says_when(grid):
+def test_prompts_have_times(grid):
     tokens = reduce(grid, "pool_s", 4)
     text = tokens.prompt("lita", "#")
     assert text == "".join(f"{relative(time, grid.ends[-1])}#" for time in tokens.times)
@@ -72,7 +72,7 @@ def test_every_id_has_a_string():
         "<|visual token 000001|>x",
     ],
 )
-def test_strings_that_are_no_ids(text):
+def test_invalid_strings_are_refused(text):
     with pytest.raises(ConfigError, match=r"0 to 63999|expected '<\|visual token"):
         ids_of(text)
 

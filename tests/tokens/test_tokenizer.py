@@ -1,4 +1,4 @@
-"""The shared tokenizer: shapes, files, and what its ids may depend on."""
+"""The shared tokenizer: shapes, files, invariance of its ids, FSQ and motion."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def picture(frames: int, height: int, width: int) -> np.ndarray:
 def test_any_length_and_size(tiny, frames, size):
     video = picture(frames, *size)
     shape = (steps_of(frames), *grid_of(size[1], size[0]))
-    digits = tiny.digits(video.transpose(0, 3, 1, 2))
-    assert digits.shape == (*shape, 6)
+    fsq_indices = tiny.digits(video.transpose(0, 3, 1, 2))
+    assert fsq_indices.shape == (*shape, 6)
     encoded = tiny.encode(video)
     assert encoded.indices.shape == (1, *shape) and encoded.indices.dtype == torch.int32
     assert encoded.grid_thw.tolist() == [list(shape)]
-    np.testing.assert_array_equal(unpack_ids(encoded.indices[0].numpy()), digits)
-    made = tiny.decode(encoded.indices)
-    assert made.shape == (1, 3, 4 * shape[0] - 3, 32 * shape[1], 32 * shape[2])
-    torch.testing.assert_close(made, tiny.decode(encoded.codes))
+    np.testing.assert_array_equal(unpack_ids(encoded.indices[0].numpy()), fsq_indices)
+    preview = tiny.decode(encoded.indices)
+    assert preview.shape == (1, 3, 4 * shape[0] - 3, 32 * shape[1], 32 * shape[2])
+    torch.testing.assert_close(preview, tiny.decode(encoded.codes))
 
 
-def test_steps_do_not_see_what_follows(tiny):
+def test_time_steps_do_not_depend_on_later_frames(tiny):
     video = picture(17, 40, 40).transpose(0, 3, 1, 2)
     whole = tiny.digits(video)
     for frames in (1, 5, 9):
         np.testing.assert_array_equal(tiny.digits(video[:frames]), whole[: steps_of(frames)])
 
 
-def test_parts_make_the_whole(tiny, monkeypatch):
+def test_encoding_in_parts_gives_the_same_tokens(tiny, monkeypatch):
     video = picture(30, 40, 40).transpose(0, 3, 1, 2)
     whole = tiny.digits(video)
     monkeypatch.setattr("nvcodec.tokenizer.tokenizer._PIXELS", 4 * 40 * 40)
@@ -120,7 +120,7 @@ def test_damaged_weights(tiny, tmp_path):
         np.zeros((0, 32, 32, 3), np.uint8),
     ],
 )
-def test_what_is_no_video(tiny, video):
+def test_invalid_videos_are_refused(tiny, video):
     with pytest.raises(ConfigError, match="expected a float tensor"):
         tiny.encode(video)
 
@@ -133,8 +133,8 @@ def test_ids_are_exact_in_low_precision(tiny):
 
 def test_quantised_vectors():
     vectors = torch.linspace(-4, 4, 600).view(100, 6).requires_grad_()
-    codes, digits = quantise(vectors, 1)
-    np.testing.assert_allclose(codes.detach(), codes_of(digits.numpy()), atol=1e-6)
+    codes, fsq_indices = quantise(vectors, 1)
+    np.testing.assert_allclose(codes.detach(), codes_of(fsq_indices.numpy()), atol=1e-6)
     codes.sum().backward()
     assert (vectors.grad > 0).all()
     apart = distance(vectors.detach(), 1)
@@ -149,20 +149,20 @@ def test_motion_by_least_squares(way):
         smooth[0, :, 40 - t * way[1] : 104 - t * way[1], 40 - t * way[0] : 104 - t * way[0]]
         for t in range(9)
     ]
-    found = cell_motion(torch.stack(frames)[None])
-    assert (found[:, 0] == 0).all()
+    motion = cell_motion(torch.stack(frames)[None])
+    assert (motion[:, 0] == 0).all()
     for axis, moved in enumerate(np.sign(way)):
-        mean = found[:, 1:, axis::2].mean()
+        mean = motion[:, 1:, axis::2].mean()
         assert (mean.abs() < 0.15) if moved == 0 else (mean.sign() == moved and mean.abs() > 0.2)
 
 
-def test_noise_does_not_move():
+def test_noise_has_no_motion():
     torch.manual_seed(0)
     still = torch.full((1, 9, 3, 64, 64), 0.2)
     assert cell_motion(still + torch.randn(still.shape) / 255).abs().max() < 0.1
 
 
-def test_the_bundled_one_sees_motion(bundled):
+def test_bundled_tokenizer_detects_motion(bundled):
     background = np.random.default_rng(1).integers(90, 110, (128, 128, 3)).astype(np.uint8)
     videos = {}
     for name, step in (("left", -4), ("right", 4)):
@@ -175,16 +175,16 @@ def test_the_bundled_one_sees_motion(bundled):
 
 
 def moving_waves() -> np.ndarray:
-    """Nine frames of coloured waves that move, 96 x 128."""
+    """Return nine frames of moving coloured waves, 128x96, shape (T, 3, H, W)."""
     t, y, x = np.mgrid[:9, :96, :128].astype(np.float64)
     waves = [np.sin((x - 2 * t) / 17), np.sin((y + t) / 11), np.cos((x + y + 3 * t) / 23)]
     return np.round(127.5 + 110 * np.stack(waves, 1)).astype(np.uint8)
 
 
-def test_ids_of_the_bundled_tokenizer_are_what_they_were(bundled):
-    # Whoever changes them, be it by the arithmetic around the weights, owes tokens a new identity.
-    known = json.loads((GOLDEN / "bundled-small.json").read_text())
-    assert bundled.tokenizer_id == known["tokenizer_id"]
-    digits = bundled.digits(moving_waves())
-    # Sums are rounded otherwise on other machines, which may tip a value that lies between levels.
-    assert (digits == np.array(known["digits"])).mean() > 0.97
+def test_ids_of_the_bundled_tokenizer_do_not_change(bundled):
+    # A change of the ids, also by the arithmetic around the weights, needs a new tokenizer identity.
+    expected = json.loads((GOLDEN / "bundled-small.json").read_text())
+    assert bundled.tokenizer_id == expected["tokenizer_id"]
+    fsq_indices = bundled.digits(moving_waves())
+    # Other machines round sums differently, which may change a value half-way between FSQ levels.
+    assert (fsq_indices == np.array(expected["digits"])).mean() > 0.97

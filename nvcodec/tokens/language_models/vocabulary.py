@@ -155,7 +155,7 @@ class VisualVocabulary:
         if (numbers != numbers[0] + np.arange(IDS)).any() or numbers[0] < 0:
             raise ConfigError(
                 f"expected the {IDS} words {words[0]} to {words[-1]} in a row in the tokenizer, it "
-                "has a part of them elsewhere; start with a tokenizer that has none"
+                "has some of them elsewhere; start with a tokenizer that has none"
             )
         return cls(int(numbers[0]))
 
