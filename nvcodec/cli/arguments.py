@@ -32,7 +32,8 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     """
     arguments = argparse.ArgumentParser(
         prog="nvcodec",
-        description="Neural video codec: encode a video as a small neural network in one file, and decode it.",
+        description="Neural video codec: encode a video as a small neural network in one file, "
+        "and decode it.",
     )
     arguments.add_argument("--version", action=_Version)
     commands = arguments.add_subparsers(title="commands", required=True, metavar="COMMAND")
