@@ -1,4 +1,4 @@
-"""Tokenization of the frames of a segment while it is encoded."""
+"""Tokenisation of the frames of a segment while it is encoded."""
 
 from __future__ import annotations
 

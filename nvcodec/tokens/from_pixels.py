@@ -1,4 +1,4 @@
-"""Tokenization of the pictures of any video: of `.nvc` files without tokens, and other formats."""
+"""Tokenisation of the pictures of any video: of `.nvc` files without tokens, and other formats."""
 
 from __future__ import annotations
 
