@@ -111,7 +111,7 @@ def test_bytes_files_and_pipes(stream, pictures):
     with stream.open("rb") as file, nvcodec.open(file) as video:
         assert (video[5] == pictures[5]).all()
 
-    class Pipe(io.RawIOBase):
+    class UnseekableFile(io.RawIOBase):
         def __init__(self) -> None:
             self._file = io.BytesIO(data)
 
@@ -121,7 +121,7 @@ def test_bytes_files_and_pipes(stream, pictures):
         def readinto(self, buffer) -> int:
             return self._file.readinto(buffer)
 
-    with nvcodec.open(io.BufferedReader(Pipe())) as video:
+    with nvcodec.open(io.BufferedReader(UnseekableFile())) as video:
         assert (video[5] == pictures[5]).all()
 
 
