@@ -17,6 +17,7 @@ import numpy as np
 import nvcodec
 from benchmarks.harness import record
 from benchmarks.harness.clips import clip
+from nvcodec.models.base.network_config import NetworkTarget
 from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.ngp import config as ngp_config
 from nvcodec.models.ngp.config import NGPConfig
@@ -70,8 +71,10 @@ def _alone() -> AbstractContextManager[object]:
 
 
 def _features(count: int) -> Patch:
-    def made(_: type[NGPConfig], entries: int, **given: Any) -> NGPConfig:
-        return _made(entries, **{**given, "features": count})
+    def made(
+        _: type[NGPConfig], entries: int, target: NetworkTarget, *, width: int, features: int
+    ) -> NGPConfig:
+        return _made(entries, target, width=width, features=count)
 
     return lambda: mock.patch.object(NGPConfig, "_with_entries", classmethod(made))
 

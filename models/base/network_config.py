@@ -9,12 +9,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.tensor_spec import TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Whether a network has latents of its own, decodes the segment's tokens, or both.
+Latents = Literal["private", "shared", "both"]
 
 _Config = TypeVar("_Config", bound="NetworkConfig")
 
@@ -50,21 +56,46 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkTarget:
+    """The video a network is to represent, and the variant of the family that is to represent it.
+
+    Attributes:
+        size: Height and width of the decoded picture.
+        frames: Number of frames of the segment.
+        colour: Colour layout of the model's samples.
+        boosted: Whether time conditions every block.
+        latents: Whether the network has latents of its own, decodes the segment's tokens, or both.
+    """
+
+    size: tuple[int, int]
+    frames: int
+    colour: ColourMode
+    boosted: bool = False
+    latents: Latents = "private"
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """Height and width of the picture on the model's own grid (halved for 4:2:0)."""
+        return self.colour.native_size(self.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig(ModelConfig):
     """What every network needs; each family adds its own fields.
 
     Attributes:
         RECIPE: How the family's authors fit it when it is not boosted.
+        SUPPORTS_BOOST: Whether the family has blocks that time can condition.
     """
 
     RECIPE: ClassVar[Recipe]
+    SUPPORTS_BOOST: ClassVar[bool] = True
 
     @abstractmethod
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Every tensor of the stream in coding order: weights and biases, then latents."""
 
     @classmethod
-    @abstractmethod
     def from_budget(
         cls,
         parameters: int,
@@ -73,19 +104,95 @@ class NetworkConfig(ModelConfig):
         frames: int,
         colour: ColourMode,
         boosted: bool = False,
-    ) -> NetworkConfig:
-        """A configuration of about `parameters` stored values, latents included.
+        latents: Latents = "private",
+    ) -> Self:
+        """Return the largest configuration of about `parameters` stored values.
+
+        Args:
+            parameters: Budget of stored values, latents included.
+            size: Height and width of the decoded picture.
+            frames: Number of frames of the segment.
+            colour: Colour layout of the model's samples.
+            boosted: Whether time conditions every block.
+            latents: Whether the network has latents of its own (`"private"`), decodes the
+                segment's tokens (`"shared"`), or both (`"both"`).
 
         Raises:
-            ConfigError: If not even `smallest` fits.
+            ConfigError: If the budget is too small for any network of the family, or the family
+                can neither be boosted nor take tokens where that is asked for.
+        """
+        target = NetworkTarget(
+            size=size, frames=frames, colour=colour, boosted=boosted, latents=latents
+        )
+        cls._check_target(target)
+        return cls._largest_within(parameters, target)
+
+    @classmethod
+    def smallest(
+        cls,
+        *,
+        size: tuple[int, int],
+        frames: int,
+        colour: ColourMode,
+        boosted: bool = False,
+        latents: Latents = "private",
+    ) -> Self:
+        """Return the configuration with the fewest stored values.
+
+        Args:
+            size: Height and width of the decoded picture.
+            frames: Number of frames of the segment.
+            colour: Colour layout of the model's samples.
+            boosted: Whether time conditions every block.
+            latents: Whether the network has latents of its own (`"private"`), decodes the
+                segment's tokens (`"shared"`), or both (`"both"`).
+
+        Raises:
+            ConfigError: If the family can neither be boosted nor take tokens where that is asked
+                for.
+        """
+        target = NetworkTarget(
+            size=size, frames=frames, colour=colour, boosted=boosted, latents=latents
+        )
+        cls._check_target(target)
+        return cls._smallest(target)
+
+    @classmethod
+    @abstractmethod
+    def _largest_within(cls, parameters: int, target: NetworkTarget) -> Self:
+        """Return the family's largest configuration within a budget; see `from_budget`.
+
+        Raises:
+            ConfigError: If even the smallest one exceeds it.
         """
 
     @classmethod
     @abstractmethod
-    def smallest(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
-    ) -> NetworkConfig:
-        """The configuration with the fewest stored values."""
+    def _smallest(cls, target: NetworkTarget) -> Self:
+        """Return the family's configuration with the fewest stored values; see `smallest`."""
+
+    @classmethod
+    def _check_target(cls, target: NetworkTarget) -> None:
+        """Raise `ConfigError` if the family does not have the variant that is asked for."""
+        cls._check_boost(target.boosted)
+        if target.latents != "private" and not cls.SUPPORTS_TOKENS:
+            raise ConfigError(
+                f"{cls._model_name()} cannot decode shared latents: expected latents 'private', "
+                f"got {target.latents!r}"
+            )
+
+    @classmethod
+    def _check_boost(cls, boosted: bool) -> None:
+        """Raise `ConfigError` if the family is boosted though it cannot be."""
+        if boosted and not cls.SUPPORTS_BOOST:
+            raise ConfigError(
+                f"{cls._model_name()} has no blocks that time could condition: not --boost"
+            )
+
+    @classmethod
+    def _model_name(cls) -> str:
+        # The model table requires that a configuration is called `<model>Config`.
+        return cls.__name__.removesuffix("Config").lower()
 
     @property
     def boosted(self) -> bool:
@@ -113,7 +220,7 @@ class NetworkConfig(ModelConfig):
         return self.native_size
 
 
-def largest_within(made: Callable[[int], _Config], parameters: int, beyond: int) -> _Config:
+def largest_that_fits(made: Callable[[int], _Config], parameters: int, beyond: int) -> _Config:
     """The configuration with the largest number of a row that still meets a budget.
 
     Args:

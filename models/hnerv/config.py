@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod, sqrt
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import Recipe, budget_too_small
+from nvcodec.models.base.network_config import NetworkTarget, Recipe, budget_too_small
 from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.stacks.config import (
     LARGEST_WIDTH,
@@ -37,8 +37,6 @@ _BOOSTED_BLOCKS = (1, 1, 2, 2, 2)
 # Without embeddings nothing speaks against a large grid, where tokens keep their places.
 _SHARED_AREA = 72
 _FED = b"\1"
-
-Latents = Literal["private", "shared", "both"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,99 +116,43 @@ class HNeRVConfig(StackConfig):
             raise BitstreamError(f"model configuration: {error}") from error
 
     @classmethod
-    def from_budget(
-        cls,
-        parameters: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        boosted: bool = False,
-        latents: Latents = "private",
-    ) -> HNeRVConfig:
-        """Solve for the width as the authors do; see `NetworkConfig` and `published_width`.
+    def _largest_within(cls, parameters: int, target: NetworkTarget) -> HNeRVConfig:
+        """Solve for the width as the authors do; see `published_width`.
 
-        Their answer does not count everything: for small budgets, and where more is added to the
-        stack, the width is then lowered until the true number of values fits.
-
-        Args:
-            parameters: The budget.
-            size: Height and width.
-            frames: Of the segment.
-            colour: The samples the model makes.
-            boosted: Whether its blocks are conditioned on time. Without embeddings they always
-                are: of frames that share a token nothing else tells them apart as well.
-            latents: Embeddings, tokens, or both.
+        Their solution leaves out some values. For small budgets, and where boosting adds layers,
+        the width is therefore lowered until the true number of values fits.
         """
-        boosted = boosted or latents == "shared"
-        channels = 0 if latents == "shared" else _CHANNELS
-        native = colour.native_size(size)
-        if channels:
-            geometry = _geometry(native, frames, parameters if boosted else None)
-        else:
-            geometry = derive(native, _SHARED_AREA)
-        embeddings = frames * channels * prod(geometry.grid)
+        boosted = _is_boosted(target)
+        geometry = _geometry(target, parameters if boosted else None)
+        embeddings = target.frames * _channels(target) * prod(geometry.grid)
         solved = max(published_width(parameters - embeddings, geometry.strides), 1)
         solved = min(solved, LARGEST_WIDTH)
         blocks = 1 + sum(_BOOSTED_BLOCKS[: len(geometry.strides)])
         time_width = suited_time_width(parameters, blocks) if boosted else 0
         for width in range(solved, 0, -1):
-            config = cls._with_width(
-                width,
-                geometry,
-                size=size,
-                frames=frames,
-                colour=colour,
-                time_width=time_width,
-                channels=channels,
-                token_conditioned=latents != "private",
-            )
+            config = cls._with_width(width, geometry, target, time_width=time_width)
             if config.parameters <= _SLACK * parameters:
                 return config
-        least = cls.smallest(
-            size=size, frames=frames, colour=colour, boosted=boosted, latents=latents
-        )
-        raise budget_too_small(parameters, least)
+        raise budget_too_small(parameters, cls._smallest(target))
 
     @classmethod
-    def smallest(
-        cls,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        boosted: bool = False,
-        latents: Latents = "private",
-    ) -> HNeRVConfig:
-        """One channel in every stage; see `NetworkConfig`, and `from_budget` for `latents`."""
-        boosted = boosted or latents == "shared"
-        native = colour.native_size(size)
-        return cls._with_width(
-            1,
-            _geometry(native, frames, None)
-            if latents != "shared"
-            else derive(native, _SHARED_AREA),
-            size=size,
-            frames=frames,
-            colour=colour,
-            time_width=suited_time_width(0, 0) if boosted else 0,
-            channels=0 if latents == "shared" else _CHANNELS,
-            token_conditioned=latents != "private",
-        )
+    def _smallest(cls, target: NetworkTarget) -> HNeRVConfig:
+        """Return the configuration with one channel in every stage."""
+        time_width = suited_time_width(0, 0) if _is_boosted(target) else 0
+        return cls._with_width(1, _geometry(target, None), target, time_width=time_width)
 
     @classmethod
     def _with_width(
-        cls,
-        width: int,
-        geometry: Geometry,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        time_width: int,
-        channels: int = _CHANNELS,
-        token_conditioned: bool = False,
+        cls, width: int, geometry: Geometry, target: NetworkTarget, *, time_width: int
     ) -> HNeRVConfig:
+        """Return the configuration whose first stage has a given width.
+
+        Args:
+            width: Channels that enter the first stage.
+            geometry: Grid and strides.
+            target: What the network is to represent.
+            time_width: Width of the vector by which time conditions every block; 0: none.
+        """
         strides = geometry.strides
         kernels, widths = _KERNELS[: len(strides)], published_widths(width, len(strides))
         if time_width:
@@ -224,24 +166,44 @@ class HNeRVConfig(StackConfig):
             kernels = tuple(min(_KERNELS[stage], _BOOSTED_KERNEL) for stage, _ in blocks)
             widths = (widths[0], *(widths[stage + 1] for stage, _ in blocks))
         return cls(
-            size=size,
-            frames=frames,
-            colour=colour,
+            size=target.size,
+            frames=target.frames,
+            colour=target.colour,
             strides=strides,
             kernels=kernels,
             widths=widths,
             time_width=time_width,
-            channels=channels,
-            token_conditioned=token_conditioned,
+            channels=_channels(target),
+            token_conditioned=target.latents != "private",
         )
 
 
-def _geometry(size: tuple[int, int], frames: int, budget: int | None) -> Geometry:
-    """Grid and strides; with a budget, those of a boosted network."""
-    if budget is not None:
+def _is_boosted(target: NetworkTarget) -> bool:
+    # Without embeddings, only time distinguishes frames that share a token.
+    return target.boosted or target.latents == "shared"
+
+
+def _channels(target: NetworkTarget) -> int:
+    """Return the channels of a frame's embedding: none where tokens take its place."""
+    return 0 if target.latents == "shared" else _CHANNELS
+
+
+def _geometry(target: NetworkTarget, boosted_budget: int | None) -> Geometry:
+    """Return grid and strides.
+
+    Args:
+        target: What the network is to represent.
+        boosted_budget: Stored values of a boosted network, whose embeddings may take a larger
+            share; None for a network that is not boosted.
+    """
+    size = target.native_size
+    if target.latents == "shared":
+        return derive(size, _SHARED_AREA)
+    if boosted_budget is not None:
         for area in _BOOSTED_AREAS:
             geometry = derive(size, area)
-            if frames * _CHANNELS * prod(geometry.grid) <= _BOOSTED_SHARE * budget:
+            embeddings = target.frames * _CHANNELS * prod(geometry.grid)
+            if embeddings <= _BOOSTED_SHARE * boosted_budget:
                 return geometry
     return derive(size, _GRID_AREA)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import Recipe, largest_within
+from nvcodec.models.base.network_config import NetworkTarget, Recipe, largest_that_fits
 from nvcodec.models.stacks.config import StackConfig, pack_stages, stage_layers, unpack_stages
 from nvcodec.models.stacks.geometry import derive
 from nvcodec.models.stacks.layer_config import Layer, suited_time_width
@@ -129,38 +129,25 @@ class NeRVConfig(StackConfig):
         )
 
     @classmethod
-    def from_budget(
-        cls,
-        parameters: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        boosted: bool = False,
-    ) -> NeRVConfig:
-        """NeRV-S scaled down in every width, or up in grid channels as the paper's M and L.
+    def _largest_within(cls, parameters: int, target: NetworkTarget) -> NeRVConfig:
+        """Scale NeRV-S down in every width, or up in grid channels as the paper's M and L.
 
-        What the steps of these widths leave goes to single ones; see `NetworkConfig`.
+        Values that the steps of these widths leave unused go to single channels and hidden units.
         """
         time_width = 0
-        if boosted:
-            stages = derive(colour.native_size(size), _GRID_AREA).strides
+        if target.boosted:
+            stages = derive(target.native_size, _GRID_AREA).strides
             time_width = suited_time_width(parameters, len(stages))
 
         def scaled(sixteenths: int) -> NeRVConfig:
-            return cls._scaled(
-                sixteenths, size=size, frames=frames, colour=colour, time_width=time_width
-            )
+            return cls._scaled(sixteenths, target, time_width)
 
-        return largest_within(scaled, parameters, 16 * 2048)._filled(parameters)
+        return largest_that_fits(scaled, parameters, 16 * 2048)._filled(parameters)
 
     @classmethod
-    def smallest(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
-    ) -> NeRVConfig:
-        """One channel on the grid; see `NetworkConfig`."""
-        width = suited_time_width(0, 0) if boosted else 0
-        return cls._scaled(1, size=size, frames=frames, colour=colour, time_width=width)
+    def _smallest(cls, target: NetworkTarget) -> NeRVConfig:
+        """Return the configuration with one channel on the grid."""
+        return cls._scaled(1, target, suited_time_width(0, 0) if target.boosted else 0)
 
     def _filled(self, parameters: int) -> NeRVConfig:
         """With a channel more where a budget still allows it, late stages first, and hidden units.
@@ -179,22 +166,20 @@ class NeRVConfig(StackConfig):
         return replace(made, hidden=min(hidden, _MOST_HIDDEN))
 
     @classmethod
-    def _scaled(
-        cls,
-        sixteenths: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        time_width: int,
-    ) -> NeRVConfig:
-        """NeRV-S at a multiple of its width, in sixteenths of a grid channel."""
+    def _scaled(cls, sixteenths: int, target: NetworkTarget, time_width: int) -> NeRVConfig:
+        """Return NeRV-S at a multiple of its width.
+
+        Args:
+            sixteenths: Number of grid channels, in sixteenths of a channel.
+            target: What the network is to represent.
+            time_width: Width of the vector by which time conditions every block; 0: none.
+        """
         shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
         return cls.published(
             max(1, sixteenths // 16),
-            size=size,
-            frames=frames,
-            colour=colour,
+            size=target.size,
+            frames=target.frames,
+            colour=target.colour,
             hidden=max(8, round(_HIDDEN * shrink)),
             narrowest=max(2, round(cls.NARROWEST * shrink)),
             time_width=time_width,

@@ -6,11 +6,17 @@ import struct
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
+from typing import ClassVar
 
 from nvcodec.cuda.grid_layout import entries, table_shape
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import NetworkConfig, Recipe, largest_within
+from nvcodec.models.base.network_config import (
+    NetworkConfig,
+    NetworkTarget,
+    Recipe,
+    largest_that_fits,
+)
 from nvcodec.models.base.tensor_spec import TensorSpec
 
 # Limits of the bitstream.
@@ -42,6 +48,7 @@ class NGPConfig(NetworkConfig):
         depth: Number of them.
     """
 
+    SUPPORTS_BOOST: ClassVar[bool] = False
     RECIPE = Recipe(
         learning_rate=2e-2,
         betas=(0.9, 0.99),
@@ -147,26 +154,15 @@ class NGPConfig(NetworkConfig):
             raise BitstreamError(f"model configuration: {error}") from error
 
     @classmethod
-    def from_budget(
-        cls,
-        parameters: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        boosted: bool = False,
-    ) -> NGPConfig:
-        """As many vertices at every level as fit; see `NetworkConfig`."""
-        _check_plain(boosted)
+    def _largest_within(cls, parameters: int, target: NetworkTarget) -> NGPConfig:
+        """Return the configuration with as many vertices at every level as fit."""
         width = next(width for width, most in _WIDTHS if parameters <= most)
         features = _FEATURES
         while True:
-            made = largest_within(
+            config = largest_that_fits(
                 lambda count: cls._with_entries(
                     count,
-                    size=size,
-                    frames=frames,
-                    colour=colour,
+                    target,
                     width=width,
                     features=features,  # noqa: B023, called here only
                 ),
@@ -174,36 +170,32 @@ class NGPConfig(NetworkConfig):
                 _MOST_ENTRIES,
             )
             # With a vertex for every sample, only more features can use what is left.
-            if 2 * made.parameters > parameters or 2 * features > _LARGEST_FEATURES:
-                return made
+            if 2 * config.parameters > parameters or 2 * features > _LARGEST_FEATURES:
+                return config
             features *= 2
 
     @classmethod
-    def smallest(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
-    ) -> NGPConfig:
-        """One small grid; see `NetworkConfig`."""
-        _check_plain(boosted)
-        return cls._with_entries(
-            1, size=size, frames=frames, colour=colour, width=_WIDTHS[0][0], features=1
-        )
+    def _smallest(cls, target: NetworkTarget) -> NGPConfig:
+        """Return the configuration with one small grid."""
+        return cls._with_entries(1, target, width=_WIDTHS[0][0], features=1)
 
     @classmethod
     def _with_entries(
-        cls,
-        count: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        width: int,
-        features: int,
+        cls, count: int, target: NetworkTarget, *, width: int, features: int
     ) -> NGPConfig:
+        """Return the configuration with about as many vertices at every level.
+
+        Args:
+            count: Wanted vertices of a level.
+            target: What the network is to represent.
+            width: Width of the perceptron's hidden layers.
+            features: Features of a vertex.
+        """
         return cls(
-            size=size,
-            frames=frames,
-            colour=colour,
-            levels=_levels(colour.native_size(size), frames, count),
+            size=target.size,
+            frames=target.frames,
+            colour=target.colour,
+            levels=_levels(target.native_size, target.frames, count),
             width=width,
             features=features,
             # So that none of the others is hashed.
@@ -235,8 +227,3 @@ def _levels(size: tuple[int, int], frames: int, count: int) -> tuple[tuple[int, 
             break
         scale *= 2
     return tuple(reversed(levels[-MOST_LEVELS:]))
-
-
-def _check_plain(boosted: bool) -> None:
-    if boosted:
-        raise ConfigError("ngp has no blocks that time could condition: not --boost")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
-from nvcodec.models.base.network_config import Recipe, largest_within
+from nvcodec.models.base.network_config import NetworkTarget, Recipe, largest_that_fits
 from nvcodec.models.stacks.config import (
     LARGEST_WIDTH,
     StackConfig,
@@ -44,6 +44,7 @@ class NirvanaConfig(StackConfig):
     """
 
     SUPPORTS_PREDICTION: ClassVar[bool] = True
+    SUPPORTS_BOOST: ClassVar[bool] = False
     RAP_INTERVAL: ClassVar[int] = 16
     GOP_LENGTH: ClassVar[int | None] = 4
     # A pass is a single step. So many take no longer than one pass of NeRV.
@@ -65,7 +66,7 @@ class NirvanaConfig(StackConfig):
         super(NirvanaConfig, self).__post_init__()
         if not 1 <= self.depth <= _MOST_LAYERS:
             raise ConfigError(f"expected 1..{_MOST_LAYERS} coordinate layers, got {self.depth}")
-        _check_plain(self.boosted)
+        self._check_boost(self.boosted)
 
     def front(self) -> tuple[Layer, ...]:
         """The coordinate network, applied to every position; see `StackConfig`."""
@@ -102,68 +103,52 @@ class NirvanaConfig(StackConfig):
             raise BitstreamError(f"model configuration: {error}") from error
 
     @classmethod
-    def from_budget(
-        cls,
-        parameters: int,
-        *,
-        size: tuple[int, int],
-        frames: int,
-        colour: ColourMode,
-        boosted: bool = False,
-    ) -> NirvanaConfig:
-        """The widest coordinate network that fits before stages of a width that suits it.
-
-        See `NetworkConfig`.
-        """
-        _check_plain(boosted)
+    def _largest_within(cls, parameters: int, target: NetworkTarget) -> NirvanaConfig:
+        """Return the widest coordinate network before stages of a width that suits it."""
 
         def widest(stages: int) -> NirvanaConfig:
-            return largest_within(
-                lambda width: cls._with_widths(
-                    width, stages, size=size, frames=frames, colour=colour
-                ),
-                parameters,
-                LARGEST_WIDTH,
+            return largest_that_fits(
+                lambda width: cls._with_widths(width, stages, target), parameters, LARGEST_WIDTH
             )
 
-        made, stages = widest(1), 2
-        while made.widths[0] >= _WIDER * stages:
+        config, stages = widest(1), 2
+        while config.widths[0] >= _WIDER * stages:
             try:
                 wider = widest(stages)
             except ConfigError:
                 break
             if wider.widths[0] < _WIDER * stages:
                 break
-            made, stages = wider, 2 * stages
-        return made
+            config, stages = wider, 2 * stages
+        return config
 
     @classmethod
-    def smallest(
-        cls, *, size: tuple[int, int], frames: int, colour: ColourMode, boosted: bool = False
-    ) -> NirvanaConfig:
-        """One channel everywhere; see `NetworkConfig`."""
-        _check_plain(boosted)
-        return cls._with_widths(1, 1, size=size, frames=frames, colour=colour)
+    def _smallest(cls, target: NetworkTarget) -> NirvanaConfig:
+        """Return the configuration with one channel everywhere."""
+        return cls._with_widths(1, 1, target)
 
     @classmethod
-    def _with_widths(
-        cls, width: int, stages: int, *, size: tuple[int, int], frames: int, colour: ColourMode
-    ) -> NirvanaConfig:
-        native = colour.native_size(size)
+    def _with_widths(cls, width: int, stages: int, target: NetworkTarget) -> NirvanaConfig:
+        """Return the configuration with given widths.
+
+        Args:
+            width: Channels of the coordinate network.
+            stages: Channels that leave the first stage.
+            target: What the network is to represent.
+        """
         strides = next(
-            (some for some in _STRIDES if prod(grid_for(native, some)) <= _LARGEST_GRID),
+            (
+                strides
+                for strides in _STRIDES
+                if prod(grid_for(target.native_size, strides)) <= _LARGEST_GRID
+            ),
             _STRIDES[-1],
         )
         return cls(
-            size=size,
-            frames=frames,
-            colour=colour,
+            size=target.size,
+            frames=target.frames,
+            colour=target.colour,
             strides=strides,
             kernels=_KERNELS,
             widths=(width, stages, max(stages // 2, min(stages, _NARROWEST))),
         )
-
-
-def _check_plain(boosted: bool) -> None:
-    if boosted:
-        raise ConfigError("nirvana has no blocks that time could condition: not --boost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from nvcodec.errors import BitstreamError, ConfigError, UnsupportedVersionError
 from nvcodec.media import ColourMode
 from nvcodec.models import MODELS, build, config_class, family, name_of
-from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.base.network_config import NetworkConfig, NetworkTarget
 from nvcodec.models.hnerv.config import HNeRVConfig, published_width
 from nvcodec.models.nerv.config import NeRVConfig
 from nvcodec.models.nirvana.config import NirvanaConfig
@@ -83,9 +84,7 @@ def test_boosted_hnerv_is_as_large_as_its_authors(width, parameters, macs):
     exact = HNeRVConfig._with_width(
         width,
         derive((720, 1280), 144),
-        size=(720, 1280),
-        frames=132,
-        colour=ColourMode.RGB,
+        NetworkTarget(size=(720, 1280), frames=132, colour=ColourMode.RGB),
         time_width=32,
     )
     assert exact.parameters == parameters
@@ -125,6 +124,23 @@ def test_nirvana_is_not_boosted():
         dataclasses.replace(config, time_width=4)
     with pytest.raises(ConfigError, match="coordinate layers"):
         dataclasses.replace(config, depth=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_variants_that_a_family_does_not_have_are_refused_by_its_name(name):
+    kind = config_class(name)
+    target = {"size": (64, 64), "frames": 4, "colour": ColourMode.RGB}
+    for variant, supported in (
+        ({"boosted": True}, kind.SUPPORTS_BOOST),
+        ({"latents": "shared"}, kind.SUPPORTS_TOKENS),
+        ({"latents": "both"}, kind.SUPPORTS_TOKENS),
+    ):
+        for make in (kind.smallest, functools.partial(kind.from_budget, 50_000)):
+            if supported:
+                assert make(**target, **variant).parameters > 0
+                continue
+            with pytest.raises(ConfigError, match=rf"^{name} "):
+                make(**target, **variant)
 
 
 def test_a_pass_of_nirvana_is_shared_by_its_frames():
