@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from nvcodec._lazy import lazy_exports
 from nvcodec.errors import ConfigError, UnsupportedVersionError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
@@ -125,8 +126,5 @@ def build(name: str, config: NetworkConfig) -> VideoModel:
     return model
 
 
-def __getattr__(name: str) -> object:
-    # `nvcodec.models.hnerv` and its like, imported when first used.
-    if name in MODELS:
-        return import_module(MODELS[name].package)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# `nvcodec.models.hnerv` and the other families need no import statement of their own.
+__getattr__, __dir__ = lazy_exports(__name__, {}, submodules=MODELS)

@@ -1,12 +1,11 @@
 """NeRV (Chen et al., NeurIPS 2021): a frame index becomes a frame."""
 
-from __future__ import annotations
+from nvcodec._lazy import lazy_exports
 
-from importlib import import_module
-
-
-def __getattr__(name: str) -> object:
-    # Imported when first used: the network needs torch, its configuration does not.
-    if not name.startswith("_"):
-        return getattr(import_module("nvcodec.models.nerv.model"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "nvcodec.models.nerv.model": ("NeRV",),
+        "nvcodec.models.nerv.config": ("NeRVConfig",),
+    },
+)

@@ -1,12 +1,11 @@
 """NeRV++ (Ghorbel et al., 2024): NeRV with separable residual blocks."""
 
-from __future__ import annotations
+from nvcodec._lazy import lazy_exports
 
-from importlib import import_module
-
-
-def __getattr__(name: str) -> object:
-    # Imported when first used: the network needs torch, its configuration does not.
-    if not name.startswith("_"):
-        return getattr(import_module("nvcodec.models.nervpp.model"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "nvcodec.models.nervpp.model": ("NeRVPP",),
+        "nvcodec.models.nervpp.config": ("NeRVPPConfig",),
+    },
+)
