@@ -1,4 +1,4 @@
-"""Models that are videos: the families and the table that names them."""
+"""The table of model families: their numbers in the bitstream, packages and classes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ class Family(NamedTuple):
     """A row of the model table.
 
     Attributes:
-        number: Its id in the bitstream.
-        package: Its package. The network is in `<package>.model`, which imports torch and is
-            imported when first needed; the configuration, which does not, in `<package>.config`.
-        model: Name of the network's class; that of its configuration is `<model>Config`, whose base
-            class decides which part of the tool fits and decodes it.
-        summary: One line for people.
+        number: Id of the family in the bitstream.
+        package: Package of the family. The network is in `<package>.model`, which imports torch and
+            is imported when first needed. The configuration is in `<package>.config`, which imports
+            no torch.
+        model: Name of the network's class. The class of its configuration is called
+            `<model>Config`; the base class of that one decides which fitter and which decoder
+            serve the family.
+        summary: Description of the family in one line, for `nvcodec models`.
     """
 
     number: int
@@ -80,14 +82,17 @@ MODELS: dict[str, Family] = {
         "features of grids in space and time; any point, any moment",
     ),
 }
-"""The model table: a family by its name."""
+"""The model families by name."""
 
 DEFAULT_MODEL = "latentgrid"
 """The family that wins the rate-distortion benchmark."""
 
 
 def family(name: str) -> Family:
-    """The row of a model.
+    """Return the row of a model.
+
+    Args:
+        name: Name of the model, a key of `MODELS`.
 
     Raises:
         ConfigError: If there is no such model.
@@ -98,10 +103,13 @@ def family(name: str) -> Family:
 
 
 def name_of(number: int) -> str:
-    """The name of a model id of the bitstream.
+    """Return the name that belongs to a model id of the bitstream.
+
+    Args:
+        number: Id of the model.
 
     Raises:
-        UnsupportedVersionError: If this release does not know it.
+        UnsupportedVersionError: If this release does not know the id.
     """
     for name, row in MODELS.items():
         if row.number == number:
@@ -113,14 +121,30 @@ def name_of(number: int) -> str:
 
 
 def config_class(name: str) -> type[ModelConfig]:
-    """The configuration class of a model."""
+    """Return the configuration class of a model.
+
+    Args:
+        name: Name of the model, a key of `MODELS`.
+
+    Raises:
+        ConfigError: If there is no such model.
+    """
     row = family(name)
-    found: type[ModelConfig] = getattr(import_module(f"{row.package}.config"), f"{row.model}Config")
-    return found
+    module = import_module(f"{row.package}.config")
+    config: type[ModelConfig] = getattr(module, f"{row.model}Config")
+    return config
 
 
 def build(name: str, config: NetworkConfig) -> VideoModel:
-    """The network of a configuration, with fresh weights; of families that are stacks only."""
+    """Return the network of a configuration, with freshly initialised weights.
+
+    Args:
+        name: Name of a model whose pictures are made by a network.
+        config: Configuration of the network.
+
+    Raises:
+        ConfigError: If there is no such model.
+    """
     row = family(name)
     model: VideoModel = getattr(import_module(f"{row.package}.model"), row.model)(config)
     return model

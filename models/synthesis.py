@@ -1,4 +1,4 @@
-"""Chooses the decoder of a network's frames."""
+"""The choice of the decoder that serves a fitted network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nvcodec.models.stacks.model import StackModel
 
 
 def synthesis(model: VideoModel, dtype: torch.dtype) -> Synthesis | PointSynthesis:
-    """What decodes the frames of a model.
+    """Return the decoder of a model's frames.
 
     Args:
-        model: A fitted model, on the device to decode on.
-        dtype: Type that what takes most of the time runs in.
+        model: Fitted model, on the device to decode on.
+        dtype: Type in which the convolutions or the perceptron are computed.
     """
     if isinstance(model, NGP):
         return PointSynthesis(model, dtype)

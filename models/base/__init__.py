@@ -1,1 +1,1 @@
-"""What every model family shares: configurations, tensor specifications, the network base class."""
+"""Base classes of all model families: configurations, tensor specifications, networks."""

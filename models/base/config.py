@@ -1,7 +1,7 @@
-"""What a decoder must know of a segment's model, and what the model costs. No torch.
+"""The base class of model configurations: what a decoder needs to know of a model. No torch.
 
-Owns what is asked of every family, whatever it decodes with; what only stacks of convolutions have
-is in `stack_config.py`.
+It makes no assumption about how a family decodes. `network_config.py` adds what networks have in
+common, `nvcodec.models.stacks.config` what stacks of convolutions have in common.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from nvcodec.media import ColourMode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig(ABC):
-    """What every family needs; each adds its own fields.
+    """Configuration of a segment's model; each family adds its own fields.
 
-    Size, frames and colour stand elsewhere in the stream, the fields of a family in what `pack`
-    makes of them.
+    `pack` serialises the fields of a family. Size, colour and number of frames are stored elsewhere
+    in the stream.
 
     Attributes:
         size: Height and width of the decoded picture, from the stream header.
-        frames: Number of frames the model represents, from the segment.
-        colour: What its samples are, from the stream header.
-        predicted: Whether the segment is coded on top of the one before it, from the segment.
-        PREDICTS: Whether the family has such segments.
-        REFRESH: Every so many segments at least, one should not be predicted.
-        GROUP: Frames of a segment that suit the family; None if they depend on the size only.
-        PASSES: How many times a preset's passes over the frames a fit takes.
-        TAKES_TOKENS: Whether the pictures can be made from the segment's tokens.
+        frames: Number of frames that the model represents, from the segment.
+        colour: Colour layout of the model's samples, from the stream header.
+        predicted: Whether the segment is predicted from the one before it, from the segment.
+        SUPPORTS_PREDICTION: Whether the family has predicted segments.
+        RAP_INTERVAL: Largest distance between random access points, in segments.
+        GOP_LENGTH: Number of frames of a segment that suits the family; None if it depends on the
+            size of the picture only.
+        PASSES: Factor by which the family multiplies a preset's passes over the frames.
+        SUPPORTS_TOKENS: Whether the pictures can be made from the segment's tokens.
     """
 
     SUPPORTS_PREDICTION: ClassVar[bool] = False
@@ -45,7 +46,7 @@ class ModelConfig(ABC):
     predicted: bool = False
 
     def __post_init__(self) -> None:
-        """Check what any family relies on.
+        """Check the fields that all families have.
 
         Raises:
             ConfigError: If a field is out of range.
@@ -59,14 +60,24 @@ class ModelConfig(ABC):
 
     @abstractmethod
     def pack(self) -> bytes:
-        """The family's own fields as they stand in the stream header."""
+        """Return the family's own fields as the stream header stores them."""
 
     @classmethod
     @abstractmethod
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> ModelConfig:
-        """Inverse of `pack`; raises `BitstreamError` on anything else."""
+        """Parse the bytes that `pack` returned.
+
+        Args:
+            data: The family's own fields.
+            size: Height and width of the decoded picture.
+            frames: Number of frames that the model represents.
+            colour: Colour layout of the model's samples.
+
+        Raises:
+            BitstreamError: If `pack` of no valid configuration returns these bytes.
+        """
 
     @property
     @abstractmethod
@@ -76,14 +87,14 @@ class ModelConfig(ABC):
     @property
     @abstractmethod
     def macs_per_pixel(self) -> float:
-        """Multiply-accumulates of one decoded frame, per pixel of the picture."""
+        """Multiply-accumulate operations of one decoded frame, per pixel of the picture."""
 
     @property
     @abstractmethod
     def largest_tensor(self) -> int:
-        """Values of the largest tensor that decoding needs for one frame.
+        """Number of values of the largest tensor that decoding one frame needs.
 
-        The decoder refuses what is too large by this number before it allocates anything.
+        The decoder refuses a model that is too large before it allocates anything.
         """
 
     @property

@@ -1,7 +1,7 @@
-"""What is asked of a configuration whose model is a network, of whatever kind. No torch.
+"""The base class of configurations of networks, and the choice of one for a budget. No torch.
 
-A network is fitted by gradients and stored as a list of quantised tensors, which its configuration
-tells; parameters and checks before any allocation follow from that list.
+A network is fitted by gradient descent and stored as a list of quantised tensors. Its configuration
+specifies that list; the number of parameters and the checks before any allocation follow from it.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ _Config = TypeVar("_Config", bound="NetworkConfig")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How the authors of a family fit it; presets scale the number of epochs.
+    """Training recipe of a family, as its authors publish it; presets scale the number of epochs.
 
     Attributes:
         optimiser: `"adam"` or `"adan"`.
-        learning_rate: Its peak learning rate.
-        betas: Adam's moment decay rates; Adan has its own.
-        batch: Frames per step.
-        warmup: Share of the steps spent warming up, in [0, 1).
-        warmup_start: Learning rate at the first step, as a share of the peak.
-        loss: Name of a loss of `nvcodec.fitting.network.losses`: `"l2"`, `"fusion6"` or `"frequency"`.
-        quantised: Times the usual share of epochs in the quantised stage.
-        resumed: Share of the float stage's epochs that is left where a network continues another.
-        points: About how many points of its native grid a step looks at, every so many rows and
-            columns of the frames; None if it looks at all of them.
+        learning_rate: Peak learning rate.
+        betas: Decay rates of Adam's moments; Adan has its own.
+        batch: Frames per optimiser step.
+        warmup: Share of the optimiser steps in which the learning rate rises, in [0, 1).
+        warmup_start: Learning rate at the first optimiser step, as a share of the peak.
+        loss: Name of a loss in `nvcodec.fitting.network.losses`: `"l2"`, `"fusion6"` or
+            `"frequency"`.
+        quantised: Factor on the usual share of epochs in the quantised stage.
+        resumed: Share of the float stage's epochs that remains where a network starts from the
+            weights of another.
+        points: Approximate number of points of the native grid that an optimiser step samples, on
+            regularly spaced rows and columns of the frames; None if it takes all points.
     """
 
     optimiser: str = "adam"
@@ -81,10 +83,10 @@ class NetworkTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig(ModelConfig):
-    """What every network needs; each family adds its own fields.
+    """Configuration of a network; each family adds its own fields.
 
     Attributes:
-        RECIPE: How the family's authors fit it when it is not boosted.
+        RECIPE: Training recipe of the family when it is not boosted.
         SUPPORTS_BOOST: Whether the family has blocks that time can condition.
     """
 
@@ -93,7 +95,7 @@ class NetworkConfig(ModelConfig):
 
     @abstractmethod
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Every tensor of the stream in coding order: weights and biases, then latents."""
+        """Return every tensor of the stream in coding order: weights and biases, then latents."""
 
     @classmethod
     def from_budget(
@@ -206,12 +208,12 @@ class NetworkConfig(ModelConfig):
 
     @property
     def recipe(self) -> Recipe:
-        """How to fit it; presets scale the number of epochs."""
+        """Training recipe; presets scale the number of epochs."""
         return self.RECIPE
 
     @property
     def parameters(self) -> int:
-        """See `ModelConfig`."""
+        """Number of stored values, latents included."""
         return sum(spec.size for spec in self.tensors())
 
     @property
@@ -220,35 +222,41 @@ class NetworkConfig(ModelConfig):
         return self.native_size
 
 
-def largest_that_fits(made: Callable[[int], _Config], parameters: int, beyond: int) -> _Config:
-    """The configuration with the largest number of a row that still meets a budget.
+def largest_that_fits(make: Callable[[int], _Config], parameters: int, limit: int) -> _Config:
+    """Find the largest configuration of a series that meets a budget, by bisection.
 
     Args:
-        made: From a number, from 1 on, to a configuration; larger ones have more values.
-        parameters: The budget, stored values.
-        beyond: A number that no configuration needs.
+        make: Function from a number, 1 or more, to a configuration; a larger number gives a
+            configuration with at least as many values.
+        parameters: Budget of stored values.
+        limit: Number that is larger than any configuration needs.
 
     Raises:
-        ConfigError: If not even the first one meets it.
+        ConfigError: If not even the configuration of 1 meets the budget.
     """
-    low, high = 1, beyond
-    found = made(low)
-    if found.parameters > parameters:
-        raise budget_too_small(parameters, found)
+    low, high = 1, limit
+    largest = make(low)
+    if largest.parameters > parameters:
+        raise budget_too_small(parameters, largest)
     while low + 1 < high:
         middle = (low + high) // 2
-        tried = made(middle)
-        if tried.parameters <= parameters:
-            low, found = middle, tried
+        candidate = make(middle)
+        if candidate.parameters <= parameters:
+            low, largest = middle, candidate
         else:
             high = middle
-    return found
+    return largest
 
 
-def budget_too_small(parameters: int, least: NetworkConfig) -> ConfigError:
-    """What to raise if not even the smallest network meets a budget."""
-    height, width = least.size
+def budget_too_small(parameters: int, smallest: NetworkConfig) -> ConfigError:
+    """Return the error to raise if not even the smallest network meets a budget.
+
+    Args:
+        parameters: Budget of stored values.
+        smallest: Configuration with the fewest values that could be chosen.
+    """
+    height, width = smallest.size
     return ConfigError(
-        f"a budget of {parameters} parameters is too small for {least.frames} frames of "
-        f"{width}x{height}: expected at least {least.parameters}"
+        f"a budget of {parameters} parameters is too small for {smallest.frames} frames of "
+        f"{width}x{height}: expected at least {smallest.parameters}"
     )

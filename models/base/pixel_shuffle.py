@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def depth_to_space(x: Tensor, scale: int) -> Tensor:
-    """Pixel shuffle whose channels are ordered phase first: (s, s, C) instead of (C, s, s).
+    """Apply a pixel shuffle whose channels are ordered phase first: (s, s, C), not (C, s, s).
 
     Neighbouring channels stay neighbours in memory, so in channels-last layout the shuffle copies
     whole pixels; the usual order gathers single values and takes several times as long.
 
     Args:
-        x: Shape (B, s * s * C, H, W).
+        x: Features, shape (B, s * s * C, H, W).
         scale: Upsampling factor s.
 
     Returns:
@@ -30,7 +30,16 @@ def depth_to_space(x: Tensor, scale: int) -> Tensor:
 
 
 def phase_first(parameter: Tensor, scale: int, axis: int = 0) -> Tensor:
-    """Reorder an axis from pixel-shuffle order (C, s, s) to phase-first order (s, s, C)."""
+    """Reorder an axis from pixel-shuffle order (C, s, s) to phase-first order (s, s, C).
+
+    Args:
+        parameter: Weight or bias of the convolution in front of the shuffle.
+        scale: Upsampling factor s.
+        axis: Axis of the output channels.
+
+    Returns:
+        Tensor of the same shape.
+    """
     if scale == 1:
         return parameter
     shape = parameter.shape
@@ -39,28 +48,29 @@ def phase_first(parameter: Tensor, scale: int, axis: int = 0) -> Tensor:
 
 
 def fold_shuffle(weight: Tensor) -> Tensor:
-    """A narrow 1x1 or 3x3 convolution behind a shuffle by 2, as a convolution in front of one.
+    """Convert a convolution behind a pixel shuffle by 2 into one in front of it.
 
-    The shuffled tensor, four times as large and with few output channels to share the work, is then
-    never made. A 1x1 kernel stays one per phase. A 3x3 kernel becomes a 2x2 one on the grid of the
-    *corners* between cells: the four samples around a corner see the four cells that meet there and
-    nothing else.
+    This suits a narrow 1x1 or 3x3 convolution: the shuffled tensor, four times as large and with
+    few output channels to share the work, is never materialised. A 1x1 kernel stays one per phase.
+    A 3x3 kernel becomes a 2x2 one on the grid of the *corners* between cells: the four samples
+    around a corner depend on the four cells that meet there and on nothing else.
 
     Args:
         weight: Kernel of the convolution behind the shuffle, shape (O, C, k, k), k 1 or 3.
 
     Returns:
-        Kernel of shape (4 * O, 4 * C, K, K), K 1 or 2. Applied with padding K - 1 and shuffled by 2
-        it gives what shuffling first would have given, and K - 1 more samples on every side.
+        Kernel of shape (4 * O, 4 * C, K, K), K 1 or 2. With padding K - 1 and a shuffle by 2 behind
+        it, it gives the same samples as the shuffle in front of `weight`, and K - 1 more samples on
+        every side.
     """
     outputs, inputs, kernel, _ = weight.shape
     side = (kernel + 1) // 2
     phases = []
     for row in range(2):
         for column in range(2):
-            # The kernel as this phase places it among the samples of side x side cells.
-            rest = 2 * side - kernel
-            canvas = F.pad(weight, (column, rest - column, row, rest - row))
-            cut = canvas.view(outputs, inputs, side, 2, side, 2)
-            phases.append(cut.permute(0, 3, 5, 1, 2, 4))
+            # Position of this phase's kernel among the samples of side x side cells.
+            margin = 2 * side - kernel
+            placed = F.pad(weight, (column, margin - column, row, margin - row))
+            cells = placed.view(outputs, inputs, side, 2, side, 2)
+            phases.append(cells.permute(0, 3, 5, 1, 2, 4))
     return torch.cat(phases).flatten(1, 3)

@@ -1,4 +1,4 @@
-"""The description of a stored tensor: its name, shape and how it is quantised."""
+"""The specification of a stored tensor: its name, its shape and how it is quantised."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from math import prod
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One tensor of the bitstream.
+    """Specification of one tensor of the bitstream.
 
     Attributes:
-        name: Name in the model's state; for messages, never stored.
-        shape: Shape; latents have the frame index first.
+        name: Name of the tensor for messages; never stored.
+        shape: Shape; the first axis of latents is the frame.
         channel_axis: Axis along which quantisation steps may differ.
         latent: True for per-frame latents, False for weights.
-        group: Number of consecutive channels that resemble each other (the phases of a
-            pixel shuffle); the encoder may let them share side information.
-        fineness: How many times finer than others it begins to be quantised.
+        group: Number of consecutive channels that resemble each other (the phases of a pixel
+            shuffle); the encoder may let them share side information.
+        fineness: Factor by which the initial quantisation step is smaller than that of other
+            tensors.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""The contract between a network and the rest of the tool.
+"""The base class of networks: the interface between a network, its fitter and its decoder.
 
-A model maps frame numbers to frames. What the stream carries of it is exactly `transmitted()`: the
-weights and latents its configuration lists. It never sees a file, a colour matrix or a bit.
+A model maps frame numbers to frames. The stream stores exactly the tensors of `transmitted()`, the
+weights and latents that the configuration lists. Files, colour matrices and bits are no concern of
+a model.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from nvcodec.models.base.windows import Window
 
 
 class VideoModel(nn.Module):
-    """A network that is a video: frame numbers in, frames out.
+    """A network that represents a segment: frame numbers in, frames out.
 
     Attributes:
-        config: What it was built from.
+        config: Configuration of the network.
         latents: Per-frame latents by name, each of shape (T, ...).
     """
 
     config: NetworkConfig
 
-    # Whether frame numbers between two mean a picture between them.
+    # Whether a fractional frame number gives a picture between two frames.
     CONTINUOUS: ClassVar[bool] = True
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -38,14 +39,15 @@ class VideoModel(nn.Module):
         self.latents = nn.ParameterDict()
 
     def render(
-        self, index: Tensor, window: Window | None = None, found: Tensor | None = None
+        self, index: Tensor, window: Window | None = None, embedding: Tensor | None = None
     ) -> Tensor:
-        """Frames on the padded grid.
+        """Render frames on the padded grid.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
-            window: The part of the picture that is wanted; all of it by default.
-            found: What the fit-time encoder makes of these frames, in place of stored latents.
+            window: Part of the picture to return; all of it by default.
+            embedding: Output of the fit-time encoder for these frames, which replaces the stored
+                latents; None to use the latents.
 
         Returns:
             Shape (B, channels, H, W), in [0, 1].
@@ -53,26 +55,26 @@ class VideoModel(nn.Module):
         raise NotImplementedError
 
     def set_tokens(self, codes: Tensor) -> None:
-        """Take the codes of the segment's tokens, for models whose configuration says so.
+        """Set the codes of the segment's tokens; only for models conditioned on tokens.
 
         Args:
-            codes: In [-1, 1], shape (t, 6, h, w).
+            codes: FSQ codes in [-1, 1], shape (t, 6, h, w).
         """
         raise NotImplementedError
 
     def fit_encoder(self) -> nn.Module | None:
-        """A network from frames to embeddings used only while fitting; None for most families.
+        """Return the network from frames to embeddings that fitting uses; None for most families.
 
-        Its input is (B, channels, H, W) in [0, 1] on the padded grid.
+        The input of that network is (B, channels, H, W), in [0, 1], on the padded grid.
         """
         return None
 
     def compile_for_fitting(self) -> None:
-        """Let `torch.compile` have what a step spends its time in."""
+        """Compile the modules that take most of an optimiser step with `torch.compile`."""
         raise NotImplementedError
 
     def planes(self, index: Tensor) -> Tensor:
-        """Frames in the model's native layout, cropped to the picture.
+        """Render frames in the model's native layout, cropped to the picture.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
@@ -85,7 +87,7 @@ class VideoModel(nn.Module):
         return self.render(index)[:, :, :height, :width]
 
     def forward(self, index: Tensor) -> Tensor:
-        """Frames in the colour the model works in.
+        """Render frames in the colour space of the model, at full resolution.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
@@ -103,7 +105,7 @@ class VideoModel(nn.Module):
         return torch.cat([luma, chroma], dim=1)[:, :, :height, :width]
 
     def transmitted(self) -> list[Tensor]:
-        """The tensors of the stream, in the order of `config.tensors()`."""
+        """Return the tensors of the stream, in the order of `config.tensors()`."""
         tensors = [
             parameter
             for module in self.modules()
@@ -116,10 +118,10 @@ class VideoModel(nn.Module):
         """Replace every transmitted tensor.
 
         Args:
-            tensors: In the order of `config.tensors()`.
+            tensors: New values, in the order of `config.tensors()`.
 
         Raises:
-            ConfigError: If their number or shapes do not fit the configuration.
+            ConfigError: If the number or the shapes of the tensors do not fit the configuration.
         """
         own = self.transmitted()
         if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in own]:

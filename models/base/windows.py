@@ -1,7 +1,8 @@
-"""Computing a part of a picture: which part of every layer's input it takes.
+"""Windows of a picture, and the part of every layer's input that a window needs.
 
-Fitting on patches touches a fraction of the samples per step. Each layer gets exactly the inputs
-its outputs need, zeros only beyond the true border, so a patch equals the crop of the whole.
+Fitting on patches computes a fraction of the samples per optimiser step. Each layer gets exactly
+the inputs that its outputs need, with zeros only beyond the border of the picture, so that a patch
+equals the crop of the whole.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of samples; `bottom` and `right` are exclusive.
+    """A rectangle of samples.
 
-    With a `step`, only every so many rows and columns count, from the first of each on.
+    Attributes:
+        top: First row.
+        left: First column.
+        bottom: Row behind the last one.
+        right: Column behind the last one.
+        step: Distance between the rows, and between the columns, that belong to the window.
     """
 
     top: int
@@ -28,44 +34,49 @@ class Window:
 
     @property
     def rows(self) -> slice:
-        """Its rows in the picture."""
+        """Rows of the picture that belong to the window."""
         return slice(self.top, self.bottom, self.step)
 
     @property
     def columns(self) -> slice:
-        """Its columns in the picture."""
+        """Columns of the picture that belong to the window."""
         return slice(self.left, self.right, self.step)
 
-    def grown(self, reach: int) -> Window:
-        """The rectangle with `reach` more samples on every side."""
+    def expanded(self, reach: int) -> Window:
+        """Return the rectangle with `reach` more samples on every side."""
         return Window(self.top - reach, self.left - reach, self.bottom + reach, self.right + reach)
 
-    def shrunk(self, scale: int) -> Window:
-        """The rectangle of cells of `scale` by `scale` samples that covers this one."""
+    def to_cells(self, scale: int) -> Window:
+        """Return the rectangle of cells, `scale` by `scale` samples each, that covers this one."""
         return Window(
             self.top // scale, self.left // scale, -(-self.bottom // scale), -(-self.right // scale)
         )
 
-    def grown_cells(self, scale: int) -> Window:
-        """The samples of this rectangle of cells."""
+    def to_samples(self, scale: int) -> Window:
+        """Return the samples of this rectangle of cells, `scale` by `scale` samples each."""
         return Window(*(edge * scale for edge in (self.top, self.left, self.bottom, self.right)))
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What to cut from a tensor that covers `have` to get `want`, with zeros outside the picture."""
+    """A crop from one window to another, with zeros outside the picture.
 
-    have: Window
-    want: Window
+    Attributes:
+        available: Window that the tensor covers.
+        needed: Window to return.
+    """
+
+    available: Window
+    needed: Window
 
     def crop(self, x: Tensor) -> Tensor:
-        """Cut or pad a (B, C, H, W) tensor."""
-        have, want = self.have, self.want
+        """Crop or pad a tensor of shape (B, C, H, W) from `available` to `needed`."""
+        available, needed = self.available, self.needed
         edges = (
-            want.left - have.left,
-            have.right - want.right,
-            want.top - have.top,
-            have.bottom - want.bottom,
+            needed.left - available.left,
+            available.right - needed.right,
+            needed.top - available.top,
+            available.bottom - needed.bottom,
         )
         return F.pad(x, [-edge for edge in edges])
 
@@ -76,32 +87,32 @@ def window_parts(
     kernels: Sequence[tuple[Tensor, Tensor]],
     shuffles: Sequence[int],
 ) -> list[Part]:
-    """The input part of each layer, and the final crop.
+    """Return the part of its input that each layer needs, and the final crop.
 
     Args:
-        window: Wanted samples of the last shuffle's output.
+        window: Samples of the last shuffle's output that are needed.
         grid: Height and width of the first layer's input.
         kernels: Weights and biases of the layers.
         shuffles: Upsampling factor behind each layer.
 
     Returns:
-        One part per layer, then the one that cuts `window` from the last output.
+        One part per layer, then the one that crops the last output to `window`.
     """
-    wanted = window
-    cells: list[Window] = []
+    needed = window
+    outputs: list[Window] = []
     for (weight, _), scale in zip(reversed(kernels), reversed(shuffles), strict=True):
-        cells.append(wanted.shrunk(scale))
-        wanted = cells[-1].grown(weight.shape[-1] // 2)
-    cells.reverse()
+        outputs.append(needed.to_cells(scale))
+        needed = outputs[-1].expanded(weight.shape[-1] // 2)
+    outputs.reverse()
     parts: list[Part] = []
-    have = frame = Window(0, 0, grid[0], grid[1])
-    for (weight, _), scale, produced in zip(kernels, shuffles, cells, strict=True):
+    available = frame = Window(0, 0, grid[0], grid[1])
+    for (weight, _), scale, output in zip(kernels, shuffles, outputs, strict=True):
         inside = Window(
-            max(produced.top, frame.top),
-            max(produced.left, frame.left),
-            min(produced.bottom, frame.bottom),
-            min(produced.right, frame.right),
+            max(output.top, frame.top),
+            max(output.left, frame.left),
+            min(output.bottom, frame.bottom),
+            min(output.right, frame.right),
         )
-        parts.append(Part(have, inside.grown(weight.shape[-1] // 2)))
-        have, frame = inside.grown_cells(scale), frame.grown_cells(scale)
-    return [*parts, Part(have, window)]
+        parts.append(Part(available, inside.expanded(weight.shape[-1] // 2)))
+        available, frame = inside.to_samples(scale), frame.to_samples(scale)
+    return [*parts, Part(available, window)]

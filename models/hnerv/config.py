@@ -1,4 +1,4 @@
-"""Configuration of HNeRV (Chen et al., CVPR 2023); the network is in `hnerv.py`."""
+"""Configuration of HNeRV (Chen et al., CVPR 2023); the network is in `model.py`. No torch."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from nvcodec.models.stacks.config import (
     unpack_stages,
 )
 from nvcodec.models.stacks.geometry import Geometry, derive
-from nvcodec.models.stacks.layer_config import Layer, suited_time_width
+from nvcodec.models.stacks.layer_config import LayerSpec, suited_time_width
 from nvcodec.models.tokenizer.layout import token_channels
 
-_GRID_AREA = 8  # 2x4 embeddings: the best of the paper's table 8
+_GRID_AREA = 8  # 2x4 embeddings are the best in the paper's table 8
 _CHANNELS = 16
 _REDUCTION = 1.2
 _NARROWEST = 12
-# The quadratic leaves out biases and head, so its answer may be a little above the budget.
+# The quadratic leaves out biases and head, so that its solution may slightly exceed the budget.
 _SLACK = 1.01
 _KERNELS = (1, 3, 5, 5, 5, 5, 5, 5)
-# Boosted: larger grids of embeddings, as long as these take less than half of all values; kernels
-# of 3 at most, and further blocks from the third stage on.
+# Boosted networks have larger grids of embeddings, as long as these take less than half of all
+# values, kernels of at most 3, and a second block in each stage from the third on.
 _BOOSTED_AREAS = (144, 72, 36, 18, _GRID_AREA)
 _BOOSTED_SHARE = 0.45
 _BOOSTED_KERNEL = 3
 _BOOSTED_BLOCKS = (1, 1, 2, 2, 2)
-# Without embeddings nothing speaks against a large grid, where tokens keep their places.
+# Without embeddings, a large grid costs nothing and keeps the positions of the tokens.
 _SHARED_AREA = 72
-_FED = b"\1"
+_TOKEN_CONDITIONED = b"\1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,9 @@ class HNeRVConfig(StackConfig):
     """Configuration of HNeRV.
 
     Attributes:
-        channels: Channels of a frame's embedding, 1 to 255; 0 only if tokens take their place.
-        token_conditioned: Whether the codes of the segment's tokens are decoded along with the embeddings.
+        channels: Channels of a frame's embedding, 1 to 255; 0 only if tokens take its place.
+        token_conditioned: Whether the stack decodes the codes of the segment's tokens, beside the
+            embeddings if there are any.
     """
 
     SUPPORTS_TOKENS: ClassVar[bool] = True
@@ -55,24 +56,28 @@ class HNeRVConfig(StackConfig):
     token_conditioned: bool = False
 
     def __post_init__(self) -> None:
-        """Check the fields of this family; see `StackConfig`."""
+        """Check the fields of this family.
+
+        Raises:
+            ConfigError: If a field is out of range.
+        """
         super(HNeRVConfig, self).__post_init__()
         least = 0 if self.token_conditioned else 1
         if not least <= self.channels <= 255:
             raise ConfigError(f"expected {least}..255 embedding channels, got {self.channels}")
 
-    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
-        """The 1x1 stem, then one convolution per stage; see `StackConfig`."""
+    def blocks(self) -> tuple[tuple[LayerSpec, ...], ...]:
+        """Return the 1x1 stem, then one convolution per stage."""
         inputs = self.channels + (token_channels() if self.token_conditioned else 0)
-        stem = Layer(inputs, self.widths[0], 1, 1, self.grid)
+        stem = LayerSpec(inputs, self.widths[0], 1, 1, self.grid)
         return ((stem,), *((layer,) for layer in stage_layers(self)))
 
-    def head(self) -> Layer:
-        """A 3x3 convolution; see `StackConfig`."""
-        return Layer(self.widths[-1], self.colour.channels, 3, 1, self.padded)
+    def head(self) -> LayerSpec:
+        """Return the 3x3 convolution that outputs samples."""
+        return LayerSpec(self.widths[-1], self.colour.channels, 3, 1, self.padded)
 
     def latents(self) -> tuple[TensorSpec, ...]:
-        """One embedding per frame, shape (T, channels, h, w), if it has channels."""
+        """Return one embedding per frame, shape (T, channels, h, w), unless it has no channels."""
         if not self.channels:
             return ()
         shape = (self.frames, self.channels, *self.grid)
@@ -80,36 +85,50 @@ class HNeRVConfig(StackConfig):
 
     @property
     def takes_tokens(self) -> bool:
-        """See `NetworkConfig`."""
+        """Whether the network decodes the codes of the segment's tokens."""
         return self.token_conditioned
 
     @property
     def position_side(self) -> int:
-        """Luma samples along each side of a position of the grid."""
+        """Luma samples along each side of a position of the embedding grid."""
         return prod(self.strides) * (2 if self.colour is ColourMode.YUV420 else 1)
 
     def pack(self) -> bytes:
-        """The stages, then the channels of an embedding, and 1 if the network is fed by tokens."""
+        """Serialise the stages, the channels of an embedding, and 1 if conditioned on tokens."""
         return (
-            pack_stages(self) + bytes((self.channels,)) + (_FED if self.token_conditioned else b"")
+            pack_stages(self)
+            + bytes((self.channels,))
+            + (_TOKEN_CONDITIONED if self.token_conditioned else b"")
         )
 
     @classmethod
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> HNeRVConfig:
-        """Inverse of `pack`; see `ModelConfig`."""
-        fields, rest = unpack_stages(data, 1, 1 + len(_FED))
-        fed = rest[1:] == _FED
-        if rest[1:] and not fed:
-            raise BitstreamError(f"model configuration: expected {_FED[0]} at its end")
+        """Parse the bytes that `pack` returned.
+
+        Args:
+            data: The family's own fields.
+            size: Height and width of the decoded picture.
+            frames: Number of frames that the model represents.
+            colour: Colour layout of the model's samples.
+
+        Raises:
+            BitstreamError: If `pack` of no valid configuration returns these bytes.
+        """
+        fields, rest = unpack_stages(data, 1, 1 + len(_TOKEN_CONDITIONED))
+        token_conditioned = rest[1:] == _TOKEN_CONDITIONED
+        if rest[1:] and not token_conditioned:
+            raise BitstreamError(
+                f"model configuration: expected {_TOKEN_CONDITIONED[0]} at its end"
+            )
         try:
             return cls(
                 size=size,
                 frames=frames,
                 colour=colour,
                 channels=rest[0],
-                token_conditioned=fed,
+                token_conditioned=token_conditioned,
                 **fields,
             )
         except ConfigError as error:
@@ -117,10 +136,10 @@ class HNeRVConfig(StackConfig):
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> HNeRVConfig:
-        """Solve for the width as the authors do; see `published_width`.
+        """Solve for the width with the authors' formula, `published_width`.
 
-        Their solution leaves out some values. For small budgets, and where boosting adds layers,
-        the width is therefore lowered until the true number of values fits.
+        The formula leaves out some values. For small budgets, and where boosting adds layers, the
+        width is therefore lowered until the true number of values fits.
         """
         boosted = _is_boosted(target)
         geometry = _geometry(target, parameters if boosted else None)
@@ -151,12 +170,12 @@ class HNeRVConfig(StackConfig):
             width: Channels that enter the first stage.
             geometry: Grid and strides.
             target: What the network is to represent.
-            time_width: Width of the vector by which time conditions every block; 0: none.
+            time_width: Width of the time vector that conditions every block; 0: not boosted.
         """
         strides = geometry.strides
         kernels, widths = _KERNELS[: len(strides)], published_widths(width, len(strides))
         if time_width:
-            # Of every stage's blocks the first upsamples.
+            # The first block of every stage upsamples.
             blocks = [
                 (stage, stride if block == 0 else 1)
                 for stage, stride in enumerate(strides)
@@ -179,7 +198,8 @@ class HNeRVConfig(StackConfig):
 
 
 def _is_boosted(target: NetworkTarget) -> bool:
-    # Without embeddings, only time distinguishes frames that share a token.
+    # Without embeddings, time tells frames that share a token apart better than their place in the
+    # token's step does.
     return target.boosted or target.latents == "shared"
 
 
@@ -209,17 +229,18 @@ def _geometry(target: NetworkTarget, boosted_budget: int | None) -> Geometry:
 
 
 def published_width(parameters: int, strides: tuple[int, ...]) -> int:
-    """First-stage width for a budget, by the quadratic of the authors' code.
+    """Solve for the width of the first stage, by the quadratic equation of the authors' code.
 
-    It counts the stem and each stage's kernel, and neither biases, head nor the floor on narrow
-    stages; hence 32, 48, 68 and 97 for 0.35, 0.75, 1.5 and 3 million at 640x1280x132.
+    The equation counts the weights of the stem and of each stage. It leaves out biases, the head
+    and the lower limit on the widths of stages. Its solutions are 32, 48, 68 and 97 for 0.35, 0.75,
+    1.5 and 3 million parameters at 640x1280x132.
 
     Args:
-        parameters: Wanted number of weights, embeddings excluded.
+        parameters: Budget of weights, embeddings excluded.
         strides: Upsampling factor of each stage.
 
     Returns:
-        The width; 0 where the budget is too small.
+        The width in channels; 0 if the budget is too small.
     """
     if parameters <= 0:
         return 0
@@ -232,9 +253,13 @@ def published_width(parameters: int, strides: tuple[int, ...]) -> int:
 
 
 def published_widths(first: int, stages: int) -> tuple[int, ...]:
-    """The first width and the width after each stage: divided by 1.2, at least 12.
+    """Return the first width and the width after each stage: divided by 1.2, but at least 12.
 
-    A network that begins below 12 channels keeps its width.
+    A network that begins with fewer than 12 channels keeps its width.
+
+    Args:
+        first: Input channels of the first stage.
+        stages: Number of stages.
     """
     widths = [first]
     for _ in range(stages):

@@ -1,10 +1,10 @@
-"""HNeRV (Chen et al., CVPR 2023): a small embedding per frame, decoded by a convolutional upsampler.
+"""HNeRV (Chen et al., CVPR 2023): a small embedding per frame, decoded by a stack of convolutions.
 
     frame t ──► fit-time encoder ──► embedding (16, h, w)  ── stored, per frame
                                             │
             1x1 conv ─► GELU ─► [conv k ─► pixel shuffle s ─► GELU] x stages ─► 3x3 conv ─► tanh
 
-The encoder exists only while fitting. Section numbers in comments are the paper's.
+The encoder exists only while fitting. Section numbers in comments are those of the paper.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.stacks.blocks import plain_stack
 from nvcodec.models.stacks.layers import ChannelsFirstNorm, ConvNeXtBlock
 from nvcodec.models.stacks.model import StackModel
-from nvcodec.models.tokenizer.conditioning import TokenFeed
+from nvcodec.models.tokenizer.conditioning import TokenConditioning
 from nvcodec.models.tokenizer.layout import grid_of
 
 
 class HNeRV(StackModel):
-    """HNeRV's decoder and its embeddings."""
+    """The decoder of HNeRV and the embeddings of a segment.
+
+    Attributes:
+        tokens: Codes of the segment's tokens; None if the model is not conditioned on them.
+    """
 
     config: HNeRVConfig
 
@@ -40,42 +44,47 @@ class HNeRV(StackModel):
         self.tokens = None
         if config.token_conditioned:
             cells = grid_of(config.size[1], config.size[0])
-            self.tokens = TokenFeed(config.frames, cells, config.grid, config.position_side)
+            self.tokens = TokenConditioning(config.frames, cells, config.grid, config.position_side)
 
     def embed(self, index: Tensor) -> Tensor:
-        """Stored embeddings of frames, and codes of tokens; see `StackModel`."""
+        """Return the stored embeddings of frames, the codes of their tokens, or both."""
         if "embedding" in self.latents:
-            return self.around(self.latents["embedding"][index], index)
+            return self.add_tokens(self.latents["embedding"][index], index)
         assert self.tokens is not None
-        fed: Tensor = self.tokens(index)
-        return fed
+        codes: Tensor = self.tokens(index)
+        return codes
 
-    def around(self, found: Tensor, index: Tensor) -> Tensor:
-        """Embeddings, and codes of tokens if there are any; see `StackModel`."""
+    def add_tokens(self, embedding: Tensor, index: Tensor) -> Tensor:
+        """Append the codes of tokens to embeddings if the model is conditioned on tokens."""
         if self.tokens is None:
-            return found
-        return torch.cat([found, self.tokens(index).to(found.dtype)], 1)
+            return embedding
+        return torch.cat([embedding, self.tokens(index).to(embedding.dtype)], 1)
 
     def set_tokens(self, codes: Tensor) -> None:
-        """See `VideoModel`."""
+        """Set the codes of the segment's tokens, resampled to the embedding grid."""
         assert self.tokens is not None
         self.tokens.set_tokens(codes)
 
     def fit_encoder(self) -> nn.Module | None:
-        """The encoder that finds the embeddings while fitting; never stored (section 3.1)."""
+        """Return the encoder that computes the embeddings while fitting (section 3.1)."""
         return HNeRVEncoder(self.config) if self.config.channels else None
 
 
 class HNeRVEncoder(nn.Sequential):
-    """ConvNeXt stages that mirror the decoder's strides: frames to embeddings.
+    """The encoder of HNeRV: ConvNeXt stages whose strides are those of the decoder.
 
-    Input (B, channels of the colour mode, H, W) on the padded grid, output (B, 16, h, w).
+    It maps frames on the padded grid, shape (B, channels of the colour mode, H, W), to embeddings,
+    shape (B, 16, h, w).
+
+    Args:
+        config: Configuration of the decoder.
+        width: Channels of all stages but the last.
     """
 
     def __init__(self, config: HNeRVConfig, width: int = 64) -> None:
         blocks: list[nn.Module] = []
         inputs = config.colour.channels
-        # Boosted stacks have blocks that leave the size as it is.
+        # Boosted stacks also have blocks of stride 1.
         strides = [stride for stride in config.strides if stride > 1] or [1]
         for stage, stride in enumerate(strides):
             last = stage == len(strides) - 1
@@ -96,13 +105,14 @@ class HNeRVEncoder(nn.Sequential):
 
 
 def from_reference(state: Mapping[str, Any]) -> HNeRV:
-    """Load a video in the layout in which HNeRV's authors publish theirs.
+    """Load a video in the layout in which the authors of HNeRV publish their networks.
 
     Args:
-        state: `embed`, a triple `quant` (uint8, (T, d, h, w)), `min` and `scale`; and `model`, a
-            mapping from `decoder.0.conv.downconv.weight|bias`,
-            `decoder.N.conv.upconv.0.weight|bias` and `head_layer.weight|bias` to such triples. A
-            value is `min + scale * quant`, the latter two broadcast. Arrays or tensors.
+        state: Mapping with two entries. `embed` is a triple of `quant` (uint8, (T, d, h, w)), `min`
+            and `scale`, arrays or tensors. `model` is a mapping from
+            `decoder.0.conv.downconv.weight|bias`, `decoder.N.conv.upconv.0.weight|bias` and
+            `head_layer.weight|bias` to such triples. The value of a tensor is
+            `min + scale * quant`, broadcast.
 
     Returns:
         A model in RGB whose `forward(index)` gives the frames, shape (B, 3, H, W), in [0, 1].
@@ -119,9 +129,9 @@ def from_reference(state: Mapping[str, Any]) -> HNeRV:
             stages.append(weights[name])
     except KeyError as error:
         raise ConfigError(f"not a published HNeRV state: {error} is missing") from error
-    shaped = {"embed": embedding, "head_layer.weight": head}
-    shaped.update((f"decoder.{number + 1}", stage) for number, stage in enumerate(stages))
-    for name, tensor in shaped.items():
+    convolutional = {"embed": embedding, "head_layer.weight": head}
+    convolutional.update((f"decoder.{number + 1}", stage) for number, stage in enumerate(stages))
+    for name, tensor in convolutional.items():
         if tensor.dim() != 4:
             raise ConfigError(f"{name}: expected four dimensions, got shape {tuple(tensor.shape)}")
     inputs = [stage.shape[1] for stage in stages] + [head.shape[1]]
@@ -156,7 +166,7 @@ def from_reference(state: Mapping[str, Any]) -> HNeRV:
 
 
 def _dequantise(triple: Mapping[str, Any]) -> Tensor:
-    """`min + scale * quant` as float32."""
+    """Return `min + scale * quant` as float32."""
     quant, low, scale = (
         torch.as_tensor(np.asarray(triple[key]), dtype=torch.float32)
         for key in ("quant", "min", "scale")

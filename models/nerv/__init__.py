@@ -1,4 +1,4 @@
-"""NeRV (Chen et al., NeurIPS 2021): a frame index becomes a frame."""
+"""NeRV (Chen et al., NeurIPS 2021): a network from the index of a frame to the frame."""
 
 from nvcodec._lazy import lazy_exports
 

@@ -1,4 +1,4 @@
-"""Configuration of NeRV (Chen et al., NeurIPS 2021); the network is in `nerv.py`."""
+"""Configuration of NeRV (Chen et al., NeurIPS 2021); the network is in `model.py`. No torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nvcodec.media import ColourMode
 from nvcodec.models.base.network_config import NetworkTarget, Recipe, largest_that_fits
 from nvcodec.models.stacks.config import StackConfig, pack_stages, stage_layers, unpack_stages
 from nvcodec.models.stacks.geometry import derive
-from nvcodec.models.stacks.layer_config import Layer, suited_time_width
+from nvcodec.models.stacks.layer_config import LayerSpec, suited_time_width
 
 _GRID_AREA = 144  # 9x16
 _BASE = 125  # hundredths
@@ -29,9 +29,9 @@ class NeRVConfig(StackConfig):
 
     Attributes:
         hidden: Width of the hidden linear layer.
-        levels: Frequencies of the positional encoding, a sine and a cosine each.
+        levels: Number of frequencies of the positional encoding; each has a sine and a cosine.
         base: Ratio of neighbouring frequencies, in hundredths (125 = 1.25).
-        NARROWEST: Channels of the last stages as published.
+        NARROWEST: Published lower limit on the channels of a stage.
     """
 
     NARROWEST: ClassVar[int] = 96
@@ -49,7 +49,11 @@ class NeRVConfig(StackConfig):
     base: int = _BASE
 
     def __post_init__(self) -> None:
-        """Check the fields of this family; see `StackConfig`."""
+        """Check the fields of this family.
+
+        Raises:
+            ConfigError: If a field is out of range.
+        """
         super(NeRVConfig, self).__post_init__()
         if not (
             1 <= self.hidden <= _MOST_HIDDEN and 1 <= self.levels <= 255 and 1 <= self.base <= 255
@@ -58,29 +62,39 @@ class NeRVConfig(StackConfig):
                 f"got {self.hidden = }, {self.levels = }, {self.base = } out of range"
             )
 
-    def front(self) -> tuple[Layer, ...]:
-        """Two linear layers; see `StackConfig`."""
-        hidden = Layer(2 * self.levels, self.hidden, 0, 1, (1, 1))
-        spread = Layer(self.hidden, self.widths[0] * prod(self.grid), 0, 1, (1, 1))
+    def front(self) -> tuple[LayerSpec, ...]:
+        """Return the two linear layers from the positional encoding to the grid."""
+        hidden = LayerSpec(2 * self.levels, self.hidden, 0, 1, (1, 1))
+        spread = LayerSpec(self.hidden, self.widths[0] * prod(self.grid), 0, 1, (1, 1))
         return hidden, spread
 
-    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
-        """One 3x3 convolution per stage; see `StackConfig`."""
+    def blocks(self) -> tuple[tuple[LayerSpec, ...], ...]:
+        """Return one 3x3 convolution per stage."""
         return tuple((layer,) for layer in stage_layers(self))
 
-    def head(self) -> Layer:
-        """A 1x1 convolution; see `StackConfig`."""
-        return Layer(self.widths[-1], self.colour.channels, 1, 1, self.padded)
+    def head(self) -> LayerSpec:
+        """Return the 1x1 convolution that outputs samples."""
+        return LayerSpec(self.widths[-1], self.colour.channels, 1, 1, self.padded)
 
     def pack(self) -> bytes:
-        """The stages, then hidden width, levels and base."""
+        """Serialise the stages, then hidden width, levels and base."""
         return pack_stages(self) + _FIELDS.pack(self.hidden, self.levels, self.base)
 
     @classmethod
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> NeRVConfig:
-        """Inverse of `pack`; see `ModelConfig`."""
+        """Parse the bytes that `pack` returned.
+
+        Args:
+            data: The family's own fields.
+            size: Height and width of the decoded picture.
+            frames: Number of frames that the model represents.
+            colour: Colour layout of the model's samples.
+
+        Raises:
+            BitstreamError: If `pack` of no valid configuration returns these bytes.
+        """
         fields, rest = unpack_stages(data, _FIELDS.size)
         hidden, levels, base = _FIELDS.unpack(rest)
         try:
@@ -108,9 +122,18 @@ class NeRVConfig(StackConfig):
         narrowest: int | None = None,
         time_width: int = 0,
     ) -> NeRVConfig:
-        """The paper's layer list: NeRV-S, M and L have 26, 58 and 112 grid channels.
+        """Return the configuration of the paper; NeRV-S, M and L have 26, 58 and 112 channels.
 
-        The first stage keeps the width, each later one halves it, never below `narrowest`.
+        The first stage keeps the width, and each later one halves it, but not below `narrowest`.
+
+        Args:
+            channels: Number of channels on the grid.
+            size: Height and width of the decoded picture.
+            frames: Number of frames of the segment.
+            colour: Colour layout of the model's samples.
+            hidden: Width of the hidden linear layer.
+            narrowest: Lower limit on the channels of a stage; None for the published one.
+            time_width: Width of the time vector that conditions every block; 0: not boosted.
         """
         least = cls.NARROWEST if narrowest is None else narrowest
         geometry = derive(colour.native_size(size), _GRID_AREA)
@@ -130,9 +153,9 @@ class NeRVConfig(StackConfig):
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> NeRVConfig:
-        """Scale NeRV-S down in every width, or up in grid channels as the paper's M and L.
+        """Scale NeRV-S down in every width, or up in grid channels like the paper's M and L.
 
-        Values that the steps of these widths leave unused go to single channels and hidden units.
+        The rest of the budget is spent on single channels and on hidden units.
         """
         time_width = 0
         if target.boosted:
@@ -150,20 +173,24 @@ class NeRVConfig(StackConfig):
         return cls._scaled(1, target, suited_time_width(0, 0) if target.boosted else 0)
 
     def _filled(self, parameters: int) -> NeRVConfig:
-        """With a channel more where a budget still allows it, late stages first, and hidden units.
+        """Spend the rest of a budget on one more channel per stage, last first, and hidden units.
 
-        Networks of two families are then compared at equal numbers of values, to about 1 %.
+        The number of values is then within about 1 % of the budget, so that networks of different
+        families can be compared at equal budgets.
+
+        Args:
+            parameters: Budget of stored values.
         """
-        made = self
-        for place in reversed(range(len(made.widths))):
-            widths = list(made.widths)
-            widths[place] += 1
-            wider = replace(made, widths=tuple(widths))
+        config = self
+        for stage in reversed(range(len(config.widths))):
+            widths = list(config.widths)
+            widths[stage] += 1
+            wider = replace(config, widths=tuple(widths))
             if wider.parameters <= parameters:
-                made = wider
-        unit = replace(made, hidden=made.hidden + 1).parameters - made.parameters
-        hidden = made.hidden + (parameters - made.parameters) // unit
-        return replace(made, hidden=min(hidden, _MOST_HIDDEN))
+                config = wider
+        per_unit = replace(config, hidden=config.hidden + 1).parameters - config.parameters
+        hidden = config.hidden + (parameters - config.parameters) // per_unit
+        return replace(config, hidden=min(hidden, _MOST_HIDDEN))
 
     @classmethod
     def _scaled(cls, sixteenths: int, target: NetworkTarget, time_width: int) -> NeRVConfig:
@@ -172,7 +199,7 @@ class NeRVConfig(StackConfig):
         Args:
             sixteenths: Number of grid channels, in sixteenths of a channel.
             target: What the network is to represent.
-            time_width: Width of the vector by which time conditions every block; 0: none.
+            time_width: Width of the time vector that conditions every block; 0: not boosted.
         """
         shrink = min(1.0, sixteenths / (16 * _SMALLEST_PUBLISHED))
         return cls.published(

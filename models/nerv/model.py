@@ -1,9 +1,9 @@
-"""NeRV (Chen et al., NeurIPS 2021): a frame's index is all it takes.
+"""NeRV (Chen et al., NeurIPS 2021): a network from the index of a frame to the frame.
 
     t / N ─► positional encoding ─► linear ─► SiLU ─► linear ─► SiLU ─► reshape to a grid
                  [3x3 conv ─► pixel shuffle s ─► SiLU] x stages ─► 1x1 conv ─► tanh
 
-The whole video is in the weights; nothing is stored per frame.
+The weights store the whole segment; nothing is stored per frame.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nvcodec.models.stacks.positional_encoding import encoding
 
 
 class NeRV(StackModel):
-    """NeRV's network."""
+    """The network of NeRV."""
 
     config: NeRVConfig
 
@@ -31,7 +31,7 @@ class NeRV(StackModel):
         self.stack = plain_stack(config, "silu")
 
     def embed(self, index: Tensor) -> Tensor:
-        """The grid for a frame's normalised time; see `StackModel`."""
+        """Compute the grid of a frame from the positional encoding of its time."""
         config = self.config
         code = encoding(index, config.frames, config.levels, config.base)
         grid: Tensor = self.stem(code)

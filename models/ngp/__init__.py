@@ -1,4 +1,4 @@
-"""Instant-NGP (Müller et al., SIGGRAPH 2022) for video: hash grids and a small perceptron."""
+"""Instant-NGP (Müller et al., SIGGRAPH 2022) for video: a hash grid and a small perceptron."""
 
 from nvcodec._lazy import lazy_exports
 

@@ -1,4 +1,7 @@
-"""Configuration of the coordinate network (Mueller et al., SIGGRAPH 2022); see `ngp.py`. No torch."""
+"""Configuration of Instant-NGP (Müller et al., SIGGRAPH 2022); the network is in `model.py`.
+
+No torch.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +30,27 @@ _LARGEST_FEATURES = 255
 
 _FEATURES = 4
 _DEPTH = 2
-# The perceptron's width, up to how many values of the whole network.
+# Width of the perceptron, and the largest number of values of a network that has it.
 _WIDTHS = ((16, 6_000), (32, 20_000), (64, 1 << 62))
 _MOST_ENTRIES = 1 << 23
-# Of the entries of a level, that make one more of its grids in time worth while.
-_WORTH = 0.75
+# Smallest number of entries of a level, as a share of the vertices of one moment, for which the
+# level is used.
+_MIN_SHARE = 0.75
 _FIELDS = struct.Struct("<BBBHB")
 _LEVEL = struct.Struct("<HHH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NGPConfig(NetworkConfig):
-    """Configuration of the coordinate network.
+    """Configuration of Instant-NGP.
 
     Attributes:
-        levels: Of the grid, coarse to fine: vertices along x, y and t.
-        features: Of a vertex.
-        log2_entries: Of the largest table; levels with more vertices are hashed.
-        width: Of the perceptron's hidden layers.
-        depth: Number of them.
+        levels: Vertices along x, y and t of each level of the hash grid, from coarse to fine.
+        features: Features of a vertex.
+        log2_entries: Binary logarithm of the entries of the largest table; levels with more
+            vertices are hashed.
+        width: Width of the hidden layers of the perceptron.
+        depth: Number of hidden layers.
     """
 
     SUPPORTS_BOOST: ClassVar[bool] = False
@@ -67,7 +72,11 @@ class NGPConfig(NetworkConfig):
     depth: int = _DEPTH
 
     def __post_init__(self) -> None:
-        """Check the fields of this family; see `ModelConfig`."""
+        """Check the fields of this family.
+
+        Raises:
+            ConfigError: If a field is out of range.
+        """
         super(NGPConfig, self).__post_init__()
         if not 1 <= len(self.levels) <= MOST_LEVELS:
             raise ConfigError(f"expected 1..{MOST_LEVELS} levels, got {len(self.levels)}")
@@ -79,10 +88,10 @@ class NGPConfig(NetworkConfig):
                 f"got {self.depth} of {self.width}"
             )
         for level in self.levels:
-            entries(level, self.log2_entries)  # which checks it
+            entries(level, self.log2_entries)  # raises `ConfigError` if it is out of range
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Tables, coarse to fine, then the perceptron's weights; see `NetworkConfig`."""
+        """Return the tables, from coarse to fine, then the weights of the perceptron."""
         tables = []
         for number, level in enumerate(self.levels):
             shape = table_shape(level, self.log2_entries)
@@ -91,7 +100,7 @@ class NGPConfig(NetworkConfig):
                     f"level {number}",
                     (*shape, self.features),
                     channel_axis=len(shape),
-                    # Grids that lie one after the other in time resemble each other.
+                    # Neighbouring moments resemble each other, like the latents of frames.
                     latent=len(shape) > 1,
                 )
             )
@@ -103,14 +112,14 @@ class NGPConfig(NetworkConfig):
 
     @property
     def macs_per_pixel(self) -> float:
-        """See `ModelConfig`: eight vertices of every level, and the perceptron."""
+        """Multiply-accumulates per frame and pixel: 8 vertices of each level, and perceptron."""
         sizes = self._sizes
         point = 8 * sizes[0] + sum(inputs * outputs for inputs, outputs in pairwise(sizes))
         return point * prod(self.native_size) / prod(self.size)
 
     @property
     def largest_tensor(self) -> int:
-        """See `ModelConfig`; points are decoded in parts, tables are needed as a whole."""
+        """Number of values of the largest tensor; points are decoded in parts, tables are not."""
         height, width = self.native_size
         return max(
             *(spec.size for spec in self.tensors()),
@@ -120,12 +129,12 @@ class NGPConfig(NetworkConfig):
 
     @property
     def _sizes(self) -> tuple[int, ...]:
-        """Values of a point before and after every layer of the perceptron."""
+        """Number of values of a point before the perceptron and after each of its layers."""
         inputs = len(self.levels) * self.features
         return (inputs, *(self.width,) * self.depth, self.colour.channels)
 
     def pack(self) -> bytes:
-        """Number of levels, features, log2 of entries, width, depth; then the levels."""
+        """Serialise number of levels, features, log2 of entries, width, depth and the levels."""
         fields = (len(self.levels), self.features, self.log2_entries, self.width, self.depth)
         return _FIELDS.pack(*fields) + b"".join(_LEVEL.pack(*level) for level in self.levels)
 
@@ -133,10 +142,20 @@ class NGPConfig(NetworkConfig):
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> NGPConfig:
-        """Inverse of `pack`; see `ModelConfig`."""
-        wanted = _FIELDS.size + _LEVEL.size * (data[0] if data else 0)
-        if len(data) != wanted:
-            raise BitstreamError(f"model configuration: expected {wanted} bytes, got {len(data)}")
+        """Parse the bytes that `pack` returned.
+
+        Args:
+            data: The family's own fields.
+            size: Height and width of the decoded picture.
+            frames: Number of frames that the model represents.
+            colour: Colour layout of the model's samples.
+
+        Raises:
+            BitstreamError: If `pack` of no valid configuration returns these bytes.
+        """
+        length = _FIELDS.size + _LEVEL.size * (data[0] if data else 0)
+        if len(data) != length:
+            raise BitstreamError(f"model configuration: expected {length} bytes, got {len(data)}")
         _, features, log2_entries, width, depth = _FIELDS.unpack_from(data)
         levels = tuple(_LEVEL.iter_unpack(data[_FIELDS.size :]))
         try:
@@ -155,7 +174,7 @@ class NGPConfig(NetworkConfig):
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> NGPConfig:
-        """Return the configuration with as many vertices at every level as fit."""
+        """Return the configuration with as many entries at every level as fit the budget."""
         width = next(width for width, most in _WIDTHS if parameters <= most)
         features = _FEATURES
         while True:
@@ -164,12 +183,13 @@ class NGPConfig(NetworkConfig):
                     count,
                     target,
                     width=width,
-                    features=features,  # noqa: B023, called here only
+                    features=features,  # noqa: B023, the function is not called after the loop
                 ),
                 parameters,
                 _MOST_ENTRIES,
             )
-            # With a vertex for every sample, only more features can use what is left.
+            # If a level has a vertex for every sample, only more features can use the rest of the
+            # budget.
             if 2 * config.parameters > parameters or 2 * features > _LARGEST_FEATURES:
                 return config
             features *= 2
@@ -183,10 +203,10 @@ class NGPConfig(NetworkConfig):
     def _with_entries(
         cls, count: int, target: NetworkTarget, *, width: int, features: int
     ) -> NGPConfig:
-        """Return the configuration with about as many vertices at every level.
+        """Return the configuration whose levels have about `count` vertices each.
 
         Args:
-            count: Wanted vertices of a level.
+            count: Target for the number of vertices of a level.
             target: What the network is to represent.
             width: Width of the perceptron's hidden layers.
             features: Features of a vertex.
@@ -198,30 +218,31 @@ class NGPConfig(NetworkConfig):
             levels=_levels(target.native_size, target.frames, count),
             width=width,
             features=features,
-            # So that none of the others is hashed.
-            log2_entries=max(ceil(count / _WORTH).bit_length(), 1),
+            # Large enough that only the last level is hashed.
+            log2_entries=max(ceil(count / _MIN_SHARE).bit_length(), 1),
         )
 
 
 def _levels(size: tuple[int, int], frames: int, count: int) -> tuple[tuple[int, int, int], ...]:
-    """Grids with about as many vertices each: the finer in space, the coarser in time.
+    """Return levels of about `count` vertices each: the finer in space, the coarser in time.
 
     Args:
         size: Height and width of the native grid.
-        frames: Of the segment.
-        count: Wanted vertices of a level.
+        frames: Number of frames of the segment.
+        count: Target for the number of vertices of a level.
 
     Returns:
-        Coarse to fine, each half as fine in space as the next, down to the first that has a grid of
-        its own for every frame. The last has a vertex for every point; usually there are too many
-        of them for entries of their own.
+        Vertices along x, y and t of each level, from coarse to fine. The resolution in space
+        doubles from level to level. The first level has a vertex in time for every frame. The last
+        one has a vertex for every point of the native grid, usually too many for entries of their
+        own.
     """
     levels: list[tuple[int, int, int]] = []
     scale = 1
     while True:
         y, x = (max(-(-length // scale), min(2, length)) for length in size)
         share = count / (x * y)
-        if share >= _WORTH or scale == 1:
+        if share >= _MIN_SHARE or scale == 1:
             levels.append((x, y, min(max(round(share), 1), frames)))
         if round(share) >= frames or scale >= max(size):
             break

@@ -1,10 +1,11 @@
-"""A coordinate network (Mueller et al., SIGGRAPH 2022) for video: any point, any moment.
+"""Instant-NGP (Müller et al., SIGGRAPH 2022) for video: a network from points to samples.
 
     (x, y, t) ─► grids of features, coarse to fine, interpolated ─► perceptron ─► tanh ─► samples
 
-A point of the native grid gives all samples there: R, G and B, or four luma samples and two of
-chroma. Grids are the coarser in time the finer they are in space: what is sharp changes slowly.
-Most points of a fit, and all of a decoded frame, form lattices, of which `HashGrid.lattice` makes use.
+The output for a point of the native grid is all samples there: R, G and B, or four luma samples and
+two chroma samples. The finer a grid is in space, the coarser it is in time, because sharp detail
+changes slowly. The points of a decoded frame, and most points of a fit, form lattices, for which
+`HashGrid.lattice` is faster than point by point.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from nvcodec.models.ngp.config import NGPConfig
 
 
 class NGP(VideoModel):
-    """The coordinate network of a segment."""
+    """The network of Instant-NGP, which represents a segment.
+
+    Attributes:
+        grid: Hash grid from points to features.
+        mlp: Perceptron from features to samples.
+    """
 
     config: NGPConfig
 
@@ -37,9 +43,9 @@ class NGP(VideoModel):
         )
 
     def render(
-        self, index: Tensor, window: Window | None = None, found: Tensor | None = None
+        self, index: Tensor, window: Window | None = None, embedding: Tensor | None = None
     ) -> Tensor:
-        """See `VideoModel`; the window may skip rows and columns."""
+        """Render the points of frames; the window may skip rows and columns."""
         height, width = self.config.native_size
         window = window or Window(0, 0, height, width)
         rows, columns = (
@@ -50,27 +56,27 @@ class NGP(VideoModel):
         return 0.5 * logits.tanh() + 0.5
 
     def logits(self, times: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """What the perceptron makes of a lattice, before the range.
+        """Compute the output of the perceptron for a lattice, before it is mapped to [0, 1].
 
         Args:
-            times: Frame numbers, shape (B,); between two of them is between their moments.
-            rows: Shape (h,), from 0 at the upper edge of the picture to 1 at the lower one.
-            columns: Shape (w,), likewise.
+            times: Frame numbers, shape (B,); fractions lie between frames.
+            rows: Positions of rows, shape (h,), from 0 at the top edge to 1 at the bottom edge.
+            columns: Positions of columns, shape (w,), from 0 at the left edge to 1 at the right.
 
         Returns:
             Shape (B, channels, h, w), float32.
         """
         moments = times / max(self.config.frames - 1, 1)
-        # Not in bfloat16: what lies between two vertices is told by small differences.
+        # Not in bfloat16, which cannot represent small differences between points.
         with torch.autocast(times.device.type, enabled=False):
             features = self.grid.lattice((moments, rows, columns))
-        made: Tensor = self.mlp(features)
-        return made.float().permute(0, 3, 1, 2)
+        logits: Tensor = self.mlp(features)
+        return logits.float().permute(0, 3, 1, 2)
 
     def transmitted(self) -> list[Tensor]:
-        """See `VideoModel`: tables, then weights."""
+        """Return the tables of the grid, then the weights of the perceptron."""
         return [*self.grid.tables, *super().transmitted()]
 
     def compile_for_fitting(self) -> None:
-        """See `VideoModel`."""
+        """Compile the perceptron with `torch.compile`."""
         self.mlp.compile(dynamic=False)

@@ -1,4 +1,4 @@
-"""Decoding networks of points: frames as they are stored, and at any moment and size."""
+"""Inference of Instant-NGP: frames of a segment, and pictures at any time and size."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from torch import Tensor
 from nvcodec.media import ColourMode
 from nvcodec.models.ngp.model import NGP
 
-# Points decoded at a time: what they make on their way stays in the caches.
-_PART = 1 << 15
-# Rows of another size made at a time.
-_BAND = 128
-# Places are told apart to such a part of a point.
-_FINE = 1 << 16
+# Number of points decoded at a time; their intermediate results stay in the caches.
+_POINTS_AT_A_TIME = 1 << 15
+# Number of rows of a resized picture decoded at a time.
+_ROWS_AT_A_TIME = 128
+# Positions are rounded to this fraction of the distance between points.
+_POSITIONS_PER_POINT = 1 << 16
 
 
-class _LumaPlaces(NamedTuple):
-    """Where to look for the luma of a line.
+class _LumaPositions(NamedTuple):
+    """Positions of luma samples along an axis in each of the two phases of the points.
 
     Attributes:
-        places: In each phase of the points, shape (2, count), 0 to 1.
-        shares: What is found there counts, likewise; both together one.
+        positions: Positions in the picture, shape (2, count), 0 to 1.
+        weights: Weights of the samples there, shape (2, count); the two of a position have the
+            sum 1.
     """
 
-    places: Tensor
-    shares: Tensor
+    positions: Tensor
+    weights: Tensor
 
 
 class PointSynthesis:
-    """Decodes frames of a coordinate network.
+    """Decoder of frames of an Instant-NGP network.
 
     Args:
-        model: A fitted model, on the device to decode on.
-        dtype: Type the perceptron runs in.
+        model: Fitted model, on the device to decode on.
+        dtype: Type in which the perceptron is computed.
     """
 
     def __init__(self, model: NGP, dtype: torch.dtype) -> None:
@@ -48,10 +49,10 @@ class PointSynthesis:
         """Decode frames.
 
         Args:
-            index: Frame numbers in the segment, shape (B,); fractions are moments between two.
+            index: Frame numbers in the segment, shape (B,); fractions lie between frames.
 
         Returns:
-            As `VideoModel.planes`, float32.
+            Frames in the layout of `VideoModel.planes`, float32 in [0, 1].
         """
         rows, columns = self._centres(self.model.config.native_size)
         return self._samples(index.to(self._device), rows, columns)
@@ -61,28 +62,29 @@ class PointSynthesis:
         """Decode frames to 8-bit samples.
 
         Args:
-            index: Frame numbers in the segment, shape (B,); fractions are moments between two.
+            index: Frame numbers in the segment, shape (B,); fractions lie between frames.
 
         Returns:
-            As `VideoModel.planes`, times 255 and rounded to nearest, uint8.
+            Frames in the layout of `VideoModel.planes`, times 255 and rounded to nearest, uint8.
         """
         return _levels(self(index))
 
     @torch.inference_mode()
     def sized(self, times: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
-        """Pictures of another size, by asking the network for their points.
+        """Decode pictures of another size by evaluating the network at their points.
 
-        A point of 4:2:0 has four luma samples, fitted where they lie around it. Luma anywhere is
-        found in all four ways, of which the nearer to a fitted one counts the more: where a luma
-        sample of the video lies, only its own.
+        In 4:2:0, a point has four luma samples, which were fitted at their positions around it. A
+        luma sample at any position is a weighted mean of the four outputs, evaluated at four
+        different points. An output has the more weight the nearer the position is to a luma sample
+        of the video that was fitted to that output; at such a sample it has all the weight.
 
         Args:
-            times: In frames from the first one, shape (B,).
-            size: Wanted height and width.
+            times: Times in frames from the first one, shape (B,).
+            size: Height and width of the pictures.
 
         Returns:
-            uint8; for RGB one tensor, (B, 3, H, W); for 4:2:0 luma, (B, H, W), and chroma,
-            (B, 2, ceil(H / 2), ceil(W / 2)), sited left as the video's.
+            uint8 tensors. For RGB one, shape (B, 3, H, W). For 4:2:0 luma, shape (B, H, W), and
+            chroma, shape (B, 2, ceil(H / 2), ceil(W / 2)), sited left like that of the video.
         """
         config = self.model.config
         times = times.to(self._device)
@@ -90,34 +92,49 @@ class PointSynthesis:
             rows, columns = self._centres(size)
             return (_levels(self._samples(times, rows, columns)),)
         luma = torch.zeros(len(times), *size, device=self._device)
-        down, across = (self._luma_places(count, axis) for axis, count in enumerate(size))
-        columns, of_column = torch.unique(across.places, return_inverse=True)
-        for top in range(0, size[0], _BAND):
-            band = slice(top, top + _BAND)
-            rows, of_row = torch.unique(down.places[:, band], return_inverse=True)
-            found = self._samples(times, rows, columns, slice(0, 4))
-            for phase, part in enumerate(found.unbind(1)):
+        vertical, horizontal = (
+            self._luma_positions(count, axis) for axis, count in enumerate(size)
+        )
+        columns, column_index = torch.unique(horizontal.positions, return_inverse=True)
+        for top in range(0, size[0], _ROWS_AT_A_TIME):
+            band = slice(top, top + _ROWS_AT_A_TIME)
+            rows, row_index = torch.unique(vertical.positions[:, band], return_inverse=True)
+            outputs = self._samples(times, rows, columns, slice(0, 4))
+            for phase, output in enumerate(outputs.unbind(1)):
                 row, column = divmod(phase, 2)
-                share = down.shares[row, band, None] * across.shares[column]
-                luma[:, band] += part[:, of_row[row]][:, :, of_column[column]] * share
-        rows, columns = (self._chroma_places(count, axis) for axis, count in enumerate(size))
+                weight = vertical.weights[row, band, None] * horizontal.weights[column]
+                luma[:, band] += output[:, row_index[row]][:, :, column_index[column]] * weight
+        rows, columns = (self._chroma_positions(count, axis) for axis, count in enumerate(size))
         return _levels(luma), _levels(self._samples(times, rows, columns, slice(4, 6)))
 
-    def _luma_places(self, count: int, axis: int) -> _LumaPlaces:
+    def _luma_positions(self, count: int, axis: int) -> _LumaPositions:
+        """Return the positions at which to evaluate the network for luma, along one axis.
+
+        Args:
+            count: Height or width of the picture.
+            axis: 0 for height, 1 for width.
+        """
         native = self.model.config.native_size[axis]
         length = self.model.config.size[axis]
         line = torch.arange(count, dtype=torch.float64)
         sample = (line + 0.5) * (length / count) - 0.5
         points = torch.stack([sample, sample - 1]) / 2
-        shares = 1 - 2 * (points - points.round()).abs()
-        # Where a size is a multiple of the video's, both phases ask for the same places but for a
-        # few: rounded, these are equal.
-        places = (points * _FINE).round() / _FINE
-        places = (places + 0.5) / native
-        return _LumaPlaces(places.float().to(self._device), shares.float().to(self._device))
+        weights = 1 - 2 * (points - points.round()).abs()
+        # If the size is a multiple of the video's, the two phases have most positions in common.
+        # Rounding makes these equal, so that they are evaluated once.
+        positions = (points * _POSITIONS_PER_POINT).round() / _POSITIONS_PER_POINT
+        positions = (positions + 0.5) / native
+        return _LumaPositions(positions.float().to(self._device), weights.float().to(self._device))
 
-    def _chroma_places(self, count: int, axis: int) -> Tensor:
-        """Where the chroma of a line is; between two luma rows, but at every other luma column."""
+    def _chroma_positions(self, count: int, axis: int) -> Tensor:
+        """Return the positions of chroma samples along one axis, 0 to 1.
+
+        Chroma lies between two luma rows, and at every other luma column.
+
+        Args:
+            count: Height or width of the picture in luma samples.
+            axis: 0 for height, 1 for width.
+        """
         native = self.model.config.native_size[axis]
         length = self.model.config.size[axis]
         shift = 0.5 if axis == 0 else 0.0
@@ -126,28 +143,38 @@ class PointSynthesis:
         return (sample / 2 + 0.5) / native
 
     def _centres(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Where the rows and the columns of a picture lie."""
+        """Return the positions of the rows and columns of a picture, 0 to 1."""
         rows, columns = ((torch.arange(count, device=self._device) + 0.5) / count for count in size)
         return rows, columns
 
     def _samples(
         self, times: Tensor, rows: Tensor, columns: Tensor, channels: slice = slice(None)
     ) -> Tensor:
-        """Channels of a lattice, part by part, in [0, 1], float32."""
+        """Evaluate the network at the points of a lattice, part by part.
+
+        Args:
+            times: Times in frames from the first one, shape (B,).
+            rows: Positions of rows, shape (h,), 0 to 1.
+            columns: Positions of columns, shape (w,), 0 to 1.
+            channels: Channels to return.
+
+        Returns:
+            Shape (B, C, h, w), float32 in [0, 1].
+        """
         count = len(range(self.model.config.colour.channels)[channels])
-        made = torch.empty(len(times), count, len(rows), len(columns), device=self._device)
-        some = max(1, _PART // len(columns))  # rows of a part
-        frames = max(1, some // len(rows))
+        samples = torch.empty(len(times), count, len(rows), len(columns), device=self._device)
+        height = max(1, _POINTS_AT_A_TIME // len(columns))
+        frames = max(1, height // len(rows))
         reduced = self._dtype is not torch.float32
         with torch.autocast(self._device.type, self._dtype, enabled=reduced):
             for first in range(0, len(times), frames):
-                moments = times[first : first + frames]
-                for top in range(0, len(rows), some):
-                    part = self.model.logits(moments, rows[top : top + some], columns)
-                    made[first : first + frames, :, top : top + some] = part[:, channels]
-        return made.tanh_().mul_(0.5).add_(0.5)
+                part_times = times[first : first + frames]
+                for top in range(0, len(rows), height):
+                    part = self.model.logits(part_times, rows[top : top + height], columns)
+                    samples[first : first + frames, :, top : top + height] = part[:, channels]
+        return samples.tanh_().mul_(0.5).add_(0.5)
 
 
 def _levels(samples: Tensor) -> Tensor:
-    # The range ends at 0.5 and 255.5, so cutting off the fraction rounds and needs no clamp.
+    # The range ends at 0.5 and 255.5, so that truncation rounds and needs no clamp.
     return samples.mul(255).add_(0.5).to(torch.uint8)

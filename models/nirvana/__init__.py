@@ -1,4 +1,4 @@
-"""NIRVANA (Maiya et al., CVPR 2023): a coordinate network per group of frames."""
+"""NIRVANA (Maiya et al., CVPR 2023): a coordinate network per group of frames, predicted."""
 
 from nvcodec._lazy import lazy_exports
 

@@ -1,4 +1,4 @@
-"""Configuration of NIRVANA (Maiya et al., CVPR 2023); the network is in `nirvana.py`. No torch."""
+"""Configuration of NIRVANA (Maiya et al., CVPR 2023); the network is in `model.py`. No torch."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from nvcodec.models.stacks.config import (
     unpack_stages,
 )
 from nvcodec.models.stacks.geometry import grid_for
-from nvcodec.models.stacks.layer_config import Layer
+from nvcodec.models.stacks.layer_config import LayerSpec
 
 _COORDINATES = 2
 _DEPTH = 3
-# Rounding weights turns the sines of all that follows.
+# Coordinate layers are quantised more finely, because rounding their weights shifts the phases of
+# the sines, on which all later layers depend.
 _FINENESS = 2.0
-# A patch is what the stages make of one position: 8 samples of the model's grid, 16 of very large
-# ones. The first stage sees its own patch only, and makes most of its detail.
+# Strides of the stages. A patch, the output of one position, has a side of 8 samples of the native
+# grid, or of 16 samples in very large pictures. The first stage has a kernel of 1 and makes most of
+# the detail of a patch.
 _STRIDES = ((4, 2), (8, 2))
 _LARGEST_GRID = 1 << 14
 _KERNELS = (1, 3)
-# The stages are a power of two wide, which suits a processor's registers, and large ones end with half
-# of that; the coordinate network, cheap for what it holds, is at least so many times as wide.
-_WIDER = 2
+# The width of the first stage is a power of two, which suits the registers of a processor. The last
+# stage has half that width, but not fewer channels than this unless the first has fewer.
 _NARROWEST = 4
+# The coordinate network costs little time for the values it stores. It is at least this many times
+# as wide as the first stage.
+_COORDINATE_RATIO = 2
 _MOST_LAYERS = 16
 
 
@@ -40,14 +44,14 @@ class NirvanaConfig(StackConfig):
     """Configuration of NIRVANA; `widths[0]` is also the width of the coordinate network.
 
     Attributes:
-        depth: Layers of the coordinate network.
+        depth: Number of layers of the coordinate network.
     """
 
     SUPPORTS_PREDICTION: ClassVar[bool] = True
     SUPPORTS_BOOST: ClassVar[bool] = False
     RAP_INTERVAL: ClassVar[int] = 16
     GOP_LENGTH: ClassVar[int | None] = 4
-    # A pass is a single step. So many take no longer than one pass of NeRV.
+    # A pass is a single optimiser step. Five of them take no longer than one pass of NeRV.
     PASSES: ClassVar[int] = 5
     RECIPE = Recipe(
         learning_rate=3e-2,
@@ -62,40 +66,54 @@ class NirvanaConfig(StackConfig):
     depth: int = _DEPTH
 
     def __post_init__(self) -> None:
-        """Check the fields of this family; see `StackConfig`."""
+        """Check the fields of this family.
+
+        Raises:
+            ConfigError: If a field is out of range or the network is boosted.
+        """
         super(NirvanaConfig, self).__post_init__()
         if not 1 <= self.depth <= _MOST_LAYERS:
             raise ConfigError(f"expected 1..{_MOST_LAYERS} coordinate layers, got {self.depth}")
         self._check_boost(self.boosted)
 
-    def front(self) -> tuple[Layer, ...]:
-        """The coordinate network, applied to every position; see `StackConfig`."""
+    def front(self) -> tuple[LayerSpec, ...]:
+        """Return the layers of the coordinate network, which is applied to every position."""
         width, grid = self.widths[0], self.grid
         inputs = (_COORDINATES, *(width,) * (self.depth - 1))
-        return tuple(Layer(count, width, 1, 1, grid, fineness=_FINENESS) for count in inputs)
+        return tuple(LayerSpec(count, width, 1, 1, grid, fineness=_FINENESS) for count in inputs)
 
-    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
-        """One convolution per stage; see `StackConfig`."""
+    def blocks(self) -> tuple[tuple[LayerSpec, ...], ...]:
+        """Return one convolution per stage."""
         return tuple((layer,) for layer in stage_layers(self))
 
-    def head(self) -> Layer:
-        """All frames at once; see `StackConfig`."""
-        return Layer(self.widths[-1], self.frames * self.colour.channels, 3, 1, self.padded)
+    def head(self) -> LayerSpec:
+        """Return the convolution that outputs the samples of all frames at once."""
+        return LayerSpec(self.widths[-1], self.frames * self.colour.channels, 3, 1, self.padded)
 
     @property
     def macs_per_pixel(self) -> float:
-        """See `ModelConfig`: one pass makes all frames."""
+        """Multiply-accumulate operations per frame and pixel; one pass makes all frames."""
         return sum(layer.macs for layer in self.layers()) / (self.frames * prod(self.size))
 
     def pack(self) -> bytes:
-        """The stages, then one byte: the depth."""
+        """Serialise the stages, then the depth in one byte."""
         return pack_stages(self) + bytes((self.depth,))
 
     @classmethod
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> NirvanaConfig:
-        """Inverse of `pack`; see `ModelConfig`."""
+        """Parse the bytes that `pack` returned.
+
+        Args:
+            data: The family's own fields.
+            size: Height and width of the decoded picture.
+            frames: Number of frames that the model represents.
+            colour: Colour layout of the model's samples.
+
+        Raises:
+            BitstreamError: If `pack` of no valid configuration returns these bytes.
+        """
         fields, rest = unpack_stages(data, 1)
         try:
             return cls(size=size, frames=frames, colour=colour, depth=rest[0], **fields)
@@ -104,7 +122,11 @@ class NirvanaConfig(StackConfig):
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> NirvanaConfig:
-        """Return the widest coordinate network before stages of a width that suits it."""
+        """Return the configuration with the widest stages beside a wide coordinate network.
+
+        The width of the stages doubles as long as a coordinate network of at least
+        `_COORDINATE_RATIO` times that width fits the budget.
+        """
 
         def widest(stages: int) -> NirvanaConfig:
             return largest_that_fits(
@@ -112,12 +134,12 @@ class NirvanaConfig(StackConfig):
             )
 
         config, stages = widest(1), 2
-        while config.widths[0] >= _WIDER * stages:
+        while config.widths[0] >= _COORDINATE_RATIO * stages:
             try:
                 wider = widest(stages)
             except ConfigError:
                 break
-            if wider.widths[0] < _WIDER * stages:
+            if wider.widths[0] < _COORDINATE_RATIO * stages:
                 break
             config, stages = wider, 2 * stages
         return config

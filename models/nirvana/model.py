@@ -1,10 +1,11 @@
-"""NIRVANA (Maiya et al., CVPR 2023): a small network for a group of frames, handed on and on.
+"""NIRVANA (Maiya et al., CVPR 2023): a small network for a group of frames, predicted in time.
 
     centre of a patch (x, y) ─► sine layers ─► [3x3 conv ─► pixel shuffle ─► GELU] x stages
                                                ─► 3x3 conv ─► tanh ─► the patch in all frames
 
-One pass makes all frames of the group, a segment of the stream. The next group begins with these
-weights, and only the quantised differences to them are stored: where nothing changes they are zero.
+One pass makes all frames of the group, which is a segment of the stream. The network of the next
+group is predicted from these weights: only the quantised differences are stored, which are zero
+where nothing changes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.nirvana.config import NirvanaConfig
-from nvcodec.models.stacks.layer_config import Layer
+from nvcodec.models.stacks.layer_config import LayerSpec
 from nvcodec.models.stacks.layers import UpsamplingStack
 from nvcodec.models.stacks.model import StackModel
 
-# How far angles turn across the picture at first, radians. SIREN (Sitzmann et al., NeurIPS 2020,
-# section 3.2) multiplies all angles by 30; here that is in the weights, which Adam and quantisation
-# then treat as those of any other layer.
+# Largest initial change of an angle from the centre to the border of the picture, in radians. SIREN
+# (Sitzmann et al., NeurIPS 2020, section 3.2) multiplies all angles by 30. Here that factor is part
+# of the weights, so that Adam and quantisation treat them like those of any other layer.
 _FREQUENCY = 15.0
 
 
 def patch_centres(config: NirvanaConfig, device: torch.device) -> Tensor:
-    """Where the centre of every patch is, x and y, from -1 to 1 across the picture, shape (2, h, w)."""
+    """Return the centre of every patch.
+
+    Args:
+        config: Configuration of the network.
+        device: Device of the result.
+
+    Returns:
+        x and y, from -1 to 1 across the picture, shape (2, h, w).
+    """
     rows, columns = (
         (2 * torch.arange(count, device=device) + 1) / count - 1 for count in config.grid
     )
@@ -36,11 +45,11 @@ def patch_centres(config: NirvanaConfig, device: torch.device) -> Tensor:
 
 
 class Nirvana(StackModel):
-    """NIRVANA's network of one group."""
+    """The network of one group of frames."""
 
     config: NirvanaConfig
 
-    # Its frames are channels: there is nothing between them.
+    # Frames are channels of one output, so that there is no picture between two of them.
     CONTINUOUS = False
 
     def __init__(self, config: NirvanaConfig) -> None:
@@ -56,7 +65,10 @@ class Nirvana(StackModel):
         self.stack = _GroupStack((*stages, config.head()))
 
     def embed(self, index: Tensor) -> Tensor:
-        """What the coordinate network makes of every patch, whichever frames are asked for.
+        """Compute the features of every patch, which do not depend on the frames.
+
+        Args:
+            index: Frame numbers in the segment; only their device matters.
 
         Returns:
             Shape (1, C, h, w).
@@ -65,27 +77,25 @@ class Nirvana(StackModel):
         x = patch_centres(self.config, device)[None]
         for layer in self.coordinates:
             weight, bias = (cast(Tensor, getattr(layer, name)) for name in ("weight", "bias"))
-            # In float32: angles are large, and what is rounded off them is noise.
+            # In float32, because angles are large and their rounding errors are noise in the sines.
             with torch.autocast(device.type, enabled=False):
                 x = F.conv2d(x, weight, bias).sin()
         return x
 
-    def pick(self, made: Tensor, index: Tensor) -> Tensor:
-        """Some frames of all that a pass makes; see `StackModel`."""
-        frames = made.view(self.config.frames, -1, *made.shape[2:])
-        everything = torch.arange(len(frames), device=index.device)
-        return frames if torch.equal(index, everything) else frames[index]
+    def select_frames(self, output: Tensor, index: Tensor) -> Tensor:
+        """Select frames from the output of a pass, which has all frames of the group."""
+        frames = output.view(self.config.frames, -1, *output.shape[2:])
+        all_frames = torch.arange(len(frames), device=index.device)
+        return frames if torch.equal(index, all_frames) else frames[index]
 
 
 class _GroupStack(UpsamplingStack):
-    """A stack whose head has many channels: they share the work as it is, without folding.
+    """A stack with many output channels, which make folding the head unnecessary."""
 
-    Its range is computed as the sigmoid it is, at a fifth of the time that tanh takes.
-    """
-
-    def __init__(self, layers: tuple[Layer, ...]) -> None:
+    def __init__(self, layers: tuple[LayerSpec, ...]) -> None:
         super().__init__(layers, "gelu")
         self.folds_head = False
 
-    def ranged(self, x: Tensor) -> Tensor:
+    def to_samples(self, x: Tensor) -> Tensor:
+        # tanh(x) / 2 + 1 / 2 is this sigmoid, which takes a fifth of the time.
         return torch.sigmoid(2 * x.float())

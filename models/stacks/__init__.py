@@ -1,1 +1,1 @@
-"""Convolutional decoders: layers, blocks, time conditioning and inference of the NeRV line."""
+"""Stacks of upsampling convolutions: layers, blocks, time conditioning and inference."""

@@ -1,7 +1,8 @@
-"""Configurations of the families that are stacks of convolutions. No torch.
+"""The base class of configurations of stacks of convolutions, and their packed form. No torch.
 
-Such a configuration lists its layers (see `layer_config`); parameters, multiply-accumulates and the tensors of the
-bitstream all follow from that one list, so `nvcodec info` can report them without loading torch.
+Such a configuration lists its layers (see `layer_config`). The number of parameters, the
+multiply-accumulate operations and the tensors of the bitstream all follow from that list, so that
+`nvcodec info` reports them without loading torch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.models.base.network_config import NetworkConfig, Recipe
 from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.stacks.geometry import Geometry, grid_for
-from nvcodec.models.stacks.layer_config import BOOSTED_RECIPE, Layer, affine_layers, time_layers
+from nvcodec.models.stacks.layer_config import BOOSTED_RECIPE, LayerSpec, affine_layers, time_layers
 
 # Limits of the bitstream, far above any sensible network.
 LARGEST_WIDTH = 4096
@@ -28,13 +29,13 @@ LARGEST_TIME_WIDTH = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackConfig(NetworkConfig):
-    """What a stack of upsampling convolutions needs; each family adds its own fields.
+    """Configuration of a stack of upsampling convolutions; each family adds its own fields.
 
     Attributes:
         strides: Upsampling factor of each stage.
         kernels: Side of the square kernel of each stage, odd.
-        widths: Channels that enter the first stage, then those that leave each stage.
-        time_width: Width of the vector by which time conditions every block; 0: it does not.
+        widths: Input channels of the first stage, then output channels of each stage.
+        time_width: Width of the time vector that conditions every block; 0: not boosted.
     """
 
     strides: tuple[int, ...]
@@ -43,7 +44,7 @@ class StackConfig(NetworkConfig):
     time_width: int = 0
 
     def __post_init__(self) -> None:
-        """Check what any stack relies on; see `ModelConfig`.
+        """Check the fields that all stacks have.
 
         Raises:
             ConfigError: If a field is out of range or the grid does not fit the picture.
@@ -67,26 +68,26 @@ class StackConfig(NetworkConfig):
         if not all(1 <= width <= LARGEST_WIDTH for width in self.widths):
             raise ConfigError(f"expected widths in 1..{LARGEST_WIDTH}, got {self.widths}")
 
-    def front(self) -> tuple[Layer, ...]:
-        """Layers from time to the embedding grid; none where embeddings are stored."""
+    def front(self) -> tuple[LayerSpec, ...]:
+        """Return the layers from time to the embedding grid; none where embeddings are stored."""
         return ()
 
     @abstractmethod
-    def blocks(self) -> tuple[tuple[Layer, ...], ...]:
-        """Layers of every block of the decoder: a stem if there is one, and the stages."""
+    def blocks(self) -> tuple[tuple[LayerSpec, ...], ...]:
+        """Return the layers of every block of the decoder: a stem if there is one, and stages."""
 
     @abstractmethod
-    def head(self) -> Layer:
-        """The layer that makes samples."""
+    def head(self) -> LayerSpec:
+        """Return the layer that outputs samples."""
 
-    def layers(self) -> tuple[Layer, ...]:
-        """Every layer of the decoder, in the order of its state dict."""
+    def layers(self) -> tuple[LayerSpec, ...]:
+        """Return every layer of the decoder, in the order of its state dict."""
         width = self.time_width
         layers = [*(time_layers(width) if width else ()), *self.front()]
         for block in self.blocks():
             layers += block
             if width:
-                layers += affine_layers(width, *block[-1].made)
+                layers += affine_layers(width, *block[-1].output_shape)
         return (*layers, self.head())
 
     @property
@@ -96,15 +97,15 @@ class StackConfig(NetworkConfig):
 
     @property
     def recipe(self) -> Recipe:
-        """How the authors fit it; presets scale the number of epochs."""
+        """Training recipe; presets scale the number of epochs."""
         return BOOSTED_RECIPE if self.boosted else self.RECIPE
 
     def latents(self) -> tuple[TensorSpec, ...]:
-        """Per-frame latents of the stream; none by default."""
+        """Return the per-frame latents of the stream; none by default."""
         return ()
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Every tensor of the stream in coding order: weights and biases, then latents."""
+        """Return every tensor of the stream in coding order: weights and biases, then latents."""
         specs: list[TensorSpec] = []
         for position, layer in enumerate(self.layers()):
             group = layer.upscale**2
@@ -121,12 +122,12 @@ class StackConfig(NetworkConfig):
 
     @property
     def macs_per_pixel(self) -> float:
-        """See `ModelConfig`."""
+        """Multiply-accumulate operations of one decoded frame, per pixel of the picture."""
         return sum(layer.macs for layer in self.layers()) / prod(self.size)
 
     @property
     def largest_tensor(self) -> int:
-        """Values of the largest intermediate tensor; see `ModelConfig`."""
+        """Number of values of the largest intermediate tensor of one frame."""
         return max(layer.outputs * prod(layer.grid) for layer in self.layers())
 
     @property
@@ -144,21 +145,21 @@ _STAGE = struct.Struct("<BBH")
 _BOOSTED = 0x80
 
 
-def stage_layers(config: StackConfig) -> tuple[Layer, ...]:
-    """One upsampling convolution per stage, from the embedding grid upwards."""
-    layers: list[Layer] = []
+def stage_layers(config: StackConfig) -> tuple[LayerSpec, ...]:
+    """Return one upsampling convolution per stage, from the embedding grid upwards."""
+    layers: list[LayerSpec] = []
     grid = config.grid
     for stage, stride in enumerate(config.strides):
         inputs, outputs = config.widths[stage : stage + 2]
-        layers.append(Layer(inputs, outputs * stride**2, config.kernels[stage], stride, grid))
-        _, grid = layers[-1].made
+        layers.append(LayerSpec(inputs, outputs * stride**2, config.kernels[stage], stride, grid))
+        _, grid = layers[-1].output_shape
     return tuple(layers)
 
 
 def pack_stages(config: StackConfig) -> bytes:
-    """A count byte, the first width, then stride, kernel and width of each stage.
+    """Serialise a count byte, the first width, then stride, kernel and width of each stage.
 
-    If the stack is boosted, the count's highest bit is set and the width of the vector of time
+    If the stack is boosted, the highest bit of the count is set and the width of the time vector
     follows.
     """
     stages = zip(config.strides, config.kernels, config.widths[1:], strict=True)
@@ -169,7 +170,7 @@ def pack_stages(config: StackConfig) -> bytes:
 
 
 class Stages(TypedDict):
-    """The fields of `StackConfig` that tell its stages."""
+    """The fields of `StackConfig` that `pack_stages` stores."""
 
     strides: tuple[int, ...]
     kernels: tuple[int, ...]
@@ -178,28 +179,29 @@ class Stages(TypedDict):
 
 
 def unpack_stages(data: bytes, *rest: int) -> tuple[Stages, bytes]:
-    """Inverse of `pack_stages`.
+    """Parse the bytes that `pack_stages` returned.
 
     Args:
-        data: A packed model configuration.
-        *rest: How many bytes may follow the stages.
+        data: Packed model configuration.
+        *rest: Permitted numbers of bytes behind the stages.
 
     Returns:
         The fields of `Stages`, and the bytes behind them.
 
     Raises:
-        BitstreamError: If the lengths do not agree.
+        BitstreamError: If the number of bytes is none of the permitted ones, or a boosted stack has
+            a time vector of width 0.
     """
     count = data[0] if data else 0
     boosted = bool(count & _BOOSTED)
     end = 3 + _STAGE.size * (count & ~_BOOSTED) + boosted
     if len(data) - end not in rest:
-        wanted = " or ".join(str(end + more) for more in rest)
-        raise BitstreamError(f"model configuration: expected {wanted} bytes, found {len(data)}")
+        expected = " or ".join(str(end + more) for more in rest)
+        raise BitstreamError(f"model configuration: expected {expected} bytes, found {len(data)}")
     _, first = struct.unpack_from("<BH", data)
     stages = list(_STAGE.iter_unpack(data[3 : end - boosted]))
     if boosted and not data[end - 1]:
-        raise BitstreamError("model configuration: a boosted network without a vector of time")
+        raise BitstreamError("model configuration: a boosted network without a time vector")
     fields: Stages = {
         "strides": tuple(stage[0] for stage in stages),
         "kernels": tuple(stage[1] for stage in stages),

@@ -1,9 +1,9 @@
-"""Depthwise convolution whose weight gradient does not take forever on a CPU.
+"""Depthwise convolution with a fast weight gradient on CPUs.
 
-oneDNN computes that gradient about thirty times slower than the forward pass. Seen row by row it is
-a banded correlation: products of a strip of the gradient with a slightly wider strip of the input,
-of which only the diagonals count. Batched matrix products do it, three times as fast although
-most of what they compute is thrown away.
+oneDNN takes about thirty times as long for that gradient as for the forward pass. Row by row, the
+gradient is a banded correlation: products of a strip of the output's gradient with a slightly wider
+strip of the input, of which only the diagonals count. Batched matrix products compute it three
+times as fast as oneDNN, although most of their results are discarded.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ class _Depthwise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        into_x = None
+        x_gradient = None
         if ctx.needs_input_grad[0]:
-            # The kernel is odd and the padding half of it: the transpose is a flipped kernel.
-            into_x = F.conv2d(
+            # The kernel is odd and the padding half of it, so that the transposed convolution is
+            # one with the flipped kernel.
+            x_gradient = F.conv2d(
                 gradient, weight.flip(2, 3), padding=weight.shape[-1] // 2, groups=x.shape[1]
             )
-        into_weight = weight_gradient(x, gradient, weight.shape[-1]).to(weight.dtype)
-        return into_x, into_weight, gradient.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
+        kernel_gradient = weight_gradient(x, gradient, weight.shape[-1]).to(weight.dtype)
+        bias_gradient = gradient.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
+        return x_gradient, kernel_gradient, bias_gradient
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
-    """Gradient of a depthwise convolution's weight.
+    """Compute the gradient of the weight of a depthwise convolution.
 
     Args:
         x: Input, shape (B, C, H, W).
-        gradient: Of the output, same shape; stride 1, padding `kernel // 2`.
+        gradient: Gradient of the output, same shape; stride 1, padding `kernel // 2`.
         kernel: Side of the kernel, odd.
 
     Returns:
@@ -78,15 +80,15 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Depthwise convolution, stride 1, same size.
+    """Apply a depthwise convolution of stride 1 that keeps the size.
 
     Args:
-        x: Shape (B, C, H, W).
-        weight: Shape (C, 1, k, k), k odd.
-        bias: Shape (C,).
+        x: Input, shape (B, C, H, W).
+        weight: Kernels, shape (C, 1, k, k), k odd.
+        bias: Biases, shape (C,).
 
     Returns:
-        Shape of `x`.
+        Output, shape of `x`.
     """
     if x.device.type != "cpu" or not torch.is_grad_enabled():
         return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=x.shape[1])

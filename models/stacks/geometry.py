@@ -1,7 +1,7 @@
-"""From a picture size to an embedding grid and upsampling strides.
+"""The choice of an embedding grid and of upsampling strides for a picture size.
 
-The papers pick strides by hand for a few sizes (5, 4, 4, 2, 2 for 640x1280 and so on). The search
-here reproduces those choices and gives every other size one of its own.
+The papers choose strides by hand for a few sizes (5, 4, 4, 2, 2 for 640x1280 and so on). The search
+here reproduces those choices and extends them to every other size.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from math import log2, prod
 
 _LARGEST_STRIDE = 5
 _MOST_STAGES = 5
-# What one octave of deviation from the wanted grid area costs, as a share of padded samples.
+# Cost of one octave of deviation from the preferred grid area, as a share of padded samples.
 _AREA_WEIGHT = 0.05
-# And what each octave costs beyond an area so large that a small picture would be all embedding.
+# Octaves beyond which a grid is so large that a small picture would consist of embeddings, and the
+# additional cost of each further octave.
 _EXCESS, _EXCESS_WEIGHT = 3.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a small grid of embeddings becomes a picture.
+    """Embedding grid and upsampling strides of a stack.
 
     Attributes:
         grid: Height and width of the embedding grid.
@@ -33,16 +34,16 @@ class Geometry:
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Height and width of the picture the stages produce; at least the wanted size."""
+        """Height and width of the stages' output; at least the size of the picture."""
         scale = prod(self.strides)
         return self.grid[0] * scale, self.grid[1] * scale
 
 
 def grid_for(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[int, int]:
-    """Smallest grid whose upsampled picture covers `size`.
+    """Return the smallest grid whose upsampled picture covers `size`.
 
     Args:
-        size: Height and width, samples.
+        size: Height and width of the picture in samples.
         strides: Upsampling factor of each stage.
 
     Returns:
@@ -54,15 +55,15 @@ def grid_for(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[int, int]
 
 @lru_cache(maxsize=64)
 def derive(size: tuple[int, int], area: int) -> Geometry:
-    """Grid and strides for a picture: near the wanted grid area, with little padding.
+    """Choose grid and strides for a picture: near the preferred grid area, with little padding.
 
     Args:
         size: Height and width of the picture in samples, each at least 1.
-        area: Wanted number of grid positions (HNeRV: 8; NeRV: 144).
+        area: Preferred number of grid positions (HNeRV: 8; NeRV: 144).
 
     Returns:
-        The geometry of lowest cost; ties go to more stages, then to larger first strides. It
-        reproduces the published strides for 480x960, 640x1280, 720x1280, 960x1920 and 1080x1920.
+        The geometry of lowest cost; more stages, then larger first strides win ties. It is the
+        published one for 480x960, 640x1280, 720x1280, 960x1920 and 1080x1920.
     """
     best: tuple[tuple[float, int, list[int]], Geometry] | None = None
     for stages in range(1, _MOST_STAGES + 1):

@@ -1,8 +1,8 @@
-"""The fast way through a stack when nothing is being fitted.
+"""Inference of fitted stacks of convolutions, faster than the modules that are fitted.
 
-Weights are prepared once: cast, laid out as the convolutions want them, and in plain stacks
-reordered and the head folded. There, on a CPU, convolution and activation are one oneDNN call,
-which saves a pass over every large tensor.
+Weights are prepared once: they are cast and laid out in channels-last order. In plain stacks they
+are also reordered for the pixel shuffles, and the head is folded. On a CPU, convolution and
+activation of a plain stack are one oneDNN call, which saves a pass over every large tensor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.base.pixel_shuffle import depth_to_space
-from nvcodec.models.stacks.blocks import BlockStack, apply
+from nvcodec.models.stacks.blocks import BlockStack, apply_stage
 from nvcodec.models.stacks.layers import UpsamplingStack
 from nvcodec.models.stacks.model import StackModel
 
@@ -30,11 +30,11 @@ _FUSED = {"gelu": "gelu", "silu": "swish", "none": "none"}
 
 
 class Synthesis:
-    """Decodes frames of one stack of convolutions.
+    """Decoder of frames of one stack of convolutions.
 
     Args:
-        model: A fitted model, on the device to decode on.
-        dtype: Type the convolutions run in.
+        model: Fitted model, on the device to decode on.
+        dtype: Type in which the convolutions are computed.
     """
 
     def __init__(self, model: StackModel, dtype: torch.dtype) -> None:
@@ -56,7 +56,7 @@ class Synthesis:
             index: Frame numbers in the segment, shape (B,), int64.
 
         Returns:
-            As `VideoModel.planes`, float32.
+            Frames in the layout of `VideoModel.planes`, float32 in [0, 1].
         """
         return self._shuffled(self._head(index).float().tanh_().mul_(0.5).add_(0.5), index)
 
@@ -65,59 +65,59 @@ class Synthesis:
         """Decode frames to 8-bit samples.
 
         Args:
-            index: Frame numbers in the segment, shape (B,), int64; or floating, see
-                `StackModel.conditions`.
+            index: Frame numbers in the segment, shape (B,), int64; or floating-point numbers, whose
+                fractions lie between frames.
 
         Returns:
-            As `VideoModel.planes`, times 255 and rounded to nearest, uint8.
+            Frames in the layout of `VideoModel.planes`, times 255 and rounded to nearest, uint8.
         """
-        # tanh(x) / 2 + 1 / 2 as the sigmoid it is, which takes a fifth of the time. The range ends
-        # at 0.5 and 255.5, so cutting off the fraction rounds and needs no clamp.
+        # tanh(x) / 2 + 1 / 2 is sigmoid(2 x), which takes a fifth of the time. The range ends at
+        # 0.5 and 255.5, so that truncation rounds and needs no clamp.
         levels = self._head(index).float().mul_(2.0).sigmoid_().mul_(255.0).add_(0.5)
         return self._shuffled(levels.to(torch.uint8), index)
 
     def _head(self, index: Tensor) -> Tensor:
-        """What the head makes, before the range and the last shuffle."""
+        """Return the output of the head, before the last shuffle and the mapping to [0, 1]."""
         x, z = self.model.conditions(index.to(self._device))
         return self._stack(x.to(self._dtype).contiguous(memory_format=torch.channels_last), z)
 
     def _shuffled(self, x: Tensor, index: Tensor) -> Tensor:
-        """The last shuffle, the frames asked for, and the crop to the picture."""
+        """Apply the last shuffle, select the frames and crop them to the picture."""
         height, width = self.model.config.native_size
-        frames = self.model.pick(self._stack.shuffled(x), index.to(self._device))
+        frames = self.model.select_frames(self._stack.shuffled(x), index.to(self._device))
         return frames[:, :, :height, :width]
 
 
 class _Blocks:
-    """A stack of any blocks, the last one and the head in float32.
+    """A stack of arbitrary blocks, the last one and the head in float32.
 
-    With the sums along residual blocks in bfloat16 to the end, up to 1 % of the samples of fitted
-    networks were off by more than one level of 255; so, none.
+    With the last block in bfloat16 as well, up to 1 % of the samples of fitted networks were off by
+    more than one level of 255. With it in float32, none were.
     """
 
     def __init__(self, stack: BlockStack, dtype: torch.dtype) -> None:
-        made = deepcopy(stack)
-        last = len(made.stages) - made.per_block
-        for number, stage in enumerate(made.stages):
+        own = deepcopy(stack)
+        last = len(own.stages) - own.per_block
+        for number, stage in enumerate(own.stages):
             stage.to(dtype if number < last else torch.float32)
         self._stages: list[tuple[nn.Module, torch.dtype]] = [
             (stage, next(stage.parameters()).dtype)
-            for stage in made.to(memory_format=torch.channels_last).stages  # type: ignore[call-overload]
+            for stage in own.to(memory_format=torch.channels_last).stages  # type: ignore[call-overload]
         ]
-        self._final = made.head.float()
+        self._head = own.head.float()
 
     def __call__(self, x: Tensor, z: Tensor | None) -> Tensor:
         for stage, dtype in self._stages:
-            x = apply(stage, x.to(dtype), None if z is None else z.to(dtype))
-        made: Tensor = self._final(x)
-        return made
+            x = apply_stage(stage, x.to(dtype), None if z is None else z.to(dtype))
+        logits: Tensor = self._head(x)
+        return logits
 
     def shuffled(self, x: Tensor) -> Tensor:
         return x
 
 
 class _Plain:
-    """A plain stack's weights as they are applied."""
+    """A plain stack with its weights reordered and its head folded."""
 
     def __init__(self, stack: UpsamplingStack, dtype: torch.dtype, device: torch.device) -> None:
         with torch.no_grad():
@@ -142,14 +142,14 @@ class _Plain:
         return self._trim(depth_to_space(x, self._shuffles[-1]))
 
 
-def _plain(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
+def _plain_convolution(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
     x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
     if activation == "none":
         return x
     return F.gelu(x) if activation == "gelu" else F.silu(x, inplace=True)
 
 
-def _fused(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
+def _fused_convolution(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
     reach = weight.shape[-1] // 2
     out: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x, weight, bias, [reach, reach], [1, 1], [1, 1], 1, _FUSED[activation], [], "none"
@@ -159,13 +159,13 @@ def _fused(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
 
 @cache
 def _convolution(device: torch.device, dtype: torch.dtype) -> _Convolve:
-    """The fused call where it works here, the plain one elsewhere."""
+    """Return the fused convolution if it works on this device, else the plain one."""
     if device.type != "cpu":
-        return _plain
+        return _plain_convolution
     x, weight = torch.zeros(1, 2, 4, 4, dtype=dtype), torch.zeros(2, 2, 3, 3, dtype=dtype)
     try:
-        _fused(x, weight, torch.zeros(2, dtype=dtype), "gelu")
+        _fused_convolution(x, weight, torch.zeros(2, dtype=dtype), "gelu")
     except (RuntimeError, AttributeError) as error:
-        logger.info("no fused convolution here, plain ones instead: %s", error)
-        return _plain
-    return _fused
+        logger.info("fused convolutions are not available, plain ones are used: %s", error)
+        return _plain_convolution
+    return _fused_convolution

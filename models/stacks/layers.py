@@ -1,4 +1,4 @@
-"""Blocks shared by several families: the upsampling stack, and ConvNeXt for encoders."""
+"""Modules that several families share: the upsampling stack, and ConvNeXt blocks for encoders."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from torch import Tensor, nn
 from nvcodec.models.base.pixel_shuffle import depth_to_space, fold_shuffle, phase_first
 from nvcodec.models.base.windows import Window, window_parts
 from nvcodec.models.stacks.depthwise import depthwise
-from nvcodec.models.stacks.layer_config import Layer
+from nvcodec.models.stacks.layer_config import LayerSpec
 
 
 class UpsamplingStack(nn.Module):
-    """Convolutions with pixel shuffles between them, a head, and the output range of NeRV.
+    """A stack of convolutions and pixel shuffles, with a head and the output range of NeRV.
 
-    Parameters keep the shapes and the order of the published state dicts.
+    Parameters have the shapes and the order of the published state dicts.
 
     Args:
-        layers: Optional 1x1 stem (a first layer with `upscale` 1), stages, head.
+        layers: Optional 1x1 stem (a first layer with `upscale` 1), stages and head.
         activation: `"gelu"` or `"silu"`, applied after the stem and after every stage.
+
+    Attributes:
+        folds_head: Whether the head is computed in front of the last pixel shuffle.
     """
 
-    def __init__(self, layers: tuple[Layer, ...], activation: str) -> None:
+    def __init__(self, layers: tuple[LayerSpec, ...], activation: str) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
             nn.Conv2d(layer.inputs, layer.outputs, layer.kernel) for layer in layers
@@ -35,10 +38,10 @@ class UpsamplingStack(nn.Module):
         self.folds_head = self.upscales[-2] == 2 and layers[-1].kernel in (1, 3)
 
     def kernels(self) -> list[tuple[Tensor, Tensor]]:
-        """Weights and biases as they are applied: phases first, the head folded."""
+        """Return weights and biases in phase-first order, with the head folded."""
         pairs = []
         for convolution, scale in zip(self.convolutions, self.upscales, strict=True):
-            # Not get_parameter: while weights are quantised these are plain tensors.
+            # Not `get_parameter`, because these are plain tensors while weights are quantised.
             weight, bias = (cast(Tensor, getattr(convolution, name)) for name in ("weight", "bias"))
             pairs.append((phase_first(weight, scale), phase_first(bias, scale)))
         if self.folds_head:
@@ -47,13 +50,13 @@ class UpsamplingStack(nn.Module):
         return pairs
 
     def shuffles(self) -> list[int]:
-        """Upsampling factor behind each of `kernels()`: a folded head's shuffle comes last."""
+        """Return the upsampling factor behind each of `kernels()`; a folded head's comes last."""
         if not self.folds_head:
             return self.upscales
         return [*self.upscales[:-2], 1, 2]
 
     def trim(self, x: Tensor) -> Tensor:
-        """Drop the samples that a folded 3x3 head makes around what it is asked for."""
+        """Drop the additional samples that a folded 3x3 head computes on every side."""
         if self.folds_head and self.head_kernel == 3:
             return x[:, :, 1:-1, 1:-1]
         return x
@@ -62,9 +65,9 @@ class UpsamplingStack(nn.Module):
         """Decode embeddings.
 
         Args:
-            x: Shape (B, C, h, w).
-            window: The part of the picture to compute; all of it by default. The result is the
-                same as cropping the whole picture.
+            x: Embeddings, shape (B, C, h, w).
+            window: Part of the picture to compute; all of it by default. The result equals the crop
+                of the whole picture.
 
         Returns:
             Shape (B, channels, H, W), in [0, 1].
@@ -84,16 +87,16 @@ class UpsamplingStack(nn.Module):
         x = self.trim(x)
         if window is not None:
             x = parts[-1].crop(x)
-        return self.ranged(x)
+        return self.to_samples(x)
 
-    def ranged(self, x: Tensor) -> Tensor:
-        """From what the head makes to samples in [0, 1]."""
-        # In float32: near 1 a step of bfloat16 is a whole level of an 8-bit sample.
+    def to_samples(self, x: Tensor) -> Tensor:
+        """Map the output of the head to samples in [0, 1]."""
+        # In float32: near 1, neighbouring numbers of bfloat16 are a whole 8-bit level apart.
         return torch.tanh(x.float()) * 0.5 + 0.5
 
 
 class ChannelsFirstNorm(nn.LayerNorm):
-    """Layer norm over the channels of a (B, C, H, W) tensor."""
+    """Layer normalisation over the channels of a (B, C, H, W) tensor."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each position over its channels."""
@@ -102,9 +105,13 @@ class ChannelsFirstNorm(nn.LayerNorm):
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise 7x7, norm, pointwise to four times the width and back, layer scale, residual.
+    """A ConvNeXt block (Liu et al., "A ConvNet for the 2020s", figure 4).
 
-    Liu et al., "A ConvNet for the 2020s", figure 4.
+    It consists of a depthwise 7x7 convolution, a normalisation, pointwise layers to four times the
+    width and back, and a layer scale, with a residual connection around them.
+
+    Args:
+        width: Input and output channels.
     """
 
     def __init__(self, width: int) -> None:

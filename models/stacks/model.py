@@ -1,4 +1,4 @@
-"""Models whose pictures a stack of convolutions makes, from an embedding per frame."""
+"""The base class of models that decode an embedding per frame with a stack of convolutions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nvcodec.models.stacks.time_conditioning import TimeBranch
 
 
 class StackModel(VideoModel):
-    """A model that decodes embeddings.
+    """A model that decodes an embedding per frame.
 
     Attributes:
-        time: What a boosted stack knows of a frame besides its embedding; None if it is not.
-        stack: The layers from the embedding grid to the output samples.
+        time: Branch that computes the time vectors of a boosted stack; None if it is not boosted.
+        stack: Layers from the embedding grid to the output samples.
     """
 
     config: StackConfig
@@ -29,7 +29,7 @@ class StackModel(VideoModel):
         self.time = TimeBranch(config.frames, config.time_width) if config.boosted else None
 
     def embed(self, index: Tensor) -> Tensor:
-        """What the stack decodes: stored latents, or a function of time.
+        """Return the embeddings of frames: stored latents, or a function of time.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
@@ -39,25 +39,33 @@ class StackModel(VideoModel):
         """
         raise NotImplementedError
 
-    def around(self, found: Tensor, index: Tensor) -> Tensor:
-        """What the stack decodes, given what the fit-time encoder makes of frames.
+    def add_tokens(self, embedding: Tensor, index: Tensor) -> Tensor:
+        """Append the codes of tokens to embeddings if the model is conditioned on tokens.
 
         Args:
-            found: In place of stored latents.
+            embedding: Stored latents or the output of the fit-time encoder, shape (B, C, h, w).
             index: Frame numbers in the segment, shape (B,), int64.
+
+        Returns:
+            The input of the stack, shape (B, C', h, w).
         """
-        return found
+        return embedding
 
     def conditions(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the stack decodes: embeddings, and for boosted stacks the vectors of time.
+        """Return the inputs of the stack: embeddings, and the time vectors of a boosted stack.
 
-        Between frames both are interpolated linearly. Time itself is not: most frequencies of
-        its code turn more than once from frame to frame, so that what a network makes of a time
-        in between is noise (`benchmarks/ablations/interpolation.py`).
+        Between frames, both are interpolated linearly. Time itself is not interpolated: most
+        frequencies of its positional encoding complete more than one period from frame to frame, so
+        that the output of a network for a time in between is noise
+        (`benchmarks/ablations/interpolation.py`).
 
         Args:
-            index: Frame numbers in the segment, shape (B,), int64; or floating, where fractions
-                lie between frames.
+            index: Frame numbers in the segment, shape (B,), int64; or floating-point numbers, whose
+                fractions lie between frames.
+
+        Returns:
+            Embeddings, shape (B, C, h, w), and time vectors, shape (B, width), or None if the stack
+            is not boosted.
         """
         if not index.is_floating_point():
             return self.embed(index), None if self.time is None else self.time(index)
@@ -68,25 +76,29 @@ class StackModel(VideoModel):
         return torch.lerp(first, second, share[:, :, None, None]), z
 
     def render(
-        self, index: Tensor, window: Window | None = None, found: Tensor | None = None
+        self, index: Tensor, window: Window | None = None, embedding: Tensor | None = None
     ) -> Tensor:
-        """See `VideoModel`."""
-        embedding = self.embed(index) if found is None else self.around(found, index)
+        """Render frames by decoding their embeddings with the stack."""
+        inputs = self.embed(index) if embedding is None else self.add_tokens(embedding, index)
         if self.time is None:
-            made: Tensor = self.stack(embedding, window)
+            output: Tensor = self.stack(inputs, window)
         else:
-            made = self.stack(embedding, window, self.time(index))
-        return self.pick(made, index)
+            output = self.stack(inputs, window, self.time(index))
+        return self.select_frames(output, index)
 
-    def pick(self, made: Tensor, index: Tensor) -> Tensor:
-        """Of what the stack makes, the frames that were asked for; all of it for most families.
+    def select_frames(self, output: Tensor, index: Tensor) -> Tensor:
+        """Select frames from the output of the stack, which has no others for most families.
 
         Args:
-            made: Shape (B, channels, H, W), or that of all frames with them among the channels.
+            output: Output of the stack, shape (B, channels, H, W); or shape (1, T * channels, H, W)
+                if one pass computes all T frames of the segment.
             index: Frame numbers in the segment, shape (B,), int64.
+
+        Returns:
+            Shape (B, channels, H, W).
         """
-        return made
+        return output
 
     def compile_for_fitting(self) -> None:
-        """See `VideoModel`."""
+        """Compile the stack with `torch.compile`."""
         self.stack.compile(dynamic=False)

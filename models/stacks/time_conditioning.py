@@ -1,11 +1,11 @@
-"""Boosted stacks: every block is followed by one that time scales, shifts and corrects.
+"""The modules of boosted stacks: a time branch, and a block behind every block that it modulates.
 
     t ─► sines and cosines ─► linear ─► sin ─► linear ─► sin ─► z
 
     block ─► x ─► x (1 + a(z)) + b(z) ─► 3x3 conv ─► GELU ─► again ─► 3x3 conv ─► + x
 
 Zhang et al., "Boosting Neural Representations for Videos with a Conditional Decoder", CVPR 2024,
-sections 3.2 and 3.3; the blocks themselves have a sine in place of their activation.
+sections 3.2 and 3.3. In a boosted stack, the blocks themselves have a sine as their activation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nvcodec.cuda.mlp import FusedMLP
 from nvcodec.models.stacks.layer_config import (
     TIME_BASE,
     TIME_LEVELS,
-    Layer,
+    LayerSpec,
     affine_layers,
     time_layers,
 )
@@ -26,11 +26,11 @@ from nvcodec.models.stacks.positional_encoding import encoding
 
 
 class TimeBranch(nn.Module):
-    """What every boosted block knows of time.
+    """The branch that computes the time vector z of a frame, which conditions all boosted blocks.
 
     Args:
-        frames: Of the segment.
-        width: Of the vector z.
+        frames: Number of frames of the segment.
+        width: Width of the time vector.
     """
 
     def __init__(self, frames: int, width: int) -> None:
@@ -42,15 +42,27 @@ class TimeBranch(nn.Module):
         )
 
     def forward(self, index: Tensor) -> Tensor:
-        """From frame numbers, shape (B,), to shape (B, width)."""
+        """Compute time vectors.
+
+        Args:
+            index: Frame numbers in the segment, shape (B,); fractions lie between frames.
+
+        Returns:
+            Shape (B, width).
+        """
         z: Tensor = self.perceptron(encoding(index, self.frames, TIME_LEVELS, TIME_BASE))
         return z
 
 
 class Modulation(nn.Module):
-    """A scale and a shift of every channel, out of time."""
+    """A scale and a shift of every channel that depend on time.
 
-    def __init__(self, inner: Layer, outer: Layer) -> None:
+    Args:
+        inner: First layer of the perceptrons of scale and shift.
+        outer: Second layer of both.
+    """
+
+    def __init__(self, inner: LayerSpec, outer: LayerSpec) -> None:
         super().__init__()
         self.scale = _perceptron(inner, outer)
         self.shift = _perceptron(inner, outer)
@@ -59,19 +71,22 @@ class Modulation(nn.Module):
         """Modulate features.
 
         Args:
-            x: Shape (B, C, H, W).
-            z: What is known of time, shape (B, width).
+            x: Features, shape (B, C, H, W).
+            z: Time vectors, shape (B, width).
+
+        Returns:
+            x * (1 + scale(z)) + shift(z), shape (B, C, H, W).
         """
-        scale, shift = (made(z)[:, :, None, None] for made in (self.scale, self.shift))
+        scale, shift = (network(z)[:, :, None, None] for network in (self.scale, self.shift))
         return torch.addcmul(x + shift, x, scale)
 
 
 class TemporalAffine(nn.Module):
-    """A residual block that time conditions (section 3.2).
+    """A residual block conditioned on time (section 3.2).
 
     Args:
-        width: Of the vector of time.
-        channels: In and out.
+        width: Width of the time vector.
+        channels: Input and output channels.
     """
 
     def __init__(self, width: int, channels: int) -> None:
@@ -83,11 +98,11 @@ class TemporalAffine(nn.Module):
         self.correct = nn.Conv2d(convolution.inputs, convolution.outputs, 3, padding=1)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """Correct features; see `Modulation`."""
+        """Correct features, shape (B, C, H, W), given time vectors `z`, shape (B, width)."""
         y = F.gelu(self.refine(self.first(x, z)))
         corrected: Tensor = x + self.correct(self.second(y, z))
         return corrected
 
 
-def _perceptron(inner: Layer, outer: Layer) -> FusedMLP:
+def _perceptron(inner: LayerSpec, outer: LayerSpec) -> FusedMLP:
     return FusedMLP(inner.inputs, outer.outputs, inner.outputs, 1, "relu", "none", bias=True)

@@ -1,1 +1,1 @@
-"""Networks of the shared video tokenizer, and token conditioning of a model."""
+"""Networks of the shared video tokenizer, and the conditioning of a model on tokens."""

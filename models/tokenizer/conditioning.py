@@ -1,4 +1,4 @@
-"""Tokens as what a network decodes: the codes around a frame, and where in its step it is."""
+"""The conditioning of a network on tokens: the codes around a frame, and its place in the step."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from torch import Tensor, nn
 from nvcodec.models.tokenizer.layout import CHANNELS, SPACE_STRIDE, TIME_STRIDE, steps_of
 
 
-class TokenFeed(nn.Module):
-    """Codes of a segment on the grid that a network begins with, for any of its frames.
+class TokenConditioning(nn.Module):
+    """The codes of a segment's tokens, resampled to the embedding grid of a network.
 
-    Holds nothing that is fitted.
+    It has no parameters.
 
     Args:
-        frames: Of the segment.
+        frames: Number of frames of the segment.
         cells: Rows and columns of tokens.
-        grid: Rows and columns where the network begins.
-        side: Luma samples along each side of a position there.
+        grid: Rows and columns of the embedding grid.
+        side: Luma samples along each side of a position of that grid.
+
+    Attributes:
+        rows: Weight of every row of tokens in every row of the grid.
+        columns: Weight of every column of tokens in every column of the grid.
+        codes: Resampled codes, shape (time steps, `CHANNELS`, *grid).
     """
 
     rows: Tensor
@@ -28,48 +33,54 @@ class TokenFeed(nn.Module):
         self, frames: int, cells: tuple[int, int], grid: tuple[int, int], side: int
     ) -> None:
         super().__init__()
-        for name, there, here in zip(("rows", "columns"), cells, grid, strict=True):
-            self.register_buffer(name, _shares(there, here, side), persistent=False)
+        for name, count, positions in zip(("rows", "columns"), cells, grid, strict=True):
+            self.register_buffer(name, _overlaps(count, positions, side), persistent=False)
         shape = (steps_of(frames), CHANNELS, *grid)
         self.register_buffer("codes", torch.zeros(shape), persistent=False)
 
     def set_tokens(self, codes: Tensor) -> None:
-        """Take codes of the segment, each position the mean of what it lies on.
+        """Set the codes of the segment; a position takes the mean of the cells that it overlaps.
 
         Args:
-            codes: Shape (steps, `CHANNELS`, *cells), float32.
+            codes: FSQ codes, shape (time steps, `CHANNELS`, *cells), float32.
         """
         self.codes.copy_(self.rows @ codes @ self.columns.mT)
 
     def forward(self, index: Tensor) -> Tensor:
-        """What is known of frames.
+        """Return the conditioning of frames.
 
         Args:
             index: Frame numbers in the segment, shape (B,), int64.
 
         Returns:
-            Shape (B, `token_channels()`, h, w): codes of the step before, of the frame's own and of the
-            next, the same times the frame's place in its step, -1 to 1, the place and its square.
+            Shape (B, `token_channels()`, h, w): the codes of the previous time step, of the frame's
+            own and of the next one; the same codes times the place of the frame in its step, from
+            -1 to 1; that place and its square.
         """
         step = (index + TIME_STRIDE - 1).div(TIME_STRIDE, rounding_mode="floor")
-        # The first step has one frame, which is its last.
-        place = (index + TIME_STRIDE - 1) % TIME_STRIDE
-        share = torch.where(index == 0, 1.0, 2 * place / (TIME_STRIDE - 1) - 1)
-        share = share.to(self.codes.dtype)[:, None, None, None]
+        # The first step has a single frame, whose place is that of the last frame of a step.
+        number = (index + TIME_STRIDE - 1) % TIME_STRIDE
+        place = torch.where(index == 0, 1.0, 2 * number / (TIME_STRIDE - 1) - 1)
+        place = place.to(self.codes.dtype)[:, None, None, None]
         last = len(self.codes) - 1
-        around = [self.codes[(step + shift).clamp(0, last)] for shift in (-1, 0, 1)]
-        codes = torch.cat(around, 1)
-        places = torch.cat([share, share**2], 1).expand(-1, -1, *codes.shape[-2:])
-        return torch.cat([codes, share * codes, places], 1)
+        neighbours = [self.codes[(step + shift).clamp(0, last)] for shift in (-1, 0, 1)]
+        codes = torch.cat(neighbours, 1)
+        places = torch.cat([place, place**2], 1).expand(-1, -1, *codes.shape[-2:])
+        return torch.cat([codes, place * codes, places], 1)
 
 
-def _shares(cells: int, positions: int, side: int) -> Tensor:
-    """How much of each position lies on each cell, along one side of the picture.
+def _overlaps(cells: int, positions: int, side: int) -> Tensor:
+    """Return the share of each position that lies on each cell, along one axis of the picture.
 
-    A position beyond all cells, where networks make what is cut off, lies on the last.
+    A position beyond all cells, in the cropped part of the padded grid, takes the last cell.
+
+    Args:
+        cells: Number of cells along the axis.
+        positions: Number of positions of the embedding grid along the axis.
+        side: Luma samples along the side of a position.
 
     Returns:
-        Shape (positions, cells), rows of sum 1.
+        Shape (positions, cells), float32; every row has the sum 1.
     """
     edge = torch.arange(cells) * SPACE_STRIDE
     begin = torch.arange(positions)[:, None] * side

@@ -1,16 +1,17 @@
-"""The networks of the shared tokenizer: pictures to a vector per cell and step, and back.
+"""The networks of the shared tokenizer: frames to a vector per cell and time step, and back.
 
     frames ─► 4x4 patches ─► conv ─► /8 ┐
                                         ├ five frames, one after another ─► /8 ─► /16 ─► /32 ─► z
     ...                                 ┘
     code of a step and of the one before ─► /32 ─► /16 ─► /8 ─► 8x8 patches of four frames
 
-Beside the encoder goes a straight line: the mean colour of a cell and its motion by least squares
-(`nvcodec.models.tokenizer.cell_motion`), and beside the decoder one for the colour. These are what both begin
-with, before anything is learned.
+The encoder has a linear skip connection from the mean colour of a cell and its motion by least
+squares (`nvcodec.models.tokenizer.cell_motion`), the decoder one for the colour. Before training,
+these two determine the output.
 
-Everything is local and causal: a step sees its four frames and the one before them, the first step
-of a segment the first frame five times. Hence any size, any length, and steps in any order.
+Everything is local and causal: the input of a time step is its four frames and the one before them;
+that of the first step of a segment is the first frame five times. Pictures of any size, segments of
+any length, and time steps in any order can therefore be processed.
 """
 
 from __future__ import annotations
@@ -26,16 +27,21 @@ from nvcodec.models.stacks.layers import ChannelsFirstNorm
 from nvcodec.models.tokenizer.cell_motion import MOTION_CHANNELS, cell_motion
 
 _PATCH, _CELL = 4, 32
-_SEEN = 5  # frames that a step sees: its own and the one before
-_MADE = 4
-# Mean red, green and blue to the first digits' vectors: luma, and what blue and red have beyond it.
-# With tanh between, the second undoes the first well enough to begin with.
+_INPUT_FRAMES = 5  # of a time step: its own frames and the one before
+_STEP_FRAMES = 4
+# Initial weights from mean red, green and blue to the first channels of a vector: luma, and the
+# differences of blue and red to it. The decoder's are the inverse, which approximately holds in
+# spite of the tanh between them.
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 _LUMA_GAIN, _COLOUR_GAIN, _MOTION_GAIN = 1.2, 2.0, 1.5
 
 
 class Residual(nn.Module):
-    """`x` and what a 3x3 and a 1x1 convolution make of it, normalised; nothing at first."""
+    """A residual block: normalisation, 3x3 convolution, GELU, 1x1 convolution; initially identity.
+
+    Args:
+        width: Input and output channels.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -46,17 +52,18 @@ class Residual(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (B, width, H, W) in and out."""
+        """Refine features, shape (B, width, H, W) in and out."""
         mixed: Tensor = self.mixed(F.gelu(self.spatial(self.norm(x))))
         return x + mixed
 
 
 class TokenEncoder(nn.Module):
-    """Pictures to vectors, one per 32x32 samples and four frames; not quantised yet.
+    """The encoder: frames to one vector per 32x32 samples and four frames, not quantised.
 
     Args:
-        channels: Of a vector.
-        widths: Channels at 1/4 and 1/8 of the size for a frame, at 1/8, 1/16 and 1/32 for a step.
+        channels: Channels of a vector.
+        widths: Channels of a frame at 1/4 and 1/8 of the size, then of a time step at 1/8, 1/16 and
+            1/32 of it.
     """
 
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
@@ -65,13 +72,14 @@ class TokenEncoder(nn.Module):
         self.patches = nn.Conv2d(3, first, _PATCH, _PATCH)
         self.halved = nn.Conv2d(first, frame, 2, 2)
         self.frame = Residual(frame)
-        self.joined = nn.Conv2d(_SEEN * frame, step, 1)
+        self.joined = nn.Conv2d(_INPUT_FRAMES * frame, step, 1)
         self.step = Residual(step)
         self.quartered = nn.Conv2d(step, middle, 2, 2)
         self.middle = Residual(middle)
         self.eighthed = nn.Conv2d(middle, last, 2, 2)
         self.last = Residual(last)
-        # All levels are in use from the start, or what is never used is never learned.
+        # Normalised so that all FSQ levels are in use from the start: a level that is never used is
+        # never learned.
         self.norm = ChannelsFirstNorm(last, eps=1e-6)
         self.out = nn.Conv2d(last, channels, 1)
         nn.init.normal_(self.out.weight, std=last**-0.5)
@@ -85,10 +93,10 @@ class TokenEncoder(nn.Module):
             self.out.weight[:5] *= 0.2
 
     def forward(self, video: Tensor) -> Tensor:
-        """Vectors of a segment.
+        """Encode a segment.
 
         Args:
-            video: Shape (B, 1 + 4 n, 3, H, W), in [-1, 1]; sides are multiples of 32.
+            video: Frames, shape (B, 1 + 4 n, 3, H, W), in [-1, 1]; sides are multiples of 32.
 
         Returns:
             Shape (B, 1 + n, channels, H / 32, W / 32).
@@ -96,33 +104,33 @@ class TokenEncoder(nn.Module):
         batch, frames, _, height, width = video.shape
         x = F.gelu(self.patches(video.reshape(-1, 3, height, width)))
         x = self.frame(F.gelu(self.halved(x)))
-        # What each step sees, in the order of time.
+        # Collect the input frames of each time step, in temporal order.
         x = x.view(batch, frames, *x.shape[1:])
-        steps = 1 + (frames - 1) // _MADE
-        seen = torch.arange(_SEEN, device=x.device) + _MADE * torch.arange(
+        steps = 1 + (frames - 1) // _STEP_FRAMES
+        inputs = torch.arange(_INPUT_FRAMES, device=x.device) + _STEP_FRAMES * torch.arange(
             -1, steps - 1, device=x.device
         ).unsqueeze(1)
-        x = x[:, seen.clamp(0).flatten()]
-        # The first step is not to know what follows.
-        x = torch.cat([x[:, :1].expand(-1, _SEEN, -1, -1, -1), x[:, _SEEN:]], 1)
+        x = x[:, inputs.clamp(0).flatten()]
+        # The first step must not depend on the frames that follow it.
+        x = torch.cat([x[:, :1].expand(-1, _INPUT_FRAMES, -1, -1, -1), x[:, _INPUT_FRAMES:]], 1)
         x = x.reshape(batch * steps, -1, *x.shape[-2:])
         x = self.step(F.gelu(self.joined(x)))
         x = self.middle(F.gelu(self.quartered(x)))
         x = self.last(F.gelu(self.eighthed(x)))
-        # Of a step's own frames, without the one before.
+        # Mean colours of a step's own frames, without the one before.
         mean = F.avg_pool2d(video.flatten(0, 1), _CELL)
         mean = mean.view(batch, frames, *mean.shape[1:])
-        own = mean[:, 1:].reshape(batch, steps - 1, _MADE, *mean.shape[2:]).mean(2)
-        known = torch.cat([torch.cat([mean[:, :1], own], 1), cell_motion(video)], 2)
-        out: Tensor = self.out(self.norm(x)) + self.plain(known.flatten(0, 1))
+        own = mean[:, 1:].reshape(batch, steps - 1, _STEP_FRAMES, *mean.shape[2:]).mean(2)
+        features = torch.cat([torch.cat([mean[:, :1], own], 1), cell_motion(video)], 2)
+        out: Tensor = self.out(self.norm(x)) + self.plain(features.flatten(0, 1))
         return out.view(batch, steps, *out.shape[1:])
 
 
 class TokenDecoder(nn.Module):
-    """Codes to pictures, as well as one network for all videos can: a preview.
+    """The decoder: codes to a preview of the frames, by one network for all videos.
 
     Args:
-        channels: Of a code.
+        channels: Channels of a code.
         widths: Channels at 1/32, 1/16 and 1/8 of the size.
     """
 
@@ -135,7 +143,7 @@ class TokenDecoder(nn.Module):
         self.middle = Residual(middle)
         self.quadrupled = nn.Conv2d(middle, 4 * last, 1)
         self.last = Residual(last)
-        self.out = nn.Conv2d(last, 64 * 3 * _MADE, 1)
+        self.out = nn.Conv2d(last, 64 * 3 * _STEP_FRAMES, 1)
         nn.init.zeros_(self.out.weight)
         self.colour = nn.Conv2d(channels, 3, 1)
         with torch.no_grad():
@@ -146,23 +154,23 @@ class TokenDecoder(nn.Module):
             self.colour.weight[:, :, 0, 0] = luma + torch.stack([red, green, blue])
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Pictures of codes.
+        """Decode the codes of a segment.
 
         Args:
-            codes: Shape (B, 1 + n, channels, h, w), in [-1, 1].
+            codes: FSQ codes, shape (B, 1 + n, channels, h, w), in [-1, 1].
 
         Returns:
-            Shape (B, 1 + 4 n, 3, 32 h, 32 w); about [-1, 1], not clipped.
+            Frames, shape (B, 1 + 4 n, 3, 32 h, 32 w), about in [-1, 1] and not clipped.
         """
         batch, steps = codes.shape[:2]
-        before = torch.cat([codes[:, :1], codes[:, :-1]], 1)
-        x = torch.cat([before, codes], 2).flatten(0, 1)
+        previous = torch.cat([codes[:, :1], codes[:, :-1]], 1)
+        x = torch.cat([previous, codes], 2).flatten(0, 1)
         plain = F.interpolate(self.colour(codes.flatten(0, 1)), scale_factor=_CELL, mode="bilinear")
         x = self.first(F.gelu(self.stem(x)))
         x = self.middle(F.gelu(depth_to_space(self.doubled(x), 2)))
         x = self.last(F.gelu(depth_to_space(self.quadrupled(x), 2)))
         x = depth_to_space(self.out(x), 8)
-        x = x.reshape(batch * steps, _MADE, 3, *x.shape[-2:]) + plain[:, None]
-        x = x.reshape(batch, steps * _MADE, *x.shape[2:])
-        # Of the first step's pictures, all of the same moment, the last is taken.
-        return x[:, _MADE - 1 :]
+        x = x.reshape(batch * steps, _STEP_FRAMES, 3, *x.shape[-2:]) + plain[:, None]
+        x = x.reshape(batch, steps * _STEP_FRAMES, *x.shape[2:])
+        # All four outputs of the first step represent its one frame; the last of them is used.
+        return x[:, _STEP_FRAMES - 1 :]

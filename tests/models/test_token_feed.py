@@ -9,7 +9,7 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig
-from nvcodec.models.tokenizer.conditioning import TokenFeed
+from nvcodec.models.tokenizer.conditioning import TokenConditioning
 from nvcodec.models.tokenizer.layout import (
     CHANNELS,
     SPACE_STRIDE,
@@ -22,8 +22,8 @@ FRAMES = 11
 
 
 @pytest.fixture
-def set_tokens() -> TokenFeed:
-    made = TokenFeed(FRAMES, (2, 3), (2, 3), SPACE_STRIDE)
+def set_tokens() -> TokenConditioning:
+    made = TokenConditioning(FRAMES, (2, 3), (2, 3), SPACE_STRIDE)
     made.set_tokens(torch.rand(made.codes.shape) * 2 - 1)
     return made
 
@@ -51,10 +51,10 @@ def test_frames_of_a_step_differ_by_their_place(set_tokens):
 
 def test_positions_get_the_mean_of_what_they_lie_on():
     # Rows of 48 samples on cells of 32: the last lies beyond them. Columns of 16.
-    set_tokens = TokenFeed(1, (2, 2), (3, 4), 48)
+    set_tokens = TokenConditioning(1, (2, 2), (3, 4), 48)
     rows = torch.tensor([[2 / 3, 1 / 3], [0, 1], [0, 1]])
     assert torch.allclose(set_tokens.rows, rows)
-    set_tokens = TokenFeed(1, (2, 2), (3, 4), 16)
+    set_tokens = TokenConditioning(1, (2, 2), (3, 4), 16)
     columns = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
     assert torch.equal(set_tokens.columns, columns)
     codes = torch.rand(1, CHANNELS, 2, 2)
