@@ -1,4 +1,4 @@
-"""Which backend computes, and why not another: tiny-cuda-nn, our Triton kernels, or plain torch."""
+"""The choice of the backend of a call: tiny-cuda-nn, our Triton kernels or plain torch."""
 
 from __future__ import annotations
 
@@ -20,45 +20,46 @@ logger = logging.getLogger(__name__)
 VARIABLE = "NVCODEC_BACKEND"
 Kind = Literal["mlp", "grid"]
 
-# In the order in which `auto` asks them. Every module of a kind has the same function.
+# In the order in which `auto` tries them. The modules of a kind have the same functions.
 _MODULES: dict[str, dict[Kind, str]] = {
     "tinycudann": {"mlp": "nvcodec.cuda.tcnn_mlp", "grid": "nvcodec.cuda.tcnn_grid"},
     "triton": {"mlp": "nvcodec.cuda.triton_mlp", "grid": "nvcodec.cuda.triton_grid"},
     "torch": {"mlp": "nvcodec.cuda.torch_mlp", "grid": "nvcodec.cuda.torch_grid"},
 }
 
-# For fewer points, packing parameters takes longer than what it saves: the few frames of a batch
-# that a time branch is asked for. Not measured yet.
-_FEWEST = 1024
+# With fewer points, packing the parameters takes longer than it saves. An example is the time
+# branch, whose points are the few frames of a batch. The number is not measured yet.
+_MIN_POINTS = 1024
 
-# Why a backend failed at what it should have been able to do, by backend and call site.
+# Reasons why trials failed, by backend and call; None for trials that succeeded.
 _failures: dict[Hashable, str | None] = {}
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call site, as backends are asked about it.
+    """Description of a call for which a backend is to be chosen.
 
     Attributes:
-        kind: What is to be computed.
-        what: The same for readers of a message.
-        key: Tells it from calls that a backend may treat differently.
-        refusal: From a module of this kind: why it cannot serve, or None.
-        trial: Has a module compute something small, so that what cannot be compiled fails here.
+        kind: `"mlp"` for a perceptron, `"grid"` for a grid.
+        description: Description of the computation for messages.
+        key: Value that differs between calls that a backend may treat differently.
+        refusal: Function from a module of this kind to the reason why it cannot serve, or None.
+        trial: Function that has a module compute something small, so that code that cannot be
+            compiled fails here.
     """
 
     kind: Kind
-    what: str
+    description: str
     key: Hashable
     refusal: Callable[[ModuleType], str | None]
     trial: Callable[[ModuleType], None]
 
 
-def wanted() -> str:
-    """The backend that the environment asks for, or `"auto"`.
+def requested() -> str:
+    """Return the backend that the environment variable requests, or `"auto"`.
 
     Raises:
-        ConfigError: If it names none.
+        ConfigError: If there is no backend of that name.
     """
     name = os.environ.get(VARIABLE, "auto")
     if name != "auto" and name not in _MODULES:
@@ -67,11 +68,11 @@ def wanted() -> str:
 
 
 def missing(name: str, device: torch.device) -> str | None:
-    """Why a backend cannot be had on a device, or None.
+    """Return the reason why a backend is not available on a device, or None if it is.
 
     Args:
-        name: tinycudann, triton or torch.
-        device: To compute on.
+        name: `"tinycudann"`, `"triton"` or `"torch"`.
+        device: Device to compute on.
     """
     if name == "torch":
         return None
@@ -81,44 +82,47 @@ def missing(name: str, device: torch.device) -> str | None:
 
 
 def choose(device: torch.device, points: int, call: Callable[[], Call]) -> ModuleType | None:
-    """The module that serves a call.
+    """Choose the module that serves a call.
 
     Args:
-        device: To compute on.
-        points: How many there are; few are left to torch, unless a backend is asked for.
-        call: Describes it; not asked where torch is all there is.
+        device: Device to compute on.
+        points: Number of points; torch serves few points unless another backend is requested.
+        call: Function that describes the call; only called if another backend than torch may serve.
 
     Returns:
-        A module of this kind; None for plain torch.
+        A module of the kind of the call; None for plain torch.
 
     Raises:
-        ConfigError: If the environment asks for an unknown backend, or one that cannot serve.
+        ConfigError: If the environment requests an unknown backend or one that cannot serve.
     """
-    name = wanted()
-    if name == "torch" or (name == "auto" and (device.type != "cuda" or points < _FEWEST)):
+    name = requested()
+    if name == "torch" or (name == "auto" and (device.type != "cuda" or points < _MIN_POINTS)):
         return None
-    made = call()
-    for one in _MODULES if name == "auto" else (name,):
-        if one == "torch":
+    described = call()
+    for candidate in _MODULES if name == "auto" else (name,):
+        if candidate == "torch":
             return None
-        reason = missing(one, device) or _failure(one, device, made)
+        reason = missing(candidate, device) or _failure(candidate, device, described)
         if reason is None:
-            return import_module(_MODULES[one][made.kind])
+            return import_module(_MODULES[candidate][described.kind])
     raise ConfigError(
-        f"{VARIABLE}={name} cannot compute {made.what}: {reason}; left at auto, another backend does"
+        f"{VARIABLE}={name} cannot compute {described.description}: {reason}; unset it to use "
+        "another backend"
     )
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `nvcodec info --backends` tells.
+    """The availability of backends, which `nvcodec info --backends` prints.
 
     Attributes:
-        device: What models are computed on by default.
-        wanted: What the environment asks for.
-        backends: By name, why it cannot be had here; None where it can.
-        mlp: What computes perceptrons that every backend could; None if what is wanted cannot.
-        grid: The same of grids.
+        device: Device on which models are computed by default.
+        wanted: Backend that the environment requests, or `"auto"`.
+        backends: By the name of a backend, the reason why it is not available, or None if it is.
+        mlp: Backend of perceptrons that all backends can compute; None if the requested one is not
+            available.
+        grid: Backend of grids that all backends can compute; None if the requested one is not
+            available.
     """
 
     device: str
@@ -129,24 +133,27 @@ class Report:
 
 
 def report() -> Report:
-    """What there is on this machine.
+    """Report which backends are available on this machine.
 
     Raises:
-        ConfigError: If the environment asks for an unknown backend.
+        ConfigError: If the environment requests an unknown backend.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = wanted()
-    backends = {one: missing(one, device) for one in _MODULES}
+    name = requested()
+    backends = {backend: missing(backend, device) for backend in _MODULES}
     if name == "auto" and device.type != "cuda":
         used: str | None = "torch"
     else:
-        asked = _MODULES if name == "auto" else (name,)
-        used = next((one for one in asked if backends[one] is None), None)
+        candidates = _MODULES if name == "auto" else (name,)
+        used = next((backend for backend in candidates if backends[backend] is None), None)
     return Report(device.type, name, backends, used, used)
 
 
 def _failure(name: str, device: torch.device, call: Call) -> str | None:
-    """Why a backend that is there does not serve a call; trials are made once."""
+    """Return the reason why an available backend cannot serve a call, or None if it can.
+
+    The trial of a call is made once.
+    """
     module = import_module(_MODULES[name][call.kind])
     reason = call.refusal(module)
     if reason is not None:
@@ -158,7 +165,7 @@ def _failure(name: str, device: torch.device, call: Call) -> str | None:
             _failures[key] = None
         except Exception as error:  # noqa: BLE001 - whatever a compiler or an extension raises
             _failures[key] = f"it failed: {_first_line(error)}"
-            logger.warning("%s cannot compute %s: %s", name, call.what, _failures[key])
+            logger.warning("%s cannot compute %s: %s", name, call.description, _failures[key])
     return _failures[key]
 
 

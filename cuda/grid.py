@@ -1,4 +1,4 @@
-"""A multi-resolution grid of features (Mueller et al., SIGGRAPH 2022, section 3), axis by axis."""
+"""The module of multi-resolution hash grids (Müller et al., SIGGRAPH 2022, section 3)."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from nvcodec.cuda.grid_layout import table_shape
 from nvcodec.cuda.lattice import interpolate
 from nvcodec.errors import ConfigError
 
-# Entries at first, uniform to both sides (section 4, initialisation).
-_REACH = 1e-4
+# Entries are initially uniform in [-1e-4, 1e-4] (section 4, initialisation).
+_INITIAL_RANGE = 1e-4
 
 
 class HashGrid(nn.Module):
-    """Points to features, by interpolation between the vertices of grids, coarse to fine.
+    """A multi-resolution grid that maps points to features by interpolation between vertices.
 
     A point x lies at x_a * (n_a - 1) along an axis of n_a vertices. The vertex (i, j, k) of a level
-    has entry i + n_x * (j + n_y * k) of its table, or, where they are more than 2**log2_entries,
-    (i ^ 2654435761 j ^ 805459861 k) mod 2**log2_entries (uint32; equation 4).
+    has entry i + n_x * (j + n_y * k) of its table. If a level has more than 2**log2_entries
+    vertices, they are hashed: (i ^ 2654435761 j ^ 805459861 k) mod 2**log2_entries (uint32;
+    equation 4).
+
+    Args:
+        resolutions: Vertices along each axis of each level, (x, y) or (x, y, t), coarse to fine.
+        features: Features of an entry.
+        log2_entries: Binary logarithm of the number of entries of the largest table.
 
     Attributes:
         tables: One parameter per level, in the order of `resolutions`: of shape (n_t, n_y, n_x,
             features) if every vertex has an entry of its own, else (entries, features).
 
-    Args:
-        resolutions: One per level: vertices along each axis, (x, y) or (x, y, t).
-        features: Of an entry.
-        log2_entries: Of the largest table.
-
     Raises:
-        ConfigError: If levels differ in the number of axes or anything is out of range.
+        ConfigError: If levels differ in the number of axes or an argument is out of range.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class HashGrid(nn.Module):
         super().__init__()
         self.resolutions = tuple(tuple(resolution) for resolution in resolutions)
         self.axes = len(self.resolutions[0]) if self.resolutions else 0
-        if features < 1 or any(len(one) != self.axes for one in self.resolutions):
+        if features < 1 or any(len(level) != self.axes for level in self.resolutions):
             raise ConfigError(
                 "expected at least one feature and levels of the same axes, got "
                 f"{features} and {self.resolutions}"
@@ -52,47 +53,54 @@ class HashGrid(nn.Module):
         if not self.resolutions:
             raise ConfigError("expected at least one level, got none")
         self.tables = nn.ParameterList(
-            torch.empty(*table_shape(resolution, log2_entries), features).uniform_(-_REACH, _REACH)
+            torch.empty(*table_shape(resolution, log2_entries), features).uniform_(
+                -_INITIAL_RANGE, _INITIAL_RANGE
+            )
             for resolution in self.resolutions
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Look points up.
+        """Interpolate the features of points.
 
         Args:
-            x: Shape (N, axes), in [0, 1]; what is outside counts as on the edge.
+            x: Points, shape (N, axes), in [0, 1]; coordinates are clamped to that range.
 
         Returns:
             Shape (N, levels * features), float32: the features of the first level, then the next.
         """
         return self._encode(x, range(len(self.resolutions)))
 
-    def lattice(self, places: Sequence[Tensor]) -> Tensor:
-        """Look up all points of a lattice.
+    def lattice(self, positions: Sequence[Tensor]) -> Tensor:
+        """Interpolate the features of all points of a lattice.
 
         Args:
-            places: Along the axes, the last of them first: t, y, x; each of shape (count,), in
-                [0, 1].
+            positions: Coordinates along t, y and x (or y and x), each of shape (count,), in [0, 1].
 
         Returns:
             Shape (T, Y, X, levels * features), float32.
         """
-        places = [place.float().clamp(0, 1) for place in places]
-        counts = [len(place) for place in places]
-        made = []
+        positions = [position.float().clamp(0, 1) for position in positions]
+        counts = [len(position) for position in positions]
+        features = []
         for number, table in enumerate(self.tables):
-            first, *rest = places
-            # What does not change along the first axis, time, is looked up once.
-            some = [first[:1] if self.resolutions[number][-1] == 1 else first, *rest]
+            first, *rest = positions
+            # A level with one vertex along the first axis, time, is the same at all times.
+            distinct = [first[:1] if self.resolutions[number][-1] == 1 else first, *rest]
             if table.dim() > 2:
-                found = interpolate(table, some)
+                level = interpolate(table, distinct)
             else:
-                points = torch.stack(torch.meshgrid(*some, indexing="ij")[::-1], dim=-1)
-                found = self._encode(points.flatten(0, -2), [number]).view(*points.shape[:-1], -1)
-            made.append(found.expand(*counts, -1))
-        return torch.cat(made, dim=-1)
+                points = torch.stack(torch.meshgrid(*distinct, indexing="ij")[::-1], dim=-1)
+                level = self._encode(points.flatten(0, -2), [number]).view(*points.shape[:-1], -1)
+            features.append(level.expand(*counts, -1))
+        return torch.cat(features, dim=-1)
 
     def _encode(self, x: Tensor, levels: Sequence[int]) -> Tensor:
+        """Interpolate the features of points in some levels, by the backend that serves the call.
+
+        Args:
+            x: Points, shape (N, axes).
+            levels: Numbers of the levels.
+        """
         x = x.float().clamp(0, 1)
         tables = [self.tables[number].flatten(0, -2) for number in levels]
         resolutions = tuple(self.resolutions[number] for number in levels)
@@ -109,8 +117,8 @@ class HashGrid(nn.Module):
 
         module = choose(x.device, len(x), call)
         encode = torch_grid.encode if module is None else module.encode
-        made: Tensor = encode(x, tables, resolutions)
-        return made
+        encoded: Tensor = encode(x, tables, resolutions)
+        return encoded
 
 
 def _try(
@@ -119,12 +127,12 @@ def _try(
     tables: list[Tensor],
     resolutions: tuple[tuple[int, ...], ...],
 ) -> None:
-    """One point there and, where gradients may be asked for, back."""
-    learns = torch.is_grad_enabled()
-    point = x.new_zeros(1, x.shape[1]).requires_grad_(learns)
-    copies = [table.detach().requires_grad_(learns) for table in tables]
-    made: Tensor = module.encode(point, copies, resolutions)
-    if learns:
-        torch.autograd.grad(made.sum(), [point, *copies])
+    """Compute one point with a module and, if gradients are enabled, its gradients."""
+    with_gradients = torch.is_grad_enabled()
+    point = x.new_zeros(1, x.shape[1]).requires_grad_(with_gradients)
+    copies = [table.detach().requires_grad_(with_gradients) for table in tables]
+    encoded: Tensor = module.encode(point, copies, resolutions)
+    if with_gradients:
+        torch.autograd.grad(encoded.sum(), [point, *copies])
     if x.device.type == "cuda":
         torch.cuda.synchronize(x.device)

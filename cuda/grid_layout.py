@@ -1,4 +1,4 @@
-"""How a hash grid's levels lie in their tables: arithmetic only, for configurations. No torch."""
+"""The layout of a hash grid's tables, for configurations. No torch."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from math import prod
 
 from nvcodec.errors import ConfigError
 
-# Of the spatial hash, one per axis (Mueller et al., SIGGRAPH 2022, equation 4).
+# Factors of the spatial hash, one per axis (Müller et al., SIGGRAPH 2022, equation 4).
 PRIMES = (1, 2654435761, 805459861)
 
 _AXES = (2, 3)
-_MOST_VERTICES = 1 << 16  # along an axis: what is between two of them keeps 8 bits in float32
+# Largest number of vertices along an axis; float32 then keeps 8 bits for positions between two.
+_MOST_VERTICES = 1 << 16
 _MOST_LOG2_ENTRIES = 24
 
 
 def is_dense(resolution: tuple[int, ...], log2_entries: int) -> bool:
-    """Whether every vertex of a level has an entry of its own; else they are hashed.
+    """Return whether every vertex of a level has an entry of its own; else they are hashed.
 
     Args:
         resolution: Vertices along x, y and, with three axes, t.
-        log2_entries: Of the largest table.
+        log2_entries: Binary logarithm of the number of entries of the largest table.
 
     Raises:
         ConfigError: If there are not two or three axes, or either argument is out of range.
@@ -36,15 +37,30 @@ def is_dense(resolution: tuple[int, ...], log2_entries: int) -> bool:
 
 
 def entries(resolution: tuple[int, ...], log2_entries: int) -> int:
-    """Entries of a level's table; arguments and errors as of `is_dense`."""
+    """Return the number of entries of a level's table.
+
+    Args:
+        resolution: Vertices along x, y and, with three axes, t.
+        log2_entries: Binary logarithm of the number of entries of the largest table.
+
+    Raises:
+        ConfigError: If there are not two or three axes, or either argument is out of range.
+    """
     return prod(resolution) if is_dense(resolution, log2_entries) else 1 << log2_entries
 
 
 def table_shape(resolution: tuple[int, ...], log2_entries: int) -> tuple[int, ...]:
-    """Shape of a level's table but for its features; arguments and errors as of `is_dense`.
+    """Return the shape of a level's table without the axis of features.
+
+    Args:
+        resolution: Vertices along x, y and, with three axes, t.
+        log2_entries: Binary logarithm of the number of entries of the largest table.
 
     Returns:
         (n_t, n_y, n_x) or (n_y, n_x) if every vertex has an entry of its own, else (entries,).
+
+    Raises:
+        ConfigError: If there are not two or three axes, or either argument is out of range.
     """
     if is_dense(resolution, log2_entries):
         return tuple(reversed(resolution))

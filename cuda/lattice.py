@@ -1,7 +1,7 @@
-"""Looking up the points of a lattice: where rows, columns and moments are the same for all.
+"""The interpolation of a dense level at the points of a lattice, axis by axis.
 
-Interpolation along one axis is then one small matrix product, and a level three of them, instead of
-eight entries for every point.
+Interpolation along an axis is one small matrix product, so that a level takes three of them. Point
+by point, it would take eight entries for every point.
 """
 
 from __future__ import annotations
@@ -12,32 +12,35 @@ import torch
 from torch import Tensor
 
 
-def interpolate(table: Tensor, places: Sequence[Tensor]) -> Tensor:
-    """Look up a dense level.
+def interpolate(table: Tensor, positions: Sequence[Tensor]) -> Tensor:
+    """Interpolate a dense level at the points of a lattice.
 
     Args:
-        table: Shape (n_t, n_y, n_x, features), float32.
-        places: Along t, y and x, each of shape (count,), float32 in [0, 1].
+        table: Entries of the level, shape (n_t, n_y, n_x, features), float32.
+        positions: Coordinates along t, y and x, each of shape (count,), float32 in [0, 1].
 
     Returns:
         Shape (T, Y, X, features), float32.
     """
-    t, y, x = (hats(place, count) for place, count in zip(places, table.shape, strict=False))
+    t, y, x = (
+        linear_weights(position, count)
+        for position, count in zip(positions, table.shape, strict=False)
+    )
     rows, columns, features = table.shape[1:]
-    made = (t @ table.flatten(1)).view(len(t), rows, columns * features)
-    made = (y @ made).view(len(t), len(y), columns, features)
-    return x @ made
+    level = (t @ table.flatten(1)).view(len(t), rows, columns * features)
+    level = (y @ level).view(len(t), len(y), columns, features)
+    return x @ level
 
 
-def hats(places: Tensor, count: int) -> Tensor:
-    """What every vertex of an axis counts at some places.
+def linear_weights(positions: Tensor, count: int) -> Tensor:
+    """Return the weight of every vertex of an axis in linear interpolation.
 
     Args:
-        places: Shape (N,), float32 in [0, 1].
-        count: Vertices.
+        positions: Coordinates along the axis, shape (N,), float32 in [0, 1].
+        count: Number of vertices along the axis.
 
     Returns:
-        Shape (N, count): rows of at most two numbers other than zero, which add up to one.
+        Shape (N, count). A row has at most two weights that are not zero, and the sum 1.
     """
-    vertices = torch.arange(count, device=places.device)
-    return (1 - (places[:, None] * (count - 1) - vertices).abs()).clamp_min(0)
+    vertices = torch.arange(count, device=positions.device)
+    return (1 - (positions[:, None] * (count - 1) - vertices).abs()).clamp_min(0)

@@ -1,4 +1,4 @@
-"""Pointwise multilayer perceptrons: the same few layers for millions of points."""
+"""The module of pointwise multilayer perceptrons."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from nvcodec.errors import ConfigError
 
 
 class FusedMLP(nn.Module):
-    """Layers of a common width, applied to every point by itself.
-
-    Attributes:
-        layers: `depth + 1` linear layers from input to output, weights of shape (out, in): what a
-            stream stores, in this order.
+    """A perceptron with hidden layers of equal width, applied to every point separately.
 
     Args:
-        n_in: Values of a point.
-        n_out: Values made of it.
-        width: Of the hidden layers.
+        n_in: Number of inputs.
+        n_out: Number of outputs.
+        width: Width of the hidden layers.
         depth: Number of hidden layers; with none, one layer from input to output.
-        activation: After every hidden layer: none, relu, silu, gelu, sine, tanh or sigmoid.
-        output_activation: After the last layer.
-        bias: Whether layers have one.
+        activation: Activation after every hidden layer: none, relu, silu, gelu, sine, tanh or
+            sigmoid.
+        output_activation: Activation after the last layer.
+        bias: Whether layers have biases.
+
+    Attributes:
+        layers: `depth + 1` linear layers from input to output, with weights of shape (out, in). A
+            stream stores them in this order.
 
     Raises:
         ConfigError: If an activation is unknown or a size is not positive.
@@ -63,15 +64,15 @@ class FusedMLP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layers.
+        """Apply the perceptron.
 
         Args:
-            x: Shape (..., n_in).
+            x: Points, shape (..., n_in).
 
         Returns:
-            Shape (..., n_out), in the type of the layers, or of autocast.
+            Shape (..., n_out), in the type of the weights, or in that of autocast.
         """
-        # Weights may be plain tensors while they are quantised.
+        # `cast`, because weights are plain tensors while they are quantised.
         weights = [cast(Tensor, layer.weight) for layer in self.layers]
         biases = [cast("Tensor | None", layer.bias) for layer in self.layers]
         names = self.activation, self.output_activation
@@ -96,8 +97,8 @@ class FusedMLP(nn.Module):
         if module is None:
             return torch_mlp.perceive(x, weights, biases, *names)
         points = x.reshape(-1, x.shape[-1])
-        made: Tensor = module.perceive(points, weights, biases, *names, dtype)
-        return made.view(*x.shape[:-1], -1)
+        output: Tensor = module.perceive(points, weights, biases, *names, dtype)
+        return output.view(*x.shape[:-1], -1)
 
 
 def _try(
@@ -108,15 +109,15 @@ def _try(
     names: tuple[str, str],
     dtype: torch.dtype,
 ) -> None:
-    """One point there and, where gradients may be asked for, back."""
-    learns = torch.is_grad_enabled()
+    """Compute one point with a module and, if gradients are enabled, its gradients."""
+    with_gradients = torch.is_grad_enabled()
     point, *copies = (
-        one.detach().clone().requires_grad_(learns)
-        for one in (x.new_zeros(1, x.shape[-1]), *weights)
+        tensor.detach().clone().requires_grad_(with_gradients)
+        for tensor in (x.new_zeros(1, x.shape[-1]), *weights)
     )
-    still = [None if bias is None else bias.detach() for bias in biases]
-    made: Tensor = module.perceive(point, copies, still, *names, dtype)
-    if learns:
-        torch.autograd.grad(made.sum(), [point, *copies])
+    constants = [None if bias is None else bias.detach() for bias in biases]
+    output: Tensor = module.perceive(point, copies, constants, *names, dtype)
+    if with_gradients:
+        torch.autograd.grad(output.sum(), [point, *copies])
     if x.device.type == "cuda":
         torch.cuda.synchronize(x.device)

@@ -1,7 +1,8 @@
-"""The perceptron by tiny-cuda-nn's FullyFusedMLP.
+"""The tiny-cuda-nn backend of perceptrons, FullyFusedMLP.
 
-Its parameters are one row: the matrices in order, each (out, in) row by row, inputs and outputs
-padded to multiples of 16. What it puts into padded inputs is 1, so their weights must be 0.
+Its parameters are one vector: the matrices in order, each of shape (out, in) in row-major order,
+with inputs and outputs padded to multiples of 16. Padded inputs have the value 1, so that their
+weights must be 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch import Tensor
 
 _ALIGNMENT = 16
 _WIDTHS = (16, 32, 64, 128)
-# It works derivatives out from what activations return, so it lacks those that turn back.
+# It computes derivatives from the values of activations, so that it lacks activations that are not
+# monotonic.
 _ACTIVATIONS = {"none": "None", "relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
@@ -28,16 +30,24 @@ def refusal(
     output_activation: str,
     dtype: torch.dtype,
 ) -> str | None:
-    """Why these layers are not for it, or None; arguments as of `perceive`."""
+    """Return the reason why tiny-cuda-nn cannot compute these layers, or None.
+
+    Args:
+        weights: One per layer, shape (out, in).
+        biases: One per layer, shape (out,), or None.
+        activation: Activation after every layer but the last.
+        output_activation: Activation after the last layer.
+        dtype: Type of the output.
+    """
     if dtype not in (torch.bfloat16, torch.float16):
-        return "it computes in float16, for autocast to a type of 16 bits, only"
+        return "it computes in float16 only, under autocast to a type of 16 bits"
     if biases[0] is not None:
         return "it has no biases"
     if len(weights) < 2 or len(weights[0]) not in _WIDTHS:
-        return f"it has hidden layers, of widths {_WIDTHS}"
+        return f"it needs one or more hidden layers of widths {_WIDTHS}"
     for name in (activation, output_activation):
         if name not in _ACTIVATIONS:
-            return f"it has no {name}"
+            return f"it has no {name} activation"
     return None
 
 
@@ -49,7 +59,19 @@ def perceive(
     output_activation: str,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Apply layers; see `triton_mlp.perceive`."""
+    """Apply the layers to points.
+
+    Args:
+        x: Points, shape (N, n_in).
+        weights: One per layer, shape (out, in).
+        biases: One per layer, None.
+        activation: Activation after every layer but the last.
+        output_activation: Activation after the last layer.
+        dtype: Type of the output; the layers are computed in float16.
+
+    Returns:
+        Shape (N, n_out), of `dtype`.
+    """
     network = _network(
         weights[0].shape[1],
         len(weights[-1]),
@@ -67,8 +89,8 @@ def perceive(
         F.pad(last, (0, 0, 0, -len(last) % _ALIGNMENT)),
     )
     flat = torch.cat([part.flatten() for part in parts]).float()
-    made: Tensor = torch.func.functional_call(network, {"params": flat}, (x,))
-    return made.to(dtype)
+    output: Tensor = torch.func.functional_call(network, {"params": flat}, (x,))
+    return output.to(dtype)
 
 
 @lru_cache(maxsize=64)
@@ -81,7 +103,7 @@ def _network(
     output_activation: str,
     device: torch.device,
 ) -> Any:
-    """The native network; its own parameters are never used."""
+    """Return a native network; its own parameters are never used."""
     config = {
         "otype": "FullyFusedMLP",
         "activation": _ACTIVATIONS[activation],

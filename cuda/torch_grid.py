@@ -1,7 +1,8 @@
-"""The grid in plain torch: what the other backends must agree with, and what CPUs run.
+"""The plain torch backend of grids: the reference of the other backends, and the one of CPUs.
 
-A level is a weighted sum of 2**d entries. `embedding_bag` forms it in one pass over the points; its
-own gradient sorts the indices, which costs ten times what adding up does, so that is done here.
+The features of a point in a level are a weighted sum of 2**d entries. `embedding_bag` computes it
+in one pass over the points. Its own gradient sorts the indices, which takes ten times as long as
+adding up; the gradient is therefore computed here.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from nvcodec.cuda.grid_layout import PRIMES
 
 
 def encode(x: Tensor, tables: Sequence[Tensor], resolutions: Sequence[tuple[int, ...]]) -> Tensor:
-    """Look points up in all levels.
+    """Interpolate the features of points in all levels.
 
     Args:
-        x: Shape (N, axes), float32 in [0, 1].
-        tables: One per level, shape (entries, features), float32.
-        resolutions: One per level, vertices along each axis.
+        x: Points, shape (N, axes), float32 in [0, 1].
+        tables: Entries of each level, shape (entries, features), float32.
+        resolutions: Vertices along each axis of each level.
 
     Returns:
         Shape (N, levels * features), float32.
@@ -39,17 +40,18 @@ def encode(x: Tensor, tables: Sequence[Tensor], resolutions: Sequence[tuple[int,
 
 
 def corners(x: Tensor, resolution: tuple[int, ...], entries: int) -> tuple[Tensor, Tensor]:
-    """The entries around points, and what each counts.
+    """Return the indices and the weights of the entries around points.
 
     Args:
-        x: Shape (N, axes), float32 in [0, 1].
+        x: Points, shape (N, axes), float32 in [0, 1].
         resolution: Vertices along each axis.
-        entries: Of the table; fewer than there are vertices if they are hashed.
+        entries: Number of entries of the table; fewer than there are vertices if they are hashed.
 
     Returns:
-        Indices, int32, and weights, float32, both of shape (N, 2**d): d axes have two vertices.
+        Indices, int32, and weights, float32, both of shape (N, 2**d), where d is the number of axes
+        with more than one vertex.
     """
-    # Points along the last axis until the end: what is done to them is then done to long rows.
+    # Points are the last axis until the end, so that operations run over long rows.
     index = torch.zeros(1, len(x), dtype=torch.int32, device=x.device)
     weight = x.new_ones(1, len(x))
     hashed = entries < prod(resolution)
@@ -62,7 +64,7 @@ def corners(x: Tensor, resolution: tuple[int, ...], entries: int) -> tuple[Tenso
         above = position - cell
         weight = (weight * torch.stack([1 - above, above])[:, None]).flatten(0, 1)
         if hashed:
-            # Tables of a power of two: the product's lower bits are all that counts.
+            # Hashed tables have 2**n entries, so that only the lower bits of the product count.
             first = cell.long() * prime
             part = (torch.stack([first, first + prime]) & entries - 1).int()
             index = (index ^ part[:, None]).flatten(0, 1)
@@ -74,18 +76,18 @@ def corners(x: Tensor, resolution: tuple[int, ...], entries: int) -> tuple[Tenso
 
 
 def weighted_sum(index: Tensor, weight: Tensor, table: Tensor) -> Tensor:
-    """Sums of weighted entries.
+    """Compute weighted sums of entries.
 
     Args:
-        index: Shape (N, corners), int32.
-        weight: Shape (N, corners), float32.
-        table: Shape (entries, features), float32.
+        index: Indices of entries, shape (N, corners), int32.
+        weight: Weights of these entries, shape (N, corners), float32.
+        table: Entries, shape (entries, features), float32.
 
     Returns:
         Shape (N, features), float32.
     """
-    made: Tensor = _WeightedSum.apply(index, weight, table)  # type: ignore[no-untyped-call]
-    return made
+    sums: Tensor = _WeightedSum.apply(index, weight, table)  # type: ignore[no-untyped-call]
+    return sums
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -98,15 +100,15 @@ class _WeightedSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
         index, weight, table = ctx.saved_tensors
-        of_weight = of_table = None
+        weight_gradient = table_gradient = None
         if ctx.needs_input_grad[1]:
-            of_weight = torch.einsum("ncf,nf->nc", table[index], gradient)
+            weight_gradient = torch.einsum("ncf,nf->nc", table[index], gradient)
         if ctx.needs_input_grad[2]:
             flat = index.flatten()
-            # Feature by feature: adding single numbers is twice as fast as adding short rows.
+            # Feature by feature, because adding single numbers is twice as fast as adding rows.
             columns = [
                 table.new_zeros(len(table)).index_add_(0, flat, (weight * column).flatten())
                 for column in gradient.T[:, :, None]
             ]
-            of_table = torch.stack(columns, dim=1)
-        return None, of_weight, of_table
+            table_gradient = torch.stack(columns, dim=1)
+        return None, weight_gradient, table_gradient

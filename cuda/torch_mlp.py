@@ -1,4 +1,4 @@
-"""The perceptron in plain torch: what the other backends must agree with, and what CPUs run."""
+"""The plain torch backend of perceptrons: the reference of the others, and the one of CPUs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def perceive(
     activation: str,
     output_activation: str,
 ) -> Tensor:
-    """Apply layers one after the other.
+    """Apply the layers to points.
 
     Args:
-        x: Shape (..., n_in).
+        x: Points, shape (..., n_in).
         weights: One per layer, shape (out, in).
         biases: One per layer, shape (out,), or None.
-        activation: After every layer but the last.
-        output_activation: After the last.
+        activation: Activation after every layer but the last.
+        output_activation: Activation after the last layer.
 
     Returns:
-        Shape (..., n_out), in the type of the layers, or of autocast.
+        Shape (..., n_out), in the type of the weights, or in that of autocast.
     """
     last = len(weights) - 1
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):

@@ -1,4 +1,4 @@
-"""The grid by our Triton kernels, level by level; these are in `triton_grid_kernels.py`."""
+"""The Triton backend of grids, which launches `triton_grid_kernels` level by level."""
 
 from __future__ import annotations
 
@@ -17,16 +17,30 @@ _ROWS = 128
 
 
 def refusal(tables: Sequence[Tensor], resolutions: Sequence[tuple[int, ...]]) -> str | None:
-    """Why these levels are not for the kernels, or None; see `encode`."""
+    """Return the reason why the kernels cannot compute these levels, or None.
+
+    Args:
+        tables: Entries of each level, shape (entries, features).
+        resolutions: Vertices along each axis of each level.
+    """
     if any(table.dtype != torch.float32 for table in tables):
         return f"it reads tables of float32, not {tables[0].dtype}"
     return None
 
 
 def encode(x: Tensor, tables: Sequence[Tensor], resolutions: Sequence[tuple[int, ...]]) -> Tensor:
-    """Look points up in all levels; see `torch_grid.encode`."""
-    made: Tensor = _Grid.apply(x, resolutions, *tables)  # type: ignore[no-untyped-call]
-    return made
+    """Interpolate the features of points in all levels.
+
+    Args:
+        x: Points, shape (N, axes), float32 in [0, 1].
+        tables: Entries of each level, shape (entries, features), float32.
+        resolutions: Vertices along each axis of each level.
+
+    Returns:
+        Shape (N, levels * features), float32.
+    """
+    encoded: Tensor = _Grid.apply(x, resolutions, *tables)  # type: ignore[no-untyped-call]
+    return encoded
 
 
 class _Grid(torch.autograd.Function):
@@ -37,51 +51,51 @@ class _Grid(torch.autograd.Function):
         x = x.contiguous()
         tables = tuple(table.contiguous() for table in tables)
         features = tables[0].shape[1]
-        made = x.new_empty(len(x), len(tables) * features)
+        out = x.new_empty(len(x), len(tables) * features)
         levels = enumerate(zip(tables, resolutions, strict=True))
         with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             for level, (table, resolution) in levels:
                 kernels.forward[(triton.cdiv(len(x), _ROWS),)](
                     x,
                     table,
-                    made,
+                    out,
                     len(x),
                     level,
                     len(tables),
                     *_level(table, resolution),
-                    enable_fp_fusion=True,  # the default; not to say so gives a warning
+                    enable_fp_fusion=True,  # the default, but Triton warns if it is not given
                 )
         ctx.save_for_backward(x, *tables)
         ctx.resolutions = resolutions
-        return made
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, out_grad: Tensor) -> tuple[Tensor | None, ...]:
         x, *tables = ctx.saved_tensors
-        above = above.contiguous()
-        of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        of_tables = [torch.zeros_like(table) for table in tables]
-        levels = enumerate(zip(tables, of_tables, ctx.resolutions, strict=True))
-        for level, (table, of_table, resolution) in levels:
+        out_grad = out_grad.contiguous()
+        x_grad = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        table_grads = [torch.zeros_like(table) for table in tables]
+        levels = enumerate(zip(tables, table_grads, ctx.resolutions, strict=True))
+        for level, (table, table_grad, resolution) in levels:
             kernels.backward[(triton.cdiv(len(x), _ROWS),)](
                 x,
                 table,
-                above,
-                x if of_x is None else of_x,
-                of_table,
+                out_grad,
+                x if x_grad is None else x_grad,
+                table_grad,
                 len(x),
                 level,
                 len(tables),
                 *_level(table, resolution),
-                WANTS_X=of_x is not None,
+                WANTS_X=x_grad is not None,
                 enable_fp_fusion=True,
             )
-        return of_x, None, *of_tables
+        return x_grad, None, *table_grads
 
 
 def _level(table: Tensor, resolution: tuple[int, ...]) -> tuple[object, ...]:
-    """A level as the kernels take it: vertices, entries, and what they are compiled for."""
+    """Return the kernels' arguments of a level: vertices, entries and compile-time constants."""
     entries, features = table.shape
     return (
         *(*resolution, 1)[:3],

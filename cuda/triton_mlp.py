@@ -1,4 +1,4 @@
-"""The perceptron by our Triton kernels; these are in `triton_mlp_kernels.py`."""
+"""The Triton backend of perceptrons, which launches `triton_mlp_kernels`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from nvcodec.cuda import triton_mlp_kernels as kernels
 
-_LEAST, _MOST = 16, 128  # of what products of tiles can be
+_LEAST, _MOST = 16, 128  # limits on the sides of the tiles that are multiplied
 _FORWARD_ROWS = 128
 _HALF = (torch.bfloat16, torch.float16)
 
@@ -25,14 +25,22 @@ def refusal(
     output_activation: str,
     dtype: torch.dtype,
 ) -> str | None:
-    """Why these layers are not for the kernels, or None; arguments as of `perceive`."""
+    """Return the reason why the kernels cannot compute these layers, or None.
+
+    Args:
+        weights: One per layer, shape (out, in).
+        biases: One per layer, shape (out,), or None.
+        activation: Activation after every layer but the last.
+        output_activation: Activation after the last layer.
+        dtype: Type to compute in.
+    """
     if dtype not in _HALF:
         return "its kernels compute in bfloat16 or float16 only"
     sizes = {weights[0].shape[1], *(len(weight) for weight in weights)}
     if len(weights) < 2 or max(sizes) > _MOST or len(weights[0]) < _LEAST:
         return (
-            f"its kernels hold one or more hidden layers of {_LEAST} to {_MOST} values, and at most "
-            f"{_MOST} inputs and outputs"
+            f"its kernels compute one or more hidden layers of {_LEAST} to {_MOST} values, with at "
+            f"most {_MOST} inputs and outputs"
         )
     return None
 
@@ -45,15 +53,15 @@ def perceive(
     output_activation: str,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Apply layers; see `torch_mlp.perceive`.
+    """Apply the layers to points.
 
     Args:
-        x: Shape (N, n_in).
+        x: Points, shape (N, n_in).
         weights: One per layer, shape (out, in).
         biases: One per layer, shape (out,), or None.
-        activation: After every layer but the last.
-        output_activation: After the last.
-        dtype: What to compute in.
+        activation: Activation after every layer but the last.
+        output_activation: Activation after the last layer.
+        dtype: Type to compute in.
 
     Returns:
         Shape (N, n_out), of `dtype`.
@@ -63,17 +71,17 @@ def perceive(
     blocks = tuple(max(_LEAST, triton.next_power_of_2(size)) for size in (n_in, width, n_out))
     ins = (blocks[0], *(blocks[1],) * depth)
     outs = (*(blocks[1],) * depth, blocks[2])
-    # Weights of zero around a layer make whole tiles of it and change nothing.
+    # Layers are padded to whole tiles with weights of zero, which do not change the result.
     parts = [
-        F.pad(weight, (0, across - weight.shape[1], 0, down - len(weight))).flatten()
-        for weight, across, down in zip(weights, ins, outs, strict=True)
+        F.pad(weight, (0, columns - weight.shape[1], 0, rows - len(weight))).flatten()
+        for weight, columns, rows in zip(weights, ins, outs, strict=True)
     ]
     parts += [
-        F.pad(bias, (0, down - len(bias)))
-        for bias, down in zip(biases, outs, strict=True)
+        F.pad(bias, (0, rows - len(bias)))
+        for bias, rows in zip(biases, outs, strict=True)
         if bias is not None
     ]
-    made: Tensor = _Perceptron.apply(  # type: ignore[no-untyped-call]
+    output: Tensor = _Perceptron.apply(  # type: ignore[no-untyped-call]
         x,
         torch.cat(parts).float(),
         n_out,
@@ -86,11 +94,11 @@ def perceive(
             "BIASED": biases[0] is not None,
             "ACTIVATION": activation,
             "OUTPUT_ACTIVATION": output_activation,
-            # Triton's interpreter would multiply bfloat16 as if it were integers.
+            # Triton's interpreter multiplies numbers of bfloat16 as if they were integers.
             "WIDE": x.device.type != "cuda",
         },
     )
-    return made
+    return output
 
 
 class _Perceptron(torch.autograd.Function):
@@ -99,31 +107,31 @@ class _Perceptron(torch.autograd.Function):
         ctx: Any, x: Tensor, flat: Tensor, n_out: int, dtype: torch.dtype, shape: dict[str, Any]
     ) -> Tensor:
         x, flat = x.contiguous(), flat.to(dtype)
-        made = x.new_empty(len(x), n_out, dtype=dtype)
+        out = x.new_empty(len(x), n_out, dtype=dtype)
         if len(x):
             with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
                 kernels.forward[(_programs(x, _FORWARD_ROWS, 4),)](
                     x,
                     flat,
-                    made,
+                    out,
                     *x.shape,
                     n_out,
                     **shape,
                     ROWS=_FORWARD_ROWS,
                     num_warps=8 if shape["WIDTH"] == _MOST else 4,
-                    enable_fp_fusion=True,  # the default; not to say so gives a warning
+                    enable_fp_fusion=True,  # the default, but Triton warns if it is not given
                 )
         ctx.save_for_backward(x, flat)
         ctx.shape = shape
-        return made
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
+    def backward(ctx: Any, out_grad: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
         x, flat = ctx.saved_tensors
-        above = above.contiguous()
-        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        # Small enough for what a tile needs to stay in registers, or nearly.
+        out_grad = out_grad.contiguous()
+        x_grad = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        # Small enough that the values of a tile stay in registers, or nearly so.
         rows, warps = (32, 4) if ctx.shape["WIDTH"] <= 32 else (64, 8)
         programs = _programs(x, rows, 2 if ctx.shape["WIDTH"] < _MOST else 1)
         sums = flat.new_empty(programs, len(flat), dtype=torch.float32)
@@ -131,24 +139,31 @@ class _Perceptron(torch.autograd.Function):
             kernels.backward[(programs,)](
                 x,
                 flat,
-                above,
-                x if of_x is None else of_x,
+                out_grad,
+                x if x_grad is None else x_grad,
                 sums,
                 len(flat),
-                *above.shape,
+                *out_grad.shape,
                 x.shape[1],
                 **ctx.shape,
-                WANTS_X=of_x is not None,
+                WANTS_X=x_grad is not None,
                 ROWS=rows,
                 num_warps=warps,
                 enable_fp_fusion=True,
             )
-        return of_x, sums.sum(0), None, None, None
+        return x_grad, sums.sum(0), None, None, None
 
 
-def _programs(x: Tensor, rows: int, each: int) -> int:
-    """As many as there are tiles, or as a device runs at once, `each` on a multiprocessor."""
+def _programs(x: Tensor, rows: int, per_multiprocessor: int) -> int:
+    """Return the number of programs: the number of tiles, but at most what runs at the same time.
+
+    Args:
+        x: Points, shape (N, n_in).
+        rows: Points of a tile.
+        per_multiprocessor: Number of programs that run on a multiprocessor at the same time.
+    """
     tiles: int = triton.cdiv(len(x), rows)
     if x.device.type != "cuda":
-        return min(tiles, 2)  # interpreted
-    return min(tiles, each * torch.cuda.get_device_properties(x.device).multi_processor_count)
+        return min(tiles, 2)  # in the interpreter
+    multiprocessors = torch.cuda.get_device_properties(x.device).multi_processor_count
+    return min(tiles, per_multiprocessor * multiprocessors)

@@ -1,15 +1,16 @@
-"""The perceptron as two Triton kernels: all layers of a tile of points without leaving the chip.
+"""Triton kernels of perceptrons, forward and backward: all layers of a tile of points on the chip.
 
-A program loads the weights once and keeps them while it works through its tiles. The backward pass
-computes a tile's activations again: reading them would take longer than a few products on the chip.
-Every program adds up gradients of weights for itself, and the programs' sums are added up in one
-order afterwards, so that they are reproducible, which atomic additions would not be.
+A program loads the weights once and keeps them while it processes its tiles. The backward pass
+computes the activations of a tile again, because reading them from memory would take longer than a
+few products on the chip. Every program adds up its own gradients of weights. The sums of all
+programs are added up afterwards in a fixed order, so that gradients are reproducible, unlike those
+of atomic additions.
 
-Weights lie in a row, layer by layer, in blocks of (WIDTH, IN), (WIDTH, WIDTH), ..., (OUT, WIDTH),
-powers of two; behind them, if BIASED, the biases. Products are added up in float32.
+Weights are one vector, layer by layer, in blocks of (WIDTH, IN), (WIDTH, WIDTH), ..., (OUT, WIDTH),
+whose sides are powers of two. If BIASED, the biases follow. Products are added up in float32.
 """
 
-# Kernels are in Triton's language, whose tuples grow and whose names change their types.
+# Kernels are in Triton's language, in which tuples grow and names change their types.
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import triton.language as tl
 
 
 @triton.jit
-def _activated(z, NAME: tl.constexpr):
+def _activate(z, NAME: tl.constexpr):
     if NAME == "relu":
         z = tl.maximum(z, 0.0)
     elif NAME == "silu":
@@ -37,7 +38,7 @@ def _activated(z, NAME: tl.constexpr):
 
 @triton.jit
 def _slope(z, NAME: tl.constexpr):
-    """The activation's derivative."""
+    """Return the derivative of an activation."""
     if NAME == "none":
         slope = tl.full(z.shape, 1.0, tl.float32)
     elif NAME == "relu":
@@ -46,8 +47,8 @@ def _slope(z, NAME: tl.constexpr):
         s = tl.sigmoid(z)
         slope = s * (1.0 + z * (1.0 - s))
     elif NAME == "gelu":
-        below = 0.5 * (1.0 + tl.erf(z * 0.7071067811865476))
-        slope = below + z * 0.3989422804014327 * tl.exp(-0.5 * z * z)
+        cdf = 0.5 * (1.0 + tl.erf(z * 0.7071067811865476))
+        slope = cdf + z * 0.3989422804014327 * tl.exp(-0.5 * z * z)
     elif NAME == "sine":
         slope = tl.cos(z)
     elif NAME == "tanh":
@@ -60,13 +61,13 @@ def _slope(z, NAME: tl.constexpr):
 
 
 @triton.jit
-def _matrix(flat, DOWN: tl.constexpr, ACROSS: tl.constexpr):
-    """Addresses of a layer's weights, shape (DOWN, ACROSS)."""
-    return flat + tl.arange(0, DOWN)[:, None] * ACROSS + tl.arange(0, ACROSS)[None, :]
+def _matrix(flat, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Return the addresses of the weights of a layer, shape (ROWS, COLUMNS)."""
+    return flat + tl.arange(0, ROWS)[:, None] * COLUMNS + tl.arange(0, COLUMNS)[None, :]
 
 
 @triton.jit
-def _held(
+def _load_layers(
     flat,
     IN: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -74,7 +75,7 @@ def _held(
     DEPTH: tl.constexpr,
     BIASED: tl.constexpr,
 ):
-    """All weights, and all biases, if there are any."""
+    """Load the weights and the biases, if there are any, of all layers."""
     weights = (tl.load(_matrix(flat, WIDTH, IN)),)
     flat += WIDTH * IN
     for _ in tl.static_range(DEPTH - 1):
@@ -93,7 +94,7 @@ def _held(
 
 @triton.jit
 def _tile(base, tile, count, values, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Addresses of a tile of points, and which of them there are."""
+    """Return the addresses of a tile of points, and the mask of those that exist."""
     rows = tl.arange(0, ROWS)[:, None]
     columns = tl.arange(0, BLOCK)[None, :]
     base += tl.cast(tile, tl.int64) * (ROWS * values)
@@ -102,6 +103,7 @@ def _tile(base, tile, count, values, ROWS: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def _product(a, b, WIDE: tl.constexpr):
+    """Multiply matrices, in float32 if WIDE."""
     if WIDE:
         a = a.to(tl.float32)
         b = b.to(tl.float32)
@@ -110,6 +112,7 @@ def _product(a, b, WIDE: tl.constexpr):
 
 @triton.jit
 def _linear(h, weights, biases, LAYER: tl.constexpr, BIASED: tl.constexpr, WIDE: tl.constexpr):
+    """Apply a layer to a tile of points, without its activation."""
     z = _product(h, tl.trans(weights[LAYER]), WIDE)
     if BIASED:
         z += biases[LAYER].to(tl.float32)[None, :]
@@ -120,7 +123,7 @@ def _linear(h, weights, biases, LAYER: tl.constexpr, BIASED: tl.constexpr, WIDE:
 def forward(
     x,
     flat,
-    made,
+    out,
     count,
     n_in,
     n_out,
@@ -134,25 +137,25 @@ def forward(
     WIDE: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """Outputs `made`, shape (count, n_out), of points `x`, shape (count, n_in)."""
-    weights, biases = _held(flat, IN, WIDTH, OUT, DEPTH, BIASED)
+    """Compute the outputs `out`, shape (count, n_out), of points `x`, shape (count, n_in)."""
+    weights, biases = _load_layers(flat, IN, WIDTH, OUT, DEPTH, BIASED)
     dtype = flat.dtype.element_ty
     for tile in range(tl.program_id(0), tl.cdiv(count, ROWS), tl.num_programs(0)):
-        where, there = _tile(x, tile, count, n_in, ROWS, IN)
-        h = tl.load(where, there, other=0.0).to(dtype)
+        address, mask = _tile(x, tile, count, n_in, ROWS, IN)
+        h = tl.load(address, mask, other=0.0).to(dtype)
         for layer in tl.static_range(DEPTH):
-            h = _activated(_linear(h, weights, biases, layer, BIASED, WIDE), ACTIVATION).to(dtype)
+            h = _activate(_linear(h, weights, biases, layer, BIASED, WIDE), ACTIVATION).to(dtype)
         z = _linear(h, weights, biases, DEPTH, BIASED, WIDE)
-        where, there = _tile(made, tile, count, n_out, ROWS, OUT)
-        tl.store(where, _activated(z, OUTPUT_ACTIVATION).to(dtype), there)
+        address, mask = _tile(out, tile, count, n_out, ROWS, OUT)
+        tl.store(address, _activate(z, OUTPUT_ACTIVATION).to(dtype), mask)
 
 
 @triton.jit(do_not_specialize=["count"])
 def backward(
     x,
     flat,
-    above,
-    of_x,
+    out_grad,
+    x_grad,
     sums,
     size,
     count,
@@ -169,59 +172,64 @@ def backward(
     WANTS_X: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """Gradients: of the points in `of_x`, of what lies in `flat` a row of `sums` for a program."""
-    weights, biases = _held(flat, IN, WIDTH, OUT, DEPTH, BIASED)
+    """Compute the gradients of points, `x_grad`, and of weights and biases, a row of `sums` each.
+
+    A program writes the sum of the gradients of its tiles, in the layout of `flat`.
+    """
+    weights, biases = _load_layers(flat, IN, WIDTH, OUT, DEPTH, BIASED)
     dtype = flat.dtype.element_ty
-    of_weights = (tl.zeros((WIDTH, IN), tl.float32),)
+    weight_grads = (tl.zeros((WIDTH, IN), tl.float32),)
     for _ in tl.static_range(DEPTH - 1):
-        of_weights += (tl.zeros((WIDTH, WIDTH), tl.float32),)
-    of_weights += (tl.zeros((OUT, WIDTH), tl.float32),)
-    of_biases = ()
+        weight_grads += (tl.zeros((WIDTH, WIDTH), tl.float32),)
+    weight_grads += (tl.zeros((OUT, WIDTH), tl.float32),)
+    bias_grads = ()
     if BIASED:
         for _ in tl.static_range(DEPTH):
-            of_biases += (tl.zeros((WIDTH,), tl.float32),)
-        of_biases += (tl.zeros((OUT,), tl.float32),)
+            bias_grads += (tl.zeros((WIDTH,), tl.float32),)
+        bias_grads += (tl.zeros((OUT,), tl.float32),)
 
     for tile in range(tl.program_id(0), tl.cdiv(count, ROWS), tl.num_programs(0)):
-        where, there = _tile(x, tile, count, n_in, ROWS, IN)
-        inputs = (tl.load(where, there, other=0.0).to(dtype),)
+        address, mask = _tile(x, tile, count, n_in, ROWS, IN)
+        inputs = (tl.load(address, mask, other=0.0).to(dtype),)
         slopes = ()
         for layer in tl.static_range(DEPTH):
             z = _linear(inputs[layer], weights, biases, layer, BIASED, WIDE)
-            inputs += (_activated(z, ACTIVATION).to(dtype),)
+            inputs += (_activate(z, ACTIVATION).to(dtype),)
             slopes += (_slope(z, ACTIVATION).to(dtype),)
 
-        where, there = _tile(above, tile, count, n_out, ROWS, OUT)
-        g = tl.load(where, there, other=0.0).to(tl.float32)
+        address, mask = _tile(out_grad, tile, count, n_out, ROWS, OUT)
+        g = tl.load(address, mask, other=0.0).to(tl.float32)
         if OUTPUT_ACTIVATION != "none":
             z = _linear(inputs[DEPTH], weights, biases, DEPTH, BIASED, WIDE)
             g *= _slope(z, OUTPUT_ACTIVATION)
-        found_weights = ()
-        found_biases = ()
+        new_weight_grads = ()
+        new_bias_grads = ()
         for layer in tl.static_range(DEPTH, -1, -1):
             half = g.to(dtype)
-            found = of_weights[layer] + _product(tl.trans(half), inputs[layer], WIDE)
-            found_weights = (found,) + found_weights
+            weight_grad = weight_grads[layer] + _product(tl.trans(half), inputs[layer], WIDE)
+            new_weight_grads = (weight_grad,) + new_weight_grads
             if BIASED:
-                found_biases = (of_biases[layer] + tl.sum(g, 0),) + found_biases
+                new_bias_grads = (bias_grads[layer] + tl.sum(g, 0),) + new_bias_grads
             if layer > 0:
                 g = _product(half, weights[layer], WIDE) * slopes[layer - 1].to(tl.float32)
             elif WANTS_X:
-                where, there = _tile(of_x, tile, count, n_in, ROWS, IN)
-                tl.store(where, _product(half, weights[0], WIDE).to(of_x.dtype.element_ty), there)
-        of_weights = found_weights
-        of_biases = found_biases
+                address, mask = _tile(x_grad, tile, count, n_in, ROWS, IN)
+                tl.store(
+                    address, _product(half, weights[0], WIDE).to(x_grad.dtype.element_ty), mask
+                )
+        weight_grads = new_weight_grads
+        bias_grads = new_bias_grads
 
     flat = sums + tl.program_id(0).to(tl.int64) * size
-    tl.store(_matrix(flat, WIDTH, IN), of_weights[0])
+    tl.store(_matrix(flat, WIDTH, IN), weight_grads[0])
     flat += WIDTH * IN
     for layer in tl.static_range(1, DEPTH):
-        tl.store(_matrix(flat, WIDTH, WIDTH), of_weights[layer])
+        tl.store(_matrix(flat, WIDTH, WIDTH), weight_grads[layer])
         flat += WIDTH * WIDTH
-    tl.store(_matrix(flat, OUT, WIDTH), of_weights[DEPTH])
+    tl.store(_matrix(flat, OUT, WIDTH), weight_grads[DEPTH])
     flat += OUT * WIDTH
     if BIASED:
         for layer in tl.static_range(DEPTH):
-            tl.store(flat + tl.arange(0, WIDTH), of_biases[layer])
+            tl.store(flat + tl.arange(0, WIDTH), bias_grads[layer])
             flat += WIDTH
-        tl.store(flat + tl.arange(0, OUT), of_biases[DEPTH])
+        tl.store(flat + tl.arange(0, OUT), bias_grads[DEPTH])

@@ -1,4 +1,4 @@
-"""Compiles every kernel for a GPU that need not be there."""
+"""Compile every Triton kernel for a GPU, which this machine need not have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from triton.compiler import ASTSource
 
 from nvcodec.cuda import triton_grid_kernels, triton_mlp_kernels
 
-POINTERS = {"x": "*fp32", "of_x": "*fp32", "sums": "*fp32", "table": "*fp32", "of_table": "*fp32"}
+POINTERS = dict.fromkeys(("x", "x_grad", "sums", "table", "table_grad"), "*fp32")
 PERCEPTRON = {
     "IN": 32,
     "WIDTH": 64,
@@ -26,16 +26,16 @@ GRID = {"AXES": 3, "FEATURES": 2, "BLOCK": 2, "HASHED": True, "ROWS": 128, "WANT
 
 def compile_kernel(kernel, constants, values):
     signature, fixed = {}, {}
-    for place, name in enumerate(kernel.arg_names):
+    for position, name in enumerate(kernel.arg_names):
         if name in constants:
-            signature[name], fixed[place,] = "constexpr", constants[name]
-        elif name in ("flat", "made", "above"):
+            signature[name], fixed[position,] = "constexpr", constants[name]
+        elif name in ("flat", "out", "out_grad"):
             signature[name] = values
         else:
             signature[name] = POINTERS.get(name, "i32")
     source = ASTSource(fn=kernel, signature=signature, constexprs=fixed)
-    made = triton.compile(source, GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": True})
-    assert made.asm["cubin"]
+    compiled = triton.compile(source, GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": True})
+    assert compiled.asm["cubin"]
 
 
 for kernel in (triton_mlp_kernels.forward, triton_mlp_kernels.backward):

@@ -1,4 +1,4 @@
-"""Where the kernels of these tests run: on a GPU if there is one, else in Triton's interpreter."""
+"""The device of kernel tests: a GPU if there is one, else Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 import torch
 
 if not torch.cuda.is_available():
-    # Read when kernels are defined, and by Triton's own library when that is imported.
+    # Triton reads it when kernels are defined, and when its own library is imported.
     os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(params=["interpreter", "cuda"])
 def device(request):
-    there = torch.cuda.is_available()
-    if request.param == "cuda" and not there:
+    has_cuda = torch.cuda.is_available()
+    if request.param == "cuda" and not has_cuda:
         pytest.skip("no CUDA device")
-    if request.param == "interpreter" and there:
+    if request.param == "interpreter" and has_cuda:
         pytest.skip("kernels are compiled for the CUDA device of this machine")
-    return torch.device("cuda" if there else "cpu")
+    return torch.device("cuda" if has_cuda else "cpu")

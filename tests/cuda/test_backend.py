@@ -1,4 +1,4 @@
-"""How a backend is chosen, and what is said of the others."""
+"""The choice of a backend, and the reasons that are reported for the others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def call(refusal=lambda module: None, trial=lambda module: None, key="test"):
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Backends that import on a machine without a GPU, and no failures from before."""
+    """Backends that can be imported without a GPU, with no failures recorded."""
     for name in ("stand_in_tcnn", "stand_in_triton"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     modules = {
@@ -46,30 +46,30 @@ def stand_ins(monkeypatch):
     backend._import_failure.cache_clear()
 
 
-def test_on_a_cpu_it_is_torch_and_nothing_is_asked():
-    assert backend.choose(CPU, 5000, lambda: pytest.fail("asked")) is None
+def test_on_a_cpu_it_is_torch_and_the_call_is_not_described():
+    assert backend.choose(CPU, 5000, lambda: pytest.fail("described")) is None
 
 
-def test_the_first_that_serves_is_taken(stand_ins):
+def test_the_first_backend_that_serves_is_chosen(stand_ins):
     assert backend.choose(CUDA, 5000, call).__name__ == "stand_in_tcnn"
     refuses = call(lambda module: "no" if module.__name__ == "stand_in_tcnn" else None)
     assert backend.choose(CUDA, 5000, lambda: refuses).__name__ == "stand_in_triton"
     assert backend.choose(CUDA, 5000, lambda: call(lambda module: "no")) is None
 
 
-def test_few_points_are_left_to_torch_unless_a_backend_is_asked_for(stand_ins, monkeypatch):
+def test_torch_serves_few_points_unless_a_backend_is_requested(stand_ins, monkeypatch):
     assert backend.choose(CUDA, 4, call) is None
     monkeypatch.setenv(backend.VARIABLE, "triton")
     assert backend.choose(CUDA, 4, call).__name__ == "stand_in_triton"
 
 
-def test_one_that_cannot_be_imported_is_passed_over(stand_ins, monkeypatch):
+def test_a_backend_that_cannot_be_imported_is_skipped(stand_ins, monkeypatch):
     monkeypatch.setitem(sys.modules, "stand_in_tcnn", None)
     assert backend.choose(CUDA, 5000, call).__name__ == "stand_in_triton"
     assert "cannot be imported" in backend.missing("tinycudann", CUDA)
 
 
-def test_what_fails_is_tried_and_told_once(stand_ins, caplog):
+def test_a_failing_backend_is_tried_and_reported_once(stand_ins, caplog):
     trials = []
 
     def trial(module):
@@ -84,7 +84,7 @@ def test_what_fails_is_tried_and_told_once(stand_ins, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "tinycudann cannot compute a perceptron: it failed: RuntimeError: out of shared memory"
     ]
-    with torch.no_grad():  # without gradients something else is compiled
+    with torch.no_grad():  # other kernels are compiled without gradients
         backend.choose(CUDA, 5000, lambda: call(trial=trial))
     assert len(trials) == 4
 
@@ -99,10 +99,10 @@ def test_the_environment_decides(stand_ins, monkeypatch, name, served):
     assert (module and module.__name__) == served
 
 
-def test_a_wish_that_cannot_be_met_is_an_error(stand_ins, monkeypatch):
+def test_a_requested_backend_that_cannot_serve_is_an_error(stand_ins, monkeypatch):
     monkeypatch.setenv(backend.VARIABLE, "triton")
     with pytest.raises(
-        ConfigError, match="triton cannot compute a perceptron: too wide; left at auto"
+        ConfigError, match="triton cannot compute a perceptron: too wide; unset it to use"
     ):
         backend.choose(CUDA, 5000, lambda: call(lambda module: "too wide"))
     monkeypatch.setenv(backend.VARIABLE, "tinycudann")
@@ -110,14 +110,16 @@ def test_a_wish_that_cannot_be_met_is_an_error(stand_ins, monkeypatch):
         backend.choose(CPU, 5000, call)
 
 
-@pytest.mark.parametrize("part", [FusedMLP(2, 1, 16, 1, "relu", "none"), HashGrid(((2, 2),), 1, 4)])
-def test_an_unknown_wish_is_an_error(monkeypatch, part):
+@pytest.mark.parametrize(
+    "module", [FusedMLP(2, 1, 16, 1, "relu", "none"), HashGrid(((2, 2),), 1, 4)]
+)
+def test_an_unknown_backend_is_an_error(monkeypatch, module):
     monkeypatch.setenv(backend.VARIABLE, "cutlass")
     with pytest.raises(ConfigError, match="expected one of auto, tinycudann, triton, torch, got"):
-        part(torch.zeros(1, 2))
+        module(torch.zeros(1, 2))
 
 
-def test_torch_may_be_wished_for(monkeypatch):
+def test_torch_can_be_requested(monkeypatch):
     perceptron = FusedMLP(2, 1, 16, 1, "relu", "none")
     expected = perceptron(torch.ones(1, 2))
     monkeypatch.setenv(backend.VARIABLE, "torch")
@@ -129,20 +131,20 @@ def test_bfloat16_under_autocast():
     x = torch.randn(9, 8)
     expected = perceptron(x)
     with torch.autocast("cpu", torch.bfloat16):
-        found = perceptron(x)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0)
+        output = perceptron(x)
+    assert output.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), expected, atol=0.02, rtol=0)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="tells of a machine without CUDA")
-def test_info_tells_of_backends(capsys, monkeypatch):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="describes a machine without CUDA")
+def test_info_reports_backends(capsys, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert main(["info", "--backends", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["mlp"] == found["grid"] == "torch"
-    assert (found["device"], found["wanted"]) == ("cpu", "auto")
-    assert found["backends"]["torch"] is None
-    assert "CUDA device" in found["backends"]["triton"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["mlp"] == report["grid"] == "torch"
+    assert (report["device"], report["wanted"]) == ("cpu", "auto")
+    assert report["backends"]["torch"] is None
+    assert "CUDA device" in report["backends"]["triton"]
     assert main(["info", "--backends"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
@@ -159,12 +161,12 @@ def test_info_tells_of_backends(capsys, monkeypatch):
 
 @pytest.mark.parametrize("arguments", [[], ["a.nvc", "--backends"]])
 def test_info_needs_a_file_or_backends(arguments, capsys):
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_info:
         main(["info", *arguments])
-    assert left.value.code == 2
+    assert exit_info.value.code == 2
     assert "either IN.nvc or --backends" in capsys.readouterr().err
 
 
-def test_layouts_import_no_torch():
+def test_grid_layout_imports_no_torch():
     code = "import sys, nvcodec.cuda.grid_layout; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The grid against a loop over points and corners, written from the layout's description."""
+"""The hash grid against a loop over points and corners that implements the README of `cuda/`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LEVELS_2D = ((3, 2), (7, 5), (40, 31))
 LEVELS_3D = ((2, 3, 1), (5, 4, 3), (17, 9, 12))
 
 
-def looked_up(grid, point):
-    """What a grid makes of one point; gradients reach point and tables."""
-    found = []
+def reference_features(grid, point):
+    """Compute the features of one point; gradients reach point and tables."""
+    features = []
     tables = [table.flatten(0, -2) for table in grid.tables]
     for table, counts in zip(tables, grid.resolutions, strict=True):
         cells = [
@@ -41,8 +41,8 @@ def looked_up(grid, point):
             else:
                 entry = (x ^ y * 2654435761 & 0xFFFFFFFF ^ t * 805459861 & 0xFFFFFFFF) % len(table)
             total = total + weight * table[entry].to(point.dtype)
-        found.append(total)
-    return torch.cat(found)
+        features.append(total)
+    return torch.cat(features)
 
 
 def points(count, axes):
@@ -58,26 +58,28 @@ def test_features_and_gradients_are_those_of_the_definition(levels, features):
     for table in grid.tables:
         torch.nn.init.normal_(table)
     x = points(30, len(levels[0])).requires_grad_()
-    expected = torch.stack([looked_up(grid, point) for point in x])
+    expected = torch.stack([reference_features(grid, point) for point in x])
     up = torch.randn_like(expected)
-    wanted = torch.autograd.grad(expected, [x, *grid.tables], up)
-    made = grid(x)
-    assert made.shape == (len(x), len(levels) * features)
-    torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
-    found = torch.autograd.grad(made, [x, *grid.tables], up)
-    inside = ((x > 0) & (x < 1)).all(dim=1)  # on the edge it is one-sided
-    torch.testing.assert_close(found[0][inside], wanted[0][inside], atol=2e-4, rtol=1e-4)
-    for one, other in zip(found[1:], wanted[1:], strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    expected_gradients = torch.autograd.grad(expected, [x, *grid.tables], up)
+    output = grid(x)
+    assert output.shape == (len(x), len(levels) * features)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    gradients = torch.autograd.grad(output, [x, *grid.tables], up)
+    inside = ((x > 0) & (x < 1)).all(dim=1)  # the gradient at the edge is one-sided
+    torch.testing.assert_close(
+        gradients[0][inside], expected_gradients[0][inside], atol=2e-4, rtol=1e-4
+    )
+    for gradient, expected_gradient in zip(gradients[1:], expected_gradients[1:], strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, atol=1e-4, rtol=1e-4)
 
 
-def test_what_is_outside_counts_as_on_the_edge():
+def test_coordinates_are_clamped_to_the_edge():
     grid = HashGrid(LEVELS_2D, 2, 10)
     x = torch.tensor([[-3.0, 0.5], [0.2, 7.0]])
     torch.testing.assert_close(grid(x), grid(x.clamp(0, 1)), atol=0, rtol=0)
 
 
-def test_tables_are_small_at_first_and_hashed_ones_shared():
+def test_tables_begin_with_small_entries_and_hashed_ones_have_the_largest_size():
     grid = HashGrid(LEVELS_3D, 2, 8)
     assert [tuple(table.shape) for table in grid.tables] == [
         (1, 3, 2, 2),
@@ -104,13 +106,13 @@ def test_a_level_is_dense_as_long_as_it_fits():
         ((4, 4), 40, "entries"),
     ],
 )
-def test_impossible_layouts_are_named(resolution, log2_entries, words):
+def test_invalid_layouts_are_refused(resolution, log2_entries, words):
     with pytest.raises(ConfigError, match=words):
         entries(resolution, log2_entries)
 
 
 @pytest.mark.parametrize("levels", [(), ((4, 4), (4, 4, 4))])
-def test_impossible_grids_are_named(levels):
+def test_invalid_grids_are_refused(levels):
     with pytest.raises(ConfigError, match="level"):
         HashGrid(levels, 2, 10)
 

@@ -1,4 +1,4 @@
-"""Perceptrons: layout, shapes, and refusals."""
+"""Perceptrons: layout, shapes and invalid arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nvcodec.errors import ConfigError
     ],
 )
 @pytest.mark.parametrize("bias", [False, True])
-def test_it_is_the_layers_one_after_the_other(name, module, bias):
+def test_a_perceptron_applies_its_layers_in_order(name, module, bias):
     perceptron = FusedMLP(5, 3, 16, 2, name, "sine", bias=bias)
     first, second, last = perceptron.layers
     x = torch.randn(2, 7, 5)
@@ -31,7 +31,8 @@ def test_it_is_the_layers_one_after_the_other(name, module, bias):
 
 
 def test_the_layout_is_that_of_linear_layers():
-    shapes = [tuple(one.shape) for one in FusedMLP(5, 3, 16, 2, "relu", "none").parameters()]
+    perceptron = FusedMLP(5, 3, 16, 2, "relu", "none")
+    shapes = [tuple(parameter.shape) for parameter in perceptron.parameters()]
     assert shapes == [(16, 5), (16, 16), (3, 16)]
     biased = FusedMLP(5, 3, 16, 1, "relu", "none", bias=True)
     assert [name for name, _ in biased.named_parameters()] == [
@@ -45,9 +46,9 @@ def test_the_layout_is_that_of_linear_layers():
 
 def test_weights_may_be_replaced_while_they_are_quantised():
     perceptron = FusedMLP(4, 2, 8, 1, "relu", "none")
-    state = {name: torch.zeros_like(one) for name, one in perceptron.named_parameters()}
-    made = torch.func.functional_call(perceptron, state, (torch.randn(3, 4),))
-    assert not made.any()
+    state = {name: torch.zeros_like(weight) for name, weight in perceptron.named_parameters()}
+    output = torch.func.functional_call(perceptron, state, (torch.randn(3, 4),))
+    assert not output.any()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,6 @@ def test_weights_may_be_replaced_while_they_are_quantised():
         ((1, 1, 1, 1, "relu", "swish"), "'swish'"),
     ],
 )
-def test_impossible_perceptrons_are_named(arguments, words):
+def test_invalid_perceptrons_are_refused(arguments, words):
     with pytest.raises(ConfigError, match=words):
         FusedMLP(*arguments)

@@ -1,7 +1,7 @@
-"""tiny-cuda-nn against plain torch, through a stand-in that lays parameters out as it does.
+"""The tiny-cuda-nn backend against plain torch, through a stand-in with the same parameter layout.
 
 The stand-in is written from tiny-cuda-nn's sources (`fully_fused_mlp.cu`, `identity.h`, `grid.h`
-and `common_device.h` at 6ee3546), in float32, and knows nothing of our layout.
+and `common_device.h` at 6ee3546), in float32, and is independent of our layout.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from nvcodec.cuda.grid import HashGrid
 from nvcodec.cuda.mlp import FusedMLP
 
 PRIMES = (1, 2654435761, 805459861)
-CALLED = {"None": lambda x: x, "ReLU": torch.relu, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid}
+ACTIVATIONS = {
+    "None": lambda x: x,
+    "ReLU": torch.relu,
+    "Tanh": torch.tanh,
+    "Sigmoid": torch.sigmoid,
+}
 
 
 def multiple(value, of):
@@ -27,7 +32,7 @@ def multiple(value, of):
 
 
 class Network(nn.Module):
-    """FullyFusedMLP behind an identity encoding, which pads its output with ones."""
+    """A FullyFusedMLP behind an identity encoding, which pads its output with ones."""
 
     def __init__(self, n_input_dims, n_output_dims, network_config, seed=1337):
         super().__init__()
@@ -41,8 +46,8 @@ class Network(nn.Module):
             *[(width, width)] * (hidden - 1),
             (self.outputs, width),
         ]
-        self.activations = [CALLED[config["activation"]]] * hidden
-        self.activations.append(CALLED[config["output_activation"]])
+        self.activations = [ACTIVATIONS[config["activation"]]] * hidden
+        self.activations.append(ACTIVATIONS[config["output_activation"]])
         self.params = nn.Parameter(torch.zeros(sum(a * b for a, b in self.shapes)))
 
     def forward(self, x):
@@ -96,7 +101,7 @@ class Encoding(nn.Module):
 
 @pytest.fixture
 def tcnn(monkeypatch):
-    """The two modules that bind it, bound to the stand-in."""
+    """The two modules that import tiny-cuda-nn, imported with the stand-in."""
     from importlib import import_module
 
     fake = ModuleType("tinycudann")
@@ -106,7 +111,7 @@ def tcnn(monkeypatch):
     for name in ("nvcodec.cuda.tcnn_mlp", "nvcodec.cuda.tcnn_grid"):
         monkeypatch.delitem(sys.modules, name, raising=False)
         modules.append(import_module(name))
-        monkeypatch.delitem(sys.modules, name)  # so that the next test has its own
+        monkeypatch.delitem(sys.modules, name)  # so that the next test imports it anew
         monkeypatch.delattr(sys.modules["nvcodec.cuda"], name.rpartition(".")[2])
     return modules
 
@@ -120,7 +125,7 @@ def tcnn(monkeypatch):
         (1, 1, 128, 1, "none", "relu"),
     ],
 )
-def test_perceptrons_are_packed_as_it_reads_them(tcnn, arguments):
+def test_perceptrons_are_packed_in_the_layout_of_tinycudann(tcnn, arguments):
     module, _ = tcnn
     perceptron = FusedMLP(*arguments)
     weights = [layer.weight for layer in perceptron.layers]
@@ -128,16 +133,16 @@ def test_perceptrons_are_packed_as_it_reads_them(tcnn, arguments):
     x = torch.randn(20, arguments[0], requires_grad=True)
     names = perceptron.activation, perceptron.output_activation
     assert module.refusal(weights, biases, *names, torch.bfloat16) is None
-    found = module.perceive(x, weights, biases, *names, torch.float32)
+    output = module.perceive(x, weights, biases, *names, torch.float32)
     expected = torch_mlp.perceive(x, weights, biases, *names)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(output, expected)
     up = torch.randn_like(expected)
-    for one, other in zip(
-        torch.autograd.grad(found, [x, *weights], up),
+    for gradient, expected_gradient in zip(
+        torch.autograd.grad(output, [x, *weights], up),
         torch.autograd.grad(expected, [x, *weights], up),
         strict=True,
     ):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,7 @@ def test_perceptrons_are_packed_as_it_reads_them(tcnn, arguments):
         ((5, 3, 16, 1, "relu", "none"), False, torch.float32, "float16"),
     ],
 )
-def test_perceptrons_it_lacks_are_refused(tcnn, arguments, bias, dtype, words):
+def test_unsupported_perceptrons_are_refused(tcnn, arguments, bias, dtype, words):
     perceptron = FusedMLP(*arguments, bias=bias)
     weights = [layer.weight for layer in perceptron.layers]
     biases = [layer.bias for layer in perceptron.layers]
@@ -159,7 +164,7 @@ def test_perceptrons_it_lacks_are_refused(tcnn, arguments, bias, dtype, words):
 
 
 def rows(grid):
-    """Tables as backends take them, an entry a row."""
+    """Return the tables in the form that backends take, with one row per entry."""
     return [table.flatten(0, -2) for table in grid.tables]
 
 
@@ -168,7 +173,7 @@ def rows(grid):
     [((3, 2), (40, 31), (8, 8)), ((2, 3, 1), (5, 4, 3), (17, 9, 12)), ((1, 1, 4), (1, 90, 2))],
 )
 @pytest.mark.parametrize("features", [1, 4])
-def test_grids_land_where_ours_do(tcnn, levels, features):
+def test_points_lie_at_the_same_positions_as_in_our_grids(tcnn, levels, features):
     _, module = tcnn
     torch.manual_seed(0)
     grid = HashGrid(levels, features, 6)
@@ -179,19 +184,19 @@ def test_grids_land_where_ours_do(tcnn, levels, features):
     corners = torch.tensor(list(product((0.0, 1.0), repeat=grid.axes)))
     x = torch.cat([torch.rand(60, grid.axes), corners]).requires_grad_()
     results = []
-    for one in (module, torch_grid):
-        output = one.encode(x, tables, grid.resolutions)
+    for backend in (module, torch_grid):
+        output = backend.encode(x, tables, grid.resolutions)
         up = torch.arange(output.numel()).view_as(output).cos()
         results.append((output, *torch.autograd.grad(output, [x, *tables], up)))
-    found, expected = results
-    torch.testing.assert_close(found[0], expected[0], atol=1e-4, rtol=1e-4)
+    result, expected = results
+    torch.testing.assert_close(result[0], expected[0], atol=1e-4, rtol=1e-4)
     # On a vertex, the gradient of a point is that of either side.
-    torch.testing.assert_close(found[1][:60], expected[1][:60], atol=2e-3, rtol=1e-3)
-    for one, other in zip(found[2:], expected[2:], strict=True):
-        torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(result[1][:60], expected[1][:60], atol=2e-3, rtol=1e-3)
+    for gradient, expected_gradient in zip(result[2:], expected[2:], strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, atol=2e-4, rtol=1e-3)
 
 
-def test_grids_it_lacks_are_refused(tcnn):
+def test_unsupported_grids_are_refused(tcnn):
     _, module = tcnn
     odd = HashGrid(((4, 4),), 3, 10)
     assert "features" in module.refusal(rows(odd), odd.resolutions)

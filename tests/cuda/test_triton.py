@@ -1,4 +1,4 @@
-"""Our kernels against plain torch: forward and gradients, ragged sizes."""
+"""The Triton kernels against plain torch: forward and gradients, sizes that do not fill tiles."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ pytest.importorskip("triton", reason="Triton is not installed")
 
 from nvcodec.cuda import triton_grid, triton_mlp
 
-# A rounding errs by 2**-9 and 2**-12 of a value, the interpreter, which cuts off, by twice that.
+# The relative error of a rounding is up to 2**-9 and 2**-12; that of the interpreter, which
+# truncates, is twice as large.
 TOLERANCES = {torch.bfloat16: 2**-5, torch.float16: 2**-9}
 
 
-def made(device, arguments, count, *, dtype, bias):
-    """Outputs and gradients of the kernels, and of float32 on the same rounded weights."""
+def results_of(device, arguments, count, *, dtype, bias):
+    """Return outputs and gradients of the kernels, and those of float32 with the same weights."""
     torch.manual_seed(0)
     perceptron = FusedMLP(*arguments, bias=bias).to(device)
     for parameter in perceptron.parameters():
@@ -44,21 +45,21 @@ def made(device, arguments, count, *, dtype, bias):
     return results
 
 
-def assert_near(found, expected, tolerance):
-    for one, other in zip(found, expected, strict=True):
-        assert one.shape == other.shape
-        error = (one.float() - other).norm()
-        assert error <= tolerance * other.norm(), f"{float(error / other.norm()):.2g}"
+def assert_near(result, expected, tolerance):
+    for tensor, reference in zip(result, expected, strict=True):
+        assert tensor.shape == reference.shape
+        error = (tensor.float() - reference).norm()
+        assert error <= tolerance * reference.norm(), f"{float(error / reference.norm()):.2g}"
 
 
 @pytest.mark.parametrize("activation", torch_mlp.ACTIVATIONS)
 @pytest.mark.parametrize("bias", [False, True])
 def test_every_activation(device, activation, bias):
     arguments = (5, 3, 32, 2, activation, activation)
-    found, expected = made(device, arguments, 70, dtype=torch.float16, bias=bias)
-    assert found[0].dtype == torch.float16
-    kink = activation == "relu"  # near which a rounding turns the slope
-    assert_near(found, expected, 2**-5 if kink else TOLERANCES[torch.float16])
+    result, expected = results_of(device, arguments, 70, dtype=torch.float16, bias=bias)
+    assert result[0].dtype == torch.float16
+    kink = activation == "relu"  # a rounding near the kink changes the slope
+    assert_near(result, expected, 2**-5 if kink else TOLERANCES[torch.float16])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -68,37 +69,39 @@ def test_every_activation(device, activation, bias):
 )
 def test_every_shape(device, n_in, n_out, width, depth, count, dtype):
     arguments = (n_in, n_out, width, depth, "silu", "none")
-    found, expected = made(device, arguments, count, dtype=dtype, bias=True)
-    assert_near(found, expected, TOLERANCES[dtype])
+    result, expected = results_of(device, arguments, count, dtype=dtype, bias=True)
+    assert_near(result, expected, TOLERANCES[dtype])
 
 
-def test_no_points_are_no_error(device):
-    found, expected = made(device, (4, 3, 16, 1, "relu", "none"), 0, dtype=torch.float16, bias=True)
-    assert found[0].shape == (0, 3)
-    for one, other in zip(found[1:], expected[1:], strict=True):
-        torch.testing.assert_close(one, other)
+def test_an_empty_batch_is_valid(device):
+    result, expected = results_of(
+        device, (4, 3, 16, 1, "relu", "none"), 0, dtype=torch.float16, bias=True
+    )
+    assert result[0].shape == (0, 3)
+    for gradient, expected_gradient in zip(result[1:], expected[1:], strict=True):
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 def test_gradients_are_reproducible(device):
     arguments = (8, 4, 32, 2, "sine", "none")
-    first, _ = made(device, arguments, 500, dtype=torch.bfloat16, bias=True)
-    second, _ = made(device, arguments, 500, dtype=torch.bfloat16, bias=True)
-    for one, other in zip(first, second, strict=True):
-        assert torch.equal(one, other)
+    first, _ = results_of(device, arguments, 500, dtype=torch.bfloat16, bias=True)
+    second, _ = results_of(device, arguments, 500, dtype=torch.bfloat16, bias=True)
+    for tensor, repeated in zip(first, second, strict=True):
+        assert torch.equal(tensor, repeated)
 
 
-def test_samples_differ_by_less_than_a_level(device):
-    """In float16, of a head as decoders have it, whose output spans the range."""
+def test_samples_differ_by_less_than_an_8_bit_level(device):
+    """Compare float16 with float32 for a decoder's head whose output spans the range."""
     torch.manual_seed(0)
     perceptron = FusedMLP(32, 3, 64, 2, "relu", "none").to(device)
     weights = [layer.weight for layer in perceptron.layers]
     torch.nn.init.normal_(weights[-1], std=1.2)
     x = torch.randn(1000, 32, device=device)
     names = "relu", "none"
-    found = triton_mlp.perceive(x, weights, [None] * 3, *names, torch.float16).float().sigmoid()
+    result = triton_mlp.perceive(x, weights, [None] * 3, *names, torch.float16).float().sigmoid()
     expected = perceptron(x).sigmoid()
     assert float(expected.detach().std()) > 0.2
-    assert float((found - expected).detach().abs().max()) < 1 / 255
+    assert float((result - expected).detach().abs().max()) < 1 / 255
 
 
 @pytest.mark.parametrize("features", [1, 2, 3])
@@ -118,11 +121,11 @@ def test_grids(device, levels, features):
         output = module.encode(x, tables, grid.resolutions)
         up = torch.arange(output.numel(), device=device).view_as(output).cos()
         results.append((output, *torch.autograd.grad(output, [x, *tables], up)))
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    for tensor, expected in zip(*results, strict=True):
+        torch.testing.assert_close(tensor, expected, atol=2e-5, rtol=1e-5)
 
 
-def test_it_serves_under_autocast_where_it_is_asked_for(device, monkeypatch):
+def test_it_serves_under_autocast_if_requested(device, monkeypatch):
     monkeypatch.setenv("NVCODEC_BACKEND", "triton")
     served = []
     real = triton_mlp.perceive
@@ -132,10 +135,12 @@ def test_it_serves_under_autocast_where_it_is_asked_for(device, monkeypatch):
     perceptron = FusedMLP(4, 3, 16, 1, "relu", "none").to(device)
     x = torch.randn(2, 5, 4, device=device)
     with torch.autocast(device.type, torch.bfloat16):
-        found = perceptron(x)
-    assert found.shape == (2, 5, 3) and found.dtype == torch.bfloat16
+        result = perceptron(x)
+    assert result.shape == (2, 5, 3) and result.dtype == torch.bfloat16
     assert served == [(1, 4), (10, 4)]  # a trial, then the points
-    torch.testing.assert_close(found.float(), perceptron_in_torch(perceptron, x), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        result.float(), perceptron_in_torch(perceptron, x), atol=0.02, rtol=0
+    )
 
 
 def perceptron_in_torch(perceptron, x):
@@ -153,7 +158,9 @@ def perceptron_in_torch(perceptron, x):
         ((4, 3, 16, 0, "relu", "none"), torch.bfloat16, "hidden layers"),
     ],
 )
-def test_what_it_cannot_serve_is_refused_by_name(device, monkeypatch, arguments, dtype, words):
+def test_unsupported_perceptrons_are_refused_with_a_reason(
+    device, monkeypatch, arguments, dtype, words
+):
     monkeypatch.setenv("NVCODEC_BACKEND", "triton")
     perceptron = FusedMLP(*arguments).to(device)
     x = torch.randn(3, arguments[0], device=device)
@@ -164,8 +171,8 @@ def test_what_it_cannot_serve_is_refused_by_name(device, monkeypatch, arguments,
         perceptron(x)
 
 
-def test_kernels_compile_for_a_gpu_that_is_not_here():
-    """The interpreter takes what the compiler refuses; that needs no GPU."""
+def test_kernels_compile_for_a_gpu():
+    """The interpreter accepts code that the compiler refuses; compiling needs no GPU."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     subprocess.run(
         [sys.executable, "-W", "error", Path(__file__).with_name("compile_kernels.py")],
