@@ -1,4 +1,4 @@
-"""The coordinate network: lattices against single points, and what its configuration chooses."""
+"""Instant-NGP: lattices against single points, pictures of any size, and configurations."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SIZE = (34, 50)
 
 
 def _config(**changes) -> NGPConfig:
-    made = NGPConfig.from_budget(9000, size=SIZE, frames=6, colour=ColourMode.YUV420)
-    return replace(made, **changes)
+    config = NGPConfig.from_budget(9000, size=SIZE, frames=6, colour=ColourMode.YUV420)
+    return replace(config, **changes)
 
 
 def _model(config: NGPConfig) -> NGP:
@@ -40,7 +40,7 @@ LEVELS = ((3, 4, 5), (13, 9, 2), (25, 17, 1))
 
 # With tables of 64 entries, all but the first level are hashed.
 @pytest.mark.parametrize("log2_entries", [19, 6])
-def test_a_lattice_is_its_points(log2_entries):
+def test_a_lattice_has_the_features_of_its_points(log2_entries):
     config = _config(levels=LEVELS, log2_entries=log2_entries)
     model = _model(config)
     hashed = [table.dim() == 2 for table in model.grid.tables]
@@ -57,13 +57,13 @@ def test_gradients_of_a_lattice_are_those_of_its_points():
     t, y, x = torch.rand(3), torch.rand(5), torch.rand(4)
     points = torch.stack(torch.meshgrid(t, y, x, indexing="ij")[::-1], dim=-1).flatten(0, 2)
     weight = torch.randn(60, len(config.levels) * config.features)
-    found = []
-    for way in (lambda grid: grid.lattice((t, y, x)).flatten(0, 2), lambda grid: grid(points)):
+    gradients = []
+    for encode in (lambda grid: grid.lattice((t, y, x)).flatten(0, 2), lambda grid: grid(points)):
         grid = _model(config).grid
-        (way(grid) * weight).sum().backward()
-        found.append([table.grad for table in grid.tables])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+        (encode(grid) * weight).sum().backward()
+        gradients.append([table.grad for table in grid.tables])
+    for of_lattice, of_points in zip(*gradients, strict=True):
+        torch.testing.assert_close(of_lattice, of_points)
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
@@ -81,8 +81,8 @@ def test_a_window_is_a_part_of_the_picture(colour):
             torch.testing.assert_close(part, whole[:, :, rows, window.left : window.right : step])
 
 
-def test_a_moment_between_two_frames_is_between_their_grids():
-    # One grid a frame and no perceptron to speak of: what is in between is their mean.
+def test_features_between_two_frames_are_interpolated():
+    # A level with a vertex in time per frame: half-way, features are the mean of two frames.
     model = _model(replace(_config(), levels=((3, 3, 6),), depth=1))
     y, x = torch.rand(4), torch.rand(4)
     with torch.no_grad():
@@ -92,17 +92,17 @@ def test_a_moment_between_two_frames_is_between_their_grids():
 
 @pytest.mark.parametrize("size", [(34, 50), (1, 1), (2, 3), (181, 2000)])
 @pytest.mark.parametrize("colour", list(ColourMode))
-def test_synthesis_is_planes(size, colour):
-    # The last picture is decoded in parts.
+def test_synthesis_equals_planes(size, colour):
+    # The picture of the last size is decoded in parts.
     config = NGPConfig.from_budget(4000, size=size, frames=3, colour=colour)
     model = _model(config)
     index = torch.tensor([2, 0])
     with torch.no_grad():
         expected = model.planes(index)
-    made = synthesis(model, torch.float32)
-    torch.testing.assert_close(made(index), expected)
-    off = (made.levels(index) - 255 * expected).abs()
-    assert off.max() < 0.501  # and not 0.5: what lies between two levels may go either way
+    decoder = synthesis(model, torch.float32)
+    torch.testing.assert_close(decoder(index), expected)
+    error = (decoder.levels(index) - 255 * expected).abs()
+    assert error.max() < 0.501  # not 0.5: a sample half-way between two levels may go either way
 
 
 def test_levels_are_the_coarser_in_time_the_finer_in_space():
@@ -111,12 +111,12 @@ def test_levels_are_the_coarser_in_time_the_finer_in_space():
         assert finer_x % x == finer_y % y == 0 and finer_x > x and later <= t
     assert config.levels[0][2] == 64
     assert config.levels[-1] == (320, 160, 1)
-    # Only what is static is hashed.
+    # Only the static level is hashed.
     hashed = [len(spec.shape) == 2 for spec in config.tensors()][: len(config.levels)]
     assert hashed == [False] * (len(hashed) - 1) + [True]
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_configurations_are_refused():
     config = _config()
     for changes in (
         {"levels": ()},
@@ -139,31 +139,31 @@ def test_what_cannot_be_is_refused():
 
 @pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize("size", [SIZE, (33, 47)])
-def test_a_picture_asked_for_at_its_own_size_is_itself(colour, size):
+def test_decoding_at_the_size_of_the_video_gives_its_frames(colour, size):
     config = NGPConfig.from_budget(9000, size=size, frames=6, colour=colour)
-    made = PointSynthesis(_model(config), torch.float32)
+    decoder = PointSynthesis(_model(config), torch.float32)
     times = torch.tensor([3.0, 0.0])
-    expected = made.levels(times)
-    found = made.sized(times, size)
+    expected = decoder.levels(times)
+    planes = decoder.sized(times, size)
     if colour is ColourMode.YUV420:
-        torch.testing.assert_close(found[1], expected[:, 4:], atol=1, rtol=0)
+        torch.testing.assert_close(planes[1], expected[:, 4:], atol=1, rtol=0)
         expected = depth_to_space(expected[:, :4], 2)[:, 0, : size[0], : size[1]]
-    torch.testing.assert_close(found[0], expected, atol=1, rtol=0)
+    torch.testing.assert_close(planes[0], expected, atol=1, rtol=0)
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
-def test_a_larger_picture_shows_the_same(colour):
-    # A ramp: brightness is the place, whatever the size it is asked for.
+def test_pictures_of_other_sizes_have_the_same_content(colour):
+    # A horizontal ramp, whose brightness depends on the position in the picture at any size.
     config = replace(_config(colour=colour), levels=((2, 2, 1),), features=1, width=1, depth=1)
     model = _model(config)
     with torch.no_grad():
         model.grid.tables[0][0, :, :, 0] = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
         for layer in model.mlp.layers:
             layer.weight.fill_(0.5)
-    made = PointSynthesis(model, torch.float32)
+    decoder = PointSynthesis(model, torch.float32)
     for size in ((68, 150), (17, 25)):
-        luma = made.sized(torch.zeros(1), size)[0].reshape(-1, *size)[0].float()
+        luma = decoder.sized(torch.zeros(1), size)[0].reshape(-1, *size)[0].float()
         assert (luma - luma[0]).abs().max() <= 1
-        place = (torch.arange(size[1]) + 0.5) / size[1]
-        expected = 255 * (0.5 + 0.5 * (0.25 * place).tanh())
+        position = (torch.arange(size[1]) + 0.5) / size[1]
+        expected = 255 * (0.5 + 0.5 * (0.25 * position).tanh())
         assert (luma[0] - expected).abs().max() < 2

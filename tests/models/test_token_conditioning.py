@@ -1,4 +1,4 @@
-"""What a network is told of the tokens around a frame."""
+"""The conditioning of a network on the tokens around a frame."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ FRAMES = 11
 
 
 @pytest.fixture
-def set_tokens() -> TokenConditioning:
-    made = TokenConditioning(FRAMES, (2, 3), (2, 3), SPACE_STRIDE)
-    made.set_tokens(torch.rand(made.codes.shape) * 2 - 1)
-    return made
+def conditioning() -> TokenConditioning:
+    conditioning = TokenConditioning(FRAMES, (2, 3), (2, 3), SPACE_STRIDE)
+    conditioning.set_tokens(torch.rand(conditioning.codes.shape) * 2 - 1)
+    return conditioning
 
 
-def test_every_frame_gets_its_step_and_the_ones_beside(set_tokens):
-    told = set_tokens(torch.arange(FRAMES))
-    assert told.shape == (FRAMES, token_channels(), 2, 3)
+def test_a_frame_is_conditioned_on_its_time_step_and_the_neighbouring_ones(conditioning):
+    features = conditioning(torch.arange(FRAMES))
+    assert features.shape == (FRAMES, token_channels(), 2, 3)
     steps = steps_of(FRAMES)
     for step, frames in enumerate(frames_of(FRAMES)):
-        around = [max(step - 1, 0), step, min(step + 1, steps - 1)]
+        neighbours = [max(step - 1, 0), step, min(step + 1, steps - 1)]
         for frame in frames:
-            expected = torch.cat([set_tokens.codes[one] for one in around])
-            assert torch.equal(told[frame, : 3 * CHANNELS], expected)
+            expected = torch.cat([conditioning.codes[neighbour] for neighbour in neighbours])
+            assert torch.equal(features[frame, : 3 * CHANNELS], expected)
 
 
-def test_frames_of_a_step_differ_by_their_place(set_tokens):
-    told = set_tokens(torch.arange(FRAMES))
-    places = told[:, -2, 0, 0]
+def test_frames_of_a_time_step_differ_by_their_place(conditioning):
+    features = conditioning(torch.arange(FRAMES))
+    places = features[:, -2, 0, 0]
     assert places[0] == 1
     torch.testing.assert_close(places[1:5], torch.tensor([-1, -1 / 3, 1 / 3, 1.0]))
     assert torch.equal(places[1:5], places[5:9])
-    inner = told[:, : 3 * CHANNELS] * places[:, None, None, None]
-    torch.testing.assert_close(told[:, 3 * CHANNELS : 6 * CHANNELS], inner)
+    scaled = features[:, : 3 * CHANNELS] * places[:, None, None, None]
+    torch.testing.assert_close(features[:, 3 * CHANNELS : 6 * CHANNELS], scaled)
 
 
-def test_positions_get_the_mean_of_what_they_lie_on():
-    # Rows of 48 samples on cells of 32: the last lies beyond them. Columns of 16.
-    set_tokens = TokenConditioning(1, (2, 2), (3, 4), 48)
+def test_positions_take_the_mean_of_the_cells_they_overlap():
+    # Rows of 48 samples on cells of 32: the last one lies beyond all cells. Columns of 16 samples.
+    conditioning = TokenConditioning(1, (2, 2), (3, 4), 48)
     rows = torch.tensor([[2 / 3, 1 / 3], [0, 1], [0, 1]])
-    assert torch.allclose(set_tokens.rows, rows)
-    set_tokens = TokenConditioning(1, (2, 2), (3, 4), 16)
+    assert torch.allclose(conditioning.rows, rows)
+    conditioning = TokenConditioning(1, (2, 2), (3, 4), 16)
     columns = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
-    assert torch.equal(set_tokens.columns, columns)
+    assert torch.equal(conditioning.columns, columns)
     codes = torch.rand(1, CHANNELS, 2, 2)
-    set_tokens.set_tokens(codes)
-    assert torch.equal(set_tokens.codes, codes.repeat_interleave(2, 3)[:, :, [0, 0, 1]])
+    conditioning.set_tokens(codes)
+    assert torch.equal(conditioning.codes, codes.repeat_interleave(2, 3)[:, :, [0, 0, 1]])
 
 
 @pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize("latents", ["shared", "both"])
 @pytest.mark.parametrize("boosted", [False, True])
-def test_configurations(colour, latents, boosted):
+def test_configurations_conditioned_on_tokens(colour, latents, boosted):
     size, budget = (100, 175), 20_000
     config = HNeRVConfig.from_budget(
         budget, size=size, frames=30, colour=colour, boosted=boosted, latents=latents
@@ -73,21 +73,21 @@ def test_configurations(colour, latents, boosted):
     assert config.token_conditioned and config.boosted == (boosted or latents == "shared")
     assert 0.8 * budget < config.parameters <= 1.01 * budget
     assert bool(config.latents()) == (latents == "both")
-    if latents == "both":  # the network is the one that it would be without tokens
-        own = HNeRVConfig.from_budget(
+    if latents == "both":  # the grid is the one of a network without tokens
+        unconditioned = HNeRVConfig.from_budget(
             budget, size=size, frames=30, colour=colour, boosted=boosted, latents="private"
         )
-        assert (config.grid, config.strides) == (own.grid, own.strides)
-    again = HNeRVConfig.unpack(config.pack(), size=size, frames=30, colour=colour)
-    assert again == config
+        assert (config.grid, config.strides) == (unconditioned.grid, unconditioned.strides)
+    unpacked = HNeRVConfig.unpack(config.pack(), size=size, frames=30, colour=colour)
+    assert unpacked == config
     model = build("hnerv", config)
     assert model.planes(torch.tensor([0, 29])).shape[2:] == colour.native_size(size)
-    # What is fed decides the pictures, at least a little.
+    # The tokens have an influence on the pictures.
     model.set_tokens(torch.ones(steps_of(30), CHANNELS, 4, 6))
     assert not torch.equal(model.planes(torch.tensor([5])), model.planes(torch.tensor([0])))
 
 
-def test_what_cannot_be():
+def test_invalid_configurations_are_refused():
     size, colour = (64, 64), ColourMode.RGB
     config = HNeRVConfig.smallest(size=size, frames=2, colour=colour, latents="shared")
     with pytest.raises(BitstreamError, match="expected 1 at its end"):
