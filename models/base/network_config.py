@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from nvcodec.errors import ConfigError
+from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.tensor_spec import TensorSpec
@@ -96,6 +96,24 @@ class NetworkConfig(ModelConfig):
     @abstractmethod
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Return every tensor of the stream in coding order: weights and biases, then latents."""
+
+    @classmethod
+    def unpack(cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode) -> Self:
+        """Parse the bytes that `pack` returned."""
+        fields = cls._unpack_fields(data)
+        try:
+            return cls(size=size, frames=frames, colour=colour, **fields)
+        except ConfigError as error:
+            raise BitstreamError(f"model configuration: {error}") from error
+
+    @classmethod
+    @abstractmethod
+    def _unpack_fields(cls, data: bytes) -> dict[str, Any]:
+        """Parse the family's own fields, by name; see `unpack`.
+
+        Raises:
+            BitstreamError: If the number of bytes or a marker is not what `pack` returns.
+        """
 
     @classmethod
     def from_budget(

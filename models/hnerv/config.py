@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod, sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
@@ -102,37 +102,15 @@ class HNeRVConfig(StackConfig):
         )
 
     @classmethod
-    def unpack(
-        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
-    ) -> HNeRVConfig:
-        """Parse the bytes that `pack` returned.
-
-        Args:
-            data: The family's own fields.
-            size: Height and width of the decoded picture.
-            frames: Number of frames that the model represents.
-            colour: Colour layout of the model's samples.
-
-        Raises:
-            BitstreamError: If `pack` of no valid configuration returns these bytes.
-        """
-        fields, rest = unpack_stages(data, 1, 1 + len(_TOKEN_CONDITIONED))
+    def _unpack_fields(cls, data: bytes) -> dict[str, Any]:
+        """Parse the stages, the channels of an embedding, and whether tokens are decoded."""
+        stages, rest = unpack_stages(data, 1, 1 + len(_TOKEN_CONDITIONED))
         token_conditioned = rest[1:] == _TOKEN_CONDITIONED
         if rest[1:] and not token_conditioned:
             raise BitstreamError(
                 f"model configuration: expected {_TOKEN_CONDITIONED[0]} at its end"
             )
-        try:
-            return cls(
-                size=size,
-                frames=frames,
-                colour=colour,
-                channels=rest[0],
-                token_conditioned=token_conditioned,
-                **fields,
-            )
-        except ConfigError as error:
-            raise BitstreamError(f"model configuration: {error}") from error
+        return {**stages, "channels": rest[0], "token_conditioned": token_conditioned}
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> HNeRVConfig:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.errors import ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.network_config import NetworkTarget, Recipe, largest_that_fits
 from nvcodec.models.stacks.config import StackConfig, pack_stages, stage_layers, unpack_stages
@@ -81,34 +81,11 @@ class NeRVConfig(StackConfig):
         return pack_stages(self) + _FIELDS.pack(self.hidden, self.levels, self.base)
 
     @classmethod
-    def unpack(
-        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
-    ) -> NeRVConfig:
-        """Parse the bytes that `pack` returned.
-
-        Args:
-            data: The family's own fields.
-            size: Height and width of the decoded picture.
-            frames: Number of frames that the model represents.
-            colour: Colour layout of the model's samples.
-
-        Raises:
-            BitstreamError: If `pack` of no valid configuration returns these bytes.
-        """
-        fields, rest = unpack_stages(data, _FIELDS.size)
+    def _unpack_fields(cls, data: bytes) -> dict[str, Any]:
+        """Parse the stages, then hidden width, levels and base."""
+        stages, rest = unpack_stages(data, _FIELDS.size)
         hidden, levels, base = _FIELDS.unpack(rest)
-        try:
-            return cls(
-                size=size,
-                frames=frames,
-                colour=colour,
-                hidden=hidden,
-                levels=levels,
-                base=base,
-                **fields,
-            )
-        except ConfigError as error:
-            raise BitstreamError(f"model configuration: {error}") from error
+        return {**stages, "hidden": hidden, "levels": levels, "base": base}
 
     @classmethod
     def published(

@@ -9,11 +9,10 @@ import struct
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nvcodec.cuda.grid_layout import entries, table_shape
 from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.media import ColourMode
 from nvcodec.models.base.network_config import (
     NetworkConfig,
     NetworkTarget,
@@ -139,38 +138,19 @@ class NGPConfig(NetworkConfig):
         return _FIELDS.pack(*fields) + b"".join(_LEVEL.pack(*level) for level in self.levels)
 
     @classmethod
-    def unpack(
-        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
-    ) -> NGPConfig:
-        """Parse the bytes that `pack` returned.
-
-        Args:
-            data: The family's own fields.
-            size: Height and width of the decoded picture.
-            frames: Number of frames that the model represents.
-            colour: Colour layout of the model's samples.
-
-        Raises:
-            BitstreamError: If `pack` of no valid configuration returns these bytes.
-        """
+    def _unpack_fields(cls, data: bytes) -> dict[str, Any]:
+        """Parse number of levels, features, log2 of entries, width, depth and the levels."""
         length = _FIELDS.size + _LEVEL.size * (data[0] if data else 0)
         if len(data) != length:
             raise BitstreamError(f"model configuration: expected {length} bytes, got {len(data)}")
         _, features, log2_entries, width, depth = _FIELDS.unpack_from(data)
-        levels = tuple(_LEVEL.iter_unpack(data[_FIELDS.size :]))
-        try:
-            return cls(
-                size=size,
-                frames=frames,
-                colour=colour,
-                levels=levels,
-                features=features,
-                log2_entries=log2_entries,
-                width=width,
-                depth=depth,
-            )
-        except ConfigError as error:
-            raise BitstreamError(f"model configuration: {error}") from error
+        return {
+            "levels": tuple(_LEVEL.iter_unpack(data[_FIELDS.size :])),
+            "features": features,
+            "log2_entries": log2_entries,
+            "width": width,
+            "depth": depth,
+        }
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> NGPConfig:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.media import ColourMode
+from nvcodec.errors import ConfigError
 from nvcodec.models.base.network_config import NetworkTarget, Recipe, largest_that_fits
 from nvcodec.models.stacks.config import (
     LARGEST_WIDTH,
@@ -100,25 +99,10 @@ class NirvanaConfig(StackConfig):
         return pack_stages(self) + bytes((self.depth,))
 
     @classmethod
-    def unpack(
-        cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
-    ) -> NirvanaConfig:
-        """Parse the bytes that `pack` returned.
-
-        Args:
-            data: The family's own fields.
-            size: Height and width of the decoded picture.
-            frames: Number of frames that the model represents.
-            colour: Colour layout of the model's samples.
-
-        Raises:
-            BitstreamError: If `pack` of no valid configuration returns these bytes.
-        """
-        fields, rest = unpack_stages(data, 1)
-        try:
-            return cls(size=size, frames=frames, colour=colour, depth=rest[0], **fields)
-        except ConfigError as error:
-            raise BitstreamError(f"model configuration: {error}") from error
+    def _unpack_fields(cls, data: bytes) -> dict[str, Any]:
+        """Parse the stages, then the depth."""
+        stages, rest = unpack_stages(data, 1)
+        return {**stages, "depth": rest[0]}
 
     @classmethod
     def _largest_within(cls, parameters: int, target: NetworkTarget) -> NirvanaConfig:
