@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 import nvcodec
 from nvcodec.models import MODELS, Family
-from nvcodec.models.base.network_config import Recipe, largest_within
+from nvcodec.models.base.network_config import Recipe, largest_that_fits
 from nvcodec.models.base.tensor_spec import TensorSpec
 from nvcodec.models.stacks.blocks import BlockStack, ShuffleConv
 from nvcodec.models.stacks.config import StackConfig, pack_stages, stage_layers, unpack_stages
 from nvcodec.models.stacks.geometry import derive
-from nvcodec.models.stacks.layer_config import Layer
+from nvcodec.models.stacks.layer_config import LayerSpec
 from nvcodec.models.stacks.model import StackModel
 
 
@@ -34,13 +34,14 @@ from nvcodec.models.stacks.model import StackModel
 class SnakeConfig(StackConfig):
     """What a decoder must know: strides, kernels and widths of the stages."""
 
+    SUPPORTS_BOOST = False
     RECIPE = Recipe(learning_rate=1e-2, batch=2, warmup=0.1, warmup_start=0.1, loss="l2")
 
     def blocks(self):
         return tuple((layer,) for layer in stage_layers(self))
 
     def head(self):
-        return Layer(self.widths[-1], self.colour.channels, 3, 1, self.padded)
+        return LayerSpec(self.widths[-1], self.colour.channels, 3, 1, self.padded)
 
     def latents(self):
         shape = (self.frames, self.widths[0], *self.grid)
@@ -50,21 +51,25 @@ class SnakeConfig(StackConfig):
         return pack_stages(self)
 
     @classmethod
-    def unpack(cls, data, **video):
+    def _unpack_fields(cls, data):
         stages, _ = unpack_stages(data, 0)
-        return cls(**video, **stages)
+        return dict(stages)
 
     @classmethod
-    def smallest(cls, *, size, frames, colour, boosted=False, width=1):
-        strides = derive(colour.native_size(size), 16).strides
+    def _smallest(cls, target):
+        return cls._with_width(1, target)
+
+    @classmethod
+    def _largest_within(cls, parameters, target):
+        return largest_that_fits(lambda width: cls._with_width(width, target), parameters, 512)
+
+    @classmethod
+    def _with_width(cls, width, target):
+        strides = derive(target.native_size, 16).strides
         widths = (max(width // 2, 1), *(max(width >> stage, 2) for stage in range(len(strides))))
         kernels = (3,) * len(strides)
-        return cls(size=size, frames=frames, colour=colour,
+        return cls(size=target.size, frames=target.frames, colour=target.colour,
                    strides=strides, kernels=kernels, widths=widths)  # fmt: skip
-
-    @classmethod
-    def from_budget(cls, parameters, **video):
-        return largest_within(lambda width: cls.smallest(width=width, **video), parameters, 512)
 
 
 class SnakeBlock(ShuffleConv):
