@@ -21,7 +21,8 @@ from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.device import choose_device, working_type
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.fitting.network.training_loop import Fit, FitLoop
+from nvcodec.fitting.network.request import Fit, FitRequest
+from nvcodec.fitting.network.training_loop import FitLoop
 from nvcodec.media import ColourMode, VideoInfo
 from nvcodec.models import build, config_class, family, name_of
 from nvcodec.models.base.video_model import VideoModel
@@ -178,15 +179,15 @@ def fit_watched(
         The fit with its float network, and its outcome.
     """
     torch.manual_seed(seed)
-    loop = Watched(
-        build(name, config).to(device),
-        samples,
-        how,
+    request = FitRequest(
+        model=build(name, config).to(device),
+        samples=samples,
+        config=how,
         seed=seed,
-        sizes=[None],
         seconds=seconds,
         on_progress=_Line(f"{Variant(name, config.boosted)}, {config.parameters}"),
     )
+    loop = Watched(request, [None])
     return loop, loop.run()[0]
 
 

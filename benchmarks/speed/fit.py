@@ -22,6 +22,7 @@ from nvcodec.config import FitConfig
 from nvcodec.device import choose_device, working_type
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.fitting.network.fit import fit
+from nvcodec.fitting.network.request import FitRequest
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig
@@ -65,7 +66,7 @@ def nvcodec_rate(config: HNeRVConfig, samples: Tensor, stage: str, epochs: int) 
     )
     watch = _Stopwatch(stage, epochs)
     with suppress(_EnoughError):
-        fit(model, samples, how, seed=0, on_progress=watch)
+        fit(FitRequest(model=model, samples=samples, config=how, seed=0, on_progress=watch))
     if len(watch.ends) <= epochs:
         raise SystemExit(f"the {stage} stage collapsed, so its speed says nothing")
     steps = epochs * -(-len(samples) // _BATCH)

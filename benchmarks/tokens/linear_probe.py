@@ -20,6 +20,7 @@ from benchmarks.harness import record
 from benchmarks.procedural.scenes import Scenes
 from nvcodec.config import FitConfig
 from nvcodec.fitting.network.fit import fit
+from nvcodec.fitting.network.request import FitRequest
 from nvcodec.media import ColourMode
 from nvcodec.models import build
 from nvcodec.models.hnerv.config import HNeRVConfig
@@ -79,7 +80,7 @@ def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
     torch.manual_seed(seed)
     model = build("hnerv", config)
     samples = pictures.contiguous(memory_format=torch.channels_last)
-    outcome = fit(model, samples, how, seed=seed)
+    outcome = fit(FitRequest(model=model, samples=samples, config=how, seed=seed))
     own = Own(model.latents["embedding"].detach().float(), outcome.float_psnr)
     kept.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"latents": own.latents, "psnr": own.psnr}, kept)

@@ -14,7 +14,8 @@ from nvcodec.entropy.weights.quantisation import dequantise
 from nvcodec.entropy.weights.tensor_codec import encode_tensors
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
+from nvcodec.fitting.network.fit import fit, fit_sizes
+from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.media import ColourMode
 from nvcodec.models import build, config_class
 from nvcodec.models.hnerv.config import HNeRVConfig
@@ -48,10 +49,15 @@ def _start(name="hnerv", colour=ColourMode.YUV420, seed=0, budget=None):
     return model, _samples(config)
 
 
+def _request(model, samples, config, *, seed=0, **options) -> FitRequest:
+    return FitRequest(model=model, samples=samples, config=config, seed=seed, **options)
+
+
 def _run(name="hnerv", colour=ColourMode.YUV420, *, seed=0, epochs=3, **options) -> Fit:
     model, samples = _start(name, colour, seed)
     config = options.pop("config", FitConfig(epochs=epochs))
-    return fit(model, samples, config, seed=seed, **options)
+    target_bits = options.pop("target_bits", None)
+    return fit(_request(model, samples, config, seed=seed, **options), target_bits=target_bits)
 
 
 def _same(one: Fit, other: Fit) -> bool:
@@ -79,7 +85,7 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
         recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
         monkeypatch.setattr(type(model.config), "RECIPE", recipe)
     epochs = {"nerv, boosted": 60, "ngp": 120}.get(name, 25)
-    outcome = fit(model, samples, FitConfig(epochs=epochs), seed=0, on_progress=seen.append)
+    outcome = fit(_request(model, samples, FitConfig(epochs=epochs), on_progress=seen.append))
     floats = [progress.psnr for progress in seen if progress.stage == "float"]
     assert floats[-1] > floats[0] + 2
     assert outcome.psnr > floats[0] + 2
@@ -116,7 +122,7 @@ def test_a_size_is_reached(bits_per_value):
     model, samples = _start(budget=6000)
     target = bits_per_value * model.config.parameters
     config = FitConfig(epochs=30, quantised_share=1.0)
-    outcome = fit(model, samples, config, seed=0, target_bits=target)
+    outcome = fit(_request(model, samples, config), target_bits=target)
     size = 8 * len(encode_tensors(outcome.tensors, model.config.tensors()))
     assert size == pytest.approx(target, rel=0.04)
 
@@ -137,17 +143,17 @@ def test_lmbda_is_per_bit_per_pixel_whatever_the_network():
             model, samples = _start(budget=budget)
             weight = 0.05 * model.config.parameters / (4 * 32 * 48)
             config = FitConfig(epochs=2, **({"rate_weight": weight} if lmbda is None else {}))
-            runs.append(fit(model, samples, config, seed=0, lmbda=lmbda))
+            runs.append(fit(_request(model, samples, config), lmbda=lmbda))
         assert _same(*runs)
     model, samples = _start()
     with pytest.raises(ConfigError, match="one of"):
-        fit(model, samples, FitConfig(epochs=1), seed=0, lmbda=1.0, target_bits=100.0)
+        fit(_request(model, samples, FitConfig(epochs=1)), lmbda=1.0, target_bits=100.0)
 
 
 def test_several_sizes_from_one_float_stage():
     def together(*sizes: float, **options) -> list[Fit]:
         model, samples = _start()
-        return fit_sizes(model, samples, FitConfig(epochs=4), seed=0, sizes=sizes, **options)
+        return fit_sizes(_request(model, samples, FitConfig(epochs=4), **options), sizes)
 
     seen: list[FitProgress] = []
     fits = together(6000.0, 15000.0, 9000.0, on_progress=seen.append)
@@ -197,7 +203,7 @@ def test_what_the_callback_raises_ends_the_fit():
 def test_a_time_limit_ends_in_valid_tensors(name, seconds):
     model, samples = _start(name)
     config = FitConfig(epochs=100_000)
-    outcome = fit(model, samples, config, seed=0, seconds=seconds)
+    outcome = fit(_request(model, samples, config, seconds=seconds))
     assert 2 <= outcome.epochs < 10_000
     assert encode_tensors(outcome.tensors, model.config.tensors())
     assert math.isfinite(outcome.psnr)

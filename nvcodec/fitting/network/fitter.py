@@ -17,10 +17,11 @@ from torch import Tensor
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import BaseFitter, CodedSegment, FitTask
-from nvcodec.fitting.network.fit import Fit, fit, fit_sizes
+from nvcodec.fitting.network.fit import fit, fit_sizes
 from nvcodec.fitting.network.losses import masked_error
 from nvcodec.fitting.network.model_size import ladder_size, most_bits, parameters_for
 from nvcodec.fitting.network.psnr_search import MOST_FITS, PsnrSearch
+from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.step import StepFunction
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
@@ -106,19 +107,8 @@ class NetworkFitter(BaseFitter):
                 network, previous_weights = None, None
         if network is None:
             network = self._network_config(task, bits)
-        outcome = fit(
-            self._fresh_model(network, task),
-            model_samples(task.frames, network, task.colour),
-            self.config.fitting,
-            valid_mask=valid_samples(task.frames, network),
-            seed=task.seed,
-            target_bits=bits,
-            lmbda=self.config.lmbda,
-            previous_weights=previous_weights,
-            seconds=seconds,
-            on_progress=task.on_progress,
-            batched_step=self.batched_step,
-        )
+        request = self._request(network, task, previous_weights, seconds)
+        outcome = fit(request, target_bits=bits, lmbda=self.config.lmbda)
         coded = self._coded(network, outcome, task)
         if previous_weights is not None and self.config.lmbda is not None:
             # Whether what the differences gain is worth their bits.
@@ -172,18 +162,29 @@ class NetworkFitter(BaseFitter):
                 f"segment {task.number}: the network that suits the ladder "
                 f"cannot use {max(sizes) / 8:.0f} bytes, only {most / 8:.0f}"
             )
-        outcomes = fit_sizes(
-            self._fresh_model(network, task),
-            model_samples(task.frames, network, task.colour),
-            self.config.fitting,
-            valid_mask=valid_samples(task.frames, network),
+        request = self._request(network, task, None, task.seconds)
+        outcomes = fit_sizes(request, [min(size, most) for size in sizes])
+        return [self._coded(network, outcome, task) for outcome in outcomes]
+
+    def _request(
+        self,
+        network: NetworkConfig,
+        task: FitTask,
+        previous_weights: Sequence[Tensor] | None,
+        seconds: float | None,
+    ) -> FitRequest:
+        """Return the request for a fit of a fresh network to a segment."""
+        return FitRequest(
+            model=self._fresh_model(network, task),
+            samples=model_samples(task.frames, network, task.colour),
+            config=self.config.fitting,
             seed=task.seed,
-            sizes=[min(size, most) for size in sizes],
-            seconds=task.seconds,
+            valid_mask=valid_samples(task.frames, network),
+            previous_weights=previous_weights,
+            seconds=seconds,
             on_progress=task.on_progress,
             batched_step=self.batched_step,
         )
-        return [self._coded(network, outcome, task) for outcome in outcomes]
 
     def _network_config(self, task: FitTask, bits: float | None) -> NetworkConfig:
         """The largest network a size has room for."""

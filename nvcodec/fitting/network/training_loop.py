@@ -7,15 +7,13 @@ elsewhere.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, isfinite, log10, prod
 
 import torch
 from torch import Tensor, nn
 
-from nvcodec.config import FitConfig
-from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.fitting.network.adan import Adan
 from nvcodec.fitting.network.batched_step import compute_step_alone, largest_batch
@@ -23,10 +21,10 @@ from nvcodec.fitting.network.batches import Batches
 from nvcodec.fitting.network.divergence_guard import DivergenceGuard
 from nvcodec.fitting.network.optimisers import Adam
 from nvcodec.fitting.network.rate_control import RateController
+from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 from nvcodec.fitting.network.stages import FloatStage, Group, QuantisedStage, Stage
 from nvcodec.fitting.network.step import Step, StepFunction, autocast, compute_step
-from nvcodec.models.base.video_model import VideoModel
 
 # The quantised stage starts from a fitted network: a lower peak, and hardly any warm-up.
 _QUANTISED_RATE = 0.5
@@ -35,52 +33,25 @@ _QUANTISED_WARMUP = 0.05
 _EXCESS_PENALTY = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """The outcome of a fit.
+class FitLoop:
+    """A fit in progress: the state that its stages share.
 
-    Attributes:
-        tensors: What the stream is to hold, in the order of `config.tensors()`.
-        float_psnr: PSNR at the end of the float stage, dB, as in `FitProgress`.
-        psnr: PSNR at the end.
-        bits: Estimated size.
-        epochs: Epochs done, those for larger sizes included.
-        recoveries: How often a collapse was undone in them.
+    Args:
+        request: Network, frames and configuration of the fit.
+        sizes: Target size in bits of each quantised stage, the largest first; None for a stage
+            whose size follows from the configuration's rate weight.
     """
 
-    tensors: list[QuantisedTensor]
-    float_psnr: float
-    psnr: float
-    bits: float
-    epochs: int
-    recoveries: int
-
-
-class FitLoop:
-    """A fit as it goes: the state that all stages share. See `nvcodec.fitting.network.fit.fit`."""
-
-    def __init__(
-        self,
-        model: VideoModel,
-        samples: Tensor,
-        config: FitConfig,
-        *,
-        seed: int,
-        sizes: Sequence[float | None],
-        seconds: float | None,
-        on_progress: Callable[[FitProgress], None] | None,
-        previous_weights: Sequence[Tensor] | None = None,
-        valid_mask: Tensor | None = None,
-        batched_step: StepFunction | None = None,
-    ) -> None:
+    def __init__(self, request: FitRequest, sizes: Sequence[float | None]) -> None:
+        model, samples, config = request.model, request.samples, request.config
         self.model, self.sizes = model, sizes
         self.recipe = model.config.recipe
-        self.previous_weights = previous_weights
+        self.previous_weights = request.previous_weights
         share = config.quantised_share * self.recipe.quantised
         quantised_epochs = max(1, ceil(config.epochs * share))
         self.float_epochs = config.epochs
-        if previous_weights is not None:
-            model.load(previous_weights)
+        if request.previous_weights is not None:
+            model.load(request.previous_weights)
             self.float_epochs = ceil(config.epochs * self.recipe.resumed)
         self.config = config
         self.device = next(model.parameters()).device
@@ -90,16 +61,16 @@ class FitLoop:
         pixels, device = prod(self.network.size), self.device.type
         alone = largest_batch(type(self.network), config, pixels, device) == 1
         self.compute_step: StepFunction = (
-            compute_step if alone else batched_step or compute_step_alone
+            compute_step if alone else request.batched_step or compute_step_alone
         )
         self.control: RateController | None = None
         self.last = False  # of the stages
-        self.seconds = seconds
-        self.on_progress = on_progress
-        self.order = torch.Generator().manual_seed(seed)
+        self.seconds = request.seconds
+        self.on_progress = request.on_progress
+        self.order = torch.Generator().manual_seed(request.seed)
         self.batches = Batches(
             samples.to(self.device),
-            None if valid_mask is None else valid_mask.to(self.device),
+            None if request.valid_mask is None else request.valid_mask.to(self.device),
             model.config,
             config,
             self.order,
