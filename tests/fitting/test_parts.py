@@ -14,10 +14,9 @@ from skimage.metrics import structural_similarity
 
 from nvcodec.config import FitConfig
 from nvcodec.fitting.network import schedule as pacing
-from nvcodec.fitting.network.adan import Adan
 from nvcodec.fitting.network.divergence_guard import DivergenceGuard
 from nvcodec.fitting.network.losses import distortion, ms_ssim, squared_error, ssim
-from nvcodec.fitting.network.optimisers import Adam
+from nvcodec.fitting.network.optimisers import Adam, Adan
 from nvcodec.fitting.network.rate_control import RateController
 from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 from nvcodec.media import ColourMode

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.fitting.network.adan import Adan
 from nvcodec.fitting.network.batched_step import compute_step_alone, largest_batch
 from nvcodec.fitting.network.batches import Batches
 from nvcodec.fitting.network.divergence_guard import DivergenceGuard
-from nvcodec.fitting.network.optimisers import Adam
+from nvcodec.fitting.network.optimisers import Adam, Adan
 from nvcodec.fitting.network.rate_control import RateController
 from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
