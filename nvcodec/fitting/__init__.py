@@ -1,1 +1,1 @@
-"""Fitting one segment: the fitter interface and the fitters of networks and of `latentgrid`."""
+"""Fitting of single segments: the fitter interface, and the fitters of all model families."""

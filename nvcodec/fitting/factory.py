@@ -1,4 +1,4 @@
-"""Chooses the fitter of a model family."""
+"""Chooses the fitter of a model family, and imports only that one."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from nvcodec.models.stacks.config import StackConfig
 
 
 def make_fitter(config: EncoderConfig, device: torch.device) -> SegmentFitter:
-    """What fits the segments of an encode.
+    """Return the fitter for the segments of an encode.
 
     Args:
-        config: Its settings.
-        device: Where to compute.
+        config: Settings of the encode.
+        device: Device to compute on. A fitter may use another one; see `SegmentFitter.device`.
+
+    Raises:
+        ConfigError: If boosting is asked for and the family is not a stack of convolutions, or if
+            this release has no fitter for the family.
     """
-    kind = config_class(config.model)
-    if config.boost and not issubclass(kind, StackConfig):
+    family_config = config_class(config.model)
+    if config.boost and not issubclass(family_config, StackConfig):
         raise ConfigError(
             f"expected a stack of convolutions to boost, got the model {config.model}"
         )
-    if issubclass(kind, NetworkConfig):
+    if issubclass(family_config, NetworkConfig):
         from nvcodec.fitting.network.fitter import NetworkFitter
 
-        return NetworkFitter(config, kind, device)
-    if issubclass(kind, LatentGridConfig):
+        return NetworkFitter(config, family_config, device)
+    if issubclass(family_config, LatentGridConfig):
         from nvcodec.fitting.latentgrid.fitter import LatentGridFitter
 
         return LatentGridFitter(config)

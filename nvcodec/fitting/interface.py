@@ -1,7 +1,8 @@
-"""What the encoder asks of a family: to make the payload of a segment.
+"""The interface between the encoder and the fitters of the model families.
 
-A family is fitted by the part of the tool that knows it, which is imported then. How it goes about
-it, and how it meets a size or a quality, is its own affair.
+A fitter turns the frames of a segment into the body of its payload. How it does that, and how it
+meets a target size or quality, is up to the fitter. `nvcodec.fitting.factory` imports the fitter of
+a family when it is needed.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from nvcodec.models.base.config import ModelConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitProgress:
-    """Where a fit stands, after an epoch.
+    """The progress of a fit after an epoch.
 
     Attributes:
-        stage: Its name, for people; of networks `"float"` or `"quantised"`.
+        stage: Display name of the stage; `"float"` or `"quantised"` for networks.
         epoch: Epochs done, over all stages.
         epochs: Epochs planned, over all stages.
-        psnr: Of the epoch's outputs in the model's colour, dB, before rounding to 8 bits; not a
-            number if the epoch diverged.
-        bits: Estimated size of the segment; None where there is none yet, as in the float stage.
-        seconds: Since the fit began.
-        remaining: Expected seconds to its end.
+        psnr: PSNR of the epoch's outputs in the model's colour mode in dB, before rounding to
+            8 bits; NaN if the epoch diverged.
+        bits: Estimated size of the segment in bits; None if there is no estimate yet, as in the
+            float stage.
+        seconds: Seconds since the fit began.
+        remaining: Expected seconds to the end of the fit.
     """
 
     stage: str
@@ -45,17 +47,19 @@ class FitTask:
     """A segment to be fitted.
 
     Attributes:
-        frames: Its pictures.
-        colour: How their samples map to light.
-        number: Of the segment in the video, from 0; for messages.
-        bits: Wanted size of the payload of each file, one without a ladder: None where `lmbda` or
-            the number of parameters is given instead, a first guess where a PSNR is.
-        previous: Of each file the state of the segment before, which this one may be predicted
-            from (`SegmentDecoder.state`); all None if it must stand alone.
-        seconds: Time allowed for all of it, None for no limit.
-        seed: Of everything random; not that of any other segment.
-        on_progress: To be called after every epoch. An exception it raises ends the fit.
-        fsq_indices: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
+        frames: Frames of the segment.
+        colour: Colour space of the frames.
+        number: Number of the segment in the video, from 0; for messages.
+        bits: Target size of the payload in bits for each output file (one file without a ladder).
+            None if `lmbda` or the number of parameters is given instead; a first guess if a PSNR is
+            given.
+        previous: Reference state of the previous segment for each output file
+            (`SegmentDecoder.reference_state`), which this segment may be predicted from; all None
+            if the segment is a random access point.
+        seconds: Time limit for the whole fit in seconds, None for no limit.
+        seed: Seed of everything random in the fit, different for every segment.
+        on_progress: Callback after every epoch. An exception that it raises ends the fit.
+        fsq_indices: Tokens that condition the model, shape (t, h, w, 6); None if no tokens do.
     """
 
     frames: Frames
@@ -70,24 +74,24 @@ class FitTask:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the pictures."""
+        """Height and width of the frames in pixels."""
         _, height, width = self.frames.y.shape
         return height, width
 
     @property
     def pixels(self) -> int:
-        """Pixels of the segment, over all frames."""
+        """Number of pixels of the segment, over all frames."""
         return self.frames.y.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodedSegment:
-    """A fitted segment as one file will hold it.
+    """A fitted segment as one output file stores it.
 
     Attributes:
-        config: The model's configuration; says whether the segment is predicted.
-        body: The payload without it; see `nvcodec.reconstruction.payload`.
-        fsq_indices: Tokens that the model is fed by, shape (t, h, w, 6); None if it is not.
+        config: Configuration of the model; it tells whether the segment is predicted.
+        body: Payload without the configuration; see `nvcodec.reconstruction.payload`.
+        fsq_indices: Tokens that condition the model, shape (t, h, w, 6); None if no tokens do.
     """
 
     config: ModelConfig
@@ -96,47 +100,47 @@ class CodedSegment:
 
 
 class SegmentFitter(Protocol):
-    """Fits the segments of an encode, one after the other."""
+    """A fitter of segments, which fits one after the other."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes, which need not be where it was asked to."""
+        """Device that the fitter computes on; it may differ from the requested one."""
         ...
 
     @property
     def epochs(self) -> int:
-        """Largest number of passes over the frames that any fit took so far."""
+        """Largest number of passes over the frames in any fit so far."""
         ...
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What went wrong so far, in plain words, nothing twice."""
+        """Warnings of all fits so far, for people, each of them once."""
         ...
 
     def fit(self, task: FitTask) -> list[CodedSegment]:
         """Fit a segment.
 
-        What comes out must follow from the task and the encode's settings alone, of the segments
-        before it only from those in the task: that is what lets an interrupted encode go on.
+        The result must depend on the task and the settings of the encode only, and on earlier
+        segments only through the task. That makes an interrupted encode resumable.
 
         Args:
-            task: The segment, and what is wanted.
+            task: Segment and targets.
 
         Returns:
-            What each file will hold, in the order of `task.bits`.
+            Coded segment for each output file, in the order of `task.bits`.
 
         Raises:
-            ConfigError: If the settings cannot work for such pictures.
+            ConfigError: If the settings cannot work for these frames.
         """
         ...
 
 
 class BaseFitter:
-    """What fitters note of their fits: how many passes, and every warning once.
+    """Base class of the fitters; it keeps the statistics and the warnings of their fits.
 
     Attributes:
-        epochs: As `SegmentFitter`.
-        warnings: As `SegmentFitter`.
+        epochs: Largest number of passes over the frames in any fit so far.
+        warnings: Warnings of all fits so far, for people, each of them once.
     """
 
     def __init__(self) -> None:
@@ -144,5 +148,6 @@ class BaseFitter:
         self.warnings: list[str] = []
 
     def _warn(self, line: str) -> None:
+        """Add a warning, unless it is known already."""
         if line not in self.warnings:
             self.warnings.append(line)

@@ -1,1 +1,1 @@
-"""Fitting networks by gradient descent: training loop, stages, losses and rate control."""
+"""Fitting of networks by gradient descent: training loop, stages, losses and rate control."""

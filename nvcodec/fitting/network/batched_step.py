@@ -1,8 +1,8 @@
-"""Steps of several fits, those of equal networks computed at once.
+"""Batched steps: optimiser steps of several fits, computed together for networks of equal shape.
 
-What a fit finds is the same, bit for bit, whoever else takes a step: a file does not tell how many
-of its networks were fitted at a time. A step that others could be computed with is therefore
-computed in the same way if there are none.
+The result of a fit is the same, bit for bit, whatever other fits its steps are computed with. A file
+therefore does not depend on how many of its networks were fitted at a time. For the same reason, a
+step that can be batched is computed in the same way if it is the only one.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.nirvana.batched import render_batch
 from nvcodec.models.nirvana.config import NirvanaConfig
 
-# Networks at once, and pixels of their pictures in all: beyond that arithmetic is what takes time.
+# Largest number of networks in a batch, and of pixels of one frame of each, in all. Larger batches
+# save no time, because arithmetic dominates then.
 _MOST = 8
 _PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
 def largest_batch(kind: type[ModelConfig], fit: FitConfig, pixels: int, device: str) -> int:
-    """How many networks may take their steps at once; 1 if each takes its own.
+    """Return the largest number of networks in a batched step; 1 if steps cannot be batched.
 
     Args:
-        kind: The family's configuration class.
-        fit: How they are fitted.
-        pixels: Of a picture.
-        device: Type of the device to compute on.
+        kind: Configuration class of the model family.
+        fit: Configuration of the fits.
+        pixels: Number of pixels of a frame.
+        device: Type of the device to compute on, `"cpu"` or `"cuda"`.
     """
     if not issubclass(kind, NirvanaConfig) or fit.compile_step or fit.patch is not None:
         return 1
@@ -42,12 +43,12 @@ def largest_batch(kind: type[ModelConfig], fit: FitConfig, pixels: int, device: 
 
 
 def compute_step_alone(step: Step) -> Outcome:
-    """Compute a step that others could be computed with."""
+    """Compute one step that could be batched, in the same way as with others."""
     return batched_step([step])[0]
 
 
 def batched_step(steps: Sequence[Step]) -> list[Outcome]:
-    """Compute steps of different fits; see `nvcodec.fitting.network.step.StepFunction`."""
+    """Compute the steps of different fits, and return their results in the order of `steps`."""
     alike: dict[tuple[NetworkConfig, str], list[int]] = {}
     for place, step in enumerate(steps):
         alike.setdefault((step.network, step.stage.name), []).append(place)
@@ -58,10 +59,10 @@ def batched_step(steps: Sequence[Step]) -> list[Outcome]:
 
 
 def _take(steps: Sequence[Step]) -> list[Outcome]:
-    """Compute steps of networks that are alike, all in the same stage."""
+    """Compute the steps of networks with equal configurations, all in the same stage."""
     network = steps[0].network
     assert isinstance(network, NirvanaConfig)
-    # In float32 throughout: products of lower precision might not be the same in any company.
+    # All in float32: products of lower precision could depend on the other networks of the batch.
     tensors = [step.stage.tensors for step in steps]
     moved, made = [tensors], [_row_each(tensors)]
     values = made[0]
@@ -90,17 +91,17 @@ def _take(steps: Sequence[Step]) -> list[Outcome]:
 
 @torch.no_grad()
 def _row_each(lists: Sequence[Sequence[Tensor]]) -> Tensor:
-    """The values of each list of tensors as a row, to be differentiated by."""
+    """Return a matrix with one row per list of tensors, which gradients can be computed for."""
     flat = torch.cat([tensor.flatten() for tensors in lists for tensor in tensors])
     return flat.view(len(lists), -1).requires_grad_()
 
 
 def _shaped(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
-    """Rows cut into tensors, of shape (rows, *shape)."""
+    """Split the columns of a matrix into tensors of shape (rows, *shape)."""
     parts = torch.split(rows, [shape.numel() for shape in shapes], 1)
     return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _picked(frames: Tensor, index: Tensor) -> Tensor:
-    """The frames a step looks at, as a rule all of them."""
+    """Return the frames of a step's batch, in most cases all of them."""
     return frames if len(index) == len(frames) else frames[index]

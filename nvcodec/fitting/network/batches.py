@@ -1,4 +1,4 @@
-"""What the steps of a fit look at: frames in random order, whole or windows of them."""
+"""The training batches of a fit: frames in random order, whole or cropped to windows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nvcodec.device import working_type
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.windows import Window
 
-# Where a step takes all frames at once, so many passes make a round: what is due once per epoch is
-# then due once per round, as one step is neither worth it nor tells much.
-_PASSES = 8
+# If one batch holds all frames, an epoch is a single step, too little for the work that is due once
+# per epoch. So many epochs then form a round, and that work is due once per round.
+_EPOCHS_PER_ROUND = 8
 
 
 class Batch(NamedTuple):
-    """What one step looks at.
+    """The data of one optimiser step.
 
     Attributes:
-        window: The part of the picture; None for all of it.
-        inputs: The frames, as an encoder sees them.
-        target: What is to be made of them, float32 in [0, 1], of the picture or its part.
-        valid_mask: Which samples of the target count, bool; None if all do.
+        window: Window of the frames; None for whole frames.
+        inputs: Frames as an encoder sees them, shape (B, channels, H, W) on the padded grid.
+        target: Samples that the network has to output, float32 in [0, 1], cropped to the window.
+        valid_mask: Samples of the target that count, bool, same shape; None if all count.
     """
 
     window: Window | None
@@ -39,18 +39,18 @@ class Batches:
     """The batches of a fit.
 
     Args:
-        samples: uint8, shape (T, channels, H, W) on the model's padded grid, on the device to
-            compute on.
-        valid_mask: bool, of the same shape: which samples count; None if all do.
-        network: What is fitted.
-        config: How.
-        generator: Of the order of frames, and of where windows lie.
+        samples: Frames, uint8, shape (T, channels, H, W) on the model's padded grid, on the device
+            to compute on.
+        valid_mask: Samples that count, bool, same shape; None if all count.
+        network: Configuration of the network that is fitted.
+        config: Configuration of the fit.
+        generator: Generator of the order of frames and of the positions of windows.
 
     Attributes:
-        samples: As given.
-        size: Frames of a batch.
-        per_epoch: Batches of an epoch.
-        passes: Epochs of a round.
+        samples: The frames.
+        size: Number of frames of a batch.
+        per_epoch: Number of batches of an epoch.
+        epochs_per_round: Number of epochs of a round.
     """
 
     def __init__(
@@ -65,15 +65,16 @@ class Batches:
         self._valid_mask = valid_mask
         self.size = config.batch or network.recipe.batch
         self.per_epoch = -(-len(samples) // self.size)
-        self.passes = _PASSES if self.per_epoch == 1 else 1
-        # Where every step sees all frames they are not gathered frame by frame.
-        self.samples = samples.contiguous() if self.passes > 1 else samples
-        self._whole: Batch | None = None  # what every step sees, if it sees all there is
+        self.epochs_per_round = _EPOCHS_PER_ROUND if self.per_epoch == 1 else 1
+        # If every batch holds all frames, they are not gathered frame by frame.
+        self.samples = samples.contiguous() if self.epochs_per_round > 1 else samples
+        # The batch of all whole frames, kept if every step uses it.
+        self._full_batch: Batch | None = None
 
     def round(self) -> Iterator[Tensor]:
-        """Frame numbers of the batches of an epoch, or of several, each in random order."""
+        """Yield the frame numbers of the batches of a round, each epoch in random order."""
         device = self.samples.device
-        for _ in range(self.passes):
+        for _ in range(self.epochs_per_round):
             count = len(self.samples)
             if self.size >= count:
                 yield torch.arange(count, device=device)
@@ -83,42 +84,52 @@ class Batches:
                 yield index.to(device)
 
     def batch(self, index: Tensor) -> Batch:
-        """The frames of these numbers, or a part of them."""
+        """Return the batch of some frames, cropped to a random window if the fit uses windows.
+
+        Args:
+            index: Frame numbers, shape (B,), on the device of the samples.
+        """
         window = self._window(len(index))
-        if window is None and self._whole is not None:
-            return self._whole
+        if window is None and self._full_batch is not None:
+            return self._full_batch
         height, width = self._network.native_size
-        seen = window or Window(0, 0, height, width)
-        if seen.step > 1:
-            # Only what is looked at is gathered; networks of points have no encoder to see frames.
-            levels = inputs = self.samples[..., seen.rows, seen.columns][index]
+        area = window or Window(0, 0, height, width)
+        if area.step > 1:
+            # Only the sampled points are gathered: networks of points have no encoder that would
+            # need whole frames.
+            samples = inputs = self.samples[..., area.rows, area.columns][index]
         else:
-            levels = self.samples[index]
-            inputs = levels.to(working_type(index.device)).mul_(1 / 255)
-            levels = levels[..., seen.rows, seen.columns]
+            samples = self.samples[index]
+            inputs = samples.to(working_type(index.device)).mul_(1 / 255)
+            samples = samples[..., area.rows, area.columns]
         valid_mask = (
             None
             if self._valid_mask is None
-            else self._valid_mask[..., seen.rows, seen.columns][index]
+            else self._valid_mask[..., area.rows, area.columns][index]
         )
-        made = Batch(window, inputs, levels.float().mul_(1 / 255), valid_mask)
-        if window is None and self.passes > 1:
-            self._whole = made
-        return made
+        batch = Batch(window, inputs, samples.float().mul_(1 / 255), valid_mask)
+        if window is None and self.epochs_per_round > 1:
+            self._full_batch = batch
+        return batch
 
     def laid_out_as(self, output: Tensor, batch: Batch) -> Batch:
-        """The same batch, with its target in memory as a model's output, if it will be seen again.
+        """Return a batch whose target has the memory layout of a model's output.
 
-        Laid out alike, both are read in one go.
+        Only a batch that later steps use again is converted. With equal layouts both tensors are
+        read in one pass.
+
+        Args:
+            output: Output of the model for the batch.
+            batch: Batch as `batch` returned it.
         """
-        if self._whole is None or batch.target.stride() == output.stride():
+        if self._full_batch is None or batch.target.stride() == output.stride():
             return batch
         target = torch.empty_like(output).copy_(batch.target)
-        self._whole = batch._replace(target=target)
-        return self._whole
+        self._full_batch = batch._replace(target=target)
+        return self._full_batch
 
     def _window(self, frames: int) -> Window | None:
-        """What a step looks at, if not at whole frames: points, or a random square of a patch."""
+        """Return the window of a step: a grid of points or a random square; None for whole frames."""
         height, width = self._network.native_size
         points = self._network.recipe.points
         if points is not None:

@@ -1,7 +1,7 @@
-"""How far a fit has come, and the learning rate that goes with it.
+"""The progress of a stage, and the learning rate at that progress.
 
-Progress is a fraction of the planned steps or of the time allowed, whichever is further: a fit cut
-short by the clock still ends with its learning rate at zero, as one that runs its course.
+Progress is the share of the planned steps or of the time limit, whichever is larger. A fit that the
+time limit ends thus reaches a learning rate of zero too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from math import cos, pi
 
 
 class StageClock:
-    """Counts steps and seconds towards the end of a stage.
+    """Counts the steps and seconds of a stage.
 
     Args:
-        steps: Planned steps, at least 1.
-        seconds: Time allowed, None for no limit.
+        steps: Planned number of steps.
+        seconds: Time limit in seconds, None for no limit.
+
+    Attributes:
+        steps: Planned number of steps, at least 1.
+        step: Number of steps taken, which the training loop counts up.
     """
 
     def __init__(self, steps: int, seconds: float | None) -> None:
@@ -32,27 +36,27 @@ class StageClock:
 
     @property
     def fraction(self) -> float:
-        """Progress in [0, 1]; at least one step is always taken."""
+        """Progress in [0, 1]. The time limit applies after the first step."""
         done = self.step / self.steps
         if self._seconds is not None and self.step:
             done = max(done, self.elapsed / max(self._seconds, 1e-9))
         return min(done, 1.0)
 
     def finished(self) -> bool:
-        """No further step is due."""
+        """Whether the stage is over."""
         return self.fraction >= 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LearningRateSchedule:
-    """A learning rate: linear warm-up, then a half cosine to zero.
+    """A learning rate schedule: linear warm-up, then a half cosine to zero.
 
     Attributes:
         peak: Largest learning rate.
-        warmup: Share of the whole spent warming up, in [0, 1).
-        start: Learning rate at the beginning, as a share of the peak.
-        begin: Where on the whole a stage begins, in [0, 1].
-        end: Where it ends.
+        warmup: Share of the schedule that warms up, in [0, 1).
+        start: Learning rate at the beginning of the warm-up, as a share of the peak.
+        begin: Position on the schedule at which the stage begins, in [0, 1].
+        end: Position on the schedule at which the stage ends, in [0, 1].
     """
 
     peak: float
@@ -62,12 +66,16 @@ class LearningRateSchedule:
     end: float = 1.0
 
     def at(self, fraction: float) -> float:
-        """Learning rate as a share of the peak, at a stage's progress in [0, 1]."""
-        whole = self.begin + (self.end - self.begin) * fraction
-        if whole < self.warmup:
-            return self.start + (1 - self.start) * whole / self.warmup
-        return 0.5 * (1 + cos(pi * (whole - self.warmup) / (1 - self.warmup)))
+        """Return the learning rate as a share of the peak.
+
+        Args:
+            fraction: Progress of the stage in [0, 1].
+        """
+        position = self.begin + (self.end - self.begin) * fraction
+        if position < self.warmup:
+            return self.start + (1 - self.start) * position / self.warmup
+        return 0.5 * (1 + cos(pi * (position - self.warmup) / (1 - self.warmup)))
 
     def part(self, begin: float, end: float) -> LearningRateSchedule:
-        """The same schedule, for a stage that covers only part of it."""
+        """Return this schedule for a stage that covers the part from `begin` to `end` of it."""
         return replace(self, begin=begin, end=end)

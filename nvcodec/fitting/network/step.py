@@ -1,4 +1,4 @@
-"""One step of a fit: what it is of, and how one network by itself takes it."""
+"""One optimiser step of a fit: its inputs, its result, and how one network computes it alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from nvcodec.models.base.network_config import NetworkConfig
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step is of.
+    """The inputs of an optimiser step.
 
     Attributes:
-        network: What is fitted.
-        stage: Of the fit.
-        batches: Of the fit.
-        index: Frames to look at.
-        bit_weight: What a bit is worth, in nepers of the loss, whatever its scale.
+        network: Configuration of the network that is fitted.
+        stage: Stage of the fit.
+        batches: Batches of the fit.
+        index: Frame numbers of the step's batch, shape (B,).
+        bit_weight: Cost of one bit in nepers of the loss, so that it does not depend on the scale of
+            the loss.
     """
 
     network: NetworkConfig
@@ -37,13 +38,13 @@ class Step:
 
 
 class Outcome(NamedTuple):
-    """What a step found, besides the gradients, which are with their tensors.
+    """The result of an optimiser step, apart from the gradients, which the tensors hold.
 
     Attributes:
-        objective: What is minimised, a scalar.
-        loss: The part of it that pictures decide.
-        error: Squared error.
-        bits: Estimated size; None in a float stage.
+        objective: Quantity that is minimised, a scalar.
+        loss: Distortion of the frames, a scalar.
+        error: Weighted squared error, a scalar.
+        bits: Estimated size in bits, a scalar; None in a float stage.
     """
 
     objective: Tensor
@@ -52,40 +53,44 @@ class Outcome(NamedTuple):
     bits: Tensor | None
 
     def detached(self) -> Outcome:
-        """Without what gradients are computed from."""
+        """Return the result without the graph that gradients are computed from."""
         bits = None if self.bits is None else self.bits.detach()
         return Outcome(self.objective.detach(), self.loss.detach(), self.error.detach(), bits)
 
 
 StepFunction = Callable[[Step], Outcome]
-"""Computes a step. Tensors have no gradients before, and have them after."""
+"""Function that computes a step. The tensors have no gradients before the call and have them after."""
 
 
 def compute_step(step: Step) -> Outcome:
-    """Compute a step by itself."""
+    """Compute a step and its gradients for one network alone."""
     batch = step.batches.batch(step.index)
     with autocast(step.index.device):
         output, bits = step.stage.predict(step.index, batch.inputs, batch.window)
-    found = evaluate(step, batch, output, bits)
-    found.objective.backward()  # type: ignore[no-untyped-call]
-    return found.detached()
+    result = evaluate(step, batch, output, bits)
+    result.objective.backward()  # type: ignore[no-untyped-call]
+    return result.detached()
 
 
 def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> Outcome:
-    """What a network made, against what it is to make.
+    """Compare the output of a network with its target.
 
     Args:
-        step: Of the network.
-        batch: What the step looks at.
-        output: Of the network, shape (B, channels, H, W), on the padded grid if not of a window.
-        bits: Its estimated size; None in a float stage.
+        step: Step that the output belongs to.
+        batch: Batch of the step.
+        output: Output of the network, shape (B, channels, H, W); on the padded grid if the batch has
+            no window.
+        bits: Estimated size of the network in bits, a scalar; None in a float stage.
+
+    Returns:
+        Objective, loss, squared error and size, all differentiable.
     """
     if batch.window is None:
         height, width = step.network.native_size
         output = output[..., :height, :width]
     batch = step.batches.laid_out_as(output, batch)
-    colour, kind = step.network.colour, step.network.recipe.loss
-    loss, error = distortion(output, batch.target, colour, kind, batch.valid_mask)
+    colour, loss_name = step.network.colour, step.network.recipe.loss
+    loss, error = distortion(output, batch.target, colour, loss_name, batch.valid_mask)
     objective = loss
     if bits is not None:
         objective = loss.log() + step.bit_weight * bits
@@ -93,7 +98,7 @@ def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> O
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """In which convolutions run in the device's `working_type`."""
+    """Return a context in which convolutions run in the device's `working_type`."""
     dtype = working_type(device)
     if dtype is torch.float32:
         return nullcontext()
