@@ -71,7 +71,7 @@ class Watched(FitLoop):
     def _float_stages(self, encoder: torch.nn.Module | None) -> float:
         psnr = super()._float_stages(encoder)
         self.floating = copied(self.model)
-        self.float_seconds = time.monotonic() - self.began
+        self.float_seconds = self.reporter.elapsed
         return psnr
 
 

@@ -18,7 +18,7 @@ from nvcodec.fitting.factory import make_fitter
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.fitting.network.batched_step import batched_step
 from nvcodec.fitting.network.fitter import NetworkFitter
-from nvcodec.fitting.network.step import Outcome, Step
+from nvcodec.fitting.network.step import Step, StepResult
 from nvcodec.workers.job import Job, JobFailure, JobResult, run_job
 from nvcodec.workers.pool import JobDone, ProgressCallback
 
@@ -85,7 +85,7 @@ class LockstepPool:
             fit.abandon()
         self._fits.clear()
 
-    def _compute_step(self, step: Step) -> Outcome:
+    def _compute_step(self, step: Step) -> StepResult:
         """Called by the fit whose turn it is; see `nvcodec.fitting.network.step.StepFunction`."""
         assert self._turn
         return self._turn.ask(step)
@@ -118,7 +118,7 @@ class _Fit:
         self.asked: Step | None = None
         self.result: JobResult | JobFailure | None = None
         self._work = work
-        self._outcome: Outcome | None = None
+        self._outcome: StepResult | None = None
         self._abandoned = False
         self._may_go, self._has_stopped = Semaphore(0), Semaphore(0)
         self._thread = Thread(target=self._run, daemon=True)
@@ -131,7 +131,7 @@ class _Fit:
             self._may_go.release()
         self._has_stopped.acquire()
 
-    def ask(self, step: Step) -> Outcome:
+    def ask(self, step: Step) -> StepResult:
         """Wait for the outcome of a step, on the thread of the fit."""
         self.asked = step
         self._has_stopped.release()
@@ -141,7 +141,7 @@ class _Fit:
         assert self._outcome
         return self._outcome
 
-    def answer(self, outcome: Outcome) -> None:
+    def answer(self, outcome: StepResult) -> None:
         """Tell the outcome of the step that was asked for."""
         self.asked, self._outcome = None, outcome
 

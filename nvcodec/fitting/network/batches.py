@@ -129,7 +129,7 @@ class Batches:
         return self._full_batch
 
     def _window(self, frames: int) -> Window | None:
-        """Return the window of a step: a grid of points or a random square; None for whole frames."""
+        """Return the window of a step: points or a random square; None for whole frames."""
         height, width = self._network.native_size
         points = self._network.recipe.points
         if points is not None:

@@ -1,6 +1,7 @@
-"""The fits of one segment by networks: how large a network, how often fitted, and for what size.
+"""The fitter of networks: chooses the network of a segment, and runs its fits.
 
-The fit itself is in `nvcodec.fitting.network.fit`.
+A segment takes one fit, several for a target PSNR, or one with several quantised stages for a
+ladder. A fit itself is in `nvcodec.fitting.network.fit`.
 """
 
 from __future__ import annotations
@@ -30,51 +31,53 @@ from nvcodec.reconstruction.network_payload import NetworkState, encode_network,
 from nvcodec.reconstruction.sample_layout import model_samples, valid_samples
 from nvcodec.reconstruction.segment_decoder import luma_psnr, make_segment_decoder
 
-# Of what a plain colour leaves: with less error, a network that is handed on shows the same shot.
+# Share of the squared error of a plain colour. If the previous segment's network has less error,
+# the segment shows the same shot.
 _SAME_SHOT = 0.5
 _LEAST_ERROR = 1e-9
 
 
 class NetworkFitter(BaseFitter):
-    """Fits networks; see `nvcodec.fitting.interface.SegmentFitter`.
+    """The fitter of the families that are networks.
 
     Args:
         config: Settings of the encode.
-        kind: The family's configuration class.
-        device: Where to compute.
+        family_config: Configuration class of the model family.
+        device: Device to compute on.
 
     Attributes:
-        batched_step: As for `nvcodec.fitting.network.fit.fit`; to be set if several segments are fitted at a time.
+        batched_step: Function that computes steps together with those of other fits, which a pool
+            sets if it fits several segments at a time; else None. See `FitRequest`.
     """
 
     def __init__(
-        self, config: EncoderConfig, kind: type[NetworkConfig], device: torch.device
+        self, config: EncoderConfig, family_config: type[NetworkConfig], device: torch.device
     ) -> None:
         super().__init__()
-        self.config, self.kind, self.device = config, kind, device
+        self.config, self.family_config, self.device = config, family_config, device
         self.batched_step: StepFunction | None = None
 
     def fit(self, task: FitTask) -> list[CodedSegment]:
-        """See `SegmentFitter`."""
+        """Fit a network to a segment, and quantise it for each output file."""
         if self.config.ladder is not None:
-            return self._ladder(task, [size for size in task.bits if size is not None])
+            return self._fit_ladder(task, [size for size in task.bits if size is not None])
         (bits,) = task.bits
         if self.config.psnr is not None and bits is not None:
-            return [self._searched(task, PsnrSearch(self.config.psnr, bits))]
-        return [self._once(task, bits, task.seconds)]
+            return [self._fit_to_psnr(task, PsnrSearch(self.config.psnr, bits))]
+        return [self._fit_once(task, bits, task.seconds)]
 
-    def _searched(self, task: FitTask, search: PsnrSearch) -> CodedSegment:
-        """Fit a segment until it is of the wanted quality."""
-        tried: list[CodedSegment] = []
+    def _fit_to_psnr(self, task: FitTask, search: PsnrSearch) -> CodedSegment:
+        """Fit a segment repeatedly until it has the target PSNR, and return the nearest fit."""
+        fits: list[CodedSegment] = []
         began = time.monotonic()
         while True:
             seconds = None
             if task.seconds is not None:
                 left = max(task.seconds - (time.monotonic() - began), 0.0)
-                seconds = left / (MOST_FITS - len(tried))
-            coded = self._once(task, search.bits, seconds)
-            tried.append(coded)
-            pictures = make_segment_decoder(
+                seconds = left / (MOST_FITS - len(fits))
+            coded = self._fit_once(task, search.bits, seconds)
+            fits.append(coded)
+            decoder = make_segment_decoder(
                 self.config.model,
                 coded.config,
                 coded.body,
@@ -84,26 +87,32 @@ class NetworkFitter(BaseFitter):
                 task.fsq_indices,
             )
             # Where nothing moves there may be no bytes at all.
-            if search.update(8 * max(len(coded.body), 1), luma_psnr(pictures, task.frames)):
+            if search.update(8 * max(len(coded.body), 1), luma_psnr(decoder, task.frames)):
                 break
         if not search.reached:
             self._warn(
                 f"segment {task.number}: {self.config.psnr:g} dB was not reached in "
-                f"{len(tried)} fits; the nearest, {search.nearest:.2f} dB, is kept"
+                f"{len(fits)} fits; the nearest, {search.nearest:.2f} dB, is kept"
             )
-        return tried[search.best]
+        return fits[search.best]
 
-    def _once(self, task: FitTask, bits: float | None, seconds: float | None) -> CodedSegment:
-        """Fit a segment once, on top of the one before it if that shows the same shot."""
-        (before,) = task.previous
-        network, previous_weights, left = None, None, inf
-        if isinstance(before, NetworkState):
-            network = replace(before.config, frames=len(task.frames), predicted=True)
+    def _fit_once(self, task: FitTask, bits: float | None, seconds: float | None) -> CodedSegment:
+        """Fit a segment once, predicted from the previous segment if that shows the same shot.
+
+        Args:
+            task: Segment to fit.
+            bits: Target size of the payload in bits, if there is one.
+            seconds: Time limit of the fit in seconds, None for no limit.
+        """
+        (previous,) = task.previous
+        network, previous_weights, previous_error = None, None, inf
+        if isinstance(previous, NetworkState):
+            network = replace(previous.config, frames=len(task.frames), predicted=True)
             previous_weights = [
-                tensor.to(self.device) for tensor in before.expand_to(len(task.frames))
+                tensor.to(self.device) for tensor in previous.expand_to(len(task.frames))
             ]
-            first, left = self._errors(network, previous_weights, task)
-            if first >= _SAME_SHOT:
+            first_share, previous_error = self._errors(network, previous_weights, task)
+            if first_share >= _SAME_SHOT:
                 network, previous_weights = None, None
         if network is None:
             network = self._network_config(task, bits)
@@ -111,9 +120,9 @@ class NetworkFitter(BaseFitter):
         outcome = fit(request, target_bits=bits, lmbda=self.config.lmbda)
         coded = self._coded(network, outcome, task)
         if previous_weights is not None and self.config.lmbda is not None:
-            # Whether what the differences gain is worth their bits.
+            # Without differences the segment is free: store them only if they are worth their bits.
             bpp = 8 * len(coded.body) / task.pixels
-            if log(left) <= -log(10) * outcome.psnr / 10 + self.config.lmbda * bpp:
+            if log(previous_error) <= -log(10) * outcome.psnr / 10 + self.config.lmbda * bpp:
                 return CodedSegment(config=network, body=b"")
         return coded
 
@@ -121,40 +130,46 @@ class NetworkFitter(BaseFitter):
     def _errors(
         self, network: NetworkConfig, tensors: Sequence[Tensor], task: FitTask
     ) -> tuple[float, float]:
-        """How well a network shows a segment that it was not fitted to.
+        """Measure how well a network shows a segment that it was not fitted to.
 
         Args:
-            network: Its configuration.
-            tensors: Of the network.
-            task: The segment.
+            network: Configuration of the network.
+            tensors: Weights of the network, in the order of `network.tensors()`.
+            task: Segment to compare with.
 
         Returns:
-            Squared error in the first picture, as a share of what a plain colour leaves there; and
-            that in all of them, in [0, 1]. Of known pixels.
+            Squared error in the first frame as a share of the error of a plain colour there, and
+            squared error in all frames, in [0, 1]. Only valid pixels count.
         """
         model = self._fresh_model(network, task)
         model.load(tensors)
         height, width = network.native_size
         samples = model_samples(task.frames, network, task.colour)[:, :, :height, :width]
-        pictures = samples.to(self.device) / 255
+        target = samples.to(self.device) / 255
         valid_mask, first = valid_samples(task.frames, network), 1
         if valid_mask is not None:
             valid_mask = valid_mask[:, :, :height, :width].to(self.device)
-            # Up to the first picture that is not wholly hidden; those before it count for nothing.
+            # The first frame is the first one that is not masked wholly. Those before it count too,
+            # but contribute nothing.
             first += int(valid_mask.flatten(1).any(1).int().argmax())
-        shown = model.planes(torch.arange(len(pictures), device=self.device))
+        output = model.planes(torch.arange(len(target), device=self.device))
 
-        def error(made: Tensor, count: int) -> Tensor:
-            seen = None if valid_mask is None else valid_mask[:count]
-            found = masked_error(made[:count], pictures[:count], network.colour, seen)
-            return found.clamp_min(_LEAST_ERROR)
+        def error(planes: Tensor, count: int) -> Tensor:
+            mask = None if valid_mask is None else valid_mask[:count]
+            squared = masked_error(planes[:count], target[:count], network.colour, mask)
+            return squared.clamp_min(_LEAST_ERROR)
 
-        plain = pictures[:first].mean((2, 3), keepdim=True).expand_as(pictures[:first])
-        share = error(shown, first) / error(plain, first)
-        return float(share), float(error(shown, len(pictures)))
+        plain = target[:first].mean((2, 3), keepdim=True).expand_as(target[:first])
+        share = error(output, first) / error(plain, first)
+        return float(share), float(error(output, len(target)))
 
-    def _ladder(self, task: FitTask, sizes: list[float]) -> list[CodedSegment]:
-        """Fit a segment once, and quantise it for each size of a ladder."""
+    def _fit_ladder(self, task: FitTask, sizes: list[float]) -> list[CodedSegment]:
+        """Fit a segment once, and quantise it for each size of a ladder.
+
+        Args:
+            task: Segment to fit.
+            sizes: Target sizes of the payloads in bits.
+        """
         network = self._network_config(task, ladder_size(sizes))
         most = most_bits(network.parameters)
         if max(sizes) > most:
@@ -187,21 +202,27 @@ class NetworkFitter(BaseFitter):
         )
 
     def _network_config(self, task: FitTask, bits: float | None) -> NetworkConfig:
-        """The largest network a size has room for."""
+        """Return the configuration of the network for a segment.
+
+        Args:
+            task: Segment to fit.
+            bits: Size in bits that determines the number of parameters, if the settings do not.
+        """
         size, frames, colour = task.size, len(task.frames), self.config.colour
         options: dict[str, Any] = {"size": size, "colour": colour, "boosted": self.config.boost}
         if self.config.token_conditioned:
             options["latents"] = self.config.latents
-        smallest = self.kind.smallest(frames=frames, **options)
+        smallest = self.family_config.smallest(frames=frames, **options)
         budget = parameters_for(self.config, bits, task.pixels, smallest.parameters)
-        usual = frames
-        if self.kind.GOP_LENGTH and self.config.segment is None:
-            # A longer group stands still: it has the network of a usual one, but for the head.
-            usual = min(self.kind.GOP_LENGTH, frames)
-            budget = budget * usual // frames
+        usual_frames = frames
+        if self.family_config.GOP_LENGTH and self.config.segment is None:
+            # A GOP is longer only in a still shot. It has the network of a GOP of usual length,
+            # except for the head.
+            usual_frames = min(self.family_config.GOP_LENGTH, frames)
+            budget = budget * usual_frames // frames
         try:
-            made = self.kind.from_budget(budget, frames=usual, **options)
-            return replace(made, frames=frames)
+            network = self.family_config.from_budget(budget, frames=usual_frames, **options)
+            return replace(network, frames=frames)
         except ConfigError:
             if self.config.parameters is not None:
                 raise
@@ -212,6 +233,7 @@ class NetworkFitter(BaseFitter):
             return smallest
 
     def _fresh_model(self, network: NetworkConfig, task: FitTask) -> VideoModel:
+        """Return a network with random weights, which follow from the seed of the segment."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(task.seed)
             model = build(self.config.model, network)
@@ -221,7 +243,7 @@ class NetworkFitter(BaseFitter):
         return model.to(self.device)
 
     def _coded(self, network: NetworkConfig, outcome: Fit, task: FitTask) -> CodedSegment:
-        """Note what a fit took, and what went wrong."""
+        """Return the coded segment of a fit, and record its epochs and warnings."""
         self.epochs = max(self.epochs, outcome.epochs)
         if outcome.recoveries:
             self._warn(

@@ -16,7 +16,8 @@ _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _LEAST = 1e-4  # lower limit of similarities that are raised to a power
 _FUSION = 60.0
 _SPECTRUM = (720 * 1280) ** 0.5
-# Lower limit of the loss of masked batches: the logarithm is taken, and a batch can be masked wholly.
+# Lower limit of the loss of masked batches: the logarithm is taken, and a batch can be masked
+# wholly.
 _LEAST_LOSS = 1e-12
 
 

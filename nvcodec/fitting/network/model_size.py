@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from nvcodec.config import EncoderConfig
 
-# Coded size of a network per parameter at the best trade-off. Among 1.2 to 3 bits, 2 to 2.4 gave the
-# best PSNR at 0.1 bpp on carphone and basketballpass (with a rate weight of 0.2), 0.5 to 0.9 dB more
-# than 3 bits (with a rate weight of 0.03).
+# Coded size of a network per parameter at the best trade-off. Among 1.2 to 3 bits, 2 to 2.4 gave
+# the best PSNR at 0.1 bpp on carphone and basketballpass (with a rate weight of 0.2), 0.5 to 0.9 dB
+# more than 3 bits (with a rate weight of 0.03).
 _BITS_PER_PARAMETER = 2.2
 
 # Largest size per parameter that quantisation can make use of.
 _MOST_BITS_PER_PARAMETER = 8.0
 
-# Parameters per pixel at lmbda = 1, in inverse proportion to lmbda. Among 0.1 to 1.2, 0.2 to 0.4 gave
-# the lowest ln(distortion) + lmbda * bpp on carphone, bunny, bikes and basketballpass, for `nerv` and
-# `hnerv` and lmbda from 3 to 20.
+# Parameters per pixel at lmbda = 1, in inverse proportion to lmbda. Among 0.1 to 1.2, 0.2 to 0.4
+# gave the lowest ln(distortion) + lmbda * bpp on carphone, bunny, bikes and basketballpass, for
+# `nerv` and `hnerv` and lmbda from 3 to 20.
 _PARAMETERS_PER_PIXEL = 0.3
 
 # Lower limit as a multiple of the smallest network, which may hold little more than latents; found

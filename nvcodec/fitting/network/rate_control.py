@@ -3,9 +3,9 @@
 The controller changes two things: all quantisation step sizes together, at once, and the weight of
 the rate in the loss, slowly. The size it aims at falls from the size after the float stage to the
 target over the first quarter of the stage, because a network that loses two thirds of its bits in
-one step does not recover. Estimated sizes are scaled by the ratio of a real encode of the same state
-to its estimate. Little is then left to correct at the end, where a correction without fitting would
-cost much quality.
+one step does not recover. Estimated sizes are scaled by the ratio of a real encode of the same
+state to its estimate. Little is then left to correct at the end, where a correction without fitting
+would cost much quality.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from nvcodec.fitting.network.stages import QuantisedStage
 _APPROACH = 0.25  # share of the stage in which the target is approached
 _FIRST_CALIBRATION = 0.4  # share of the stage; before it the state changes too much
 _CALIBRATION_INTERVAL = 0.1  # share of the stage; a calibration takes as long as some steps
-# Speed at which the weight of the rate follows a missed target: over one epoch of steps, an estimate
-# of r times the target multiplies the weight by r to this power.
+# Speed at which the weight of the rate follows a missed target: over one epoch of steps, an
+# estimate of r times the target multiplies the weight by r to this power.
 _WEIGHT_POWER = 2.0
 _WEIGHT_RANGE = 64.0  # largest factor between the weight and its first value, either way
 _CORRECTED_SHARE = 0.1  # share of the excess that coarser step sizes remove at every step
@@ -50,7 +50,7 @@ class RateController:
         self._next_calibration = _FIRST_CALIBRATION
 
     def settled(self, fraction: float) -> bool:
-        """Whether the controller aims at the target itself at this progress of the stage, in [0, 1]."""
+        """Return whether the target itself is the aim at this progress of the stage, in [0, 1]."""
         return fraction >= _APPROACH
 
     def excess(self, bits: Tensor) -> Tensor:

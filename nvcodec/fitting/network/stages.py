@@ -23,8 +23,8 @@ from nvcodec.models.base.windows import Window
 
 # Distance in octaves that a quantisation step size can cover in the stage.
 _STEP_SIZE_RANGE = 3.0
-# The error of the coded size is corrected at the end, in at most so many encodes, down to this share
-# of the target.
+# The error of the coded size is corrected at the end, in at most so many encodes, down to this
+# share of the target.
 _CORRECTIONS = 8
 _SIZE_TOLERANCE = 0.01
 
@@ -139,7 +139,8 @@ class QuantisedStage:
         self._previous_weights = previous_weights
         names = {id(tensor): name for name, tensor in self._network.named_parameters()}
         self._names = [names[id(tensor)] for tensor in self.tensors]
-        # Networks with prediction are small and take many steps, which one joint quantiser speeds up.
+        # Networks with prediction are small and take many steps, which one joint quantiser speeds
+        # up.
         quantiser = JointQuantiser if model.config.SUPPORTS_PREDICTION else StateQuantiser
         self.quantiser = quantiser(model.config.tensors(), self.tensors, config.fineness).to(
             self.tensors[0].device

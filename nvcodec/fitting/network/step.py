@@ -26,8 +26,8 @@ class Step:
         stage: Stage of the fit.
         batches: Batches of the fit.
         index: Frame numbers of the step's batch, shape (B,).
-        bit_weight: Cost of one bit in nepers of the loss, so that it does not depend on the scale of
-            the loss.
+        bit_weight: Cost of one bit in nepers of the loss, so that it does not depend on the scale
+            of the loss.
     """
 
     network: NetworkConfig
@@ -37,7 +37,7 @@ class Step:
     bit_weight: float
 
 
-class Outcome(NamedTuple):
+class StepResult(NamedTuple):
     """The result of an optimiser step, apart from the gradients, which the tensors hold.
 
     Attributes:
@@ -52,17 +52,17 @@ class Outcome(NamedTuple):
     error: Tensor
     bits: Tensor | None
 
-    def detached(self) -> Outcome:
+    def detached(self) -> StepResult:
         """Return the result without the graph that gradients are computed from."""
         bits = None if self.bits is None else self.bits.detach()
-        return Outcome(self.objective.detach(), self.loss.detach(), self.error.detach(), bits)
+        return StepResult(self.objective.detach(), self.loss.detach(), self.error.detach(), bits)
 
 
-StepFunction = Callable[[Step], Outcome]
-"""Function that computes a step. The tensors have no gradients before the call and have them after."""
+StepFunction = Callable[[Step], StepResult]
+"""Function that computes a step, and sets the gradients of its tensors, which had none before."""
 
 
-def compute_step(step: Step) -> Outcome:
+def compute_step(step: Step) -> StepResult:
     """Compute a step and its gradients for one network alone."""
     batch = step.batches.batch(step.index)
     with autocast(step.index.device):
@@ -72,14 +72,14 @@ def compute_step(step: Step) -> Outcome:
     return result.detached()
 
 
-def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> Outcome:
+def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> StepResult:
     """Compare the output of a network with its target.
 
     Args:
         step: Step that the output belongs to.
         batch: Batch of the step.
-        output: Output of the network, shape (B, channels, H, W); on the padded grid if the batch has
-            no window.
+        output: Output of the network, shape (B, channels, H, W); on the padded grid if the batch
+            has no window.
         bits: Estimated size of the network in bits, a scalar; None in a float stage.
 
     Returns:
@@ -94,7 +94,7 @@ def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> O
     objective = loss
     if bits is not None:
         objective = loss.log() + step.bit_weight * bits
-    return Outcome(objective, loss, error, bits)
+    return StepResult(objective, loss, error, bits)
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
