@@ -1,1 +1,1 @@
-"""Encoding files: segmentation, scheduling, rate allocation and the partial file."""
+"""Encoding of files: segmentation, scheduling, rate allocation, output files and progress."""

@@ -1,11 +1,11 @@
-"""From a video to an `.nvc` file, segment by segment.
+"""The encoder: turns a video into an `.nvc` file, segment by segment.
 
-    source ─► segments ─► fits, one or several at a time ─► payload ─► container, flushed ─► ...
-                                                                           ... ─► index ─► rename
+    source ─► segmentation ─► scheduler, worker pool ─► payload ─► container, flushed ─► ...
+                                                                      ... ─► index ─► rename
 
-Every finished segment is on disk as soon as those before it are; `nvcodec.encoding.partial_file` says where, and
-how an interrupted encode goes on. A ladder is several files of several sizes, made side by side
-from one float fit per segment.
+A finished segment is on disk as soon as all segments before it are; `nvcodec.encoding.partial_file`
+tells where, and how an interrupted encode is resumed. A ladder is several files of different sizes,
+which are encoded together with one float stage per segment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from nvcodec.encoding.output_file import OutputFile
 from nvcodec.encoding.partial_file import PartialFile, claim, publish
 from nvcodec.encoding.progress import EncodeProgress, Progress
 from nvcodec.encoding.rate_allocation import RateBudget
-from nvcodec.encoding.scheduler import ScheduledSegment, SegmentScheduler
+from nvcodec.encoding.scheduled_segment import ScheduledSegment
+from nvcodec.encoding.scheduler import SegmentScheduler
 from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitting.factory import make_fitter
@@ -46,19 +47,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """What an encode made.
+    """A file that an encode has written.
 
     Attributes:
-        path: The file.
-        model: Name of the family.
-        parameters: Stored values, over all segments.
-        macs_per_pixel: Multiply-accumulates of a decoded frame per pixel; of the first segment.
-        epochs: Largest number of passes any segment took.
-        seconds: How long it took, this run only.
-        segments: How many.
-        frames: How many.
-        device: Where it was fitted.
-        warnings: What was lost or repaired, in plain words.
+        path: Path of the file.
+        model: Name of the model family.
+        parameters: Number of stored values, over all segments.
+        macs_per_pixel: Multiply-accumulate operations per pixel of a decoded frame, in the first
+            segment.
+        epochs: Largest number of passes over the frames of any segment.
+        seconds: Duration of this run in seconds, without interrupted runs before it.
+        segments: Number of segments.
+        frames: Number of frames.
+        device: Device that the segments were fitted on.
+        warnings: Warnings about lost or repaired data and about fits, for people.
     """
 
     path: Path
@@ -77,10 +79,12 @@ class Encoder:
     """Encodes a video to one `.nvc` file, or to one for each size of a ladder.
 
     Args:
-        source: A video file, or a folder of images.
-        targets: The files to write, in the order of `config.ladder`; one without a ladder.
-        config: Settings.
-        on_progress: Called after every epoch. What it raises ends the encode, resumably.
+        source: Path of a video file, or of a folder of images.
+        targets: Paths of the files to write, in the order of `config.ladder`; one path without a
+            ladder.
+        config: Settings of the encode.
+        on_progress: Callback after every epoch. An exception that it raises ends the encode, which
+            can be resumed.
 
     Raises:
         ConfigError: If the number of targets is wrong, or the settings cannot work.
@@ -95,7 +99,7 @@ class Encoder:
     ) -> None:
         if len(targets) != len(config.ladder or (0,)):
             raise ConfigError(f"expected a target for each size, got {len(targets)} targets")
-        # Workers may run in another folder.
+        # Workers may run in another working directory.
         config = replace(config, tokenizer=located(config.tokenizer))
         self._source, self._config = Path(source), config
         self._partials = [PartialFile(Path(target)) for target in targets]
@@ -110,7 +114,7 @@ class Encoder:
                 tokenizer(config.tokenizer).tokenizer_id, conditioning=config.token_conditioned
             )
         family_config = config_class(config.model)
-        # Segments of families without prediction are chains of one segment each.
+        # Without prediction every segment is a random access point, a chain of its own.
         self._chain_length = (
             (config.refresh or family_config.RAP_INTERVAL)
             if family_config.SUPPORTS_PREDICTION
@@ -121,16 +125,17 @@ class Encoder:
         """Encode, and rename the finished files to their targets.
 
         Args:
-            resume: Go on with an interrupted encode of the same video and settings.
-            overwrite: Replace existing targets, and discard an interrupted encode.
+            resume: Whether to resume an interrupted encode of the same video and settings.
+            overwrite: Whether to replace existing targets, and to discard an interrupted encode.
 
         Returns:
-            What each file holds, in the order of the targets.
+            Description of each file, in the order of the targets.
 
         Raises:
             OutputExistsError: If a target, or an interrupted encode of it, exists.
-            ConfigError: If the settings cannot work, or do not match what is to be resumed.
-            VideoError: If the source cannot be read or a target not be written.
+            ConfigError: If the settings cannot work, or differ from those of the interrupted
+                encode.
+            VideoError: If the source cannot be read or a target cannot be written.
         """
         claim(self._partials, self._source, resume=resume, overwrite=overwrite)
         try:
@@ -146,6 +151,12 @@ class Encoder:
             raise
 
     def _encode(self, stack: ExitStack, resume: bool) -> list[Encoded]:
+        """Encode to the partial files, and publish them.
+
+        Args:
+            stack: Closes everything that is opened here.
+            resume: Whether to resume an interrupted encode.
+        """
         config = self._config
         mask = None
         if config.mask is not None:
@@ -159,8 +170,8 @@ class Encoder:
             tracks = stack.enter_context(open_tracks(self._source, start=start))
         self._progress.total_frames = source.estimated_frames
         size = (source.info.width, source.info.height)
-        group = config_class(config.model).GOP_LENGTH
-        length = config.segment or group or default_length(*size)
+        gop_length = config_class(config.model).GOP_LENGTH
+        length = config.segment or gop_length or default_length(*size)
         longest = config.segment or longest_still(*size, length)
         files = [
             OutputFile(
@@ -171,20 +182,24 @@ class Encoder:
         workers = make_pool(config, self._fitter, prod(size))
         stack.callback(workers.close)
         self._progress.workers = workers.capacity
-        self._progress.chain = self._chain_length * length
-        made_from = identity(config, self._source, (length, longest), self._device, self._tokens)
+        self._progress.chain_frames = self._chain_length * length
+        encode_identity = identity(
+            config, self._source, (length, longest), self._device, self._tokens
+        )
         for file in files:
-            file.open(stack, made_from, resume=resume)
+            file.open(stack, encode_identity, resume=resume)
         if tracks:
             counts = [count for file in files if (count := file.packets_stored()) is not None]
-            # Files differ by whole segments, so that the fewest packets are the beginning of all.
+            # An interrupted ladder has more segments in some files than in others. The packets that
+            # all files have are those of the file with the fewest.
             tracks.skip(min(counts, key=sum, default=()))
         scheduler = SegmentScheduler(
             config, source.info.colour, files, self._progress, self._chain_length
         )
         for segment in scheduler.run(segments(source, length, longest), workers):
             self._add(segment, source, tracks, files)
-        # A part of a video takes the sound of that part; a whole one takes all there is.
+        # A part of a video has the packets of that part only. A whole video has all packets, those
+        # after the last frame included.
         rest = tracks.rest() if tracks and config.frames is None else []
         for file in files:
             file.finish(rest)
@@ -216,7 +231,7 @@ class Encoder:
         tracks: Tracks | None,
         files: Sequence[OutputFile],
     ) -> None:
-        """Write a segment to every file that lacks it."""
+        """Write a segment, with the packets that play during it, to every file that lacks it."""
         assert segment.coded is not None
         lacking = [file for file in files if not file.holds_next]
         packets: list[list[Packet]] = []
@@ -237,6 +252,7 @@ class Encoder:
                 logger.warning("%s", line)
 
     def _header(self, config: ModelConfig, source: Source) -> Header:
+        """Return the header of a stream whose first segment has a model configuration."""
         return Header(
             video=source.info,
             model=family(self._config.model).number,

@@ -1,4 +1,4 @@
-"""The identity of an encode: what must agree for `--resume` to go on with a partial file."""
+"""The identity of an encode: everything that must be equal for `--resume` to continue a file."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ def identity(
 
     Args:
         config: Settings of the encode.
-        source: The video.
+        source: Path of the video.
         segment_lengths: Usual and largest number of frames of a segment.
-        device: Where segments are fitted.
+        device: Device that segments are fitted on.
         tokens: Format of the stored tokens; None if the file has none.
+
+    Returns:
+        JSON text with sorted keys; equal texts mean equal bytes of the encoded file.
 
     Raises:
         OSError: If the source or the mask cannot be read.
@@ -39,11 +42,11 @@ def identity(
     settings = asdict(config)
     settings["frames"] = str(config.frames)
     settings["mask"] = config.mask and _fingerprint(config.mask)
-    # These three come together in the fit's configuration.
+    # `config.fitting`, added below, combines these three.
     for name in ("preset", "epochs", "fit"):
         del settings[name]
-    del settings["workers"]  # the bytes do not depend on who fits
-    # Nor on where a tokenizer is, but on which one it is.
+    del settings["workers"]  # the bytes do not depend on the worker pool
+    # The bytes depend on the tokenizer, but not on its path.
     settings["tokenizer"] = tokens and tokens.tokenizer_id.hex()
     return json.dumps(
         {
@@ -60,9 +63,9 @@ def identity(
 
 
 def _fingerprint(path: Path) -> dict[str, object]:
-    """Describe a file or folder closely enough to notice another one."""
+    """Describe a file or folder in enough detail to detect that it was replaced."""
     if path.is_dir():
-        # Masks look alike: their names and sizes alone would not tell them apart.
+        # The files of a folder are fingerprinted too: mask files often have equal names and sizes.
         files = {file.name: _fingerprint(file) for file in sorted(path.iterdir()) if file.is_file()}
         return {"name": path.name, "files": files}
     with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""One file of an encode: what an earlier run has stored, what may still be spent, what is written.
+"""One output file of an encode: the segments stored so far, the budget left, and the writer.
 
-Most encodes make one file; a ladder makes several side by side, segment by segment, and each can
-be interrupted and go on by itself.
+Most encodes have one output file. A ladder has several, which are written together, segment by
+segment, and each of which is resumed from its own state.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from nvcodec.tokenizer.token_sections import stored_tokens, token_section_bytes
 
 @dataclass(frozen=True, slots=True)
 class SegmentTiming:
-    """What is to be known of a segment besides its pictures.
+    """Timestamps, durations and number of pixels of a segment.
 
     Attributes:
-        pts: Presentation timestamps in ticks.
-        durations: In ticks.
-        pixels: Pixels, over all frames.
+        pts: Presentation timestamp of each frame in ticks of the time base.
+        durations: Duration of each frame in ticks of the time base.
+        pixels: Number of pixels, over all frames.
     """
 
     pts: tuple[int, ...]
@@ -37,7 +37,7 @@ class SegmentTiming:
 
     @classmethod
     def of(cls, frames: Frames) -> SegmentTiming:
-        """That of a segment's frames."""
+        """Return the timing of the frames of a segment."""
         return cls(tuple(frames.pts.tolist()), tuple(frames.durations.tolist()), frames.y.size)
 
     def __len__(self) -> int:
@@ -45,20 +45,21 @@ class SegmentTiming:
 
 
 class OutputFile:
-    """A file that grows by a segment at a time.
+    """An output file, which grows by one segment at a time.
 
     Args:
-        partial: The unfinished file.
-        budget: Shares out its size.
+        partial: Partial file to write.
+        budget: Budget that allocates the size of the file.
 
     Attributes:
-        partial: As given.
-        budget: As given; knows of every segment counted so far.
-        header: The stream's header, once there is one.
-        segments: Segments counted, stored or added.
-        frames: Frames in them.
-        parameters: Stored values in them.
-        macs_per_pixel: Multiply-accumulates of a decoded frame per pixel; of the first segment.
+        partial: The partial file.
+        budget: The budget, which has accounted for every segment counted so far.
+        header: Header of the stream; None until it is written.
+        segments: Number of segments counted so far, stored by an earlier run or added by this one.
+        frames: Number of frames of these segments.
+        parameters: Number of stored values of these segments.
+        macs_per_pixel: Multiply-accumulate operations per pixel of a decoded frame, in the first
+            segment.
     """
 
     def __init__(self, partial: PartialFile, budget: RateBudget) -> None:
@@ -70,9 +71,19 @@ class OutputFile:
         self._stored: Reader | None = None
 
     def open(self, stack: ExitStack, identity: str, *, resume: bool) -> None:
-        """Begin the file or go on with it; see `PartialFile.open`."""
+        """Create the partial file, or open the one of an interrupted encode.
+
+        Args:
+            stack: Closes the file at the end of the encode.
+            identity: Identity of the encode; see `PartialFile.open`.
+            resume: Whether to resume an interrupted encode.
+
+        Raises:
+            ConfigError: If the partial file belongs to another encode or is damaged beyond repair.
+            VideoError: If the file cannot be written.
+        """
         writer = self.partial.open(identity, resume=resume)
-        if writer is None:  # finished by an interrupted encode that had others to finish
+        if writer is None:  # the interrupted encode had renamed it, but not yet all other files
             self._stored = stack.enter_context(Reader(self.partial.target))
             self.header = self._stored.header
             return
@@ -83,42 +94,54 @@ class OutputFile:
 
     @property
     def holds_next(self) -> bool:
-        """Whether the segment after those counted is stored already."""
+        """Whether an earlier run has stored the segment after those counted."""
         return self._stored is not None and self.segments < len(self._stored.segments)
 
     def packets_stored(self) -> Sequence[int] | None:
-        """Packets that precede the first segment to be added, per track; None if none is."""
+        """Return the number of packets per track that precede the first segment to be added.
+
+        Returns:
+            The numbers, empty for a new file; None for a finished file.
+        """
         if self._writer is None:
             return None
         return self._writer.resumed.packets if self._writer.resumed else ()
 
     def stored(self, number: int, first_frame: int, timing: SegmentTiming) -> CodedSegment | None:
-        """What an earlier run has stored of a segment; None if nothing.
+        """Return the coded segment that an earlier run has stored; None if there is none.
 
         Args:
-            number: Of the segment.
-            first_frame: Number of its first frame in the video.
-            timing: Of the frames that it must hold.
+            number: Number of the segment, from 0.
+            first_frame: Number of its first frame in the video, from 0.
+            timing: Timing of the frames that the stored segment must have.
 
         Raises:
-            ConfigError: If it holds others.
+            ConfigError: If the stored segment holds other frames.
         """
         if self._stored is None or self.header is None or number >= len(self._stored.segments):
             return None
-        known = self._stored.segment(number)
-        if (known.first_frame, tuple(known.pts)) != (first_frame, timing.pts):
+        segment = self._stored.segment(number)
+        if (segment.first_frame, tuple(segment.pts)) != (first_frame, timing.pts):
             raise ConfigError(
                 f"{self.partial.path} cannot be resumed: its segment {number} does not "
                 "hold the frames it would now; pass -y (overwrite) to start anew"
             )
-        config, body = split_payload(known, self.header)
+        config, body = split_payload(segment, self.header)
         fsq_indices = None
         if self.header.tokens and self.header.tokens.conditioning:
             _, fsq_indices, _ = stored_tokens(self._stored, number)
         return CodedSegment(config=config, body=body, fsq_indices=fsq_indices)
 
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
-        """Write the header and the tracks, unless that is done; the header that is there then."""
+        """Write the header and the tracks, unless the file has them already.
+
+        Args:
+            header: Header of the stream.
+            tracks: Audio and subtitle tracks.
+
+        Returns:
+            Header that the file has.
+        """
         if self._writer is None or self.header is not None:
             return self.header or header
         self.header = header
@@ -135,19 +158,22 @@ class OutputFile:
         packets: Sequence[list[Packet]],
         tokens: bytes | None,
     ) -> None:
-        """Write a segment, on disk when this returns.
+        """Write a segment. It is on disk when this returns.
 
         Args:
-            timing: Of its frames.
-            config: Its model's.
-            payload: What it is coded as.
-            packets: What plays meanwhile, per track.
-            tokens: Those of its frames, coded; None if the file has none.
+            timing: Timing of its frames.
+            config: Configuration of its model.
+            payload: Payload of its section.
+            packets: Packets that play during the segment, per track.
+            tokens: Coded tokens of its frames; None if the file has no tokens.
+
+        Raises:
+            ConfigError: If the file is finished.
         """
         if self._writer is None:
             raise ConfigError(f"{self.partial.target} is finished; nothing can be added")
-        for number, some in enumerate(packets):
-            self._writer.packets(number, some)
+        for number, track_packets in enumerate(packets):
+            self._writer.packets(number, track_packets)
         segment = Segment(
             first_frame=self.frames,
             pts=timing.pts,
@@ -159,11 +185,14 @@ class OutputFile:
         self._count(timing, config, payload, tokens)
 
     def count_stored(self, timing: SegmentTiming, config: ModelConfig) -> None:
-        """Take account of the next segment, which an earlier run has written.
+        """Count the next segment, which an earlier run has stored.
 
         Args:
-            timing: Of its frames.
-            config: Its model's.
+            timing: Timing of its frames.
+            config: Configuration of its model.
+
+        Raises:
+            ConfigError: If the file has no stored segments.
         """
         if self._stored is None:
             raise ConfigError(f"{self.partial.path} holds no segments")
@@ -174,21 +203,22 @@ class OutputFile:
         self._count(timing, config, payload, tokens)
 
     def finish(self, packets: Sequence[list[Packet]]) -> None:
-        """Write the packets that are left, per track, and what ends a file."""
+        """Write the remaining packets, per track, and the index, and close the file."""
         if self._writer is None:
             return
-        for number, some in enumerate(packets):
-            self._writer.packets(number, some)
+        for number, track_packets in enumerate(packets):
+            self._writer.packets(number, track_packets)
         self._writer.finish()
         self._writer.close()
 
     def _count(
         self, timing: SegmentTiming, config: ModelConfig, payload: bytes, tokens: bytes | None
     ) -> None:
+        """Count a segment, and charge it to the budget."""
         if not self.segments:
             self.macs_per_pixel = config.macs_per_pixel
         self.parameters += config.parameters
         self.segments += 1
         self.frames += len(timing)
-        beside = 0 if tokens is None else token_section_bytes(tokens)
-        self.budget.spend(len(timing), timing.pixels, len(payload), beside)
+        token_bytes = 0 if tokens is None else token_section_bytes(tokens)
+        self.budget.spend(len(timing), timing.pixels, len(payload), token_bytes)

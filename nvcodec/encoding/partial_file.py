@@ -1,8 +1,8 @@
-"""An `.nvc` file while it is being made: beside its target, resumable, renamed when whole.
+"""The partial file of an encode: written beside its target, resumable, renamed when finished.
 
-`<target>.partial` holds every finished segment; `<target>.partial.json` says what made it, so that
-only the same encode goes on with it. Of several files of one encode, some may have their names
-already: those whose note is still there are as finished as they look.
+`<target>.partial` holds every finished segment. `<target>.partial.json` holds the identity of the
+encode, so that only the same encode can resume it. If an encode of several files is interrupted
+during the renames, a target whose identity file still exists is finished.
 """
 
 from __future__ import annotations
@@ -19,38 +19,46 @@ logger = logging.getLogger(__name__)
 
 
 class PartialFile:
-    """The unfinished file of one target.
+    """The partial file of one target.
 
     Args:
-        target: Where the finished file will be.
+        target: Path of the finished file.
 
     Attributes:
-        path: The unfinished file.
+        target: Path of the finished file.
+        path: Path of the partial file.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.path = target.with_name(target.name + ".partial")
-        self._note = target.with_name(target.name + ".partial.json")
+        self._identity_file = target.with_name(target.name + ".partial.json")
         self._overwrite = False
         self._owned = False
 
     @property
     def begun(self) -> bool:
-        """Whether an interrupted encode has left something to go on with."""
+        """Whether an interrupted encode has left a file that can be resumed."""
         return self.path.exists() or self._published
 
     @property
     def _published(self) -> bool:
-        return self.target.exists() and self._note.exists() and not self.path.exists()
+        """Whether the finished file has its name, but its encode was interrupted after that."""
+        return self.target.exists() and self._identity_file.exists() and not self.path.exists()
 
     def claim(self, source: Path, *, resume: bool, overwrite: bool) -> None:
-        """Refuse what would destroy something.
+        """Check that the encode destroys no file.
+
+        Args:
+            source: Path of the video.
+            resume: Whether to resume an interrupted encode.
+            overwrite: Whether to replace existing files.
 
         Raises:
-            OutputExistsError: If the target or an interrupted encode exists and may not go.
+            OutputExistsError: If the target or an interrupted encode exists and must not be
+                replaced.
             ConfigError: If the source would be overwritten.
-            VideoError: If the target's folder is missing.
+            VideoError: If the folder of the target is missing, or the target is a folder.
         """
         if not self.target.parent.is_dir():
             raise VideoError(f"{self.target}: cannot be written: its folder does not exist")
@@ -68,36 +76,38 @@ class PartialFile:
             )
 
     def open(self, identity: str, *, resume: bool) -> Writer | None:
-        """Begin the file, or go on with it.
+        """Create the file, or open it to resume an interrupted encode.
 
         Args:
-            identity: What must agree for an encode to go on where another stopped.
-            resume: Go on, if there is anything to go on with.
+            identity: Identity of the encode, which must equal that of the interrupted encode.
+            resume: Whether to resume, if there is something to resume.
 
         Returns:
-            What to write with; None if the target is finished.
+            Writer of the file; None if the target is finished already.
 
         Raises:
-            ConfigError: If what is there was made from other things, or is beyond repair.
-            VideoError: If nothing can be written here.
+            ConfigError: If the file belongs to another encode, or is damaged beyond repair.
+            VideoError: If the file cannot be written.
         """
         if not (resume and self.begun):
             try:
                 writer = Writer(self.path)
                 self._owned = True
-                self._note.write_text(identity)
+                self._identity_file.write_text(identity)
                 return writer
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise VideoError(f"{self.target}: cannot be written: {reason}") from error
         try:
-            known = self._note.read_text()
+            stored_identity = self._identity_file.read_text()
         except OSError as error:
-            raise ConfigError(f"{self._note} cannot be read, so nothing can be resumed") from error
-        if known != identity:
+            raise ConfigError(
+                f"{self._identity_file} cannot be read, so nothing can be resumed"
+            ) from error
+        if stored_identity != identity:
             raise ConfigError(
                 f"{self.path} was made from another video or with other settings; "
-                f"expected {known}, got {identity}"
+                f"expected {stored_identity}, got {identity}"
             )
         if self._published:
             return None
@@ -109,25 +119,29 @@ class PartialFile:
             raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
 
     def release(self) -> None:
-        """After a failure: keep what can be resumed, remove what cannot, leave what others made."""
+        """Clean up after a failure: keep the file if it holds segments, else remove it.
+
+        A file that this encode has not opened is left alone.
+        """
         if not self._owned or not self.path.exists():
             return
         try:
             with Reader(self.path) as reader:
-                kept = len(reader.segments)
+                segments = len(reader.segments)
         except (NvcodecError, OSError):
-            kept = 0
-        if kept:
-            logger.warning("%s keeps %d finished segments; --resume goes on", self.path, kept)
+            segments = 0
+        if segments:
+            logger.warning("%s keeps %d finished segments; --resume goes on", self.path, segments)
         else:
             self.path.unlink(missing_ok=True)
-            self._note.unlink(missing_ok=True)
+            self._identity_file.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Give the finished file its name.
+        """Rename the finished file to its target.
 
         Raises:
-            OutputExistsError: If something took that name meanwhile; the finished file stays.
+            OutputExistsError: If the target was created during the encode; the partial file is
+                kept.
         """
         if self._published:
             return
@@ -138,23 +152,23 @@ class PartialFile:
         os.replace(self.path, self.target)
 
     def forget(self) -> None:
-        """Remove the note of how the file was made: nothing is left to go on with."""
-        self._note.unlink(missing_ok=True)
+        """Remove the identity file, because there is nothing left to resume."""
+        self._identity_file.unlink(missing_ok=True)
 
 
 def claim(partials: Sequence[PartialFile], source: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse what would destroy something, before anything is touched.
+    """Check that an encode destroys no file, before any file is changed.
 
     Args:
-        partials: The files of one encode.
-        source: The video.
-        resume: Go on with an interrupted encode.
-        overwrite: Replace what exists.
+        partials: Partial files of the encode.
+        source: Path of the video.
+        resume: Whether to resume an interrupted encode.
+        overwrite: Whether to replace existing files.
 
     Raises:
-        OutputExistsError: If a target or an interrupted encode exists and may not go.
+        OutputExistsError: If a target or an interrupted encode exists and must not be replaced.
         ConfigError: If there is nothing to resume, or the source would be overwritten.
-        VideoError: If a target's folder is missing.
+        VideoError: If the folder of a target is missing, or a target is a folder.
     """
     for partial in partials:
         partial.claim(source, resume=resume, overwrite=overwrite)
@@ -165,10 +179,13 @@ def claim(partials: Sequence[PartialFile], source: Path, *, resume: bool, overwr
 
 
 def publish(partials: Sequence[PartialFile]) -> None:
-    """Give finished files their names, and only then forget how they were made.
+    """Rename finished files to their targets, and remove their identity files after all renames.
+
+    Args:
+        partials: Partial files of the encode.
 
     Raises:
-        OutputExistsError: If something took a name meanwhile; the finished file stays.
+        OutputExistsError: If a target was created during the encode; its partial file is kept.
     """
     for partial in partials:
         partial.publish()

@@ -1,4 +1,4 @@
-"""How far an encode is: the time each segment may take, and what is told of it all."""
+"""Tracks the progress of an encode, and divides its time limit among the segments."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from nvcodec.fitting.interface import FitProgress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where an encode stands; handed to `on_progress` after every epoch.
+    """The progress of an encode, passed to `on_progress` after every epoch.
 
     Attributes:
-        segment: Number of the segment that the epoch was of, from 0.
-        segments: How many there will be, as far as is known.
-        finished: How many are finished.
-        running: How many are being fitted at the same time.
-        fit: Where the segment's fit stands.
+        segment: Number of the segment whose epoch has ended, from 0.
+        segments: Expected number of segments; None if the length of the video is unknown.
+        finished: Number of finished segments.
+        running: Number of segments that are being fitted.
+        fit: Progress of the segment's fit.
         bpp: Estimated bits per pixel of the segment; None in the float stage.
-        share: Of the video's frames, those that are finished, and of segments being fitted as many
-            as their epochs tell, in [0, 1]; None where the length is unknown.
-        seconds: Since the encode began.
-        remaining: Expected seconds to the end of the encode; None where the length is unknown.
+        share: Share of the video's frames that is finished, in [0, 1]. A segment that is being
+            fitted counts in proportion to its epochs. None if the length of the video is unknown.
+        seconds: Seconds since the encode began.
+        remaining: Expected seconds to the end of the encode; None if the length of the video is
+            unknown.
     """
 
     segment: int
@@ -39,8 +40,15 @@ class Progress:
 
 
 @dataclass(slots=True)
-class _Run:
-    """A fit that is going on."""
+class _RunningFit:
+    """A fit in progress.
+
+    Attributes:
+        frames: Number of frames of its segment.
+        pixels: Number of pixels of its segment, over all frames.
+        began: Time on the monotonic clock at which it began.
+        fit: Its last progress; None before its first epoch ends.
+    """
 
     frames: int
     pixels: int
@@ -48,22 +56,24 @@ class _Run:
     fit: FitProgress | None = None
 
     @property
-    def whole(self) -> float:
-        """Expected seconds from beginning to end."""
+    def expected_seconds(self) -> float:
+        """Expected duration of the whole fit in seconds."""
         return time.monotonic() - self.began + (self.fit.remaining if self.fit else 0.0)
 
 
 class EncodeProgress:
-    """The segments of an encode, counted as they are fitted.
+    """Counts the segments of an encode, and reports its progress.
 
     Args:
-        time_limit: Seconds for the whole encode, None for no limit.
-        on_progress: Told after every epoch, if given.
+        time_limit: Time limit for the whole encode in seconds, None for no limit.
+        on_progress: Callback after every epoch; None for no reports.
 
     Attributes:
-        total_frames: Of the video; None where unknown, as it is until the source is open.
-        workers: Segments that can be fitted at a time.
-        chain: Frames of segments that lean on each other, which cannot; as a rule.
+        total_frames: Number of frames of the video; None if it is unknown, as it is before the
+            source is open.
+        workers: Number of segments that can be fitted at a time.
+        chain_frames: Usual number of frames of a chain of segments, which are fitted one after the
+            other because each is predicted from the one before.
     """
 
     def __init__(
@@ -72,63 +82,76 @@ class EncodeProgress:
         self._time_limit, self._on_progress = time_limit, on_progress
         self._began = time.monotonic()
         self.total_frames: int | None = None
-        self.workers = self.chain = 1
-        self._known = self._known_frames = 0
+        self.workers = self.chain_frames = 1
+        self._segments = self._frames = 0  # read so far
         self._finished = self._finished_frames = 0
-        self._running: dict[int, _Run] = {}
+        self._running: dict[int, _RunningFit] = {}
 
     @property
     def seconds(self) -> float:
-        """Since the encode began."""
+        """Seconds since the encode began."""
         return time.monotonic() - self._began
 
     def add(self, frames: int) -> None:
-        """Take note of the next segment of the video."""
-        self._known += 1
-        self._known_frames += frames
-
-    def begin(self, number: int, frames: int, pixels: int) -> None:
-        """Take note that a segment is being fitted from now on.
+        """Count the next segment of the video, which has been read.
 
         Args:
-            number: Of the segment.
-            frames: Its frames.
-            pixels: Its pixels, over all frames.
+            frames: Number of its frames.
         """
-        self._running[number] = _Run(frames, pixels)
+        self._segments += 1
+        self._frames += frames
+
+    def begin(self, number: int, frames: int, pixels: int) -> None:
+        """Record that the fit of a segment begins.
+
+        Args:
+            number: Number of the segment, from 0.
+            frames: Number of its frames.
+            pixels: Number of its pixels, over all frames.
+        """
+        self._running[number] = _RunningFit(frames, pixels)
 
     def stop(self, number: int) -> None:
-        """Take note that the fit of a segment has ended, and nothing has come of it."""
+        """Record that the fit of a segment has ended without a result."""
         self._running.pop(number, None)
 
     def finish(self, number: int, frames: int) -> None:
-        """Count a segment as finished, fitted or not."""
+        """Count a segment as finished.
+
+        Args:
+            number: Number of the segment, from 0.
+            frames: Number of its frames.
+        """
         self.stop(number)
         self._finished += 1
         self._finished_frames += frames
 
     def undo(self, frames: int) -> None:
-        """Do not count a finished segment any more."""
+        """Count a finished segment of so many frames as unfinished, because it is fitted again."""
         self._finished -= 1
         self._finished_frames -= frames
 
     def share(self, frames: int) -> float | None:
-        """Seconds that the next segment may take of those that are left; None for no limit."""
+        """Return the time limit of the next segment in seconds; None for no limit.
+
+        Args:
+            frames: Number of frames of the segment.
+        """
         if self._time_limit is None:
             return None
         left = max(self._time_limit - self.seconds, 0.0)
         if self.total_frames is None:
-            # However long it is: half of what is left for each segment keeps something for all.
+            # Half of the remaining time for each segment leaves time for any number of segments.
             return left / 2
-        ahead = max(self.total_frames - self._finished_frames, frames)
-        return min(left * self._at_a_time(ahead) * frames / ahead, left)
+        frames_left = max(self.total_frames - self._finished_frames, frames)
+        return min(left * self._concurrent_fits(frames_left) * frames / frames_left, left)
 
     def report(self, number: int, fit: FitProgress) -> None:
-        """Pass on the progress of a fit.
+        """Report the progress of a fit.
 
         Args:
-            number: Of its segment.
-            fit: Where it stands.
+            number: Number of its segment, from 0.
+            fit: Progress of the fit.
         """
         run = self._running[number]
         run.fit = fit
@@ -136,13 +159,13 @@ class EncodeProgress:
             return
         count = share = None
         if self.total_frames is not None:
-            # As many as there would be if all were as long as those so far.
-            known = self._known
-            count = max(round(self.total_frames * known / self._known_frames), known)
+            # Expect the remaining segments to be as long as those so far, on average.
+            read = self._segments
+            count = max(round(self.total_frames * read / self._frames), read)
             done = self._finished_frames + sum(
-                one.frames * one.fit.epoch / one.fit.epochs
-                for one in self._running.values()
-                if one.fit
+                other.frames * other.fit.epoch / other.fit.epochs
+                for other in self._running.values()
+                if other.fit
             )
             share = min(done / max(self.total_frames, 1), 1.0)
         self._on_progress(
@@ -160,16 +183,17 @@ class EncodeProgress:
         )
 
     def _remaining(self) -> float | None:
-        """Expected seconds to the end."""
+        """Return the expected seconds to the end of the encode; None if its length is unknown."""
         if self.total_frames is None:
             return None
-        told = [(run, run.fit.remaining) for run in self._running.values() if run.fit]
-        told_frames = sum(run.frames for run, _ in told)
-        ahead = max(self.total_frames - self._finished_frames, told_frames)
-        pace = sum(run.whole for run, _ in told) / told_frames
-        work = sum(left for _, left in told) + pace * (ahead - told_frames)
-        return max(work / self._at_a_time(ahead), *(left for _, left in told))
+        # Fits without a finished epoch count as work that is yet to begin.
+        runs = [(run, run.fit.remaining) for run in self._running.values() if run.fit]
+        running_frames = sum(run.frames for run, _ in runs)
+        frames_left = max(self.total_frames - self._finished_frames, running_frames)
+        seconds_per_frame = sum(run.expected_seconds for run, _ in runs) / running_frames
+        work = sum(left for _, left in runs) + seconds_per_frame * (frames_left - running_frames)
+        return max(work / self._concurrent_fits(frames_left), *(left for _, left in runs))
 
-    def _at_a_time(self, frames: int) -> int:
-        """Segments that are fitted at a time while so many frames are left."""
-        return max(min(self.workers, ceil(frames / self.chain)), 1)
+    def _concurrent_fits(self, frames: int) -> int:
+        """Return the number of segments that are fitted at a time while so many frames are left."""
+        return max(min(self.workers, ceil(frames / self.chain_frames)), 1)
