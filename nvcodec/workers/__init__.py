@@ -1,1 +1,1 @@
-"""Where segments are fitted: jobs, and worker pools in this process, in others and on Ray."""
+"""Worker pools that fit segments: in this process, in worker processes, or on a Ray cluster."""

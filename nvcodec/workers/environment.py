@@ -1,4 +1,4 @@
-"""The compute environment that all workers of an encode must share."""
+"""The compute environment that all workers of an encode share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from nvcodec.tokenizer.segment_tokens import tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeEnvironment:
-    """What workers must have in common, or the bytes would depend on who fitted a segment.
+    """Everything that must be equal in all workers, so that a file does not depend on the pool.
 
     Attributes:
-        config: Of the encode.
-        device: Where to compute.
-        threads: Of torch.
-        arithmetic: The type convolutions run in.
-        versions: Of nvcodec and torch.
-        tokenizer: Id of the one that makes tokens; empty if there are to be none.
+        config: Settings of the encode.
+        device: Name of the device to compute on.
+        threads: Number of torch threads.
+        arithmetic: Name of the floating-point type that convolutions run in.
+        versions: Versions of nvcodec and torch.
+        tokenizer: Id of the tokenizer; empty if the files hold no tokens.
     """
 
     config: EncoderConfig
@@ -38,10 +38,14 @@ class ComputeEnvironment:
 
     @classmethod
     def current(cls, config: EncoderConfig, device: torch.device) -> ComputeEnvironment:
-        """That of this process.
+        """Return the environment of this process.
+
+        Args:
+            config: Settings of the encode.
+            device: Device to compute on.
 
         Raises:
-            ConfigError: If there is no such tokenizer.
+            ConfigError: If the tokenizer of the settings does not exist.
         """
         tokens = config.latents != "private"
         return cls(
@@ -54,10 +58,10 @@ class ComputeEnvironment:
         )
 
     def make_fitter(self) -> SegmentFitter:
-        """Compute like that from now on, in this process.
+        """Set this process up as the environment says, and return a fitter.
 
         Raises:
-            ConfigError: If this machine or what is installed on it cannot.
+            ConfigError: If this machine or its installation differs from the environment.
         """
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)

@@ -13,15 +13,16 @@ from nvcodec.workers.pool import WorkerPool
 
 
 def make_pool(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> WorkerPool:
-    """Who is to fit the segments of an encode.
+    """Return the worker pool for the segments of an encode.
 
     Args:
-        config: Its settings.
-        fitter: Fits them, if this process does; tells where others are to compute.
-        pixels: Of a picture.
+        config: Settings of the encode.
+        fitter: Fitter of this process; its device is that of other workers too.
+        pixels: Number of pixels of a frame.
 
     Raises:
-        ConfigError: If Ray is wanted and not installed, or has no place for a job.
+        ConfigError: If the settings ask for Ray, and it is not installed or no machine of the
+            cluster has room for a job.
     """
     if config.workers == 1:
         return _pool_in_this_process(config, fitter, pixels)
@@ -43,13 +44,14 @@ def make_pool(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> Work
 
 
 def _pool_in_this_process(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> WorkerPool:
-    kind = config_class(config.model)
-    if not issubclass(kind, NetworkConfig):
+    """Return a pool that fits several segments at a time if their steps can be batched."""
+    family_config = config_class(config.model)
+    if not issubclass(family_config, NetworkConfig):
         return InProcessPool(fitter, config)
     from nvcodec.fitting.network.batched_step import largest_batch
     from nvcodec.workers.lockstep_pool import LockstepPool
 
-    slots = largest_batch(kind, config.fitting, pixels, fitter.device.type)
-    return (
-        LockstepPool(config, fitter.device, slots) if slots > 1 else InProcessPool(fitter, config)
-    )
+    capacity = largest_batch(family_config, config.fitting, pixels, fitter.device.type)
+    if capacity == 1:
+        return InProcessPool(fitter, config)
+    return LockstepPool(config, fitter.device, capacity)

@@ -11,10 +11,12 @@ from nvcodec.workers.pool import JobDone, ProgressCallback
 
 
 class InProcessPool:
-    """This process; see `WorkerPool`. Exceptions of a fit are raised where it is waited for.
+    """A `WorkerPool` of this process alone, with one job at a time.
+
+    `wait` runs the job, and raises the exceptions of its fit.
 
     Args:
-        fitter: Fits the segments.
+        fitter: Fitter of the segments.
         config: Settings of the encode.
     """
 
@@ -26,23 +28,23 @@ class InProcessPool:
 
     @property
     def free(self) -> int:
-        """See `WorkerPool`."""
+        """Number of further jobs that can be submitted now."""
         return 1 - len(self._waiting)
 
     def submit(self, job_id: int, job: Job) -> None:
-        """See `WorkerPool`."""
+        """Keep a job until `wait` runs it."""
         self._waiting.append((job_id, job))
 
     def cancel(self, job_id: int) -> None:
-        """See `WorkerPool`."""
-        self._waiting = [one for one in self._waiting if one[0] != job_id]
+        """Drop a job."""
+        self._waiting = [waiting for waiting in self._waiting if waiting[0] != job_id]
 
     def wait(self, on_progress: ProgressCallback) -> JobDone:
-        """See `WorkerPool`."""
+        """Run the job that was submitted."""
         job_id, job = self._waiting.pop()
         report = partial(on_progress, job_id)
         return JobDone(job_id, run_job(job, self._fitter, self._config, report))
 
     def close(self) -> None:
-        """See `WorkerPool`."""
+        """Drop all jobs."""
         self._waiting.clear()

@@ -1,4 +1,7 @@
-"""What is handed to whoever fits a segment, and what comes back; both can be pickled."""
+"""The job of fitting one segment, its possible results, and the function that runs it.
+
+Jobs and results can be pickled.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,12 @@ from nvcodec.workers.reference_chain import ReferenceChain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A segment to be fitted, wherever that is.
+    """A segment to be fitted by a worker.
 
     Attributes:
-        task: Without `previous` and `on_progress`, which are known only there.
-        chains: What leads up to it, for each file; all None if it must stand alone.
+        task: Task without `previous` and `on_progress`, which the worker adds.
+        chains: Reference chain of the segment for each output file; all None if it is a random
+            access point.
     """
 
     task: FitTask
@@ -31,14 +35,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What came of a job.
+    """The result of a job.
 
     Attributes:
-        coded: For each file.
-        states: `FitTask.previous`: what the leads came to.
-        epochs: As of a `SegmentFitter`.
-        warnings: As of a `SegmentFitter`.
-        tokens: Those of the segment, coded; None if there are to be none.
+        coded: Coded segment for each output file.
+        states: Reference state of the previous segment for each output file, decoded from the
+            chains of the job; None where there is no chain.
+        epochs: Largest number of passes over the frames in any fit of the worker.
+        warnings: Warnings of the worker's fits, for people.
+        tokens: Coded tokens of the segment; None if the files hold no tokens.
     """
 
     coded: tuple[CodedSegment, ...]
@@ -50,11 +55,11 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """A job that ended in an exception.
+    """The end of a job in an exception.
 
     Attributes:
-        error: The exception, or a `NvcodecError` with its words if it cannot be pickled.
-        trace: Where it was raised, for people.
+        error: The exception; if it cannot be pickled, a `NvcodecError` with its message.
+        trace: Traceback of the exception in the worker, for people.
     """
 
     error: Exception
@@ -62,7 +67,7 @@ class JobFailure:
 
     @classmethod
     def of(cls, error: Exception) -> JobFailure:
-        """An exception that is being handled."""
+        """Return the failure for an exception that is being handled."""
         trace = "".join(traceback.format_exception(error))
         try:
             pickle.loads(pickle.dumps(error))
@@ -71,17 +76,17 @@ class JobFailure:
         return cls(error, trace)
 
     def raised(self) -> Exception:
-        """The exception, to be raised here; its cause tells where it was raised first."""
+        """Return the exception to raise in the encoder; its cause holds the worker's traceback."""
         self.error.__cause__ = NvcodecError(f"in a worker:\n{self.trace}")
         return self.error
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A job whose worker died.
+    """The end of a job by the death of its worker.
 
     Attributes:
-        reason: What is known of it.
+        reason: Cause of the death as far as it is known.
     """
 
     reason: str
@@ -93,13 +98,19 @@ def run_job(
     config: EncoderConfig,
     on_progress: Callable[[FitProgress], None],
 ) -> JobResult:
-    """Fit a segment; make its tokens before, which what is fitted has to leave room for.
+    """Fit a segment, after computing its tokens if the files hold tokens.
 
     Args:
-        job: The segment.
-        fitter: Fits it.
+        job: Job to run.
+        fitter: Fitter of this worker.
         config: Settings of the encode.
-        on_progress: Called after every epoch.
+        on_progress: Callback after every epoch.
+
+    Returns:
+        Coded segments, reference states and tokens.
+
+    Raises:
+        NvcodecError: If the segment cannot be fitted.
     """
     task = job.task
     states = tuple(
@@ -112,18 +123,20 @@ def run_job(
         fsq_indices = tokens_of(task.frames, task.colour, config.tokenizer)
         tokens = code_tokens(fsq_indices)
         task = replace(task, fsq_indices=fsq_indices if config.token_conditioned else None)
-        if config.psnr is None:  # else it is a guess of the payload alone
-            wanted = task.bits
-            task = replace(task, bits=tuple(payload_budget(bits, tokens) for bits in wanted))
-            least = min((bits for bits in wanted if bits is not None), default=inf)
+        # Tokens and payload share the target size. For a PSNR it is a guess of the payload alone.
+        if config.psnr is None:
+            target_bits = task.bits
+            task = replace(task, bits=tuple(payload_budget(bits, tokens) for bits in target_bits))
+            least = min((bits for bits in target_bits if bits is not None), default=inf)
             if least <= 8 * token_section_bytes(tokens):
                 warnings.append(
-                    f"segment {task.number}: its tokens alone take {token_section_bytes(tokens)} bytes, "
-                    f"{least / 8:.0f} are wanted for all of it"
+                    f"segment {task.number}: its tokens alone take "
+                    f"{token_section_bytes(tokens)} bytes, but the target of the whole segment is "
+                    f"{least / 8:.0f} bytes"
                 )
     coded = fitter.fit(task)
     return JobResult(
-        coded=tuple(replace(one, fsq_indices=task.fsq_indices) for one in coded),
+        coded=tuple(replace(segment, fsq_indices=task.fsq_indices) for segment in coded),
         states=states,
         epochs=fitter.epochs,
         warnings=(*fitter.warnings, *warnings),

@@ -1,6 +1,8 @@
-"""Who fits the segments of an encode: this process, others beside it, or a Ray cluster.
+"""The interface of worker pools, which fit the segments of an encode.
 
-All of them compute alike (`nvcodec.workers.environment.ComputeEnvironment`), so that the file does not tell who made it.
+Pools run jobs in this process, in worker processes or on a Ray cluster. All workers of an encode
+share a compute environment (`nvcodec.workers.environment.ComputeEnvironment`), so a file does not
+depend on the pool.
 """
 
 from __future__ import annotations
@@ -11,16 +13,16 @@ from typing import NamedTuple, Protocol
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.workers.job import Job, JobFailure, JobResult, WorkerLost
 
-# Told of every epoch of a job, by its ticket.
 ProgressCallback = Callable[[int, FitProgress], None]
+"""Callback after every epoch of a job, with the job's id."""
 
 
 class JobDone(NamedTuple):
-    """What became of a job.
+    """A job that has ended.
 
     Attributes:
-        job_id: Of the job.
-        result: What came of it.
+        job_id: Id of the job.
+        result: Result of the job, or the way in which it failed.
     """
 
     job_id: int
@@ -28,42 +30,46 @@ class JobDone(NamedTuple):
 
 
 class WorkerPool(Protocol):
-    """Whoever fits segments, so many at a time."""
+    """A pool of workers, each of which fits one segment at a time."""
 
     @property
     def capacity(self) -> int:
-        """How many jobs are done at a time, at least 1."""
+        """Largest number of jobs at a time, at least 1."""
         ...
 
     @property
     def free(self) -> int:
-        """How many more may be submitted now."""
+        """Number of further jobs that can be submitted now."""
         ...
 
     def submit(self, job_id: int, job: Job) -> None:
-        """Begin a job, one of those that are `free`.
+        """Submit a job. There must be a free worker.
 
         Args:
-            job_id: A number of its own.
-            job: What is to be done.
+            job_id: Id of the job, unique in the pool.
+            job: Job to run.
         """
         ...
 
     def cancel(self, job_id: int) -> None:
-        """End a job early; nothing more is heard of it."""
+        """Cancel a job. `wait` neither returns it nor reports its progress any more.
+
+        Args:
+            job_id: Id of the job.
+        """
         ...
 
     def wait(self, on_progress: ProgressCallback) -> JobDone | None:
-        """Until a job ends.
+        """Wait until a job ends.
 
         Args:
-            on_progress: Told of the progress of any job meanwhile.
+            on_progress: Callback for the progress of all jobs meanwhile.
 
         Returns:
-            The job; None if there are more `free` than there were, and no news besides.
+            The job that has ended; None if only a cancelled job has ended, which frees a worker.
         """
         ...
 
     def close(self) -> None:
-        """End all jobs, at once, and all that was started for them."""
+        """End all jobs immediately, and everything that was started for them."""
         ...

@@ -1,6 +1,7 @@
-"""A process that fits segments for another one: `python -m nvcodec.workers.process_main`, see `processes`.
+"""The program of a worker process, `python -m nvcodec.workers.process_main`, and its messages.
 
-It ends when the other one closes its standard input, and that happens however the other one ends.
+`nvcodec.workers.process_pool` starts it. The process ends when its standard input is closed, which
+happens however the encoder ends.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ from nvcodec.workers.environment import ComputeEnvironment
 from nvcodec.workers.job import Job, JobFailure, JobResult, run_job
 
 
-class _WithdrawnError(BaseException):
-    """The job is not wanted any more. Not an `Exception`, which a fit might take for its own."""
+class _CancelledError(BaseException):
+    """Ends a cancelled job. It is no `Exception`, so that no fit can catch it."""
 
 
 def send(connection: Connection, message: object) -> None:
-    """Send an object; arrays are not copied on the way.
+    """Send an object to the other process, without copying its arrays.
 
-    Pickled here and not by the connection, which would hand tensors over in shared memory.
+    The object is pickled here, because the connection would pass tensors in shared memory.
+
+    Args:
+        connection: Connection to the other process.
+        message: Object to send, which can be pickled.
+
+    Raises:
+        OSError: If the other process has ended.
     """
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
@@ -36,61 +44,72 @@ def send(connection: Connection, message: object) -> None:
 
 
 def receive(connection: Connection) -> object:
-    """Wait for an object that the other side sends.
+    """Wait for an object from the other process.
+
+    Args:
+        connection: Connection to the other process.
 
     Raises:
-        EOFError: If the other side is gone.
-        OSError: If it went amid a message.
+        EOFError: If the other process has ended.
+        OSError: If it has ended in the middle of a message.
     """
     count = int.from_bytes(connection.recv_bytes(), "little")
     head = connection.recv_bytes()
-    # As arrays of bytes, or what is made of them could not be written to.
+    # Arrays that are unpickled from `bytes` would be read-only.
     return pickle.loads(head, buffers=[bytearray(connection.recv_bytes()) for _ in range(count)])
 
 
-def _end_with_the_other() -> None:
+def _exit_with_encoder() -> None:
+    """Wait until the encoder ends, and end this process."""
     sys.stdin.buffer.read()
     os._exit(1)
 
 
-def _result(
+def _run(
     connection: Connection, environment: ComputeEnvironment, job: Job
 ) -> JobResult | JobFailure | None:
+    """Run a job, and send its progress.
+
+    Returns:
+        The result; None if the job is cancelled.
+    """
+
     def report(progress: FitProgress) -> None:
         send(connection, progress)
         if connection.poll():
             receive(connection)
-            raise _WithdrawnError
+            raise _CancelledError
 
     try:
         return run_job(job, environment.make_fitter(), environment.config, report)
-    except _WithdrawnError:
+    except _CancelledError:
         return None
     except Exception as error:  # noqa: BLE001
         return JobFailure.of(error)
 
 
 def _serve(connection: Connection) -> NoReturn:
+    """Receive the environment, then run jobs until the connection ends."""
     environment = receive(connection)
     assert isinstance(environment, ComputeEnvironment)
     while True:
         job = receive(connection)
-        # Else a withdrawal that crossed the result.
+        # Any other message cancels a job whose result was sent meanwhile.
         if isinstance(job, Job):
-            send(connection, _result(connection, environment, job))
-        del job  # its pictures are large
+            send(connection, _run(connection, environment, job))
+        del job  # frees its frames
 
 
 def main() -> None:
-    """Fit what comes through the connection whose descriptor is the first argument."""
-    threading.Thread(target=_end_with_the_other, daemon=True).start()
+    """Run the jobs from the connection whose file descriptor is the first argument."""
+    threading.Thread(target=_exit_with_encoder, daemon=True).start()
     keep_freed_memory()
     connection = Connection(int(sys.argv[1]))
     try:
         _serve(connection)
-    except (EOFError, OSError):  # of the connection alone: see `_result`
-        # The other side is gone, which this thread may notice before the one that waits for it.
-        # Not by the usual way out, on which the interpreter would wait for that thread's lock.
+    except (EOFError, OSError):  # only from the connection: `_run` returns those of a fit
+        # The encoder has ended, and this thread noticed it before the other one. A normal exit
+        # would wait for the lock of standard input, which that thread holds.
         os._exit(1)
 
 

@@ -1,7 +1,7 @@
-"""Segments fitted by processes on this machine.
+"""A worker pool of processes on this machine.
 
-They are started afresh, neither forked nor by `multiprocessing`, which would run the caller's own
-script again in each of them.
+The processes are started as new programs. They are not forked, nor started by `multiprocessing`,
+which would run the script of the caller again in each of them.
 """
 
 from __future__ import annotations
@@ -28,51 +28,52 @@ logger = logging.getLogger(__name__)
 
 
 class ProcessPool:
-    """Worker processes, started when there is something to do; see `nvcodec.workers.pool.WorkerPool`.
+    """A `WorkerPool` of processes, each of which is started when a job needs it.
 
     Args:
-        environment: Of all of them; where its device is any CUDA device, they share what there is.
-        count: How many at most.
+        environment: Compute environment of all workers. If its device is `"cuda"` without a number,
+            the workers are distributed over all CUDA devices.
+        capacity: Largest number of processes.
     """
 
-    def __init__(self, environment: ComputeEnvironment, count: int) -> None:
-        self._environment, self.capacity = environment, count
-        self._processes: list[_Process] = []
+    def __init__(self, environment: ComputeEnvironment, capacity: int) -> None:
+        self._environment, self.capacity = environment, capacity
+        self._processes: list[_WorkerProcess] = []
         cores, threads = _cores(), environment.threads
-        if environment.device == "cpu" and count * threads > cores:
+        if environment.device == "cpu" and capacity * threads > cores:
             logger.warning(
                 "%d workers of %d threads each share %d cores; with OMP_NUM_THREADS=%d in the "
                 "environment they do not wait for each other",
-                *(count, threads, cores, max(cores // count, 1)),
+                *(capacity, threads, cores, max(cores // capacity, 1)),
             )
 
     @property
     def free(self) -> int:
-        """See `WorkerPool`."""
+        """Number of further jobs that can be submitted now."""
         return self.capacity - sum(process.busy for process in self._processes)
 
     def submit(self, job_id: int, job: Job) -> None:
-        """See `WorkerPool`."""
-        process = next((one for one in self._processes if not one.busy), None)
+        """Send a job to an idle process, or to a new one."""
+        process = next((process for process in self._processes if not process.busy), None)
         if process is None:
-            process = self._started()
+            process = self._start()
         process.begin(job_id, job)
 
     def cancel(self, job_id: int) -> None:
-        """See `WorkerPool`."""
+        """Tell the process of a job to end it. The process is busy until it answers."""
         for process in self._processes:
             if process.job_id == job_id:
                 process.cancel()
 
     def wait(self, on_progress: ProgressCallback) -> JobDone | None:
-        """See `WorkerPool`."""
+        """Wait for messages of busy processes until a job ends or a process dies."""
         while True:
-            busy = {one.connection: one for one in self._processes if one.busy}
+            busy = {process.connection: process for process in self._processes if process.busy}
             for connection in wait(list(busy)):
                 process = busy[connection]  # type: ignore[index]
                 job_id = process.job_id
                 try:
-                    message = process.answer()
+                    message = process.receive()
                 except OSError as error:
                     self._processes.remove(process)
                     process.kill()
@@ -83,34 +84,35 @@ class ProcessPool:
                     on_progress(job_id, message)
 
     def close(self) -> None:
-        """See `WorkerPool`."""
+        """Kill all processes."""
         for process in self._processes:
             process.kill()
         self._processes.clear()
 
-    def _started(self) -> _Process:
+    def _start(self) -> _WorkerProcess:
+        """Start a process."""
         used = {process.place for process in self._processes}
         place = next(place for place in range(self.capacity) if place not in used)
         environment = self._environment
         if environment.device == "cuda":
             environment = replace(environment, device=f"cuda:{place % torch.cuda.device_count()}")
-        process = _Process(place, environment)
+        process = _WorkerProcess(place, environment)
         self._processes.append(process)
         return process
 
 
-class _Process:
+class _WorkerProcess:
     """A worker process.
 
     Args:
-        place: A number that no other one has at the same time.
-        environment: How it is to compute.
+        place: Number in the pool, from 0, which no other process has at the same time.
+        environment: Compute environment of the process.
 
     Attributes:
-        place: As given.
-        connection: To it; something can be read when there is an `answer`.
-        busy: Whether it is at a job.
-        job_id: Of the job; None if there is none, or it is not wanted any more.
+        place: Number in the pool.
+        connection: Connection to the process, readable when it has sent a message.
+        busy: Whether it runs a job.
+        job_id: Id of the job; None if there is none, or it is cancelled.
     """
 
     def __init__(self, place: int, environment: ComputeEnvironment) -> None:
@@ -119,7 +121,7 @@ class _Process:
         self.busy = False
         self.job_id: int | None = None
         start = child("nvcodec.workers.process_main", str(theirs.fileno()))
-        # In a session of its own Ctrl-C does not reach it: whoever does is to end it.
+        # Ctrl-C does not reach a session of its own: the encoder ends its workers itself.
         self._process = subprocess.Popen(
             start.command,
             stdin=subprocess.PIPE,
@@ -133,20 +135,28 @@ class _Process:
         self._send(environment)
 
     def begin(self, job_id: int, job: Job) -> None:
-        """Hand it a job."""
+        """Send a job to the process.
+
+        Args:
+            job_id: Id of the job.
+            job: Job to run.
+        """
         self.busy, self.job_id = True, job_id
         self._send(job)
 
     def cancel(self) -> None:
-        """Let it end its job; it is busy until it answers."""
+        """Tell the process to end its job. It is busy until it answers."""
         self.job_id = None
         self._send(None)
 
-    def answer(self) -> FitProgress | JobResult | JobFailure | None:
-        """What it says next: of its job's progress, or its end; None if that is not wanted.
+    def receive(self) -> FitProgress | JobResult | JobFailure | None:
+        """Wait for the next message.
+
+        Returns:
+            Progress or result of the job; None if the job is cancelled.
 
         Raises:
-            OSError: If it died.
+            OSError: If the process has died.
         """
         try:
             message = receive(self.connection)
@@ -160,7 +170,7 @@ class _Process:
         return message
 
     def kill(self) -> None:
-        """End it, now."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdin
@@ -168,13 +178,14 @@ class _Process:
         self.connection.close()
 
     def _send(self, message: object) -> None:
-        # That it died is noticed when it is waited for.
+        """Send a message. If the process has died, `receive` reports it."""
         with suppress(OSError):
             send(self.connection, message)
 
 
 def _cores() -> int:
+    """Return the number of processor cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1

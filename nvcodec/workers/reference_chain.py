@@ -1,4 +1,4 @@
-"""What a segment may be predicted from: the one before it, as a decoder has it."""
+"""The reference chain of a segment: the coded segments that its reference state is decoded from."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from nvcodec.reconstruction.segment_decoder import make_segment_decoder
 
 @dataclass(frozen=True, slots=True)
 class ReferenceChain:
-    """The segments of a file that lead up to the next one.
+    """The coded segments before a segment that is predicted.
 
-    What the encoder predicts from is decoded from what is stored, so that it is the same whether
-    that was fitted just now, by another process or by a run that was interrupted.
+    The encoder predicts from the decoded segment, as the decoder does. The reference state is then
+    the same whether the segment was fitted just now, by another process, or by an interrupted run.
 
     Attributes:
-        state: Of the segment before those that are coded; None if the first of them stands alone.
-        coded: One or more, the last being the one before the next.
+        state: Reference state of the segment before the first of `coded`; None if the first one is
+            a random access point.
+        coded: Consecutive coded segments, at least one. The last one is the reference.
     """
 
     state: object
     coded: tuple[CodedSegment, ...]
 
     def decode_state(self, model: str, colour: Colour, device: torch.device) -> object:
-        """The state of the last one.
+        """Return the reference state of the last segment.
 
         Args:
-            model: Name of the family.
-            colour: How the pictures' samples map to light.
-            device: Where to decode.
+            model: Name of the model family.
+            colour: Colour space of the frames.
+            device: Device to decode on.
         """
         state = self.state
         for coded in self.coded:
-            pictures = make_segment_decoder(
+            decoder = make_segment_decoder(
                 model, coded.config, coded.body, colour, device, state, coded.fsq_indices
             )
-            state = pictures.reference_state()
+            state = decoder.reference_state()
         return state
