@@ -1,4 +1,4 @@
-"""Segments fitted in any order, by workers that fail: the file is that of one after the other."""
+"""The scheduler: jobs in any order, with failing workers, give the same file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ import pytest
 import nvcodec
 from nvcodec.api import ladder_paths
 from nvcodec.cli.progress_bars import EncodeBar
-from nvcodec.config import EncoderConfig
 from nvcodec.container import Reader
 from nvcodec.encoding import encoder
-from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.errors import ConfigError, VideoError, WorkerError
 from nvcodec.video.source import Source
 from nvcodec.workers.job import JobFailure, WorkerLost, run_job
@@ -239,54 +237,3 @@ def test_progress_of_several_segments(disorder, long, tmp_path, settings, capsys
     assert (
         "0/8 segments, 3 being fitted" in shown and f"segment {seen[-1].segment + 1}/8, " in shown
     )
-
-
-def spent(config: EncoderConfig, total: int, misses: list[float], length: int = 10) -> float:
-    """A file's size over the wanted one if the fits of its segments miss theirs like that."""
-    budget, size = RateBudget(config, total, 1), 120.0
-    for number, miss in enumerate(misses):
-        wanted = budget.bits(number, number * length, length, 1000)
-        payload = round(wanted / 8 * (1 + miss))
-        budget.spend(length, 1000, payload)
-        size += payload + 40
-    return size / config.size
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_what_fits_miss_adds_up_to_little(seed):
-    misses = np.random.default_rng(seed).uniform(-0.01, 0.01, 30).tolist()
-    assert spent(EncoderConfig(size=300_000), 300, misses) == pytest.approx(1, abs=0.002)
-
-
-@pytest.mark.parametrize(
-    ("misses", "off"),
-    [
-        (10 * [0.01], 0.0051),
-        ([-0.99, -0.99] + 8 * [0.0], 0.001),  # a black beginning leaves all to the rest
-        ([1.0] + 9 * [0.0], 0.001),
-        (5 * [0.0, 0.3], 0.031),
-    ],
-)
-def test_what_would_not_is_made_up_for(misses, off):
-    assert spent(EncoderConfig(size=100_000), 100, misses) == pytest.approx(1, abs=off)
-
-
-def test_what_a_segment_may_take_is_known_before():
-    budget = RateBudget(EncoderConfig(size=100_000), 100, 1)
-    foretold = [budget.bits(n, 10 * n, 10, 1000) for n in range(10)]
-    assert len(set(foretold)) == 1
-    for number, bits in enumerate(foretold):
-        assert budget.bits(number, 10 * number, 10, 1000) == bits
-        budget.spend(10, 1000, round(bits / 8 * (1.004 if number % 2 else 0.997)))
-
-
-def test_a_first_guess_at_a_quality_is_that_of_a_segment_long_before():
-    budget = RateBudget(EncoderConfig(model="hnerv", psnr=30.0), 100, 1)
-    assert budget.is_ready(0) and not budget.is_ready(1)
-    budget.spend(10, 1000, 500)
-    assert all(budget.is_ready(number) for number in range(17)) and not budget.is_ready(17)
-    assert budget.bits(16, 160, 10, 2000) == 8000.0
-    assert budget.bits(16, 160, 10, 2000, last=1.0) == 2000.0
-    budget.spend(10, 1000, 1)
-    assert budget.bits(17, 170, 10, 1000) == 25.0
-    assert RateBudget(EncoderConfig(psnr=30.0), 100, 1).is_ready(9)  # latentgrid needs no guess

@@ -1,0 +1,103 @@
+"""Timestamps, audio and subtitle packets survive an encode and a decode."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nvcodec
+from nvcodec.container import Reader
+from nvcodec.video import open_source, open_tracks
+
+
+def _source_frames(path: Path, **options):
+    with open_source(path, **options) as source:
+        return source.read(1000)
+
+
+def _packets(path: Path):
+    with open_tracks(path) as tracks:
+        return [[(p.data, p.pts, p.dts, p.duration) for p in part] for part in tracks.rest()]
+
+
+def _stored_packets(path: Path):
+    with Reader(path) as reader:
+        return [
+            [(p.data, p.pts, p.dts, p.duration) for p in reader.packets(number)]
+            for number in reader.tracks
+        ]
+
+
+def test_times_and_sound_of_a_variable_frame_rate_survive(make_clip, tmp_path, settings):
+    pts = [0, 40, 95, 110, 300, 333, 500]
+    clip = make_clip(
+        "vfr.mkv", frames=7, size=(48, 32), pts=pts, time_base=Fraction(1, 1000), audio=["aac"]
+    )
+    target = tmp_path / "vfr.nvc"
+    nvcodec.encode(clip, target, settings(segment=3), measure=False)
+    original = _source_frames(clip)
+    assert np.diff(original.pts).tolist() == np.diff(pts).tolist()
+    with Reader(target) as reader:
+        assert [
+            tick for k in range(len(reader.segments)) for tick in reader.segment(k).pts
+        ] == original.pts.tolist()
+        assert reader.header.video.time_base == Fraction(1, 1000)
+    (given,) = _packets(clip)
+    assert _stored_packets(target) == [given]
+    out = tmp_path / "out.mkv"
+    done = nvcodec.decode(target, out)
+    assert (done.frames, done.tracks) == (7, 1)
+    again = _source_frames(out)
+    assert again.pts.tolist() == original.pts.tolist()
+    (copied,) = _packets(out)
+    assert [(data, at) for data, at, _, _ in copied] == [(data, at) for data, at, _, _ in given]
+
+
+SUBTITLES = (
+    (0, 35, b"Hello"),
+    (50, 61, b"<i>again</i>"),
+    (400, 125, b"The end"),
+    (900, 10, b"..."),
+)
+
+
+@pytest.fixture
+def subtitled(make_clip) -> Path:
+    """12 frames in 120 ms, half a second of sound and a second of subtitles."""
+    return make_clip(
+        "subtitled.mkv", frames=12, size=(48, 32), pts=range(0, 120, 10),
+        time_base=Fraction(1, 1000), audio=["aac"], subtitles=SUBTITLES,
+    )  # fmt: skip
+
+
+def test_every_subtitle_survives(subtitled, kept, tmp_path, settings):
+    stream, out = kept("subtitled.nvc", subtitled, settings()), tmp_path / "out.mkv"
+    assert nvcodec.decode(stream, out).tracks == 2
+    with open_tracks(out) as tracks:
+        assert [track.kind for track in tracks.tracks] == ["audio", "subtitle"]
+        assert tracks.tracks[1].time_base == Fraction(1, 1000)
+    expected = [(text, pts, pts, duration) for pts, duration, text in SUBTITLES]
+    for found in (_packets(subtitled), _stored_packets(stream), _packets(out)):
+        assert found[1] == expected
+
+
+def test_packets_after_the_last_frame_survive(subtitled, kept, tmp_path, settings):
+    stream, out = kept("subtitled.nvc", subtitled, settings()), tmp_path / "out.mkv"
+    nvcodec.decode(stream, out)
+    given = _packets(subtitled)
+    frames = _source_frames(subtitled)
+    end = int(frames.pts[-1] + frames.durations[-1])  # in milliseconds, as those of packets
+    late = [[packet for packet in track if packet[1] >= end] for track in given]
+    assert len(late[0]) > 10 and len(late[1]) == 2
+    assert _stored_packets(stream) == given
+    for copied, track in zip(_packets(out), given, strict=True):
+        assert [packet[:2] for packet in copied] == [packet[:2] for packet in track]
+
+
+def test_without_sound(clip, tmp_path, settings):
+    nvcodec.encode(clip, tmp_path / "a.nvc", settings(audio=False), measure=False)
+    info = nvcodec.inspect(tmp_path / "a.nvc")
+    assert info.tracks == {} and info.bytes == info.video_bytes

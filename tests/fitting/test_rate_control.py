@@ -1,0 +1,42 @@
+"""Rate control holds a stage to a target size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nvcodec.config import FitConfig
+from nvcodec.fitting.network.rate_control import RateController
+
+
+class FakeStage:
+    """Five bits a value, a bit less for each octave; real bytes are 4 % more than estimated."""
+
+    def __init__(self) -> None:
+        self.octaves = 0.0
+        self.quantiser = self
+
+    def scale_steps(self, octaves: float) -> None:
+        self.octaves += octaves
+
+    def estimated_bits(self) -> float:
+        return 1000 * max(5 - self.octaves, 0.5)
+
+    def coded_bits(self) -> float:
+        return 1.04 * self.estimated_bits()
+
+
+@pytest.mark.parametrize("wanted", [1000.0, 4900.0, 7000.0])
+def test_a_size_is_approached_and_held(wanted):
+    stage = FakeStage()
+    control = RateController(stage, FitConfig(), wanted, 1000, 20)
+    for epoch in range(10):
+        for step in range(20):
+            fraction = (epoch + step / 20) / 10
+            before = stage.octaves
+            control.update(stage.estimated_bits(), fraction)
+            assert abs(stage.octaves - before) < 0.3
+        control.calibrate((epoch + 1) / 10)
+    assert control.settled(0.3) and not control.settled(0.2)
+    assert stage.coded_bits() == pytest.approx(wanted, rel=0.01)
+    assert float(control.excess(torch.tensor(wanted))) == pytest.approx(0.04, abs=1e-3)
