@@ -1,4 +1,4 @@
-"""Cuts are found, and what only looks like one is not."""
+"""Scene cut detection finds cuts, and nothing that only resembles a cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEIGHT, WIDTH = 72, 128
 
 
 def scene(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """A landscape of blurred shapes, levels 16 to 235."""
+    """Return a picture of blocky shapes at three scales, sample values 16 to 235."""
     rng = np.random.default_rng(seed)
     picture = np.zeros((height, width))
     for cells in (4, 12, 36):
@@ -25,6 +25,7 @@ def scene(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def cuts(pictures: list[np.ndarray]) -> list[int]:
+    """Return the numbers of the pictures at which a cut is found, after adding noise."""
     noise = np.random.default_rng(9).normal(0, 1.5, (len(pictures), *pictures[0].shape))
     luma = np.clip(np.rint(np.stack(pictures) + noise), 0, 255).astype(np.uint8)
     copies = list(small_copies(luma))
@@ -92,7 +93,7 @@ def test_fades_and_dissolves_are_no_cuts(length):
 
 
 def test_a_stuttering_fade_is_no_cut():
-    """Every picture twice: half of the neighbours do not change at all."""
+    """Every picture appears twice, so half of the neighbouring pictures are equal."""
     ramp = np.linspace(0, 1, 14).repeat(2)
     assert cuts([16 + part * (scene(8) - 16) for part in ramp]) == []
 
@@ -115,7 +116,7 @@ def test_any_size(size):
     assert not is_cut([copies[0]], [copies[1]])
 
 
-# What one sees looking at the frames.
+# First frames of shots, found by looking at the clips.
 CUTS = {
     "bikes.mp4": [30, 76, 137, 187, 242],
     "cityCC0.mpg": [116],

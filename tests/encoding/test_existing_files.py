@@ -12,7 +12,7 @@ from nvcodec.container import writer as writing
 from nvcodec.errors import ConfigError, OutputExistsError, VideoError
 
 
-def _names(folder: Path) -> list[str]:
+def _file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -21,10 +21,10 @@ def test_what_exists_is_not_touched(clip, tmp_path, settings, interrupt):
     target.write_bytes(b"precious")
     with pytest.raises(OutputExistsError):
         nvcodec.encode(clip, target, settings())
-    assert _names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
-    # Not even by an encode that may replace it, until that one is done.
+    assert _file_names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
+    # An encode that may replace it does not touch it until the new file is finished.
     interrupt(clip, target, settings(), 0, overwrite=True)
-    assert _names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
+    assert _file_names(tmp_path) == ["a.nvc"] and target.read_bytes() == b"precious"
     nvcodec.encode(clip, target, settings(), overwrite=True, measure=False)
     assert nvcodec.inspect(target).complete
 
@@ -39,12 +39,12 @@ def test_what_appears_while_encoding_is_not_touched(clip, stream, tmp_path, sett
         nvcodec.encode(clip, target, settings(), on_progress=appear)
     assert target.read_bytes() == b"precious"
     assert partial.read_bytes() == stream.read_bytes()
-    # Nor is the work lost: once the name is free again, nothing is left to fit.
+    # The work is not lost: with the name free again, a resumed encode has nothing left to fit.
     target.unlink()
     seen = []
     nvcodec.encode(clip, target, settings(), resume=True, measure=False, on_progress=seen.append)
     assert seen == [] and target.read_bytes() == stream.read_bytes()
-    assert _names(tmp_path) == ["a.nvc"]
+    assert _file_names(tmp_path) == ["a.nvc"]
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.y4m", "pictures"])
@@ -58,8 +58,8 @@ def test_what_appears_while_decoding_is_not_touched(stream, tmp_path, name):
 
     with pytest.raises(OutputExistsError, match="exists"):
         nvcodec.decode(stream, target, on_progress=appear)
-    assert precious.read_bytes() == b"precious" and _names(tmp_path) == [name]
-    assert _names(precious.parent) == [precious.name]
+    assert precious.read_bytes() == b"precious" and _file_names(tmp_path) == [name]
+    assert _file_names(precious.parent) == [precious.name]
     assert nvcodec.decode(stream, target, overwrite=True, on_progress=appear).frames == 12
     assert not precious.exists() or precious.read_bytes() != b"precious"
 
@@ -75,7 +75,7 @@ def test_an_interrupted_encode_is_not_thrown_away_silently(
     assert partial.read_bytes() == content
     nvcodec.encode(clip, target, settings(), overwrite=True, measure=False)
     assert target.read_bytes() == stream.read_bytes()
-    assert _names(tmp_path) == ["a.nvc"]
+    assert _file_names(tmp_path) == ["a.nvc"]
 
 
 def test_failures_leave_nothing(clip, tmp_path, settings):
@@ -89,12 +89,12 @@ def test_failures_leave_nothing(clip, tmp_path, settings):
     for bad in (source / "text.mp4", source / "absent.mp4"):
         with pytest.raises((VideoError, OSError)):
             nvcodec.encode(bad, target, settings())
-        assert _names(target.parent) == []
+        assert _file_names(target.parent) == []
     with pytest.raises(VideoError):
         nvcodec.encode(clip, target.parent, settings(), overwrite=True)
     with pytest.raises(ConfigError):
         nvcodec.encode(clip, target, settings(parameters=3))
-    assert _names(target.parent) == []
+    assert _file_names(target.parent) == []
 
 
 @pytest.mark.parametrize("room", [0, 60, 4000])
@@ -114,10 +114,10 @@ def test_a_full_disk(clip, stream, tmp_path, settings, monkeypatch, room):
         patch.setattr(writing.Writer, "_put", put)
         with pytest.raises((OSError, VideoError), match="No space left"):
             nvcodec.encode(clip, target, settings())
-    assert "a.nvc" not in _names(tmp_path)
+    assert "a.nvc" not in _file_names(tmp_path)
     if room < 1000:
-        assert _names(tmp_path) == []
-    if _names(tmp_path):
+        assert _file_names(tmp_path) == []
+    if _file_names(tmp_path):
         nvcodec.encode(clip, target, settings(), resume=True, measure=False)
         assert target.read_bytes() == stream.read_bytes()
 
@@ -130,4 +130,4 @@ def test_a_full_disk_while_decoding(stream, tmp_path, monkeypatch):
 
     with pytest.raises(OSError, match="No space left"):
         nvcodec.decode(stream, target, on_progress=stop)
-    assert _names(tmp_path) == []
+    assert _file_names(tmp_path) == []

@@ -1,4 +1,4 @@
-"""Several files from one fit: each as an encode leaves it, none lost, all resumable."""
+"""Ladders: several files from one fit, each complete, and all resumable."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 @pytest.fixture
 def whole(shelf: Path, clip, config) -> dict[str, bytes]:
-    """The files of an encode that nothing interrupts."""
+    """The files of an uninterrupted encode, as a dictionary of names and contents."""
     folder = shelf / "ladder"
     if not folder.exists():
         folder.mkdir()
@@ -85,7 +85,7 @@ def _resumed(clip: Path, folder: Path, config) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 4, 5])
 def test_an_interruption_between_two_files(clip, whole, config, tmp_path, monkeypatch, calls):
-    """After so many segments, over all files."""
+    """The encode is interrupted after so many segments, over all files."""
     real: Callable[..., None] = OutputFile.add
     left = calls
 
@@ -164,5 +164,5 @@ def test_more_than_a_network_can_use(silent, settings, tmp_path, measured_here):
     config = settings(parameters=None, ladder=(300, 90_000), segment=6, model="nerv")
     reports = nvcodec.encode_ladder(silent, tmp_path / "a.nvc", config)
     assert "cannot use" in " ".join(reports[1].warnings)
-    # Finer steps than a symbol's range allows would ruin the picture.
+    # With step sizes too fine for the range of a symbol, the frames would be ruined.
     assert reports[1].psnr_y > reports[0].psnr_y - 1

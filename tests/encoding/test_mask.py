@@ -1,4 +1,4 @@
-"""`--mask`: what is hidden has no influence on the file, costs nothing, and is filled in."""
+"""`--mask`: hidden pixels do not influence the file, cost no bits, and are filled in."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.fixtures.clips import moving_picture
 from tests.fixtures.commands import run_here
 
 WIDTH, HEIGHT = 48, 32
-# Odd sides and places: chroma is made of pixels on either side of the edge.
+# Odd sides and positions, so that chroma samples lie on both sides of the edge.
 HIDDEN = (slice(9, 22), slice(13, 30))
 
 
 def box(shift: int = 0) -> np.ndarray:
-    """A mask, white but for a box."""
+    """Return a mask that is white except for a box."""
     mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
     rows, columns = HIDDEN
     mask[rows, columns.start + shift : columns.stop + shift] = 0
@@ -34,7 +34,7 @@ def still_box(t: int) -> np.ndarray:
 
 
 def picture_with(content: Callable[[int], object], mask: Callable[[int], np.ndarray] = still_box):
-    """Pictures that show something else where a mask is black."""
+    """Return a function of pictures that show other content where a mask is black."""
 
     def picture(t: int, width: int, height: int) -> np.ndarray:
         shown = moving_picture(t, width, height)
@@ -49,7 +49,7 @@ def flicker(t: int) -> object:
 
 
 def save(path: Path, *masks: np.ndarray) -> Path:
-    """A picture, or a folder of several."""
+    """Save one mask as a picture, or several as a folder, and return its path."""
     if len(masks) == 1:
         assert cv2.imwrite(str(path), masks[0])
         return path
@@ -61,7 +61,7 @@ def save(path: Path, *masks: np.ndarray) -> Path:
 
 @pytest.fixture
 def lossless(make_clip) -> Callable[..., Path]:
-    """Clips whose pictures are exactly those given, in RGB."""
+    """A function that writes lossless clips in RGB."""
 
     def make(name: str, picture, frames: int = 8) -> Path:
         return make_clip(
@@ -104,7 +104,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize("options", FAMILIES.values(), ids=FAMILIES)
 def test_hidden_content_has_no_influence(lossless, tmp_path, settings, still_mask, options):
-    # Two segments, of which the second may lean on the first.
+    # Two segments, the second of which may be predicted from the first.
     config = settings(mask=still_mask, segment=2, **options)
     contents = {"a": lambda t: 17 * t, "b": flicker}
     first, second = (
@@ -143,7 +143,7 @@ def test_a_hidden_cut_is_none(lossless, tmp_path, settings):
 
 @pytest.mark.parametrize("model", ["hnerv", "nirvana", "latentgrid"])
 def test_one_mask_a_frame(lossless, tmp_path, settings, model):
-    # Of the second segment the first frame is hidden wholly.
+    # The first frame of the second segment is masked wholly.
     masks = [np.zeros_like(box()) if t == 3 else box(t) for t in range(5)]
     mask = save(tmp_path / "masks", *masks)
     options = {"model": model, "mask": mask, "frames": slice(1, 5), "segment": 2}

@@ -1,4 +1,4 @@
-"""Networks that are handed on from group to group: `nirvana`, whose groups are differences."""
+"""Prediction of NIRVANA: a group stores differences to the network of the group before."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.fixtures.clips import drifting
 CPU = torch.device("cpu")
 
 
-def standing(t: int, width: int, height: int) -> np.ndarray:
-    """The same picture in every frame."""
+def still_picture(t: int, width: int, height: int) -> np.ndarray:
+    """Return the same picture for every frame."""
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     levels = [128 + 60 * np.sin((rows + c) / 5 + columns / (6 + c)) for c in range(3)]
     return np.stack(levels, axis=-1).astype(np.uint8)
 
 
 def cutting(t: int, width: int, height: int) -> np.ndarray:
-    """Another picture from frame 6 on."""
+    """Return pictures of one shot, and from frame 6 on of another."""
     return drifting(t, width, height) if t < 6 else 255 - drifting(t, width, height)[::-1]
 
 
@@ -40,14 +40,14 @@ def config(settings) -> nvcodec.EncoderConfig:
 def clip(shelf, make_clip):
     path = shelf / "drifting.mkv"
     if not path.exists():
-        # The last group is shorter than the others, and a quarter more is allowed for.
+        # The last group is shorter than the others.
         make_clip("drifting.mkv", frames=11, codec="ffv1", picture=drifting).rename(path)
     return path
 
 
 @pytest.fixture
 def chain(kept, clip, config):
-    return kept("handed_on.nvc", clip, config)
+    return kept("nirvana-groups.nvc", clip, config)
 
 
 def flags(source) -> list[bool]:
@@ -55,7 +55,7 @@ def flags(source) -> list[bool]:
         return [entry.predicted for entry in reader.segments]
 
 
-def test_groups_are_differences_to_the_one_before(chain, clip, config, tmp_path):
+def test_groups_are_predicted_from_the_group_before(chain, clip, config, tmp_path):
     assert flags(chain) == [False, True, True, True]
     nvcodec.encode(clip, tmp_path / "a.nvc", replace(config, refresh=2), measure=False)
     assert flags(tmp_path / "a.nvc") == [False, True, False, True]
@@ -63,7 +63,7 @@ def test_groups_are_differences_to_the_one_before(chain, clip, config, tmp_path)
         assert [entry.frames for entry in reader.segments] == [3, 3, 3, 2]
 
 
-def test_any_frame_is_what_playing_shows(chain):
+def test_random_access_gives_the_frames_of_playback(chain):
     with nvcodec.open(chain, device="cpu") as video:
         played = np.stack(list(video))
     for order in ([10], [5, 2, 10, 0], list(range(10, -1, -1))):
@@ -81,24 +81,24 @@ def test_an_interrupted_encode_goes_on_to_the_same_file(
     assert path.read_bytes() == chain.read_bytes()
 
 
-def test_another_shot_stands_alone(make_clip, config, tmp_path):
+def test_another_shot_is_not_predicted(make_clip, config, tmp_path):
     clip = make_clip("cut.mkv", frames=12, codec="ffv1", picture=cutting)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
     assert flags(tmp_path / "a.nvc") == [False, True, False, True]
 
 
-def test_what_stands_still_costs_next_to_nothing(make_clip, config, tmp_path):
-    still = make_clip("still.mkv", frames=12, codec="ffv1", picture=standing)
-    wanted = replace(config, parameters=None, lmbda=3.0, audio=False)
-    nvcodec.encode(still, tmp_path / "a.nvc", wanted, measure=False)
+def test_groups_without_motion_cost_next_to_nothing(make_clip, config, tmp_path):
+    still = make_clip("still.mkv", frames=12, codec="ffv1", picture=still_picture)
+    other_config = replace(config, parameters=None, lmbda=3.0, audio=False)
+    nvcodec.encode(still, tmp_path / "a.nvc", other_config, measure=False)
     with Reader(tmp_path / "a.nvc") as reader:
         first, *others = (len(reader.payload(n)) for n in range(len(reader.segments)))
     assert len(others) == 3
-    # The length of a configuration, 0, and nothing else.
+    # A payload of a single byte: the length of the configuration, 0, and an empty body.
     assert first > 300 and others[-1] == 1
     assert sum(others) < 0.5 * first
-    # Without a wish for a length, a group goes on as long as nothing moves, four times at most.
-    nvcodec.encode(still, tmp_path / "b.nvc", replace(wanted, segment=None), measure=False)
+    # Without a given length, a group without motion is up to four times as long.
+    nvcodec.encode(still, tmp_path / "b.nvc", replace(other_config, segment=None), measure=False)
     assert nvcodec.inspect(tmp_path / "b.nvc").segments == ((0, 12),)
 
 
@@ -115,7 +115,7 @@ def test_a_network_that_does_not_fit_is_refused(chain):
                 open_segment_decoder(stored[1], header, CPU, number=1, previous=other)
 
 
-def test_every_frame_begins_as_the_last_one_before(chain):
+def test_prediction_starts_from_the_last_frame(chain):
     with Reader(chain) as reader:
         pictures = open_segment_decoder(reader.segment(0), reader.header, CPU, number=0)
     state = pictures.reference_state()
@@ -126,15 +126,15 @@ def test_every_frame_begins_as_the_last_one_before(chain):
     assert longer_weight.shape == (5 * channels, *weight.shape[1:])
     assert torch.equal(longer_weight, weight[-channels:].repeat(5, 1, 1, 1))
     assert torch.equal(longer_bias, bias[-channels:].repeat(5))
-    # A segment without differences is the last picture again.
+    # A segment without differences repeats the last frame.
     config = replace(state.config, frames=2, predicted=True)
     again = make_segment_decoder("nirvana", config, b"", nvcodec.media.Colour(), CPU, state)
     for made, last in zip(again.planes([0, 1]), pictures.planes([2]), strict=True):
         assert np.abs(made.astype(int) - last).max() <= 1
 
 
-def test_files_of_a_ladder_lean_on_nothing(clip, config, tmp_path):
-    wanted = replace(config, parameters=None, ladder=(3000, 6000), epochs=4)
-    nvcodec.encode_ladder(clip, tmp_path / "a.nvc", wanted, measure=False)
+def test_files_of_a_ladder_are_not_predicted(clip, config, tmp_path):
+    other_config = replace(config, parameters=None, ladder=(3000, 6000), epochs=4)
+    nvcodec.encode_ladder(clip, tmp_path / "a.nvc", other_config, measure=False)
     for path in sorted(tmp_path.glob("*.nvc")):
         assert flags(path) == [False] * 4

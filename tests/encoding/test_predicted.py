@@ -1,4 +1,4 @@
-"""Segments that are predicted from the one before: smaller, resumable, found by any decoder."""
+"""Prediction of `latentgrid`: predicted segments are smaller, resumable and decodable at random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def texture(shot: int) -> np.ndarray:
-    """Clouds with all scales of detail, 48 x 96 x 3."""
+    """Return clouds with detail at all scales, uint8, shape (48, 96, 3)."""
     chance = np.random.default_rng(shot)
     spectrum = np.fft.rfft2(chance.normal(size=(3, 48, 96)))
     y, x = np.fft.fftfreq(48)[:, None], np.fft.rfftfreq(96)
@@ -29,12 +29,12 @@ def texture(shot: int) -> np.ndarray:
 
 
 def panning(t: int, width: int, height: int) -> np.ndarray:
-    """One shot of a texture that moves to the left."""
+    """Return pictures of a texture that moves to the left."""
     return texture(0)[:height, 2 * t : 2 * t + width]
 
 
 def cutting(t: int, width: int, height: int) -> np.ndarray:
-    """Another shot from frame 4 on."""
+    """Return pictures of one shot, and from frame 4 on of another."""
     return texture(t // 4)[:height, 2 * t : 2 * t + width]
 
 
@@ -53,7 +53,7 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 @pytest.fixture
 def chain(kept, shot, config):
-    """Four segments, all but the first predicted."""
+    """A file of four segments, all predicted except the first."""
     return kept("chain.nvc", shot, config)
 
 

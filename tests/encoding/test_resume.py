@@ -17,7 +17,7 @@ from nvcodec.container import Reader
 from nvcodec.errors import ConfigError, NvcodecError
 
 
-def _names(folder: Path) -> list[str]:
+def _file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -27,8 +27,8 @@ def test_a_resumed_encode_is_an_uninterrupted_one(
 ):
     target = tmp_path / "a.nvc"
     interrupt(clip, target, settings(), segment)
-    assert _names(tmp_path) == ["a.nvc.partial", "a.nvc.partial.json"]
-    # What is there can be watched already.
+    assert _file_names(tmp_path) == ["a.nvc.partial", "a.nvc.partial.json"]
+    # The partial file can be decoded already.
     with nvcodec.open(tmp_path / "a.nvc.partial") as video:
         assert len(video) == 4 * segment
     seen = []
@@ -36,7 +36,7 @@ def test_a_resumed_encode_is_an_uninterrupted_one(
         clip, target, settings(), resume=True, measure=False, on_progress=seen.append
     )
     assert {progress.segment for progress in seen} == set(range(segment, 3))
-    assert _names(tmp_path) == ["a.nvc"]
+    assert _file_names(tmp_path) == ["a.nvc"]
     assert target.read_bytes() == stream.read_bytes()
     assert report.segments == 3 and report.frames == 12
     whole = nvcodec.encode(clip, tmp_path / "b.nvc", settings(), measure=False)
@@ -126,7 +126,7 @@ def test_resume_refuses_anything_else(clip, tmp_path, settings, interrupt):
 
 
 def _signalled(clip: Path, target: Path, number: int, environment: dict[str, str]):
-    """Send a signal to a real encode once its first segment is on disk."""
+    """Run an encode, send it a signal once its first segment is on disk, and return its output."""
     command = [sys.executable, "-m", "nvcodec", "encode", str(clip), "-o", str(target)]
     command += [
         "--segment",
@@ -147,7 +147,7 @@ def _signalled(clip: Path, target: Path, number: int, environment: dict[str, str
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        # What a shell starts in the background ignores SIGINT, and so would its children.
+        # Background jobs of a shell ignore SIGINT, and so would the child process.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         while process.poll() is None:
@@ -174,7 +174,7 @@ def test_signals(clip, tmp_path, settings, environment):
         target = folder / "a.nvc"
         code, out, err = _signalled(clip, target, number, environment)
         assert out == ""
-        assert _names(folder) == ["a.nvc.partial", "a.nvc.partial.json"], err
+        assert _file_names(folder) == ["a.nvc.partial", "a.nvc.partial.json"], err
         if number is signal.SIGKILL:
             assert code == -number
         else:
@@ -183,4 +183,4 @@ def test_signals(clip, tmp_path, settings, environment):
         if number is not signal.SIGINT:
             nvcodec.encode(clip, target, config, resume=True, measure=False)
             assert target.read_bytes() == expected.read_bytes()
-            assert _names(folder) == ["a.nvc"]
+            assert _file_names(folder) == ["a.nvc"]

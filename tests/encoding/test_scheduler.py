@@ -23,7 +23,7 @@ from tests.fixtures.clips import drifting
 
 
 class Disorderly:
-    """Three workers in this process, of which any may be the next to finish, or to be lost."""
+    """A pool of three workers in this process, which finish in random order or die."""
 
     capacity = 3
 
@@ -31,7 +31,7 @@ class Disorderly:
         self._config, self._fitter = config, fitter
         self._jobs, self._chance = {}, random.Random(0)
         self.fitted, self.cancelled, self.most, self.closed = [], 0, 0, False
-        self.lose: dict[int, int] = {}  # how many workers a segment is to lose
+        self.lose: dict[int, int] = {}  # number of workers that each segment loses
         self.fail: dict[int, Exception] = {}
 
     @property
@@ -48,7 +48,7 @@ class Disorderly:
         self.cancelled += 1
 
     def wait(self, on_progress) -> JobDone:
-        # Rather the last than the first.
+        # The larger of two random ids, so that late jobs tend to finish first.
         job_id = max(self._chance.choices(list(self._jobs), k=2))
         job = pickle.loads(self._jobs.pop(job_id))
         number = job.task.number
@@ -67,7 +67,7 @@ class Disorderly:
 
 @pytest.fixture
 def disorder(monkeypatch):
-    """Encodes by such workers; gives them back, after they were prepared."""
+    """A function that encodes with such a pool, prepared by a callback, and returns the pool."""
 
     def encode(source, target, config, *, resume=False, on_progress=None, prepare=lambda one: None):
         made = []
@@ -101,7 +101,7 @@ def long(shelf, make_clip):
 
 
 def checked(disorder, source, folder, config):
-    """An encode in disorder, which must be that of one segment after the other."""
+    """Check that an unordered encode gives the file of an ordered one, and return its pool."""
     nvcodec.encode(source, folder / "a.nvc", config, measure=False)
     workers = disorder(source, folder / "b.nvc", config)
     assert (folder / "a.nvc").read_bytes() == (folder / "b.nvc").read_bytes()
@@ -149,7 +149,7 @@ def test_chains_begin_at_cuts(disorder, make_clip, tmp_path, settings):
 
 
 def test_a_size_is_met_whatever_was_foretold(disorder, long, tmp_path, settings):
-    # The smallest networks take more than their share, as is known only after the first fit.
+    # The smallest networks take more than their share, which the first fit reveals.
     config = settings(parameters=None, size=1000, segment=3, frames=slice(0, 15))
     workers = checked(disorder, long, tmp_path, config)
     assert workers.cancelled + len(workers.fitted) > 5
@@ -188,7 +188,7 @@ def test_too_many_lost_workers(disorder, long, tmp_path, settings):
     config, target = settings(segment=3), tmp_path / "b.nvc"
     with pytest.raises(WorkerError, match=r"segment 5: 3 workers died .*as the test wants it"):
         disorder(long, target, config, prepare=lambda one: one.lose.update({5: 3}))
-    # What comes before was waited for.
+    # The segments before it are in the file.
     with nvcodec.open(tmp_path / "b.nvc.partial", device="cpu") as video:
         assert len(video) == 15
     nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)

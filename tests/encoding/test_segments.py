@@ -1,4 +1,4 @@
-"""Where a video is cut, and that only a segment or two of it is in memory."""
+"""Segmentation: where segments end, and how many frames are held in memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from nvcodec.media import Frames, VideoInfo
 
 
 class FakeSource:
-    """Numbered frames; counts how many handed out are still alive.
+    """A source of numbered frames, which counts those that are still in memory.
 
-    Each shows a scene and drifts over it, so many cells a frame, or is flat where there are none.
+    Args:
+        total: Number of frames.
+        scenes: Number of the scene that each frame shows; None for flat frames.
+        drift: Motion in samples per frame.
     """
 
     def __init__(self, total: int, scenes: list[int] | None = None, drift: int = 2) -> None:
@@ -52,7 +55,7 @@ class FakeSource:
         (0, 4, []),
         (1, 4, [1]),
         (4, 4, [4]),
-        (5, 4, [5]),  # a quarter or less joins the last one
+        (5, 4, [5]),  # a quarter or less is added to the last segment
         (6, 4, [4, 2]),
         (7, 4, [4, 3]),
         (8, 4, [4, 4]),
@@ -78,11 +81,12 @@ def test_memory_is_bounded():
     source = FakeSource(400)
     for _ in segments(source, 40):
         pass
-    # A segment, a quarter of one, and what is read at a time on either side.
+    # One segment, a quarter of a segment, and the frames of three reads.
     assert source.most_alive <= 40 + 10 + 3 * 8
 
 
 def shots(*lengths: int) -> list[int]:
+    """Return the scene number of every frame for shots of these lengths."""
     return [number for number, length in enumerate(lengths) for _ in range(length)]
 
 
@@ -90,9 +94,9 @@ def shots(*lengths: int) -> list[int]:
     ("scenes", "length", "expected"),
     [
         (shots(20, 30, 10), 40, [20, 30, 10]),
-        (shots(44, 30), 40, [44, 30]),  # a quarter or less of a shot joins
+        (shots(44, 30), 40, [44, 30]),  # a quarter or less of a shot is added
         (shots(60, 30), 40, [40, 20, 30]),
-        (shots(20, 7, 30), 40, [20, 37]),  # too short for a network of its own
+        (shots(20, 7, 30), 40, [20, 37]),  # too short for a segment of its own
         (shots(20, 30, 7), 40, [20, 37]),
         (shots(5, 40), 40, [45]),
         (shots(5, 60), 40, [40, 25]),
@@ -111,7 +115,7 @@ def test_segments_end_at_cuts(scenes, length, expected):
         (shots(20, 30, 10), [True, True, True]),
         (shots(60, 30), [True, False, True]),
         (shots(100), [True, False, False]),
-        (shots(40, 30), [True, True]),  # a segment that was full, and a cut
+        (shots(40, 30), [True, True]),  # the full segment ends at a cut
         (shots(20, 7, 30), [True, True]),
     ],
 )

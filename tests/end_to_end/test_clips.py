@@ -1,4 +1,4 @@
-"""Real and hostile videos: each becomes a file that decodes, or one clear error and no file."""
+"""Real and hostile videos: each gives a file that decodes, or one clear error and no file."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def test_every_robust_file_is_encoded_or_refused(clips, tmp_path, settings, name
         assert video[:].shape == (report.frames, 24, 32, 3)
         assert video.warnings == []
     assert nvcodec.inspect(target).complete
-    # What was cut short says so.
+    # Files that end early give a warning.
     if report.frames < 4 and "frames" not in "".join(report.warnings):
         assert nvcodec.compare(clips / "robust" / name, target).quality.frames == report.frames

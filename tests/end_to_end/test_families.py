@@ -1,4 +1,4 @@
-"""What is asked of a family, shown by one that has no network: a grey value per frame."""
+"""The interface of a model family, shown by one without a network: a grey value per frame."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class GreyConfig(ModelConfig):
         return prod(self.size)
 
 
-class GreyPictures:
+class GreyDecoder:
     batch = 2
 
     def __init__(self, config: GreyConfig, body: bytes, fsq_indices=None) -> None:
@@ -108,18 +108,18 @@ class GreyFitter:
 
 
 @pytest.fixture
-def made(monkeypatch) -> dict[str, list]:
-    """The family in the table, and what is made of it."""
-    made: dict[str, list] = {"fitters": [], "pictures": []}
+def created(monkeypatch) -> dict[str, list]:
+    """Register the family, and return the fitters and decoders that are created."""
+    created: dict[str, list] = {"fitters": [], "decoders": []}
 
     def fitter(config, device) -> SegmentFitter:
-        made["fitters"].append(GreyFitter(config))
-        return made["fitters"][-1]
+        created["fitters"].append(GreyFitter(config))
+        return created["fitters"][-1]
 
     def opened(stored, header, device, *, number, previous, fsq_indices) -> SegmentDecoder:
         assert previous is None
-        made["pictures"].append(GreyPictures(*split_payload(stored, header), fsq_indices))
-        return made["pictures"][-1]
+        created["decoders"].append(GreyDecoder(*split_payload(stored, header), fsq_indices))
+        return created["decoders"][-1]
 
     module = ModuleType("grey.config")
     module.GreyConfig = GreyConfig
@@ -127,10 +127,10 @@ def made(monkeypatch) -> dict[str, list]:
     monkeypatch.setitem(MODELS, "grey", Family(200, "grey", "Grey", "a grey value per frame"))
     monkeypatch.setattr(encoder, "make_fitter", fitter)
     monkeypatch.setattr(decoder, "open_segment_decoder", opened)
-    return made
+    return created
 
 
-def test_a_family_without_a_network(made, clip, settings, tmp_path):
+def test_a_family_without_a_network(created, clip, settings, tmp_path):
     seen = []
     path = tmp_path / "a.nvc"
     config = settings(model="grey", parameters=None, bpp=0.1)
@@ -140,7 +140,7 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
     assert [(p.segment, p.segments, p.fit.stage) for p in seen] == [
         (n, 3, "grey") for n in (0, 1, 2)
     ]
-    (fitter,) = made["fitters"]
+    (fitter,) = created["fitters"]
     assert [task.number for task in fitter.tasks] == [0, 1, 2]
     assert len({task.seed for task in fitter.tasks}) == 3
     assert {task.size for task in fitter.tasks} == {(32, 48)}
@@ -149,7 +149,7 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
     assert (info.model, info.parameters, info.macs_per_pixel) == ("grey", 4, 0.0)
     with nvcodec.open(path, device="cpu") as video:
         got = video.planes([5, 0, 7, 5, 6])
-        assert [picture.asked for picture in made["pictures"]] == [[[1, 3], [1, 2]], [[0]]]
+        assert [decoder.asked for decoder in created["decoders"]] == [[[1, 3], [1, 2]], [[0]]]
         for luma, number in zip(got.y, (5, 0, 7, 5, 6), strict=True):
             expected = fitter.tasks[number // 4].frames.y[number % 4].mean()
             assert (luma == int(expected)).all()
@@ -161,7 +161,7 @@ def test_a_family_without_a_network(made, clip, settings, tmp_path):
 
 
 @pytest.mark.parametrize("latents", ["private", "both", "shared"])
-def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, blocks, latents):
+def test_a_ladder_of_it_is_resumed(created, clip, settings, tmp_path, monkeypatch, blocks, latents):
     monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", latents == "shared")
     config = settings(
         model="grey",
@@ -174,7 +174,10 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
     whole = [tmp_path / name for name in ("a.nvc", "b.nvc")]
     Encoder(clip, whole, config).run()
     other = [tmp_path / name for name in ("c.nvc", "d.nvc")]
-    real, left = OutputFile.add, 3  # one whole segment, and one of the first file only
+    real, left = (
+        OutputFile.add,
+        3,
+    )  # the first segment of both files, the second of the first file only
 
     def add(self, *arguments) -> None:
         nonlocal left
@@ -190,28 +193,31 @@ def test_a_ladder_of_it_is_resumed(made, clip, settings, tmp_path, monkeypatch, 
     Encoder(clip, other, config).run(resume=True)
     assert [path.read_bytes() for path in other] == [path.read_bytes() for path in whole]
     assert whole[0].read_bytes() != whole[1].read_bytes()
-    # The segment that both files hold is not fitted again, the one that only one holds is.
-    assert [task.number for task in made["fitters"][-1].tasks] == [1, 2]
-    assert all(len(task.bits) == 2 for task in made["fitters"][-1].tasks)
+    # A segment is fitted again unless both files hold it.
+    assert [task.number for task in created["fitters"][-1].tasks] == [1, 2]
+    assert all(len(task.bits) == 2 for task in created["fitters"][-1].tasks)
 
 
-def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypatch, blocks):
+def test_a_family_that_is_conditioned_on_tokens(
+    created, clip, settings, tmp_path, monkeypatch, blocks
+):
     monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", True)
     config = settings(
         model="grey", parameters=None, bpp=9.0, audio=False, latents="shared", tokenizer=blocks
     )
     path = tmp_path / "a.nvc"
     Encoder(clip, [path], config).run()
-    fed = [task.fsq_indices for task in made["fitters"][0].tasks]
-    assert [fsq_indices.shape for fsq_indices in fed] == [(2, 1, 2, 6)] * 3
-    assert made["fitters"][0].tasks[1].bits[0] < 9 * 4 * 32 * 48 - 8 * 40
+    stored = [task.fsq_indices for task in created["fitters"][0].tasks]
+    assert [fsq_indices.shape for fsq_indices in stored] == [(2, 1, 2, 6)] * 3
+    assert created["fitters"][0].tasks[1].bits[0] < 9 * 4 * 32 * 48 - 8 * 40
     with open_tokens(path) as tokens:
         assert tokens.latents == "fed"
-        assert (tokens.grid().digits == np.concatenate(fed)).all()
+        assert (tokens.grid().digits == np.concatenate(stored)).all()
     with nvcodec.open(path, device="cpu") as video:
-        assert not made["pictures"] and sum(len(part) for part in video.frames()) == 12
+        assert not created["decoders"] and sum(len(part) for part in video.frames()) == 12
         assert all(
-            (one.fsq_indices == of).all() for one, of in zip(made["pictures"], fed, strict=True)
+            (one.fsq_indices == of).all()
+            for one, of in zip(created["decoders"], stored, strict=True)
         )
     broken = bytearray(path.read_bytes())
     broken[broken.index(b"TOKS", broken.index(b"SEGM")) + 20] ^= 1
@@ -225,7 +231,7 @@ def test_a_family_that_is_fed_by_tokens(made, clip, settings, tmp_path, monkeypa
     (few,) = Encoder(clip, [tmp_path / "few.nvc"], replace(config, bpp=0.05)).run()
     assert any("tokens alone take" in line for line in few.warnings)
     monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", False)
-    refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")
+    refused = pytest.raises(UnsupportedVersionError, match=r"created from tokens, .* grey are not")
     with nvcodec.open(path, device="cpu") as video, refused:
         video[0]
 
@@ -235,7 +241,7 @@ def test_the_families_of_a_release(settings):
         assert isinstance(make_fitter(settings(model=name), CPU), NetworkFitter)
 
 
-def test_a_family_that_nothing_opens_or_fits(made, settings):
+def test_a_family_without_decoder_and_fitter(created, settings):
     config = GreyConfig(size=(4, 4), frames=1, colour=ColourMode.RGB)
     with pytest.raises(UnsupportedVersionError, match="grey"):
         make_segment_decoder("grey", config, b"\0", nvcodec.media.Colour(), CPU)
@@ -243,7 +249,7 @@ def test_a_family_that_nothing_opens_or_fits(made, settings):
         make_fitter(settings(model="grey"), CPU)
 
 
-def test_what_needs_too_much_memory_is_not_opened(stream, monkeypatch):
+def test_a_model_that_needs_too_much_memory_is_refused(stream, monkeypatch):
     def refuse(*arguments) -> None:
         raise AssertionError("opened")
 
@@ -254,7 +260,7 @@ def test_what_needs_too_much_memory_is_not_opened(stream, monkeypatch):
         video[11]
 
 
-def test_the_pictures_of_a_network(stream):
+def test_the_decoder_of_a_network(stream):
     with nvcodec.open(stream, device="cpu") as video:
         stored, header = video.reader.segment(1), video.reader.header
         config, body = split_payload(stored, header)

@@ -1,4 +1,4 @@
-"""`latentgrid` from a video to a file and back: whole, resumed, laddered, at random, damaged."""
+"""`latentgrid` from video to file and back: resumed, as a ladder, with random access and damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 @pytest.fixture
 def whole(kept, clip, config):
-    """Three segments with sound."""
+    """A file of three segments with an audio track."""
     return kept("latentgrid.nvc", clip, config)
 
 
@@ -53,7 +53,7 @@ def test_a_ladder_in_any_order(clip, settings, tmp_path):
     )
     nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config, measure=False)
     for name, size in zip(("a-500B.nvc", "a-1kB.nvc", "a-700B.nvc"), sizes, strict=True):
-        # What the container takes was guessed a little high.
+        # The overhead of the container is estimated a little too high.
         assert size - 100 < nvcodec.inspect(tmp_path / name).video_bytes < 1.02 * size
 
 

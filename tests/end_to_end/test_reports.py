@@ -41,7 +41,7 @@ def test_the_report_is_about_the_file(clip, tmp_path, settings):
     assert report.epochs == 4
     assert report.warnings == ()
     assert report.ms_ssim is None  # too small for five scales
-    # Quality, computed here from what this process decodes.
+    # Quality, computed from the frames that this process decodes.
     original = _source_frames(clip)
     with nvcodec.open(target) as video:
         decoded = video.planes(range(12))

@@ -59,7 +59,7 @@ def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, col
     assert decoded.u.shape == decoded.v.shape == (12, 16, 24)
     assert (decoded.pts == original.pts).all()
     assert (decoded.durations == original.durations).all()
-    # Far better than noise, and as good as the last epoch of each segment says.
+    # As good as the last epoch of each segment reports.
     fitted = np.mean([p.fit.psnr for p in seen if p.fit.epoch == p.fit.epochs])
     found = (
         6 * _psnr(original.y, decoded.y)

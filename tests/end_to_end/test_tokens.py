@@ -1,4 +1,4 @@
-"""Tokens made and stored while a video is encoded."""
+"""Tokens that an encode computes and stores, beside a model or as its condition."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.fixtures.tokens import BlockTokenizer
 
 @pytest.fixture
 def wide(shelf, make_clip):
-    """12 frames of 100x70, silent: 3 x 4 tokens."""
+    """A clip of 12 frames of 100x70, without sound: 3 x 4 tokens per step."""
     path = shelf / "wide.mkv"
     if not path.exists():
         make_clip("w.mkv", frames=12, size=(100, 70), codec="ffv1").rename(path)
@@ -35,7 +35,7 @@ def wide(shelf, make_clip):
 
 @pytest.fixture
 def tokened(settings, blocks):
-    """Settings of an encode with tokens."""
+    """A function of settings for encodes with tokens."""
 
     def made(**options) -> nvcodec.EncoderConfig:
         return settings(**{"latents": "both", "tokenizer": blocks, "segment": 5, **options})
@@ -44,7 +44,7 @@ def tokened(settings, blocks):
 
 
 def expected(path, *segments: slice, size=None) -> np.ndarray:
-    """Digits of segments of a source."""
+    """Return the token digits of segments of a source."""
     with open_source(path, resize=size) as source:
         frames = source.read(1000)
         pictures = rgb(frames.y, frames.u, frames.v, source.info.colour)
@@ -71,7 +71,7 @@ def test_tokens_beside_any_model(tokened, settings, wide, tmp_path, model):
         taken = tokens.token_bytes
     assert report.video_bytes == (tmp_path / "a.nvc").stat().st_size
     if model["model"] == "nerv":
-        # Without a size to meet, what the pictures are made from is not touched.
+        # Without a target size, tokens do not change the payloads.
         plain = settings(segment=5, **model)
         nvcodec.encode(wide, tmp_path / "b.nvc", plain, measure=False)
         with Reader(tmp_path / "a.nvc") as one, Reader(tmp_path / "b.nvc") as other:
@@ -187,7 +187,7 @@ def test_settings_that_cannot_work(settings):
 def test_networks_made_of_tokens(tokened, wide, tmp_path, options):
     config = tokened(model="hnerv", **options)
     report = nvcodec.encode(wide, tmp_path / "a.nvc", config, measure=False)
-    # One epoch need not reach a quality.
+    # One epoch may not reach a PSNR.
     assert "psnr" in options or not report.warnings
     with open_tokens(tmp_path / "a.nvc") as tokens:
         assert tokens.latents == "fed"

@@ -1,4 +1,4 @@
-"""Steps of several networks at once: to each as if it were alone."""
+"""Batched steps: every network gets, bit for bit, the step it would compute alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _step(
     known=False,
     based=False,
 ):
-    """A step of a network of its own, and all tensors that it moves."""
+    """Return a step of a new network, and the tensors that the step has gradients for."""
     config = NirvanaConfig.from_budget(budget, size=size, frames=4, colour=colour)
     config = replace(config, frames=frames)
     generator = torch.Generator().manual_seed(seed)
@@ -49,7 +49,7 @@ def _step(
     tensors = list(stage.tensors)
     if quantised:
         stage = QuantisedStage(model, FIT, base if based else None)
-        # An estimate of its own: logistic where that is cheaper.
+        # Networks differ in the rate models that are cheapest for their tensors.
         with torch.no_grad():
             stage.tensors[0].mul_(1 + seed)
         stage.between_epochs()

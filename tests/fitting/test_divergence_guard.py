@@ -59,7 +59,7 @@ def test_the_guard_ends_with_the_best_state():
     assert parameter.item() == 2
 
 
-def test_the_guard_takes_what_comes_when_it_begins_anew():
+def test_the_guard_accepts_a_worse_state_after_a_reset():
     parameter = torch.nn.Parameter(torch.tensor([0.0]))
     guard = DivergenceGuard([parameter], error=1.0)
     assert not guard.check(0.1, 0.1)

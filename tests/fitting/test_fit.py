@@ -1,4 +1,4 @@
-"""Whole fits of tiny clips."""
+"""Whole fits of tiny clips: quality, size, seeds, progress and limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nvcodec.models.hnerv.config import HNeRVConfig
 
 
 def _samples(config) -> torch.Tensor:
-    """A few smooth pictures in slow motion, uint8, on the model's grid."""
+    """Return smooth frames in slow motion, uint8, on the padded grid of a model."""
     height, width = config.padded
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     pictures = [
@@ -80,7 +80,7 @@ def _same(one: Fit, other: Fit) -> bool:
 def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     seen: list[FitProgress] = []
     model, samples = _start(name, colour)
-    # The recipes are for networks and clips a hundred times as large.
+    # The recipes are tuned for networks and clips a hundred times as large.
     if not model.config.boosted:
         recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
         monkeypatch.setattr(type(model.config), "RECIPE", recipe)
@@ -90,7 +90,7 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     assert floats[-1] > floats[0] + 2
     assert outcome.psnr > floats[0] + 2
     assert outcome.recoveries == 0
-    # A fresh network with what the stream holds makes the pictures.
+    # A fresh network with the dequantised tensors gives the frames.
     fresh = build(name.partition(", ")[0], model.config)
     specs = model.config.tensors()
     fresh.load([dequantise(t, s) for t, s in zip(outcome.tensors, specs, strict=True)])
@@ -101,7 +101,7 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     error = ((planes - target).square().mean((0, 2, 3)) * weights / weights.sum()).sum()
     assert -10 * math.log10(float(error)) == pytest.approx(outcome.psnr, abs=0.7)
     size = 8 * len(encode_tensors(outcome.tensors, specs))
-    # Of a few hundred values many are best told by a histogram, which no estimate knows.
+    # Tensors of a few hundred values are often coded with a histogram, which the estimate ignores.
     assert outcome.bits == pytest.approx(size, rel=0.15 if name == "ngp" else 0.1)
 
 
@@ -136,7 +136,7 @@ def test_more_rate_weight_gives_fewer_bits():
 
 
 def test_lmbda_is_per_bit_per_pixel_whatever_the_network():
-    """The same as a rate weight in proportion to the values per pixel."""
+    """It equals a rate weight in proportion to the parameters per pixel."""
     for budget in (3000, 6000):
         runs = []
         for lmbda in (0.05, None):
@@ -163,7 +163,7 @@ def test_several_sizes_from_one_float_stage():
     specs = _start()[0].config.tensors()
     sizes = [8 * len(encode_tensors(outcome.tensors, specs)) for outcome in fits]
     assert sizes == pytest.approx([6000, 15000, 9000], rel=0.1)
-    # The largest is what it would be alone; the others follow from those above them.
+    # The largest size gives the result of a fit of its own; the others depend on larger sizes only.
     assert _same(fits[1], _run(config=FitConfig(epochs=4), target_bits=15000.0))
     assert _same(fits[2], together(9000.0, 15000.0)[0])
 
@@ -263,7 +263,7 @@ def test_families_whose_passes_are_single_steps_take_more_of_them():
         for name in ("nerv", "nirvana")
     }
     assert made["nerv"] == usual < made["nirvana"]
-    # What is asked for is done.
+    # A given number of epochs is kept.
     assert EncoderConfig(model="nirvana", epochs=7).fitting.epochs == 7
     assert EncoderConfig(model="nirvana", fit=FitConfig(epochs=7)).fitting.epochs == 7
 

@@ -14,11 +14,11 @@ from nvcodec.media import ColourMode
 
 
 @pytest.mark.parametrize("shape", [(32, 48), (11, 11), (17, 40)])
-def test_ssim_is_that_of_scikit_image(shape):
-    chance = np.random.default_rng(0)
+def test_ssim_equals_that_of_scikit_image(shape):
+    rng = np.random.default_rng(0)
     for noise in (0.02, 0.3):
-        one = chance.random((2, 3, *shape)).astype(np.float32)
-        other = np.clip(one + noise * chance.standard_normal(one.shape), 0, 1).astype(np.float32)
+        one = rng.random((2, 3, *shape)).astype(np.float32)
+        other = np.clip(one + noise * rng.standard_normal(one.shape), 0, 1).astype(np.float32)
         expected = []
         for x, y in zip(one.reshape(-1, *shape), other.reshape(-1, *shape), strict=True):
             _, values = structural_similarity(
@@ -38,9 +38,9 @@ def test_ssim_of_equal_and_of_tiny_pictures():
     assert float(ssim(tiny, 1 - tiny)) < 0.5
 
 
-def test_squared_error_weighs_planes_as_psnr_does():
-    chance = torch.Generator().manual_seed(0)
-    one, other = torch.rand(2, 6, 4, 5, generator=chance), torch.rand(2, 6, 4, 5, generator=chance)
+def test_squared_error_weights_planes_like_psnr():
+    rng = torch.Generator().manual_seed(0)
+    one, other = torch.rand(2, 6, 4, 5, generator=rng), torch.rand(2, 6, 4, 5, generator=rng)
     means = (one - other).square().mean((0, 2, 3))
     expected = (6 * means[:4].mean() + means[4] + means[5]) / 8
     assert float(squared_error(one, other, ColourMode.YUV420)) == pytest.approx(float(expected))
@@ -49,9 +49,9 @@ def test_squared_error_weighs_planes_as_psnr_does():
 
 
 def test_distortions():
-    chance = torch.Generator().manual_seed(0)
-    one = torch.rand(1, 3, 16, 16, generator=chance).requires_grad_()
-    other = torch.rand(1, 3, 16, 16, generator=chance)
+    rng = torch.Generator().manual_seed(0)
+    one = torch.rand(1, 3, 16, 16, generator=rng).requires_grad_()
+    other = torch.rand(1, 3, 16, 16, generator=rng)
     loss, error = distortion(one, other, ColourMode.RGB, "l2")
     assert loss is error
     loss, error = distortion(one, other, ColourMode.RGB, "fusion6")
@@ -64,22 +64,22 @@ def test_distortions():
     difference = (one - other).detach()
     spectrum = np.fft.rfft2(difference.numpy(), norm="ortho")
     expected = 42 * difference.abs().mean() + 18 * (1 - ms_ssim(one, other).detach())
-    # As large as an unnormalised spectrum of 720 x 1280 samples would be.
+    # Scaled like an unnormalised spectrum of 720 x 1280 samples.
     expected += 960 * (np.abs(spectrum.real).mean() + np.abs(spectrum.imag).mean()) / 2
     assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
     assert not error.requires_grad
 
 
-def test_ms_ssim_is_that_of_the_metric():
-    chance = torch.Generator().manual_seed(0)
-    one = F.avg_pool2d(torch.rand(1, 3, 416, 384, generator=chance), 2)
-    other = (one + 0.05 * torch.randn(one.shape, generator=chance)).clamp(0, 1)
+def test_ms_ssim_equals_that_of_the_metric():
+    rng = torch.Generator().manual_seed(0)
+    one = F.avg_pool2d(torch.rand(1, 3, 416, 384, generator=rng), 2)
+    other = (one + 0.05 * torch.randn(one.shape, generator=rng)).clamp(0, 1)
     expected = pytorch_msssim.ms_ssim(one, other, data_range=1.0)
     assert float(ms_ssim(one, other)) == pytest.approx(float(expected), abs=1e-4)
-    # Pictures too small for five scales have fewer.
+    # Frames too small for five scales use fewer.
     assert float(ms_ssim(one[..., :40, :30], one[..., :40, :30])) == pytest.approx(1.0, abs=1e-5)
     assert 0 < float(ms_ssim(one[..., :40, :30], other[..., :40, :30])) < 1
-    # Structures that contradict each other still have a gradient.
+    # Negative structure still has a finite gradient.
     against = (1 - one).requires_grad_()
     (1 - ms_ssim(against, one)).backward()
     assert against.grad.isfinite().all()

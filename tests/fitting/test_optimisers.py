@@ -10,8 +10,8 @@ from nvcodec.fitting.network.optimisers import Adam, Adan
 
 def test_adan_takes_the_steps_of_its_paper():
     first, second, third, rate, eps = 0.98, 0.92, 0.99, 0.03, 1e-8
-    chance = np.random.default_rng(0)
-    x = chance.standard_normal(5)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(5)
     tensor = torch.tensor(x, requires_grad=True)
     optimiser = Adan([tensor], lr=rate)
     mean = change = square = np.zeros(5)
@@ -47,7 +47,7 @@ def test_adam_is_bit_for_bit_that_of_pytorch():
             for group, rate in zip(optimiser.param_groups, (0.1, 0.02), strict=True):
                 group["lr"] = rate / (step + 1)
             optimiser.zero_grad()
-            # The last tensor has no gradient at first, and none is made up for it.
+            # The last tensor has no gradient in the first step, and must not change in it.
             used = tensors if step else tensors[:2]
             sum((tensor * tensor.cos()).sum() for tensor in used).backward()
             optimiser.step()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from nvcodec.fitting.network import schedule as pacing
+from nvcodec.fitting.network import schedule as schedule_module
 from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 
 
-class Clock:
+class FakeClock:
+    """A stand-in for the module `time`, whose clock tests set."""
+
     def __init__(self) -> None:
         self.now = 100.0
 
@@ -17,16 +19,16 @@ class Clock:
 
 
 @pytest.fixture
-def ticking(monkeypatch) -> Clock:
-    ticking = Clock()
-    monkeypatch.setattr(pacing, "time", ticking)
-    return ticking
+def fake_clock(monkeypatch) -> FakeClock:
+    fake_clock = FakeClock()
+    monkeypatch.setattr(schedule_module, "time", fake_clock)
+    return fake_clock
 
 
-def test_pace_by_steps(ticking):
+def test_progress_by_steps(fake_clock):
     clock = StageClock(4, None)
     assert (clock.fraction, clock.finished()) == (0.0, False)
-    ticking.now += 3
+    fake_clock.now += 3
     clock.step = 1
     assert (clock.fraction, clock.elapsed) == (0.25, 3)
     clock.step = 4
@@ -35,25 +37,25 @@ def test_pace_by_steps(ticking):
     assert clock.fraction == 1.0
 
 
-def test_pace_by_the_clock(ticking):
+def test_progress_by_time(fake_clock):
     clock = StageClock(100, 10.0)
-    ticking.now += 50
+    fake_clock.now += 50
     assert not clock.finished()  # at least one step is taken
     clock.step = 1
     assert clock.finished()
     clock = StageClock(100, 10.0)
-    ticking.now += 5
+    fake_clock.now += 5
     clock.step = 2
     assert clock.fraction == 0.5
     clock.step = 80
     assert clock.fraction == 0.8
 
 
-def test_pace_with_no_time_or_no_steps(ticking):
+def test_progress_without_time_or_steps(fake_clock):
     clock = StageClock(0, 0.0)
     assert not clock.finished()
     clock.step = 1
-    ticking.now += 1
+    fake_clock.now += 1
     assert clock.finished()
 
 

@@ -1,4 +1,4 @@
-"""Segments of several chains fitted at a time by one process."""
+"""The lockstep pool: segments of several chains fitted at a time by one process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.fixtures.clips import drifting
 
 @pytest.fixture
 def clip(shelf, make_clip):
-    path = shelf / "abreast.mkv"
+    path = shelf / "lockstep.mkv"
     if not path.exists():
-        make_clip("abreast.mkv", frames=14, codec="ffv1", picture=drifting).rename(path)
+        make_clip("lockstep.mkv", frames=14, codec="ffv1", picture=drifting).rename(path)
     return path
 
 
@@ -32,8 +32,8 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def company(monkeypatch) -> list[int]:
-    """How many steps were computed at a time."""
+def batch_sizes(monkeypatch) -> list[int]:
+    """The number of steps in each batch."""
     counts: list[int] = []
 
     def counted(steps):
@@ -49,12 +49,12 @@ def company(monkeypatch) -> list[int]:
     [{}, {"parameters": None, "size": 4000}, {"parameters": None, "psnr": 22.0, "epochs": 2}],
 )
 def test_the_file_is_that_of_one_after_the_other(
-    clip, config, settings, tmp_path, company, monkeypatch, changes
+    clip, config, settings, tmp_path, batch_sizes, monkeypatch, changes
 ):
     epochs = changes.pop("epochs", 4)
     config = replace(config, **changes, fit=replace(config.fitting, epochs=epochs))
     several = nvcodec.encode(clip, tmp_path / "several.nvc", config, measure=False)
-    assert max(company) == 3
+    assert max(batch_sizes) == 3
     monkeypatch.setattr(
         encoder, "make_pool", lambda config, fitter, pixels: InProcessPool(fitter, config)
     )
@@ -65,29 +65,29 @@ def test_the_file_is_that_of_one_after_the_other(
     assert set(several.warnings) == set(one.warnings)
 
 
-class _TiredError(Exception):
-    """Raised by what is told of progress."""
+class _CallbackError(Exception):
+    """Raised by the progress callback."""
 
 
-@pytest.mark.parametrize("told", [1, 9])
-def test_what_a_listener_raises_ends_all_fits(clip, config, tmp_path, told):
+@pytest.mark.parametrize("calls_until_error", [1, 9])
+def test_an_exception_of_the_callback_ends_all_fits(clip, config, tmp_path, calls_until_error):
     seen = []
 
-    def listen(progress):
+    def raise_later(progress):
         seen.append(progress)
-        if len(seen) == told:
-            raise _TiredError
+        if len(seen) == calls_until_error:
+            raise _CallbackError
 
     before = threading.active_count()
-    with pytest.raises(_TiredError):
+    with pytest.raises(_CallbackError):
         nvcodec.encode(
-            clip, tmp_path / "a.nvc", config, measure=False, on_progress=listen
+            clip, tmp_path / "a.nvc", config, measure=False, on_progress=raise_later
         )  # fmt: skip
     assert threading.active_count() == before
-    assert len(seen) == told
-    # And what was finished, if anything was, is there to go on from.
+    assert len(seen) == calls_until_error
+    # The encode can be resumed if any segment was finished.
     resume = any(one.finished for one in seen)
-    assert resume == (told > 1)
+    assert resume == (calls_until_error > 1)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False, resume=resume)
     whole = nvcodec.encode(clip, tmp_path / "b.nvc", config, measure=False)
     assert whole.segments == 5
@@ -98,7 +98,7 @@ def test_a_failure_waits_for_the_segments_before(clip, config, tmp_path, monkeyp
     fit = NetworkFitter.fit
 
     def failing(self, task):
-        if task.number == 2:  # the first one of the second chain
+        if task.number == 2:  # the first segment of the second chain
             raise VideoError("as the test wants it")
         return fit(self, task)
 
@@ -129,7 +129,7 @@ def test_an_interrupt_ends_all_fits(clip, config, tmp_path, monkeypatch):
     assert threading.active_count() == before
 
 
-def test_progress_is_told_of_all(clip, config, tmp_path):
+def test_progress_of_all_segments_is_reported(clip, config, tmp_path):
     seen: list[nvcodec.Progress] = []
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False, on_progress=seen.append)
     assert {one.segment for one in seen} == set(range(5))

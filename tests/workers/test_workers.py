@@ -1,4 +1,4 @@
-"""Segments fitted by other processes, of our own and of Ray, some of which are killed."""
+"""Worker pools of processes and of Ray: the same file, even if workers are killed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ needs_proc = pytest.mark.skipif(
 
 
 def descendants(parent: int, word: str) -> list[int]:
-    """Processes below another one that have a word in their command line."""
+    """Return the descendants of a process whose command line contains a word."""
     parents, commands = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                # The name of a process, in brackets, may have blanks.
+                # The name of the process, in parentheses, may contain spaces.
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 commands[int(entry.name)] = (entry / "cmdline").read_bytes().decode()
             except (OSError, UnicodeError):
@@ -44,8 +44,8 @@ def descendants(parent: int, word: str) -> list[int]:
     return [process for process in parents if below(process) and word in commands[process]]
 
 
-class Killing:
-    """Kills a worker when it has made some progress, once, and notes all progress."""
+class WorkerKiller:
+    """A progress callback that kills one worker at the first report, and records all reports."""
 
     def __init__(self, word: str) -> None:
         self.word, self.killed = word, 0
@@ -60,28 +60,28 @@ class Killing:
 
 @needs_proc
 def test_processes_make_the_same_file(clip, tmp_path, settings, caplog, monkeypatch):
-    watch = Killing("nvcodec.workers.process_main")
+    killer = WorkerKiller("nvcodec.workers.process_main")
     VideoTokenizer.untrained((8,) * 5, (8,) * 3).save_pretrained(tmp_path / "tokenizer")
-    monkeypatch.chdir(tmp_path)  # where workers do not run
+    monkeypatch.chdir(tmp_path)  # a directory that workers do not run in
     config = settings(workers=2, epochs=3, latents="both", tokenizer="tokenizer")
     nvcodec.encode(clip, tmp_path / "a.nvc", replace(config, workers=1), measure=False)
     report = nvcodec.encode(
-        clip, tmp_path / "b.nvc", config, measure=False, on_progress=watch
+        clip, tmp_path / "b.nvc", config, measure=False, on_progress=killer
     )  # fmt: skip
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
     assert (report.segments, report.epochs, report.warnings) == (3, 4, ())
-    assert watch.killed and "SIGKILL" in caplog.text and "fitted anew" in caplog.text
-    # Of every segment every epoch, of the one whose worker was killed some twice.
+    assert killer.killed and "SIGKILL" in caplog.text and "fitted anew" in caplog.text
+    # All epochs of all segments are reported, some twice for the killed worker.
     for number in range(3):
-        assert {one.fit.epoch for one in watch.seen if one.segment == number} == {1, 2, 3, 4}
-    assert watch.seen[-1].share == 1.0
+        assert {one.fit.epoch for one in killer.seen if one.segment == number} == {1, 2, 3, 4}
+    assert killer.seen[-1].share == 1.0
     assert descendants(os.getpid(), "nvcodec.workers.process_main") == []
 
 
 def test_what_a_worker_raises(clip, tmp_path, settings):
     with pytest.raises(ConfigError, match="too small") as raised:
         nvcodec.encode(clip, tmp_path / "a.nvc", settings(workers=2, parameters=3))
-    # It tells people where in the worker that was.
+    # The cause tells where in the worker it was raised.
     assert "fitter.py" in str(raised.value.__cause__)
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,7 @@ def test_no_worker_survives_a_killed_encode(clip, kept, tmp_path, settings, envi
         command += [f"--{name}", str(value)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         found: set[int] = set()
-        while process.poll() is None and not _begun(target):
+        while process.poll() is None and not _has_segments(target):
             found |= set(descendants(process.pid, "nvcodec.workers.process_main"))
             time.sleep(0.1)
         process.kill()
@@ -116,7 +116,7 @@ def test_no_worker_survives_an_interrupt(clip, tmp_path, settings, interrupt):
     assert descendants(os.getpid(), "nvcodec.workers.process_main") == []
 
 
-def _begun(target: Path) -> bool:
+def _has_segments(target: Path) -> bool:
     try:
         with Reader(target.with_name(target.name + ".partial")) as reader:
             return len(reader.segments) > 0
@@ -139,7 +139,7 @@ def test_without_ray(clip, tmp_path, settings, monkeypatch):
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[object]:
-    """A cluster of this machine that has room for two workers."""
+    """A local cluster with resources for two workers."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
@@ -151,16 +151,16 @@ def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog, monkeypa
 
     fitted, killed, seen = ray_pool._run_remote_job, tmp_path / "killed", []
 
-    def once_killed(packed, job_id, letters):
+    def once_killed(packed, job_id, mailbox):
         import os
         import signal
         from types import SimpleNamespace
 
-        def post(*letter):
+        def post(*message):
             if not killed.exists():
                 killed.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return letters.post.remote(*letter)
+            return mailbox.post.remote(*message)
 
         return fitted(packed, job_id, SimpleNamespace(post=SimpleNamespace(remote=post)))
 
@@ -175,7 +175,7 @@ def test_ray_makes_the_same_file(ray, clip, tmp_path, settings, caplog, monkeypa
     assert killed.exists() and "fitted anew" in caplog.text
     for number in range(3):
         assert {one.fit.epoch for one in seen if one.segment == number} >= {4}
-    # The cluster is its owner's.
+    # The pool does not shut down a cluster that it has not started.
     assert ray.is_initialized()
 
 
