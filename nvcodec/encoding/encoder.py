@@ -23,7 +23,7 @@ from nvcodec.container import Header, TokenFormat
 from nvcodec.device import choose_device
 from nvcodec.encoding.identity import identity
 from nvcodec.encoding.output_file import OutputFile
-from nvcodec.encoding.partial_file import PartialFile, claim, publish
+from nvcodec.encoding.partial_file import PartialFile, check_targets, publish
 from nvcodec.encoding.progress import EncodeProgress, Progress
 from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.encoding.scheduled_segment import ScheduledSegment
@@ -137,7 +137,7 @@ class Encoder:
                 encode.
             VideoError: If the source cannot be read or a target cannot be written.
         """
-        claim(self._partials, self._source, resume=resume, overwrite=overwrite)
+        check_targets(self._partials, self._source, resume=resume, overwrite=overwrite)
         try:
             with ExitStack() as stack:
                 return self._encode(stack, resume)
@@ -189,7 +189,7 @@ class Encoder:
         for file in files:
             file.open(stack, encode_identity, resume=resume)
         if tracks:
-            counts = [count for file in files if (count := file.packets_stored()) is not None]
+            counts = [count for file in files if (count := file.stored_packet_counts()) is not None]
             # An interrupted ladder has more segments in some files than in others. The packets that
             # all files have are those of the file with the fewest.
             tracks.skip(min(counts, key=sum, default=()))
@@ -233,7 +233,7 @@ class Encoder:
     ) -> None:
         """Write a segment, with the packets that play during it, to every file that lacks it."""
         assert segment.coded is not None
-        lacking = [file for file in files if not file.holds_next]
+        lacking = [file for file in files if not file.next_is_stored]
         packets: list[list[Packet]] = []
         if lacking and tracks:
             end = (segment.timing.pts[-1] + segment.timing.durations[-1]) * source.info.time_base

@@ -93,11 +93,11 @@ class OutputFile:
             self.header = writer.resumed.header
 
     @property
-    def holds_next(self) -> bool:
+    def next_is_stored(self) -> bool:
         """Whether an earlier run has stored the segment after those counted."""
         return self._stored is not None and self.segments < len(self._stored.segments)
 
-    def packets_stored(self) -> Sequence[int] | None:
+    def stored_packet_counts(self) -> Sequence[int] | None:
         """Return the number of packets per track that precede the first segment to be added.
 
         Returns:
@@ -107,7 +107,9 @@ class OutputFile:
             return None
         return self._writer.resumed.packets if self._writer.resumed else ()
 
-    def stored(self, number: int, first_frame: int, timing: SegmentTiming) -> CodedSegment | None:
+    def stored_segment(
+        self, number: int, first_frame: int, timing: SegmentTiming
+    ) -> CodedSegment | None:
         """Return the coded segment that an earlier run has stored; None if there is none.
 
         Args:

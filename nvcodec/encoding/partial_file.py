@@ -37,7 +37,7 @@ class PartialFile:
         self._owned = False
 
     @property
-    def begun(self) -> bool:
+    def resumable(self) -> bool:
         """Whether an interrupted encode has left a file that can be resumed."""
         return self.path.exists() or self._published
 
@@ -46,7 +46,7 @@ class PartialFile:
         """Whether the finished file has its name, but its encode was interrupted after that."""
         return self.target.exists() and self._identity_file.exists() and not self.path.exists()
 
-    def claim(self, source: Path, *, resume: bool, overwrite: bool) -> None:
+    def check_target(self, source: Path, *, resume: bool, overwrite: bool) -> None:
         """Check that the encode destroys no file.
 
         Args:
@@ -89,7 +89,7 @@ class PartialFile:
             ConfigError: If the file belongs to another encode, or is damaged beyond repair.
             VideoError: If the file cannot be written.
         """
-        if not (resume and self.begun):
+        if not (resume and self.resumable):
             try:
                 writer = Writer(self.path)
                 self._owned = True
@@ -151,12 +151,14 @@ class PartialFile:
             )
         os.replace(self.path, self.target)
 
-    def forget(self) -> None:
+    def remove_identity(self) -> None:
         """Remove the identity file, because there is nothing left to resume."""
         self._identity_file.unlink(missing_ok=True)
 
 
-def claim(partials: Sequence[PartialFile], source: Path, *, resume: bool, overwrite: bool) -> None:
+def check_targets(
+    partials: Sequence[PartialFile], source: Path, *, resume: bool, overwrite: bool
+) -> None:
     """Check that an encode destroys no file, before any file is changed.
 
     Args:
@@ -171,8 +173,8 @@ def claim(partials: Sequence[PartialFile], source: Path, *, resume: bool, overwr
         VideoError: If the folder of a target is missing, or a target is a folder.
     """
     for partial in partials:
-        partial.claim(source, resume=resume, overwrite=overwrite)
-    if resume and not any(partial.begun for partial in partials):
+        partial.check_target(source, resume=resume, overwrite=overwrite)
+    if resume and not any(partial.resumable for partial in partials):
         raise ConfigError(
             f"{partials[0].path} does not exist, so there is nothing to resume; leave out --resume"
         )
@@ -190,4 +192,4 @@ def publish(partials: Sequence[PartialFile]) -> None:
     for partial in partials:
         partial.publish()
     for partial in partials:
-        partial.forget()
+        partial.remove_identity()

@@ -131,7 +131,7 @@ class EncodeProgress:
         self._finished -= 1
         self._finished_frames -= frames
 
-    def share(self, frames: int) -> float | None:
+    def time_share(self, frames: int) -> float | None:
         """Return the time limit of the next segment in seconds; None for no limit.
 
         Args:

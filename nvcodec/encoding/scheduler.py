@@ -132,7 +132,8 @@ class SegmentScheduler:
             self._check_mask(frames)
             timing = SegmentTiming.of(frames)
             stored = tuple(
-                file.stored(self._segments_read, self._frames_read, timing) for file in self._files
+                file.stored_segment(self._segments_read, self._frames_read, timing)
+                for file in self._files
             )
         except StopIteration:
             self._source_ended = True
@@ -189,7 +190,7 @@ class SegmentScheduler:
             # are fitted together and depend on each other.
             bits=segment.target_bits,
             previous=(),
-            seconds=self._progress.share(len(segment.timing)),
+            seconds=self._progress.time_share(len(segment.timing)),
             seed=self._seed(segment.number),
             on_progress=None,
         )
@@ -222,7 +223,7 @@ class SegmentScheduler:
             return
         self._progress.stop(segment.number)
         if isinstance(result, JobFailure):
-            segment.error = result.raised()
+            segment.error = result.to_exception()
             return
         segment.workers_lost += 1
         if segment.workers_lost <= _MOST_WORKERS_LOST:

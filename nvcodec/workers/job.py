@@ -75,7 +75,7 @@ class JobFailure:
             error = NvcodecError(f"{type(error).__name__}: {error}")
         return cls(error, trace)
 
-    def raised(self) -> Exception:
+    def to_exception(self) -> Exception:
         """Return the exception to raise in the encoder; its cause holds the worker's traceback."""
         self.error.__cause__ = NvcodecError(f"in a worker:\n{self.trace}")
         return self.error

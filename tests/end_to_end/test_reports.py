@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 import nvcodec
 from nvcodec.container import Reader
 from nvcodec.errors import VideoError
-from nvcodec.video import open_source
-
-
-def _source_frames(path: Path, **options):
-    with open_source(path, **options) as source:
-        return source.read(1000)
-
-
-def _psnr(one: np.ndarray, other: np.ndarray) -> float:
-    error = ((one.astype(float) - other.astype(float)) ** 2).mean(axis=(1, 2))
-    return float(np.mean(10 * np.log10(255**2 / error)))
+from tests.fixtures.video_files import mean_psnr, source_frames
 
 
 def test_the_report_is_about_the_file(clip, tmp_path, settings):
@@ -42,11 +30,11 @@ def test_the_report_is_about_the_file(clip, tmp_path, settings):
     assert report.warnings == ()
     assert report.ms_ssim is None  # too small for five scales
     # Quality, computed from the frames that this process decodes.
-    original = _source_frames(clip)
+    original = source_frames(clip)
     with nvcodec.open(target) as video:
         decoded = video.planes(range(12))
     for name in ("y", "u", "v"):
-        expected = _psnr(getattr(original, name), getattr(decoded, name))
+        expected = mean_psnr(getattr(original, name), getattr(decoded, name))
         assert getattr(report, f"psnr_{name}") == pytest.approx(expected, abs=0.02)
     y, u, v = report.psnr_y, report.psnr_u, report.psnr_v
     assert report.psnr_yuv == pytest.approx((6 * y + u + v) / 8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import av
 import numpy as np
@@ -13,17 +12,7 @@ import pytest
 import nvcodec
 from nvcodec.errors import ConfigError, OutputExistsError
 from nvcodec.media import ColourMode
-from nvcodec.video import open_source
-
-
-def _source_frames(path: Path, **options):
-    with open_source(path, **options) as source:
-        return source.read(1000)
-
-
-def _psnr(one: np.ndarray, other: np.ndarray) -> float:
-    error = ((one.astype(float) - other.astype(float)) ** 2).mean(axis=(1, 2))
-    return float(np.mean(10 * np.log10(255**2 / error)))
+from tests.fixtures.video_files import mean_psnr, source_frames
 
 
 @pytest.mark.parametrize(
@@ -51,7 +40,7 @@ def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, col
     info = nvcodec.inspect(target)
     assert (info.model, info.boosted) == (model, boost)
     assert report.parameters == 3 * info.parameters
-    original = _source_frames(clip)
+    original = source_frames(clip)
     with nvcodec.open(target, device="cpu") as video:
         assert video.warnings == []
         decoded = video.planes(range(len(video)))
@@ -62,9 +51,9 @@ def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, col
     # As good as the last epoch of each segment reports.
     fitted = np.mean([p.fit.psnr for p in seen if p.fit.epoch == p.fit.epochs])
     found = (
-        6 * _psnr(original.y, decoded.y)
-        + _psnr(original.u, decoded.u)
-        + _psnr(original.v, decoded.v)
+        6 * mean_psnr(original.y, decoded.y)
+        + mean_psnr(original.u, decoded.u)
+        + mean_psnr(original.v, decoded.v)
     ) / 8
     assert found > fitted - 2.5
 
@@ -112,13 +101,13 @@ def test_a_part_of_a_video(clip, tmp_path, settings):
     report = nvcodec.encode(clip, target, settings(frames=slice(3, 8)), measure=False)
     assert report.frames == 5
     with nvcodec.open(target) as video:
-        assert (video.planes(range(5)).pts == _source_frames(clip).pts[3:8]).all()
+        assert (video.planes(range(5)).pts == source_frames(clip).pts[3:8]).all()
     comparison = nvcodec.compare(clip, target)
     assert comparison.quality.frames == 5
     out = tmp_path / "part.y4m"
     assert nvcodec.decode(target, out, frames=slice(1, 3)).frames == 2
     with nvcodec.open(target) as video:
-        assert (_source_frames(out).y == video.planes([1, 2]).y).all()
+        assert (source_frames(out).y == video.planes([1, 2]).y).all()
     with pytest.raises(ConfigError):
         nvcodec.decode(target, tmp_path / "none.y4m", frames=slice(7, 9))
     assert not (tmp_path / "none.y4m").exists()
@@ -139,7 +128,7 @@ def test_every_kind_of_output(stream, tmp_path, name):
     assert isinstance(done, nvcodec.Decoded)
     assert (done.frames, done.width, done.height) == (12, 48, 32)
     assert counts[-1] == (12, 12)
-    assert len(_source_frames(target)) == 12
+    assert len(source_frames(target)) == 12
     if target.suffix in (".mp4", ".mkv"):
         with av.open(str(target)) as container:
             assert [s.type for s in container.streams] == ["video", "audio"]

@@ -112,7 +112,7 @@ class Batches:
             self._full_batch = batch
         return batch
 
-    def laid_out_as(self, output: Tensor, batch: Batch) -> Batch:
+    def match_layout(self, output: Tensor, batch: Batch) -> Batch:
         """Return a batch whose target has the memory layout of a model's output.
 
         Only a batch that later steps use again is converted. With equal layouts both tensors are

@@ -118,7 +118,7 @@ class NetworkFitter(BaseFitter):
             network = self._network_config(task, bits)
         request = self._request(network, task, previous_weights, seconds)
         outcome = fit(request, target_bits=bits, lmbda=self.config.lmbda)
-        coded = self._coded(network, outcome, task)
+        coded = self._coded_segment(network, outcome, task)
         if previous_weights is not None and self.config.lmbda is not None:
             # Without differences the segment is free: store them only if they are worth their bits.
             bpp = 8 * len(coded.body) / task.pixels
@@ -179,7 +179,7 @@ class NetworkFitter(BaseFitter):
             )
         request = self._request(network, task, None, task.seconds)
         outcomes = fit_sizes(request, [min(size, most) for size in sizes])
-        return [self._coded(network, outcome, task) for outcome in outcomes]
+        return [self._coded_segment(network, outcome, task) for outcome in outcomes]
 
     def _request(
         self,
@@ -242,7 +242,7 @@ class NetworkFitter(BaseFitter):
             set_tokens(model, task.fsq_indices)
         return model.to(self.device)
 
-    def _coded(self, network: NetworkConfig, outcome: Fit, task: FitTask) -> CodedSegment:
+    def _coded_segment(self, network: NetworkConfig, outcome: Fit, task: FitTask) -> CodedSegment:
         """Return the coded segment of a fit, and record its epochs and warnings."""
         self.epochs = max(self.epochs, outcome.epochs)
         if outcome.recoveries:

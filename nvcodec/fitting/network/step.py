@@ -88,7 +88,7 @@ def evaluate(step: Step, batch: Batch, output: Tensor, bits: Tensor | None) -> S
     if batch.window is None:
         height, width = step.network.native_size
         output = output[..., :height, :width]
-    batch = step.batches.laid_out_as(output, batch)
+    batch = step.batches.match_layout(output, batch)
     colour, loss_name = step.network.colour, step.network.recipe.loss
     loss, error = distortion(output, batch.target, colour, loss_name, batch.valid_mask)
     objective = loss
