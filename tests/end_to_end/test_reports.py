@@ -10,7 +10,7 @@ import pytest
 import nvcodec
 from nvcodec.container import Reader
 from nvcodec.errors import VideoError
-from tests.fixtures.video_files import mean_psnr, source_frames
+from tests.fixtures.videos import mean_psnr, read_back
 
 
 def test_the_report_is_about_the_file(clip, tmp_path, settings):
@@ -30,7 +30,7 @@ def test_the_report_is_about_the_file(clip, tmp_path, settings):
     assert report.warnings == ()
     assert report.ms_ssim is None  # too small for five scales
     # Quality, computed from the frames that this process decodes.
-    original = source_frames(clip)
+    _, original = read_back(clip)
     with nvcodec.open(target) as video:
         decoded = video.planes(range(12))
     for name in ("y", "u", "v"):

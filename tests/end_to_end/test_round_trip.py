@@ -12,7 +12,7 @@ import pytest
 import nvcodec
 from nvcodec.errors import ConfigError, OutputExistsError
 from nvcodec.media import ColourMode
-from tests.fixtures.video_files import mean_psnr, source_frames
+from tests.fixtures.videos import mean_psnr, read_back
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_is_decoded_is_what_was_fitted(clip, tmp_path, settings, model, col
     info = nvcodec.inspect(target)
     assert (info.model, info.boosted) == (model, boost)
     assert report.parameters == 3 * info.parameters
-    original = source_frames(clip)
+    _, original = read_back(clip)
     with nvcodec.open(target, device="cpu") as video:
         assert video.warnings == []
         decoded = video.planes(range(len(video)))
@@ -101,13 +101,13 @@ def test_a_part_of_a_video(clip, tmp_path, settings):
     report = nvcodec.encode(clip, target, settings(frames=slice(3, 8)), measure=False)
     assert report.frames == 5
     with nvcodec.open(target) as video:
-        assert (video.planes(range(5)).pts == source_frames(clip).pts[3:8]).all()
+        assert (video.planes(range(5)).pts == read_back(clip)[1].pts[3:8]).all()
     comparison = nvcodec.compare(clip, target)
     assert comparison.quality.frames == 5
     out = tmp_path / "part.y4m"
     assert nvcodec.decode(target, out, frames=slice(1, 3)).frames == 2
     with nvcodec.open(target) as video:
-        assert (source_frames(out).y == video.planes([1, 2]).y).all()
+        assert (read_back(out)[1].y == video.planes([1, 2]).y).all()
     with pytest.raises(ConfigError):
         nvcodec.decode(target, tmp_path / "none.y4m", frames=slice(7, 9))
     assert not (tmp_path / "none.y4m").exists()
@@ -128,7 +128,7 @@ def test_every_kind_of_output(stream, tmp_path, name):
     assert isinstance(done, nvcodec.Decoded)
     assert (done.frames, done.width, done.height) == (12, 48, 32)
     assert counts[-1] == (12, 12)
-    assert len(source_frames(target)) == 12
+    assert len(read_back(target)[1]) == 12
     if target.suffix in (".mp4", ".mkv"):
         with av.open(str(target)) as container:
             assert [s.type for s in container.streams] == ["video", "audio"]
