@@ -1,5 +1,18 @@
-"""Measurements of nvcodec, run from the repository root as `python -m benchmarks.NAME`.
+"""Measurements of nvcodec, run from the repository root as `python -m benchmarks.FOLDER.NAME`.
 
-Each script writes one JSON file to `benchmarks/results/`; `docs/benchmarks.md` is filled from
-those files by `python -m benchmarks.harness.tables`.
+Each script writes one JSON file to `benchmarks/results/`. `python -m benchmarks.harness.tables`
+fills the tables and the numbers of the documents from those files.
+
+    demo            A first look: one clip by nvcodec and by x264 at equal bytes (`make demo`).
+    rd/             Rate-distortion curves against x264, x265 and SVT-AV1.
+    speed/          Speed and memory of fitting, encoding, decoding and random access.
+    ablations/      What single parts of the models are worth, and what models can do besides.
+    reproduction/   Published results, fitted again with this code.
+    tokens/         Tokens of the shared tokenizer: size, speed, stability and meaning.
+    training/       Training of the weights that are shipped with nvcodec.
+    procedural/     Procedural video with known contents, for training and for questions.
+    harness/        What the scripts share: clips, anchors, records, timing and tables.
+    results/        One JSON file per measurement, with its commit, command and machine.
+
+The docstring of each folder's `__init__.py` lists its commands.
 """

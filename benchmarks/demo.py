@@ -1,8 +1,8 @@
 """A first look: Big Buck Bunny to an `.nvc` file and back, by the command line, beside x264.
 
-Encodes two seconds at a small size, decodes the file in a fresh process, encodes the same pictures
-with x264 to the same bytes, and measures both with the same command. x264 is in the table
-so that the numbers can be compared with something known.
+The script encodes two seconds at a small size, decodes the file in a fresh process, encodes the
+same pictures with x264 to the same bytes, and measures both files with `nvcodec compare`. x264 is
+in the table so that the numbers can be compared with a codec that everyone knows.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from benchmarks.harness.clips import clip, read
 from nvcodec.media import UInt8Array
 from nvcodec.video import rgb
 
-_GAP = 8  # white columns between the pictures
+_GAP = 8  # White columns between the pictures.
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = record.parser("demo", __doc__)
-    parser.add_argument("--resize", default="320x176", metavar="WxH")
-    parser.add_argument("--frames", default="0:48", metavar="A:B")
-    parser.add_argument("--bpp", default="0.1")
-    parser.add_argument("--preset", default="medium")
-    parser.add_argument("--time-limit", default="150s", help="for the encode")
-    parser.add_argument("--folder", type=Path, default=Path("out"), help="where the files go")
+    parser = record.parser("demo", __doc__, out_help="JSON file to write; by default none")
+    parser.add_argument("--resize", default="320x176", metavar="WxH", help="width and height")
+    parser.add_argument("--frames", default="0:48", metavar="A:B", help="first frame, end")
+    parser.add_argument("--bpp", default="0.1", help="target size in bits per pixel")
+    parser.add_argument("--preset", default="medium", help="preset of nvcodec's encode")
+    parser.add_argument("--time-limit", default="150s", help="time limit of nvcodec's encode")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("out"), help="folder for the encoded files"
+    )
     parser.set_defaults(out=None)
     options = parser.parse_args(argv)
     folder: Path = options.folder
@@ -58,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = (report["width"], report["height"])
     start, stop = (int(edge) for edge in options.frames.split(":"))
     frames, info = read(source, frames=slice(start, stop), resize=size)
-    wanted_bytes = report["video_bytes"]
+    target_bytes = report["video_bytes"]
     x264 = ENCODERS["x264-medium"]
-    anchor = encode_at(x264, frames, info, anchor_file, wanted_bytes)
-    # x264's default sacrifices PSNR to the eye; where PSNR is compared it is told to optimise that.
-    tuned = encode_at(replace(x264, tune="psnr"), frames, info, tuned_file, wanted_bytes)
-    sides = {
+    anchor = encode_at(x264, frames, info, anchor_file, target_bytes)
+    # By default x264 gives up PSNR for visual quality; a comparison of PSNR is fair with this tune.
+    tuned = encode_at(replace(x264, tune="psnr"), frames, info, tuned_file, target_bytes)
+    comparisons = {
         name: _nvcodec("compare", str(source), str(path), "--frames", options.frames)
         for name, path in (
             ("nvcodec", file),
@@ -73,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     picture = folder / "bunny_compared.png"
     middle = len(frames) // 2
-    shown, _ = read(anchor_file)
+    anchor_frames, _ = read(anchor_file)
     with nvcodec.open(file) as decoder:
-        ours = decoder[middle]
-    theirs = rgb(shown.y, shown.u, shown.v, info.colour)[middle]
-    original = rgb(frames.y, frames.u, frames.v, info.colour)[middle]
-    _side_by_side(picture, [original, ours, theirs])
+        nvcodec_picture = decoder[middle]
+    anchor_picture = rgb(anchor_frames.y, anchor_frames.u, anchor_frames.v, info.colour)[middle]
+    source_picture = rgb(frames.y, frames.u, frames.v, info.colour)[middle]
+    _side_by_side(picture, [source_picture, nvcodec_picture, anchor_picture])
 
     encode_seconds = {
         "nvcodec": report["encode_seconds"],
@@ -88,14 +90,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = tuple(
         (
             name,
-            str(side["video_bytes"]),
-            f"{side['bpp']:.4f}",
-            f"{side['psnr_y']:.2f}",
-            f"{side['ms_ssim']:.4f}",
+            str(comparison["video_bytes"]),
+            f"{comparison['bpp']:.4f}",
+            f"{comparison['psnr_y']:.2f}",
+            f"{comparison['ms_ssim']:.4f}",
             f"{encode_seconds[name]:.2f}",
-            f"{side['decode_seconds']:.2f}",
+            f"{comparison['decode_seconds']:.2f}",
         )
-        for name, side in sides.items()
+        for name, comparison in comparisons.items()
     )
     columns = ("", "bytes", "bpp", "PSNR Y, dB", "MS-SSIM", "encode, s", "decode, s")
     note = (
@@ -104,12 +106,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"CRF {anchor.options['crf']} and {tuned.options['crf']}. Sound, {report['bytes'] - report['video_bytes']} bytes in the "
         ".nvc file, is not counted."
     )
-    table = record.Table(columns, rows, note)
+    table = record.ResultTable(columns, rows, note)
     if options.out:
         results = {
             "nvcodec": report,
             "decode": decoded,
-            "compare": sides,
+            "compare": comparisons,
             "x264": anchor.options,
             "x264_tune_psnr": tuned.options,
         }
@@ -117,19 +119,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         print(table.text())
     print()
-    for what, path in (
-        ("the network in its file, with the sound", file),
+    for description, path in (
+        ("encoded by nvcodec, with the sound", file),
         ("decoded from it, to watch", video),
-        ("x264 at the same bytes", anchor_file),
+        ("encoded by x264 to the same bytes", anchor_file),
         ("the same with tune=psnr", tuned_file),
-        (f"frame {middle}: source, nvcodec, x264", picture),
+        (f"frame {middle} of source, nvcodec and x264", picture),
     ):
-        print(f"{path}: {what}")
-    print(f"{time.perf_counter() - begin:.0f} seconds in all")
+        print(f"{path}: {description}")
+    print(f"{time.perf_counter() - begin:.0f} seconds in total")
 
 
 def _nvcodec(*arguments: str) -> dict[str, Any]:
-    """Run the command in a process of its own; what it reports."""
+    """Run the command line in a process of its own and return its JSON report."""
     script = Path(sys.executable).with_name("nvcodec")
     command = [str(script)] if script.exists() else [sys.executable, "-m", "nvcodec"]
     command += [*arguments, "--json"]
@@ -137,12 +139,12 @@ def _nvcodec(*arguments: str) -> dict[str, Any]:
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.returncode)
-    found: dict[str, Any] = json.loads(run.stdout)
-    return found
+    report: dict[str, Any] = json.loads(run.stdout)
+    return report
 
 
 def _side_by_side(path: Path, pictures: Sequence[UInt8Array]) -> None:
-    """Write pictures beside each other, twice as large, as one PNG."""
+    """Write pictures side by side, at twice their size, as one PNG."""
     height = pictures[0].shape[0]
     gap = np.full((height, _GAP // 2, 3), 255, np.uint8)
     parts = [part for picture in pictures for part in (picture, gap)][:-1]
@@ -151,7 +153,7 @@ def _side_by_side(path: Path, pictures: Sequence[UInt8Array]) -> None:
     assert isinstance(encoder, av.VideoCodecContext)  # for the type checker
     encoder.width, encoder.height, encoder.pix_fmt = canvas.shape[1], canvas.shape[0], "rgb24"
     encoder.time_base = Fraction(1)
-    encoder.thread_count = 1  # frame threads would hold the only frame back
+    encoder.thread_count = 1  # Frame threads would delay the only frame.
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(canvas), format="rgb24")
     frame.pts = 0
     path.write_bytes(b"".join(bytes(p) for p in [*encoder.encode(frame), *encoder.encode(None)]))

@@ -1,1 +1,11 @@
-"""What single parts of a model are worth: `python -m benchmarks.ablations.<name>`."""
+"""What single parts of the models are worth, and what the models can do besides compression.
+
+    python -m benchmarks.ablations.latentgrid            BD-rate of `latentgrid` without each part.
+    python -m benchmarks.ablations.ngp                   PSNR of `ngp` with each choice changed.
+    python -m benchmarks.ablations.predicted_segments    Bytes saved by predicting segments.
+    python -m benchmarks.ablations.nirvana_motion        Bytes of NIRVANA over the speed of motion.
+    python -m benchmarks.ablations.interpolation         Frames in between, and twice the size.
+    python -m benchmarks.ablations.restoration           Inpainting and denoising by the fit.
+
+`restoration_tasks` and `classical_restoration` hold the inputs and the baselines of the last one.
+"""

@@ -177,7 +177,7 @@ def _psnr(reference: UInt8Array, other: UInt8Array) -> float:
     return float(np.mean(psnr(reference, other)))
 
 
-def _tables(found: dict[str, Any], options: Any) -> dict[str, record.Table]:
+def _tables(found: dict[str, Any], options: Any) -> dict[str, record.ResultTable]:
     """For people."""
     columns = {
         "time": {
@@ -216,7 +216,7 @@ def _tables(found: dict[str, Any], options: Any) -> dict[str, record.Table]:
             for row in found[kind]
         ]
         head = ("clip", "model", *names.values())
-        made[kind] = record.Table(head, tuple(rows), notes[kind] + settings)
+        made[kind] = record.ResultTable(head, tuple(rows), notes[kind] + settings)
     return made
 
 

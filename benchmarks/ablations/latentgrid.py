@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for what, each in changes.items()
         if what != VARIANTS[0].what
     )
-    table = record.Table(
+    table = record.ResultTable(
         ("instead", *sources, "mean"),
         rows,
         f"BD-rate (YUV PSNR) in per cent against latentgrid as it is; {options.frames} frames of "

@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for point in points.values()
         ]
         rows.append((what, *cells, f"{np.mean(changes):+.2f}"))
-    table = record.Table(
+    table = record.ResultTable(
         ("instead", *options.clips, "mean change, dB"),
         tuple(rows),
         f"YUV PSNR in dB at bytes; {options.frames} frames, {options.epochs} epochs, asked for "

@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "frames of the groups",
     )
     results = {"pans": pans, "real": real, "correlation": alike}
-    record.write(options.out, results, {"pans": record.Table(head, tuple(rows), note)})
+    record.write(options.out, results, {"pans": record.ResultTable(head, tuple(rows), note)})
     _draw(pans, real["groups"], options.clip, options.figures / f"{options.out.stem}.png")
 
 

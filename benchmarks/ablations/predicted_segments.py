@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "clip", "alone, bytes", "dB", "predicted, bytes", "dB", "change, %", "predicted segments",
         "time of a jump, times",
     )  # fmt: skip
-    table = record.Table(
+    table = record.ResultTable(
         head,
         tuple(rows),
         f"{options.frames} frames in segments of {options.segment}, at most {options.refresh} in a "

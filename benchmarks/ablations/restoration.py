@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
     options = parser.parse_args(argv)
     results: dict[str, Any] = {}
-    tables: dict[str, record.Table] = {}
+    tables: dict[str, record.ResultTable] = {}
     for path in options.clips or [None]:
         name = "bunny" if path is None else path.stem
         clean, info = _source(path, options)
@@ -256,7 +256,7 @@ def _with_planes(
 
 def _mask_table(
     found: Mapping[str, Mapping[str, Any]], known: BoolArray, options: Any
-) -> record.Table:
+) -> record.ResultTable:
     def decibels(value: float | None) -> str:
         return "as given" if value is None else f"{value:.2f}"
 
@@ -270,12 +270,12 @@ def _mask_table(
     ]
     columns = ("method", "bytes", "stored values", "hidden, dB", "known, dB", "whole, dB")
     note = f"{_conditions(options)} Hidden: {100 * (1 - known.mean()):.1f} % of the pixels."
-    return record.Table(columns, tuple(rows), note)
+    return record.ResultTable(columns, tuple(rows), note)
 
 
 def _noise_table(
     found: Mapping[str, Mapping[str, Mapping[str, Any]]], options: Any
-) -> record.Table:
+) -> record.ResultTable:
     first = next(iter(found.values()))
     rows = [
         (
@@ -293,7 +293,7 @@ def _noise_table(
         f"{_conditions(options)} Non-local means over three frames, each at the best of the strengths "
         f"{', '.join(map(str, _STRENGTHS))} by the truth: {strengths}."
     )
-    return record.Table(columns, tuple(rows), note)
+    return record.ResultTable(columns, tuple(rows), note)
 
 
 def _conditions(options: Any) -> str:

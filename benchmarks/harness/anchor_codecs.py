@@ -1,9 +1,9 @@
-"""The anchors, x264, x265 and SVT-AV1: the same planes, by libavcodec, in a file of their own.
+"""Encode a video by an anchor, x264, x265 or SVT-AV1, to a rate factor or a size.
 
-Encoders are told a preset and a constant rate factor and keep their own defaults for all else:
-GOP, B-frames, scene cuts, tuning. Two things are done for them: they use frame threads (PyAV would
-have them cut every picture into slices, which costs x264 a fifth of its rate on small pictures),
-and the paragraph about themselves that x264 and x265 write into the stream is left out.
+The anchors are called through libavcodec on the planes that nvcodec reads. They get a preset and a
+constant rate factor; GOP, B-frames, scene cuts and tuning are their own defaults. Two things are
+changed in their favour: they use frame threads (PyAV's default is slices, which cost x264 a fifth
+of its rate on small pictures), and the SEI with the encoder's name and options is removed.
 
     python -m benchmarks.harness.anchor_codecs SOURCE OUT.mkv --encoder x264-medium --crf 28
 """
@@ -30,27 +30,29 @@ from av.stream import Stream
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.video import open_source
 
-# How far the anchor's size may be from the wanted one, and when the search is content.
+# Largest relative error of the size, and the error at which the search ends early.
 TOLERANCE = 0.03
-_CONTENT = 0.005
-_MOST_TRIES = 14
-# What an encoder calls itself, in its stream or on stderr.
-_NAMED = re.compile(rb"x264 - core \d+|x265 \(build \d+\) - [\w.+-]+|SVT-AV1 Encoder Lib v[\w.-]+")
-# NAL units that hold remarks (SEI) and no picture; none of these encoders writes others of use.
-_REMARKS = {"libx264": "6", "libx265": "39|40"}
-_ONE_FRAME = 64  # its side; SVT-AV1 takes none below
+_CLOSE_ENOUGH = 0.005
+_MAX_TRIALS = 14
+# Name and version of an encoder, in its stream or on stderr.
+_ENCODER_NAME = re.compile(
+    rb"x264 - core \d+|x265 \(build \d+\) - [\w.+-]+|SVT-AV1 Encoder Lib v[\w.-]+"
+)
+# Types of SEI NAL units; these encoders write none that decoding needs.
+_SEI_UNITS = {"libx264": "6", "libx265": "39|40"}
+_PROBE_SIDE = 64  # The smallest frame that SVT-AV1 accepts.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoder:
+class AnchorEncoder:
     """An encoder at a preset.
 
     Attributes:
-        codec: As libavcodec names it.
-        preset: As the encoder names it.
-        crf: Its lowest and highest constant rate factor.
-        fractions: Whether it takes parts of one.
-        tune: What x264 or x265 optimise for, as `-tune` names it; None for their default, the eye.
+        codec: Name of the encoder in libavcodec.
+        preset: Name of the preset.
+        crf: Lowest and highest constant rate factor.
+        fractions: Whether the rate factor may have a fractional part.
+        tune: Value of `-tune` for x264 and x265; None for their default, visual quality.
     """
 
     codec: str
@@ -60,33 +62,33 @@ class Encoder:
     tune: str | None = None
 
     def options(self, crf: float) -> dict[str, str]:
-        """What libavcodec is told."""
-        shown = f"{crf:.3f}".rstrip("0").rstrip(".")
+        """Return the options for libavcodec at a constant rate factor."""
+        text = f"{crf:.3f}".rstrip("0").rstrip(".")
         tune = {} if self.tune is None else {"tune": self.tune}
-        return {"preset": self.preset, "crf": shown, **tune}
+        return {"preset": self.preset, "crf": text, **tune}
 
 
 ENCODERS = {
-    "x264-medium": Encoder(codec="libx264", preset="medium"),
-    "x264-veryslow": Encoder(codec="libx264", preset="veryslow"),
-    "x265-medium": Encoder(codec="libx265", preset="medium"),
-    "x265-veryslow": Encoder(codec="libx265", preset="veryslow"),
-    "svtav1-6": Encoder(codec="libsvtav1", preset="6", crf=(1, 63), fractions=False),
-    "svtav1-3": Encoder(codec="libsvtav1", preset="3", crf=(1, 63), fractions=False),
+    "x264-medium": AnchorEncoder(codec="libx264", preset="medium"),
+    "x264-veryslow": AnchorEncoder(codec="libx264", preset="veryslow"),
+    "x265-medium": AnchorEncoder(codec="libx265", preset="medium"),
+    "x265-veryslow": AnchorEncoder(codec="libx265", preset="veryslow"),
+    "svtav1-6": AnchorEncoder(codec="libsvtav1", preset="6", crf=(1, 63), fractions=False),
+    "svtav1-3": AnchorEncoder(codec="libsvtav1", preset="3", crf=(1, 63), fractions=False),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """A file the anchor made.
+    """A file that an anchor made.
 
     Attributes:
-        path: The file; its size counts whole, as that of an `.nvc` file does.
-        bytes: Its size.
-        stream_bytes: What the encoder's packets take of it; the rest is the container's.
+        path: The file.
+        bytes: Size of the whole file, container included, as for `.nvc` files.
+        stream_bytes: Size of the encoder's packets; the rest is the container's.
         crf: Constant rate factor.
-        options: What the encoder was told.
-        seconds: Time to encode it once.
+        options: Options of the encoder.
+        seconds: Time of one encode.
     """
 
     path: Path
@@ -98,22 +100,27 @@ class Anchor:
 
 
 def encode(
-    encoder: Encoder, frames: Frames, info: VideoInfo, path: Path, crf: float, threads: int = 0
+    encoder: AnchorEncoder,
+    frames: Frames,
+    info: VideoInfo,
+    path: Path,
+    crf: float,
+    threads: int = 0,
 ) -> Anchor:
-    """Encode planes.
+    """Encode frames at a constant rate factor.
 
     Args:
-        encoder: Which, and its preset.
-        frames: What to encode; times are theirs.
+        encoder: The encoder and its preset.
+        frames: Frames to encode, with their timestamps.
         info: Size, rate and colour of the frames.
-        path: File to write; the suffix says in which container.
+        path: File to write; its suffix selects the container.
         crf: Constant rate factor.
-        threads: 0 for the encoder's own default.
+        threads: Number of threads; 0 for the encoder's default.
     """
     options = encoder.options(crf)
     begin = time.perf_counter()
     size = 0
-    # Bit-exact: muxers then leave out their own name and version too.
+    # With this flag muxers leave out their own name and version.
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         quiet = {"x265-params": "log-level=none:info=0"} if encoder.codec == "libx265" else {}
         stream = container.add_stream(
@@ -126,15 +133,15 @@ def encode(
         context.thread_type, context.thread_count = "AUTO", threads
         if info.colour.full_range:
             context.color_range = 2
-        remarks = _REMARKS.get(encoder.codec)
-        description = f"filter_units=remove_types={remarks}" if remarks else "null"
-        kept = BitStreamFilterContext(description, stream)
-        for place in range(len(frames)):
-            for packet in stream.encode(_picture(frames, place, info)):
-                size += _muxed(container, kept.filter(packet))
+        sei_units = _SEI_UNITS.get(encoder.codec)
+        description = f"filter_units=remove_types={sei_units}" if sei_units else "null"
+        bitstream_filter = BitStreamFilterContext(description, stream)
+        for index in range(len(frames)):
+            for packet in stream.encode(_picture(frames, index, info)):
+                size += _mux(container, bitstream_filter.filter(packet))
         for packet in stream.encode(None):
-            size += _muxed(container, kept.filter(packet))
-        size += _muxed(container, kept.filter(None))
+            size += _mux(container, bitstream_filter.filter(packet))
+        size += _mux(container, bitstream_filter.filter(None))
     seconds = time.perf_counter() - begin
     return Anchor(
         path=path,
@@ -147,51 +154,62 @@ def encode(
 
 
 def encode_at(
-    encoder: Encoder, frames: Frames, info: VideoInfo, path: Path, wanted: int, threads: int = 0
+    encoder: AnchorEncoder,
+    frames: Frames,
+    info: VideoInfo,
+    path: Path,
+    target_bytes: int,
+    threads: int = 0,
 ) -> Anchor:
-    """Encode at the rate factor whose file is as large as wanted.
+    """Encode to a size, by a bisection of the constant rate factor.
 
     Args:
-        encoder: Which, and its preset.
-        frames: What to encode.
+        encoder: The encoder and its preset.
+        frames: Frames to encode, with their timestamps.
         info: Size, rate and colour of the frames.
-        path: File to write.
-        wanted: Bytes of the whole file.
-        threads: 0 for the encoder's own default.
+        path: File to write; its suffix selects the container.
+        target_bytes: Size of the whole file in bytes.
+        threads: Number of threads; 0 for the encoder's default.
 
     Raises:
-        SystemExit: If no rate factor comes within 3 % of the wanted size.
+        SystemExit: If no rate factor comes within 3 % of the size.
     """
     low, high = (float(limit) for limit in encoder.crf)
-    tried: dict[float, int] = {}
-    for _ in range(_MOST_TRIES):
+    sizes: dict[float, int] = {}
+    for _ in range(_MAX_TRIALS):
         middle = (low + high) / 2
         crf = round(middle, 3) if encoder.fractions else float(round(middle))
-        if crf in tried:
+        if crf in sizes:
             break
-        made = encode(encoder, frames, info, path, crf, threads)
-        tried[crf] = made.bytes
-        if abs(made.bytes / wanted - 1) <= _CONTENT:
-            return made
-        low, high = (crf, high) if made.bytes > wanted else (low, crf)
-    best = min(tried, key=lambda crf: abs(tried[crf] - wanted))
-    made = encode(encoder, frames, info, path, best, threads)
-    if abs(made.bytes / wanted - 1) > TOLERANCE:
-        raise SystemExit(f"{encoder.codec} makes {made.bytes} bytes at best, {wanted} are wanted")
-    return made
+        anchor = encode(encoder, frames, info, path, crf, threads)
+        sizes[crf] = anchor.bytes
+        if abs(anchor.bytes / target_bytes - 1) <= _CLOSE_ENOUGH:
+            return anchor
+        low, high = (crf, high) if anchor.bytes > target_bytes else (low, crf)
+    best = min(sizes, key=lambda crf: abs(sizes[crf] - target_bytes))
+    anchor = encode(encoder, frames, info, path, best, threads)
+    if abs(anchor.bytes / target_bytes - 1) > TOLERANCE:
+        raise SystemExit(
+            f"{encoder.codec} makes {anchor.bytes} bytes at best, {target_bytes} are wanted"
+        )
+    return anchor
 
 
 @lru_cache
 def version(codec: str) -> str:
-    """What an encoder calls itself, read off a stream of one frame."""
-    command = [sys.executable, "-c", _INTRODUCTION.format(codec=codec, side=_ONE_FRAME)]
-    said = subprocess.run(command, capture_output=True, check=True)
-    named = _NAMED.search(said.stdout + said.stderr)
-    return named[0].decode() if named else codec
+    """Return the name and version that an encoder gives itself when it encodes one frame.
+
+    Args:
+        codec: Name of the encoder in libavcodec.
+    """
+    command = [sys.executable, "-c", _PROBE_PROGRAM.format(codec=codec, side=_PROBE_SIDE)]
+    run = subprocess.run(command, capture_output=True, check=True)
+    match = _ENCODER_NAME.search(run.stdout + run.stderr)
+    return match[0].decode() if match else codec
 
 
-# A process of its own, since SVT-AV1 says its version on stderr only.
-_INTRODUCTION = """
+# Runs in a process of its own, since SVT-AV1 writes its version to stderr only.
+_PROBE_PROGRAM = """
 import sys, fractions, av
 context = av.CodecContext.create({codec!r}, "w")
 context.width = context.height = {side}
@@ -208,41 +226,45 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m benchmarks.harness.anchor_codecs",
         description=(__doc__ or "").partition("\n")[0],
     )
-    parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path, help="file to write; its suffix says the container")
-    parser.add_argument("--encoder", choices=list(ENCODERS), required=True)
+    parser.add_argument("source", type=Path, help="video to encode")
+    parser.add_argument("out", type=Path, help="file to write; its suffix selects the container")
+    parser.add_argument(
+        "--encoder", choices=list(ENCODERS), required=True, help="encoder and preset"
+    )
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument("--crf", type=float, help="constant rate factor")
-    size.add_argument("--bytes", type=int, help="of the whole file, met within 3 %%")
-    parser.add_argument("--threads", type=int, default=0, help="0 for the encoder's default")
+    size.add_argument("--bytes", type=int, help="size of the whole file, met within 3 %%")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="number of threads; 0 for the encoder's default"
+    )
     options = parser.parse_args(argv)
     encoder = ENCODERS[options.encoder]
     with open_source(options.source) as source:
         frames, info = source.read(1 << 30), source.info
     if options.bytes is None:
-        made = encode(encoder, frames, info, options.out, options.crf, options.threads)
+        anchor = encode(encoder, frames, info, options.out, options.crf, options.threads)
     else:
-        made = encode_at(encoder, frames, info, options.out, options.bytes, options.threads)
-    print(json.dumps({**asdict(made), "path": str(made.path)}))
+        anchor = encode_at(encoder, frames, info, options.out, options.bytes, options.threads)
+    print(json.dumps({**asdict(anchor), "path": str(anchor.path)}))
 
 
-def _muxed(container: OutputContainer, packets: Sequence[av.Packet[Stream]]) -> int:
-    """Write packets; their bytes."""
+def _mux(container: OutputContainer, packets: Sequence[av.Packet[Stream]]) -> int:
+    """Write packets and return their size in bytes."""
     container.mux(packets)
     return sum(packet.size for packet in packets)
 
 
-def _picture(frames: Frames, place: int, info: VideoInfo) -> av.VideoFrame:
-    """One frame as libav takes it; odd sizes have chroma planes rounded up, as in `Frames`."""
+def _picture(frames: Frames, index: int, info: VideoInfo) -> av.VideoFrame:
+    """Return one frame for libav; odd sizes have chroma planes rounded up, as in `Frames`."""
     picture = av.VideoFrame(info.width, info.height, "yuv420p")
     for plane, samples in zip(picture.planes, (frames.y, frames.u, frames.v), strict=True):
         rows, columns = samples.shape[1:]
         buffer = bytearray(plane.line_size * rows)
         for row in range(rows):
             start = row * plane.line_size
-            buffer[start : start + columns] = samples[place, row].tobytes()
+            buffer[start : start + columns] = samples[index, row].tobytes()
         plane.update(bytes(buffer))
-    picture.pts, picture.time_base = int(frames.pts[place]), info.time_base
+    picture.pts, picture.time_base = int(frames.pts[index]), info.time_base
     if info.colour.full_range:
         picture.color_range = 2
     return picture

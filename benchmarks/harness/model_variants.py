@@ -1,4 +1,4 @@
-"""Names of networks in measurements: a family, boosted or not. No torch."""
+"""Names of networks in measurements: a model family, boosted or not. No torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _BOOST = "boost"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Variant:
-    """A family, boosted or not.
+    """A model family, boosted or not.
 
     Attributes:
-        model: Name of the family, or of what stands for one in a measurement.
-        boosted: Whether time conditions every block.
+        model: Name of the family, or of a reference encoder beside the families.
+        boosted: Whether every block is conditioned on time.
     """
 
     model: str
@@ -21,10 +21,13 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """Inverse of `str`.
+        """Parse a name as `str` writes it.
+
+        Args:
+            text: `hnerv` or `hnerv+boost`, for example.
 
         Raises:
-            SystemExit: If anything but `boost` is added to the family.
+            SystemExit: If the name has an ending other than `+boost`.
         """
         model, plus, added = text.partition("+")
         if plus and added != _BOOST:
@@ -32,5 +35,5 @@ class Variant:
         return cls(model, bool(plus))
 
     def __str__(self) -> str:
-        """As it is written on a command line: `hnerv`, `hnerv+boost`."""
+        """Return the name as it is written on a command line: `hnerv`, `hnerv+boost`."""
         return f"{self.model}+{_BOOST}" if self.boosted else self.model

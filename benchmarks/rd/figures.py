@@ -1,4 +1,4 @@
-"""Rate-distortion curves as one picture, a panel per clip."""
+"""The figure of the rate-distortion curves, a panel per clip."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rd.curves import SHOWN, curve, is_anchor
+from benchmarks.rd.curves import METRIC_NAMES, curve, is_anchor
 from benchmarks.rd.plan import REFERENCE
 from benchmarks.rd.points import Row
 
-_PANEL = (3.6, 2.9)  # inches
-_RESOLUTION = 160
-_ACROSS = 3
-_LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5}  # by panels across
-_LEGEND_LINE = 0.22  # inches
+_PANEL = (3.6, 2.9)  # Width and height in inches.
+_RESOLUTION = 160  # Dots per inch.
+_MAX_COLUMNS = 3
+_LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5}  # Columns of the legend by columns of panels.
+_LEGEND_LINE = 0.22  # Height of a line in inches.
 _OURS = ("#d7263d", "#e08a00", "#8f4fbf", "#00868b")
-# The faster preset of each is dashed.
+# Colour, and whether the curve is dashed: the faster preset of each codec is.
 _ANCHORS = {
     "x264-medium": ("#8a8a8a", True),
     "x264-veryslow": ("#8a8a8a", False),
@@ -30,12 +30,12 @@ _REFERENCE_COLOUR = "#b0763d"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a curve is drawn, here and on the page; legible on white and on black.
+    """The style of a curve in the figure and on the page; legible on white and on black.
 
     Attributes:
-        colour: As `#rrggbb`.
-        dashed: Rather than solid.
-        ours: Stands out, with a mark at every point.
+        colour: Colour as `#rrggbb`.
+        dashed: Whether the line is dashed instead of solid.
+        ours: Whether the curve is one of ours: a thicker line with a mark at every point.
     """
 
     colour: str
@@ -44,27 +44,31 @@ class Style:
 
 
 def styles(series: Sequence[str]) -> dict[str, Style]:
-    """A style for every curve, the same whatever else is drawn beside the anchors."""
-    made: dict[str, Style] = {}
-    place = 0
+    """Return a style for every curve; that of an anchor does not depend on the other curves.
+
+    Args:
+        series: Names of the curves.
+    """
+    by_name: dict[str, Style] = {}
+    count = 0
     for name in series:
         if is_anchor(name):
-            made[name] = Style(*_ANCHORS[name], ours=False)
+            by_name[name] = Style(*_ANCHORS[name], ours=False)
         elif name.startswith(REFERENCE):
-            made[name] = Style(_REFERENCE_COLOUR, dashed=False, ours=True)
+            by_name[name] = Style(_REFERENCE_COLOUR, dashed=False, ours=True)
         else:
-            made[name] = Style(_OURS[place % len(_OURS)], place >= len(_OURS), ours=True)
-            place += 1
-    return made
+            by_name[name] = Style(_OURS[count % len(_OURS)], count >= len(_OURS), ours=True)
+            count += 1
+    return by_name
 
 
 def draw(rows: Sequence[Row], path: Path, metric: str = "psnr_yuv") -> None:
-    """Write the picture.
+    """Draw the curves of all clips.
 
     Args:
         rows: Points of all clips and curves, at least one.
         path: PNG file to write.
-        metric: What counts as quality.
+        metric: Field of the points that counts as quality.
     """
     import matplotlib
 
@@ -73,33 +77,33 @@ def draw(rows: Sequence[Row], path: Path, metric: str = "psnr_yuv") -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     clips = list(dict.fromkeys(row["clip"] for row in rows))
-    looks = styles(list(dict.fromkeys(row["series"] for row in rows)))
-    across = min(_ACROSS, len(clips))
-    down = -(-len(clips) // across)
-    legend_lines = -(-len(looks) // _LEGEND_COLUMNS[across]) + 1
+    styles_by_series = styles(list(dict.fromkeys(row["series"] for row in rows)))
+    columns = min(_MAX_COLUMNS, len(clips))
+    rows_of_panels = -(-len(clips) // columns)
+    legend_lines = -(-len(styles_by_series) // _LEGEND_COLUMNS[columns]) + 1
     figure, axes = pyplot.subplots(
-        down,
-        across,
-        figsize=(across * _PANEL[0], down * _PANEL[1] + legend_lines * _LEGEND_LINE),
+        rows_of_panels,
+        columns,
+        figsize=(columns * _PANEL[0], rows_of_panels * _PANEL[1] + legend_lines * _LEGEND_LINE),
         squeeze=False,
         layout="constrained",
     )
     for axis, clip in zip(axes.flat, clips, strict=False):
-        for series, look in looks.items():
-            mine = [row for row in rows if (row["clip"], row["series"]) == (clip, series)]
-            points = curve(mine, metric)
-            if not points:
+        for series, style in styles_by_series.items():
+            points = [row for row in rows if (row["clip"], row["series"]) == (clip, series)]
+            shown = curve(points, metric)
+            if not shown:
                 continue
-            per_pixel = mine[0]["bpp"] / mine[0]["bytes"]
+            bpp_per_byte = points[0]["bpp"] / points[0]["bytes"]
             axis.plot(
-                [size * per_pixel for size, _ in points],
-                [quality for _, quality in points],
-                color=look.colour,
-                linestyle="--" if look.dashed else "-",
-                linewidth=1.9 if look.ours else 1.1,
-                marker="o" if look.ours else None,
+                [size * bpp_per_byte for size, _ in shown],
+                [quality for _, quality in shown],
+                color=style.colour,
+                linestyle="--" if style.dashed else "-",
+                linewidth=1.9 if style.ours else 1.1,
+                marker="o" if style.ours else None,
                 markersize=3.5,
-                zorder=3 if look.ours else 2,
+                zorder=3 if style.ours else 2,
                 label=series,
             )
         axis.set_title(clip, fontsize=10)
@@ -115,7 +119,7 @@ def draw(rows: Sequence[Row], path: Path, metric: str = "psnr_yuv") -> None:
         axis.set_visible(False)
     unit = "" if metric == "ms_ssim" else ", dB"
     figure.supxlabel("bits per pixel, whole file", fontsize=9)
-    figure.supylabel(f"{SHOWN[metric]}{unit}", fontsize=9)
+    figure.supylabel(f"{METRIC_NAMES[metric]}{unit}", fontsize=9)
     handles = {
         label: handle
         for axis in axes.flat
@@ -125,10 +129,10 @@ def draw(rows: Sequence[Row], path: Path, metric: str = "psnr_yuv") -> None:
         list(handles.values()),
         list(handles),
         loc="outside upper center",
-        ncols=_LEGEND_COLUMNS[across],
+        ncols=_LEGEND_COLUMNS[columns],
         fontsize=8,
         frameon=False,
-        handlelength=3.5,  # room for dashes beside the marker
+        handlelength=3.5,  # Long enough to show dashes beside the marker.
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=_RESOLUTION)

@@ -1,5 +1,5 @@
 "use strict";
-// The page's only script: curves as SVG, the table of points, and the wipe between pictures.
+// The script of the page: the curves as SVG, the table of points, and the wipe between frames.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const state = { clip: data.clips[0].name, metric: "psnr_yuv", rate: "bpp", hidden: new Set() };
@@ -7,7 +7,7 @@ const byId = (id) => document.getElementById(id);
 const chart = byId("chart");
 const BOX = { left: 56, right: 846, top: 12, bottom: 416 };
 const RATES = { bpp: "bits per pixel, whole file", kbps: "kbit/s, whole file", bytes: "bytes of the file" };
-const NEAR = 24; // how far from a point, in units of the chart, the pointer still means it
+const NEAR = 24; // Largest distance from the pointer to a point, in units of the chart.
 
 function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -15,7 +15,7 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-// The namespace is taken from the page: its name is a URL, and the page holds none.
+// The namespace is read from the page, since its name is a URL and the page may hold none.
 function shape(name, attributes, text) {
   const made = document.createElementNS(chart.namespaceURI, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);

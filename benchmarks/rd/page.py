@@ -1,4 +1,4 @@
-"""The report as one HTML page: data, style, script and pictures inside, nothing fetched."""
+"""The report as one HTML page with its data, style, script and pictures; it fetches nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.tables import origin
-from benchmarks.rd.curves import SHOWN
+from benchmarks.rd.curves import METRIC_NAMES
 from benchmarks.rd.figures import styles
 
-_PARTS = Path(__file__).with_name("page.html")
-# What the script needs of a point.
+_TEMPLATE = Path(__file__).with_name("page.html")
+# Fields of a point that the script of the page needs.
 _FIELDS = (
     "clip", "series", "bytes", "bpp", "kbps", "frames", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv",
     "ms_ssim", "encode_seconds", "decode_seconds", "parameters", "macs_per_pixel", "epochs", "crf",
@@ -21,33 +21,33 @@ _FIELDS = (
 
 
 def page(record: Mapping[str, Any], pictures: Sequence[Mapping[str, Any]]) -> str:
-    """The page.
+    """Return the HTML of the page.
 
     Args:
-        record: What `record.write` stored, or its like read back.
-        pictures: From `rd_frames.viewer`; none for a page without the viewer.
+        record: The JSON file that `record.write` stored.
+        pictures: Frames from `viewer_frames.viewer`; empty for a page without the viewer.
     """
     results = record["results"]
     rows = results["points"]
-    looks = styles(list(dict.fromkeys(row["series"] for row in rows)))
+    styles_by_series = styles(list(dict.fromkeys(row["series"] for row in rows)))
     data = {
         "points": [{name: row[name] for name in _FIELDS if name in row} for row in rows],
         "clips": results["clips"],
         "metrics": [
             {"field": field, "name": name, "unit": "" if field == "ms_ssim" else "dB"}
-            for field, name in SHOWN.items()
+            for field, name in METRIC_NAMES.items()
         ],
         "series": {
-            name: {"colour": look.colour, "dashed": look.dashed, "ours": look.ours}
-            for name, look in looks.items()
+            name: {"colour": style.colour, "dashed": style.dashed, "ours": style.ours}
+            for name, style in styles_by_series.items()
         },
         "pictures": pictures,
     }
     parts = {
         "title": escape(f"Rate-distortion, {results['suite']} suite"),
-        "style": _PARTS.with_suffix(".css").read_text(),
-        "script": _PARTS.with_suffix(".js").read_text(),
-        # `</script>` inside a string would end the element.
+        "style": _TEMPLATE.with_suffix(".css").read_text(),
+        "script": _TEMPLATE.with_suffix(".js").read_text(),
+        # `</script>` within a string would end the element.
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "summary": _table(record["tables"]["summary"]),
         "tables": _by_curve(record["tables"]),
@@ -56,20 +56,20 @@ def page(record: Mapping[str, Any], pictures: Sequence[Mapping[str, Any]]) -> st
         "missing": _list(results["notes"]),
         "origin": escape(origin(record).replace("`", "")),
     }
-    made = _PARTS.read_text()
+    html = _TEMPLATE.read_text()
     for name, text in parts.items():
-        made = made.replace(f"<!-- {name} -->", text)
-    return made
+        html = html.replace(f"<!-- {name} -->", text)
+    return html
 
 
 def _by_curve(tables: Mapping[str, Any]) -> str:
-    """Every clip's BD-rates, a fold per curve and metric; the first is open."""
+    """Return every clip's BD-rates, a fold per curve and metric; the first by YUV PSNR is open."""
     folds: list[str] = []
     for name, table in tables.items():
-        metric = next((field for field in SHOWN if name.endswith(f"_{field}")), None)
+        metric = next((field for field in METRIC_NAMES if name.endswith(f"_{field}")), None)
         if metric is None:
             continue
-        title = f"{name.removesuffix(f'_{metric}')}, by {SHOWN[metric]}"
+        title = f"{name.removesuffix(f'_{metric}')}, by {METRIC_NAMES[metric]}"
         opened = (
             " open" if metric == "psnr_yuv" and not any(" open" in fold for fold in folds) else ""
         )
@@ -96,7 +96,7 @@ def _cells(row: Sequence[str]) -> str:
 
 
 def _tone(cell: str) -> str:
-    """BD-rates are tinted by their sign."""
+    """Return the class of a cell: BD-rates are tinted by their sign."""
     if "%" not in cell:
         return ""
     return " class=fewer" if cell.startswith("-") else " class=more"

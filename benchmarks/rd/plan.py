@@ -1,4 +1,4 @@
-"""Which points a run needs: the curves, their settings, and how far the anchors must reach."""
+"""The points that a run needs: its curves, their settings, and the rate factors of the anchors."""
 
 from __future__ import annotations
 
@@ -8,60 +8,66 @@ from math import ceil, log
 
 from benchmarks.harness.anchor_codecs import ENCODERS
 from benchmarks.harness.model_variants import Variant
-from benchmarks.rd.points import Point, Row, Settings
-from benchmarks.rd.suites import Prepared
+from benchmarks.rd.points import CurvePoint, Row, Settings
+from benchmarks.rd.suites import PreparedClip
 from nvcodec.config import PRESETS
 from nvcodec.models import MODELS
 
 REFERENCE = "hnerv-reference"
 METRICS = ("psnr_y", "psnr_yuv", "ms_ssim")
-# Rate factors every anchor gets, and by how much it goes on where a network's quality lies beyond.
+# Rate factors of every anchor, and the step beyond them where a network's quality lies outside.
 _LADDERS = {
     "libx264": ((22, 27, 32, 37, 42, 47), 5),
     "libx265": ((22, 27, 32, 37, 42, 47), 5),
     "libsvtav1": ((24, 34, 44, 54, 59, 63), 10),
 }
-# What the reference's files take per parameter, and how many times a network's bytes it is given:
-# about what it needs to come near the same quality.
+# Bits per parameter of the reference's files, and the factor of its bytes over a network's: about
+# as many as it needs for a similar quality.
 _REFERENCE_BITS = 7.5
 _REFERENCE_FACTOR = 4.0
-# The reference's time lies on a grid of tenths, so that it is not fitted anew for a second's change.
-_TIME_GRID = 1.1
-# The anchor that the frame viewer shows at the bytes of a network's file, and at which rate.
+# The reference's time is rounded up to a power of this factor, so that a change of a second in the
+# other model's time does not ask for a new fit.
+_TIME_STEP = 1.1
+# The anchor that the frame viewer shows at the bytes of a network's file, and the index of the rate.
 VIEWER_ANCHOR, VIEWER_RATE = "x264-medium", 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A curve of ours: a network at a preset. The reference takes its time from another at that."""
+class CurveSpec:
+    """A curve of ours: a network at a preset.
+
+    Attributes:
+        variant: The network.
+        preset: Name of the preset; the reference is fitted for as long as another network at it.
+    """
 
     variant: Variant
     preset: str
 
     @property
     def series(self) -> str:
-        """Names the curve."""
+        """Name of the curve."""
         return f"{self.variant}-{self.preset}"
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is the reference, which nvcodec's command line does not make."""
+        """Whether this is the reference, which nvcodec's command line does not encode."""
         return self.variant.model == REFERENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """What holds for all networks of a run.
+class RunSettings:
+    """Settings of all encodes by networks in a run.
 
     Attributes:
-        rates: Places among the rates of every clip, None for all.
-        epochs: Instead of the preset's.
-        time_limit: For each encode, as `nvcodec encode` takes it.
-        reference_seconds: For each fit of the reference, instead of the other model's time.
-        reference_colour: `"yuv420"`, as all models here, or `"rgb"`, as published.
-        device: Where to fit.
-        seed: Of everything random.
-        threads: Of every process.
+        rates: Indices into the rates of every clip; None for all.
+        epochs: Number of epochs; None for the preset's.
+        time_limit: Time limit of each encode, as `nvcodec encode` takes it; None for no limit.
+        reference_seconds: Time of each fit of the reference; None for the other model's time.
+        reference_colour: `"yuv420"`, as for all models here, or `"rgb"`, as published.
+        device: `cpu`, `cuda` or `auto`.
+        seed: Seed of the fits.
+        threads: Threads of every process.
     """
 
     rates: tuple[int, ...] | None = None
@@ -74,29 +80,33 @@ class Effort:
     threads: int = 2
 
 
-def entries(models: Sequence[str], presets: Sequence[str]) -> tuple[Entry, ...]:
-    """Every model at every preset; `name/preset` stands for itself, `name+boost` is boosted.
+def curve_specs(models: Sequence[str], presets: Sequence[str]) -> tuple[CurveSpec, ...]:
+    """Return the curves of every model at every preset, the reference last.
+
+    Args:
+        models: Names; `name/preset` is one curve only, `name+boost` is boosted.
+        presets: Presets of the models that are named without one.
 
     Raises:
         SystemExit: If there is no such model or preset.
     """
-    made: dict[Entry, None] = {}
+    curves: dict[CurveSpec, None] = {}
     for name in models:
         model, slash, preset = name.partition("/")
         variant = _variant(model)
-        for wanted in (preset,) if slash else presets:
-            if wanted not in PRESETS:
-                raise SystemExit(f"{wanted}: expected a preset among {', '.join(PRESETS)}")
-            made[Entry(variant, wanted)] = None
-    # The reference needs to know how long the others took.
-    return tuple(sorted(made, key=lambda entry: entry.is_reference))
+        for each in (preset,) if slash else presets:
+            if each not in PRESETS:
+                raise SystemExit(f"{each}: expected a preset among {', '.join(PRESETS)}")
+            curves[CurveSpec(variant, each)] = None
+    # The reference is fitted for as long as the others took.
+    return tuple(sorted(curves, key=lambda curve: curve.is_reference))
 
 
 def _variant(name: str) -> Variant:
-    """What a name stands for.
+    """Parse the name of a network.
 
     Raises:
-        SystemExit: If nothing.
+        SystemExit: If there is no such network.
     """
     variant = Variant.parse(name)
     if variant != Variant(REFERENCE) and variant.model not in MODELS:
@@ -104,124 +114,143 @@ def _variant(name: str) -> Variant:
     return variant
 
 
-def check_times(wanted: Sequence[Entry], effort: Effort) -> None:
-    """Check that the reference can know for how long to fit.
+def check_times(curves: Sequence[CurveSpec], run_settings: RunSettings) -> None:
+    """Check that the time of every fit of the reference can be determined.
 
     Raises:
-        SystemExit: If it has neither a time nor a model at its preset to take it from.
+        SystemExit: If the reference has neither a time nor another model at its preset.
     """
-    timed = {entry.preset for entry in wanted if not entry.is_reference}
-    for entry in wanted:
-        if entry.is_reference and entry.preset not in timed and not effort.reference_seconds:
+    timed = {curve.preset for curve in curves if not curve.is_reference}
+    for curve in curves:
+        if curve.is_reference and curve.preset not in timed and not run_settings.reference_seconds:
             raise SystemExit(
-                f"{entry.series}: expected another model at that preset, or --reference-seconds"
+                f"{curve.series}: expected another model at that preset, or --reference-seconds"
             )
 
 
-def anchor_points(threads: int) -> Iterator[Point]:
-    """The ladder of every anchor."""
+def anchor_points(threads: int) -> Iterator[CurvePoint]:
+    """Yield the points of every anchor at its fixed rate factors.
+
+    Args:
+        threads: Threads of every process.
+    """
     for name, encoder in ENCODERS.items():
         for crf in _LADDERS[encoder.codec][0]:
             yield anchor_point(name, crf, threads)
 
 
-def anchor_point(name: str, crf: float, threads: int) -> Point:
-    """An anchor at a constant rate factor."""
-    settings: Settings = {"encoder": name, "crf": float(crf), "threads": threads}
-    return Point(series=name, kind="anchor", settings=settings)
-
-
-def further(name: str, anchor: Sequence[Row], networks: Sequence[Row]) -> float | None:
-    """The rate factor an anchor needs next so that its quality spans that of the networks.
+def anchor_point(name: str, crf: float, threads: int) -> CurvePoint:
+    """Return the point of an anchor at a constant rate factor.
 
     Args:
-        name: Of the anchor.
-        anchor: Its points so far, at least one.
+        name: Name of the anchor.
+        crf: Constant rate factor.
+        threads: Threads of the process.
+    """
+    settings: Settings = {"encoder": name, "crf": float(crf), "threads": threads}
+    return CurvePoint(series=name, kind="anchor", settings=settings)
+
+
+def next_rate_factor(name: str, anchor: Sequence[Row], networks: Sequence[Row]) -> float | None:
+    """Return the next rate factor of an anchor whose quality shall span that of the networks.
+
+    Args:
+        name: Name of the anchor.
+        anchor: Points of the anchor so far, at least one.
         networks: All points of networks.
 
     Returns:
-        None if it spans it, or can go no further.
+        None if the anchor spans the networks, or has no further rate factor.
     """
     encoder = ENCODERS[name]
     step = _LADDERS[encoder.codec][1]
     lowest, highest = encoder.crf
-    tried = [float(row["crf"]) for row in anchor]
+    crfs = [float(row["crf"]) for row in anchor]
     for metric in METRICS:
-        wanted = [float(row[metric]) for row in networks if row[metric] is not None]
+        targets = [float(row[metric]) for row in networks if row[metric] is not None]
         reached = [float(row[metric]) for row in anchor if row[metric] is not None]
-        if not wanted or not reached:
+        if not targets or not reached:
             continue
-        if min(wanted) < min(reached) and max(tried) < highest:
-            return min(max(tried) + step, highest)
-        if max(wanted) > max(reached) and min(tried) > lowest:
-            return max(min(tried) - step, lowest)
+        if min(targets) < min(reached) and max(crfs) < highest:
+            return min(max(crfs) + step, highest)
+        if max(targets) > max(reached) and min(crfs) > lowest:
+            return max(min(crfs) - step, lowest)
     return None
 
 
-def places(source: Prepared, effort: Effort) -> tuple[int, ...]:
-    """Which of a clip's rates are wanted."""
+def rate_indices(source: PreparedClip, run_settings: RunSettings) -> tuple[int, ...]:
+    """Return the indices of the rates of a clip that a run measures."""
     every = range(len(source.clip.rates))
-    return tuple(every) if effort.rates is None else tuple(p for p in every if p in effort.rates)
+    chosen = run_settings.rates
+    return tuple(every) if chosen is None else tuple(index for index in every if index in chosen)
 
 
-def model_points(entry: Entry, source: Prepared, effort: Effort) -> Iterator[Point]:
-    """A model at every wanted rate of a clip."""
-    # Points that are not boosted keep the names they had before there was boosting.
-    boost = {"boost": True} if entry.variant.boosted else {}
-    for place in places(source, effort):
-        yield Point(
-            series=entry.series,
+def model_points(
+    curve: CurveSpec, source: PreparedClip, run_settings: RunSettings
+) -> Iterator[CurvePoint]:
+    """Yield the points of a model at the rates of a clip that a run measures."""
+    # Points that are not boosted keep the keys that they had before there was boosting.
+    boost = {"boost": True} if curve.variant.boosted else {}
+    for index in rate_indices(source, run_settings):
+        yield CurvePoint(
+            series=curve.series,
             kind="model",
             settings={
-                "model": entry.variant.model,
+                "model": curve.variant.model,
                 **boost,
-                "preset": entry.preset,
-                "bpp": source.clip.rates[place],
-                "epochs": effort.epochs,
-                "time_limit": effort.time_limit,
-                "device": effort.device,
-                "seed": effort.seed,
-                "threads": effort.threads,
+                "preset": curve.preset,
+                "bpp": source.clip.rates[index],
+                "epochs": run_settings.epochs,
+                "time_limit": run_settings.time_limit,
+                "device": run_settings.device,
+                "seed": run_settings.seed,
+                "threads": run_settings.threads,
             },
-            rate=place,
+            rate=index,
         )
 
 
 def reference_point(
-    entry: Entry, place: int, source: Prepared, effort: Effort, seconds: float
-) -> Point:
-    """The reference beside the other model's point of the same place.
+    curve: CurveSpec, index: int, source: PreparedClip, run_settings: RunSettings, seconds: float
+) -> CurvePoint:
+    """Return the point of the reference beside another model's point of the same rate.
 
     Args:
-        entry: Names the curve.
-        place: Which of the clip's rates.
+        curve: The curve of the reference.
+        index: Index of the rate among the clip's.
         source: The clip.
-        effort: Of the run.
-        seconds: What the other's encode took.
+        run_settings: Settings of the run.
+        seconds: Time that the other model's encode took.
     """
-    bits = _REFERENCE_FACTOR * source.clip.rates[place] * source.pixels
-    return Point(
-        series=entry.series,
+    bits = _REFERENCE_FACTOR * source.clip.rates[index] * source.pixels
+    return CurvePoint(
+        series=curve.series,
         kind="reference",
         settings={
             "parameters": round(bits / _REFERENCE_BITS),
-            "seconds": effort.reference_seconds or time_allowed(seconds),
-            "colour": effort.reference_colour,
-            "device": effort.device,
-            "seed": effort.seed,
-            "threads": effort.threads,
+            "seconds": run_settings.reference_seconds or time_allowed(seconds),
+            "colour": run_settings.reference_colour,
+            "device": run_settings.device,
+            "seed": run_settings.seed,
+            "threads": run_settings.threads,
         },
-        rate=place,
+        rate=index,
     )
 
 
 def time_allowed(seconds: float) -> float:
-    """A time, rounded up by at most a tenth."""
-    power = ceil(round(log(max(seconds, 1.0), _TIME_GRID), 6))
-    return round(_TIME_GRID**power, 1)
+    """Round a time in seconds up, by at most a tenth, so that similar times become equal."""
+    power = ceil(round(log(max(seconds, 1.0), _TIME_STEP), 6))
+    return round(_TIME_STEP**power, 1)
 
 
-def equal_point(name: str, row: Row, threads: int) -> Point:
-    """An anchor at the bytes of a network's file."""
+def equal_point(name: str, row: Row, threads: int) -> CurvePoint:
+    """Return the point of an anchor at the bytes of a network's file.
+
+    Args:
+        name: Name of the anchor.
+        row: The network's point.
+        threads: Threads of the process.
+    """
     settings: Settings = {"encoder": name, "bytes": row["bytes"], "threads": threads}
-    return Point(series=name, kind="anchor", settings=settings)
+    return CurvePoint(series=name, kind="anchor", settings=settings)

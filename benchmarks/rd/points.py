@@ -1,7 +1,7 @@
-"""One point of a rate-distortion curve: what is to be encoded, and the names of its outcome.
+"""One point of a rate-distortion curve: the command line that encodes it, and its key in the store.
 
-What decides a point (the source's samples, the settings, and the program) is hashed into the name
-under which `rd_store` keeps it, so that nothing is computed twice and nothing stale taken for new.
+The key is a hash of everything that decides a point: the source's samples, the settings, and the
+program. So nothing is computed twice, and no stale point is taken for a new one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.record import ROOT
-from benchmarks.rd.suites import Prepared
+from benchmarks.rd.suites import PreparedClip
 
 Row = dict[str, Any]
 Settings = Mapping[str, str | int | float | None]
-# What a network's file depends on, and what an anchor's and its measurement do.
+# Code that a network's file depends on, code of the reference, and code that an anchor's file and
+# its measurement depend on.
 _PROGRAM = ("nvcodec", "models", "entropy")
 _REFERENCE = (
     "benchmarks/reproduction/hnerv_reference.py",
@@ -37,14 +38,14 @@ _ANCHORS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """What is to be made.
+class CurvePoint:
+    """A point to encode and measure.
 
     Attributes:
-        series: The curve it belongs to.
+        series: Name of the curve that the point belongs to.
         kind: `"model"`, `"reference"` or `"anchor"`.
-        settings: Everything the command line is told that decides the file.
-        rate: Which of the clip's rates it aims at, from 0; None where it aims at none.
+        settings: Options of the command line that decide the file.
+        rate: Index of the rate among the clip's, from 0; None if the point has no target rate.
     """
 
     series: str
@@ -54,33 +55,38 @@ class Point:
 
     @property
     def suffix(self) -> str:
-        """Of its file. NUT is the smallest container that keeps the times of all three anchors."""
+        """Suffix of the file; NUT is the smallest container with exact times for all anchors."""
         return ".nut" if self.kind == "anchor" else ".nvc"
 
-    def key(self, source: Prepared) -> str:
-        """Names the point by what it is made of and how; the program is not part of it."""
+    def key(self, source: PreparedClip) -> str:
+        """Return a hash of the source's samples and the settings; the program is not part of it."""
         parts = {"planes": source.planes, "kind": self.kind, "settings": dict(self.settings)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
     def command(self, source: Path, target: Path) -> list[str]:
-        """The command line that makes its file."""
+        """Return the command line that encodes the file.
+
+        Args:
+            source: The prepared clip.
+            target: File to write.
+        """
         python = [sys.executable, "-m"]
-        given = [
+        arguments = [
             argument
             for name, value in self.settings.items()
             if value is not None and name != "threads"
             for argument in _argument(name, value)
         ]
         if self.kind == "model":
-            ends = [str(source), "-o", str(target), "--no-audio", "--json", "-y"]
-            return [*python, "nvcodec", "encode", *ends, *given]
+            paths = [str(source), "-o", str(target), "--no-audio", "--json", "-y"]
+            return [*python, "nvcodec", "encode", *paths, *arguments]
         if self.kind == "reference":
             return [
                 *python,
                 "benchmarks.reproduction.hnerv_reference",
                 str(source),
                 str(target),
-                *given,
+                *arguments,
             ]
         threads = ["--threads", str(self.settings["threads"])]
         return [
@@ -88,52 +94,52 @@ class Point:
             "benchmarks.harness.anchor_codecs",
             str(source),
             str(target),
-            *given,
+            *arguments,
             *threads,
         ]
 
     def program(self) -> str:
-        """Fingerprint of the code it depends on."""
+        """Return the fingerprint of the code that the point depends on."""
         if self.kind == "anchor":
             return fingerprint(_ANCHORS)
         return fingerprint((*_PROGRAM, *(_REFERENCE if self.kind == "reference" else ())))
 
 
 def _argument(name: str, value: str | float) -> tuple[str, ...]:
-    """A setting on the command line; what is merely switched on has no value there."""
+    """Return a setting as arguments of the command line; a switch has no value there."""
     switch = f"--{name.replace('_', '-')}"
     return (switch,) if value is True else (switch, str(value))
 
 
 def fingerprint(paths: Sequence[str]) -> str:
-    """Hash of the Python in files and folders as it is now; comments and docstrings do not count.
+    """Return a hash of the current Python code in files and folders, without comments or docstrings.
 
     Args:
-        paths: Relative to the repository's root.
+        paths: Files and folders, relative to the repository root.
     """
     digest = hashlib.sha256()
     for name in paths:
         path = ROOT / name
         # rglob does not follow the links in nvcodec/: each file counts once.
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            known = file.stat()
-            content = _content(file, known.st_mtime_ns, known.st_size)
+            status = file.stat()
+            content = _content(file, status.st_mtime_ns, status.st_size)
             digest.update(f"{file.relative_to(ROOT)} {content}\n".encode())
     return digest.hexdigest()[:12]
 
 
 @cache
 def _content(file: Path, modified: int, size: int) -> str:
-    """Hash of what a file says; parsed again only once it was written again."""
+    """Return a hash of the code of a file; the cache is keyed by its time and size."""
     text = file.read_text()
-    # Where someone is editing it, it counts as it stands.
+    # A file that is being edited may not parse; then its text counts.
     with suppress(SyntaxError):
-        text = bare(text)
+        text = strip_docstrings(text)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def bare(source: str) -> str:
-    """Python source as a syntax tree without docstrings: what of it can change a result."""
+def strip_docstrings(source: str) -> str:
+    """Return Python source as a syntax tree without docstrings: the part that can change a result."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):

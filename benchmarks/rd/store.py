@@ -1,7 +1,7 @@
-"""Making points and keeping them: an encode, measured on its file, as JSON beside that file.
+"""The store of points: encodes, measures, and keeps a JSON file beside each encoded file.
 
-A point is made by the command line that a user would type, in a process of its own; its file is
-then decoded and measured by another.
+A point is encoded by the command line that a user would type, in a process of its own; its file is
+then decoded and measured by another process.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from typing import Any
 
 from benchmarks.harness.anchor_codecs import ENCODERS, version
 from benchmarks.harness.record import ROOT
-from benchmarks.rd.points import Point, Row
-from benchmarks.rd.suites import Prepared
+from benchmarks.rd.points import CurvePoint, Row
+from benchmarks.rd.suites import PreparedClip
 
-_MEASURES = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "ms_ssim", "decode_seconds")
-_MADE = ("parameters", "macs_per_pixel", "epochs", "device", "segments", "crf", "stream_bytes")
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+_MEASURED = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "ms_ssim", "decode_seconds")
+_REPORTED = ("parameters", "macs_per_pixel", "epochs", "device", "segments", "crf", "stream_bytes")
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h.
 
 
 class PointError(Exception):
-    """A point could not be made; the message says what the program said last."""
+    """A point could not be made; the message has the last line of the program's errors."""
 
 
-class Store:
-    """Points made before: `<key>-<program>.json` and the file it tells of.
+class PointStore:
+    """A folder of points: `<key>-<program>.json` and the encoded file that it describes.
 
     Args:
-        folder: Where they are kept; made if it is not there.
+        folder: The folder; it is created if it does not exist.
         stale: Accept points that another version of the program made.
     """
 
@@ -48,23 +48,23 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other runs away, which would spoil times, and clear what a killed one left.
+    def lock(self) -> Iterator[None]:
+        """Lock the folder, since two runs would spoil each other's times; remove partial files.
 
         Raises:
-            SystemExit: If another run is at work here.
+            SystemExit: If another run has locked the folder.
         """
-        with (self.folder / "lock").open("w") as lock:
+        with (self.folder / "lock").open("w") as file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise SystemExit(f"another run is at work in {self.folder}") from error
-            for left in self.folder.glob("*unfinished-*"):
-                left.unlink()
+                raise SystemExit(f"another run is using {self.folder}") from error
+            for leftover in self.folder.glob("*unfinished-*"):
+                leftover.unlink()
             yield
 
-    def find(self, point: Point, source: Prepared) -> Row | None:
-        """The row of a point, if it was made before."""
+    def find(self, point: CurvePoint, source: PreparedClip) -> Row | None:
+        """Return the row of a point, or None if it was not made yet."""
         key = point.key(source)
         exact = self.folder / f"{key}-{point.program()}.json"
         others: Iterable[Path] = self.folder.glob(f"{key}-*.json") if self._stale else ()
@@ -72,42 +72,49 @@ class Store:
         for path in (exact, *newest):
             if path.is_file():
                 row: Row = json.loads(path.read_text())
-                # The same encode may serve several suites and curves.
+                # One encode may be part of several suites and curves.
                 return {**row, **_labels(point, source), "stale": path != exact}
         return None
 
-    def adopt(self, results: Mapping[str, Any], sources: Iterable[Prepared]) -> int:
-        """Take over the anchors that another run's results tell of; their files are not needed.
+    def adopt(self, results: Mapping[str, Any], sources: Iterable[PreparedClip]) -> int:
+        """Take over the anchors of another run's results; their files are not needed.
 
-        They count as made by the program that made them. Their times are of that run's machine.
+        They keep the program that made them, and their times are those of that run's machine.
 
         Args:
-            results: What a file of results holds under that name.
-            sources: Clips; anchors of others, or of other samples, are left out.
+            results: The `results` of the run's JSON file.
+            sources: Clips; anchors of other clips, or of other samples, are left out.
 
         Returns:
-            How many were taken over.
+            Number of anchors that were taken over.
         """
         planes = {clip["name"]: clip["planes"] for clip in results["clips"]}
-        known = {source.clip.name: source for source in sources}
-        taken = 0
+        sources_by_name = {source.clip.name: source for source in sources}
+        count = 0
         for row in results["points"]:
-            source = known.get(row["clip"])
+            source = sources_by_name.get(row["clip"])
             if row["kind"] != "anchor" or source is None or planes[row["clip"]] != source.planes:
                 continue
-            point = Point(series=row["series"], kind=row["kind"], settings=row["settings"])
-            kept = self.folder / f"{point.key(source)}-{row['program']}.json"
-            if not kept.exists():
-                kept.write_text(json.dumps(row, indent=1) + "\n")
-                taken += 1
-        return taken
+            point = CurvePoint(series=row["series"], kind=row["kind"], settings=row["settings"])
+            path = self.folder / f"{point.key(source)}-{row['program']}.json"
+            if not path.exists():
+                path.write_text(json.dumps(row, indent=1) + "\n")
+                count += 1
+        return count
 
     def file(self, row: Row) -> Path:
-        """The encoded file of a row."""
+        """Return the path of the encoded file of a row."""
         return self.folder / str(row["file"])
 
-    def make(self, point: Point, source: Prepared) -> Row:
-        """Encode, measure and keep a point.
+    def make(self, point: CurvePoint, source: PreparedClip) -> Row:
+        """Encode, measure and store a point.
+
+        Args:
+            point: The point.
+            source: The clip.
+
+        Returns:
+            The row of the point.
 
         Raises:
             PointError: If one of the processes fails, frames are missing from the file, or the
@@ -116,16 +123,16 @@ class Store:
         threads = int(point.settings["threads"] or 1)
         program = point.program()
         stem = f"{point.key(source)}-{program}"
-        # One name per process: another may be left over from a run that was killed.
+        # The name has the process's number: a run that was killed may have left a file.
         target = self.folder / f"unfinished-{os.getpid()}{point.suffix}"
         try:
             begin = time.monotonic()
-            made = _run(point.command(source.path, target), threads)
-            wall = time.monotonic() - begin
+            encoded = _run(point.command(source.path, target), threads)
+            wall_seconds = time.monotonic() - begin
             compare = [sys.executable, "-m", "nvcodec", "compare", "--json"]
-            # Only networks decode faster with more; for metrics more are slower on a busy machine.
-            decoding = 1 if point.kind == "anchor" else threads
-            measured = _run([*compare, str(source.path), str(target)], decoding)
+            # Only networks decode faster with more threads; metrics may be slower with them.
+            decoding_threads = 1 if point.kind == "anchor" else threads
+            measured = _run([*compare, str(source.path), str(target)], decoding_threads)
             if measured["frames"] != source.frames:
                 raise PointError(f"{measured['frames']} of {source.frames} frames came back")
             if point.program() != program:
@@ -139,10 +146,10 @@ class Store:
                 "bytes": size,
                 "bpp": 8 * size / source.pixels,
                 "kbps": 8 * size * source.fps / source.frames / 1000,
-                **{name: measured[name] for name in _MEASURES},
-                **{name: made[name] for name in _MADE if made.get(name) is not None},
-                "encode_seconds": made.get("encode_seconds", made.get("seconds")),
-                "wall_seconds": wall,
+                **{name: measured[name] for name in _MEASURED},
+                **{name: encoded[name] for name in _REPORTED if encoded.get(name) is not None},
+                "encode_seconds": encoded.get("encode_seconds", encoded.get("seconds")),
+                "wall_seconds": wall_seconds,
                 "program": program,
                 "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 "file": f"{stem}{point.suffix}",
@@ -152,21 +159,29 @@ class Store:
                 row["version"] = version(encoder.codec)
             target.replace(self.folder / row["file"])
         finally:
-            for left in self.folder.glob(f"*{target.stem}*"):
-                left.unlink()
-        # The row last, and whole: what it tells of is there whenever it is.
+            for leftover in self.folder.glob(f"*{target.stem}*"):
+                leftover.unlink()
+        # The row is written last and renamed, so that its encoded file exists whenever it does.
         partial = self.folder / f"{stem}.json.partial"
         partial.write_text(json.dumps(row, indent=1) + "\n")
         partial.replace(self.folder / f"{stem}.json")
         return {**row, "stale": False}
 
 
-def _labels(point: Point, source: Prepared) -> Row:
+def _labels(point: CurvePoint, source: PreparedClip) -> Row:
     return {"clip": source.clip.name, "series": point.series, "rate": point.rate}
 
 
 def _run(command: Sequence[str], threads: int) -> dict[str, Any]:
-    """Run a command; the JSON object it prints."""
+    """Run a command and return the JSON object on its last line.
+
+    Args:
+        command: Command line.
+        threads: Threads of its libraries.
+
+    Raises:
+        PointError: If the command fails or prints no JSON.
+    """
     number = str(threads)
     environment = {**os.environ, "OMP_NUM_THREADS": number, "MKL_NUM_THREADS": number}
     process = subprocess.Popen(
@@ -176,26 +191,26 @@ def _run(command: Sequence[str], threads: int) -> dict[str, Any]:
         text=True,
         cwd=ROOT,
         env=environment,
-        # Safe here, where there is but one thread.
+        # Safe here, since this process has one thread.
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
     )
     try:
-        out, said = process.communicate()
+        out, errors = process.communicate()
     except BaseException:
-        # Whoever stops us stops what we started, which must not go on beside the next run.
+        # An interrupted run must not leave an encode behind, which would disturb the next run.
         process.terminate()
         process.communicate()
         raise
     if process.returncode:
-        lines = said.strip().splitlines() or [f"exit status {process.returncode}"]
+        lines = errors.strip().splitlines() or [f"exit status {process.returncode}"]
         raise PointError(f"{' '.join(command[2:5])} ...: {lines[-1]}")
     try:
-        found: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+        report: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:
         raise PointError(f"{' '.join(command[2:5])} ...: expected JSON, got {out!r}") from error
-    return found
+    return report
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel to end this process with the one that started it, however that ends."""
+    """Ask the kernel to end this process when its parent ends, even if that is killed."""
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)

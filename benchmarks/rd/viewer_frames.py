@@ -1,4 +1,4 @@
-"""Pictures for the frame viewer: the source, a network's file and an anchor of the same bytes."""
+"""Frames for the page's viewer: of the source, a network's file and an anchor of equal bytes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nvcodec.media import Colour, Frames, UInt8Array
 from nvcodec.metrics import psnr
 from nvcodec.video import rgb
 
-_SHOWN = (1 / 6, 1 / 2, 5 / 6)  # where in a clip
-_QUALITIES = (95, 92, 88, 84, 80, 70)
+_POSITIONS = (1 / 6, 1 / 2, 5 / 6)  # Positions of the frames, as shares of the clip.
+_WEBP_QUALITIES = (95, 92, 88, 84, 80, 70)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What the viewer shows of a clip.
+class ViewerClip:
+    """A clip that the viewer shows.
 
     Attributes:
-        clip: Its name.
+        clip: Name of the clip.
         source: The lossless file.
-        files: Encoded files by the row that tells of them: a network's, then an anchor's.
+        files: Rows and their encoded files: a network's, then an anchor's.
     """
 
     clip: str
@@ -37,39 +37,41 @@ class Shown:
     files: Sequence[tuple[Row, Path]]
 
 
-def viewer(shown: Sequence[Shown], most_bytes: int) -> list[dict[str, Any]]:
-    """Everything the viewer needs, pictures included, ready for JSON.
+def viewer(clips: Sequence[ViewerClip], total_bytes: int) -> list[dict[str, Any]]:
+    """Return the data of the viewer for JSON, with the frames as data URIs.
 
     Args:
-        shown: The clips.
-        most_bytes: What all pictures together may take, as data URIs.
+        clips: The clips.
+        total_bytes: Largest size of all data URIs together.
     """
-    images = sum(len(_SHOWN) * (1 + len(one.files)) for one in shown)
-    allowed = int(most_bytes / max(images, 1) * 3 / 4)  # base64 takes a third more
-    return [_clip(one, allowed) for one in shown]
+    images = sum(len(_POSITIONS) * (1 + len(clip.files)) for clip in clips)
+    max_bytes = int(total_bytes / max(images, 1) * 3 / 4)  # Base64 takes a third more.
+    return [_viewer_data(clip, max_bytes) for clip in clips]
 
 
-def _clip(shown: Shown, allowed: int) -> dict[str, Any]:
-    source, info = read(shown.source)
-    numbers = sorted({int(len(source) * part) for part in _SHOWN})
-    original = _chosen(source, numbers)
-    sides: list[tuple[Mapping[str, Any], Frames]] = [({"series": "source"}, original)]
-    for row, path in shown.files:
+def _viewer_data(clip: ViewerClip, max_bytes: int) -> dict[str, Any]:
+    source, info = read(clip.source)
+    numbers = sorted({int(len(source) * part) for part in _POSITIONS})
+    original = _frames_at(source, numbers)
+    versions: list[tuple[Mapping[str, Any], Frames]] = [({"series": "source"}, original)]
+    for row, path in clip.files:
         facts = {name: row[name] for name in ("series", "bytes", "psnr_y")}
-        sides.append((facts, _decoded(path, numbers)))
+        versions.append((facts, _decoded(path, numbers)))
     frames = []
-    for place, number in enumerate(numbers):
-        images = [_image(_picture(side, place, info.colour), allowed) for _, side in sides]
+    for index, number in enumerate(numbers):
+        images = [
+            _image(_picture(version, index, info.colour), max_bytes) for _, version in versions
+        ]
         scores = [
-            float(psnr(original.y[place : place + 1], side.y[place : place + 1])[0])
-            for _, side in sides
+            float(psnr(original.y[index : index + 1], version.y[index : index + 1])[0])
+            for _, version in versions
         ]
         frames.append({"number": number, "images": images, "psnr_y": scores})
     return {
-        "clip": shown.clip,
+        "clip": clip.clip,
         "width": info.width,
         "height": info.height,
-        "sides": [facts for facts, _ in sides],
+        "sides": [facts for facts, _ in versions],
         "frames": frames,
     }
 
@@ -78,10 +80,10 @@ def _decoded(path: Path, numbers: list[int]) -> Frames:
     if path.suffix == ".nvc":
         with nvcodec.open(path) as decoder:
             return decoder.planes(numbers)
-    return _chosen(read(path)[0], numbers)
+    return _frames_at(read(path)[0], numbers)
 
 
-def _chosen(frames: Frames, numbers: list[int]) -> Frames:
+def _frames_at(frames: Frames, numbers: list[int]) -> Frames:
     return Frames(
         y=frames.y[numbers],
         u=frames.u[numbers],
@@ -91,23 +93,23 @@ def _chosen(frames: Frames, numbers: list[int]) -> Frames:
     )
 
 
-def _picture(frames: Frames, place: int, colour: Colour) -> UInt8Array:
-    part = slice(place, place + 1)
+def _picture(frames: Frames, index: int, colour: Colour) -> UInt8Array:
+    part = slice(index, index + 1)
     picture: UInt8Array = rgb(frames.y[part], frames.u[part], frames.v[part], colour)[0]
     return picture
 
 
-def _image(picture: UInt8Array, allowed: int) -> str:
-    """A picture as a data URI: without loss if that is small enough, else as good as fits."""
+def _image(picture: UInt8Array, max_bytes: int) -> str:
+    """Return a picture as a data URI: lossless if that fits, else at the best quality that does."""
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(picture))
-    for quality in (None, *_QUALITIES):
+    for quality in (None, *_WEBP_QUALITIES):
         out = io.BytesIO()
         if quality is None:
             image.save(out, "WEBP", lossless=True)
         else:
             image.save(out, "WEBP", quality=quality, method=6)
-        if out.tell() <= allowed:
+        if out.tell() <= max_bytes:
             break
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -183,7 +183,7 @@ def orders(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _table(runs: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> record.Table:
+def _table(runs: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> record.ResultTable:
     columns = (
         "network", "picture", "stored values", "kMAC/px", "published, dB", "float, dB",
         "difference, dB", "epochs", "s", "file, dB", "bytes", "s in all",
@@ -214,7 +214,7 @@ def _table(runs: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> r
         f"({', '.join(f'{value:.2f}' for value in order['psnr'])} dB)."
         for order in found
     )
-    return record.Table(columns, tuple(rows), note.strip())
+    return record.ResultTable(columns, tuple(rows), note.strip())
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "published_bits_per_parameter": published_bits / parameters,
         "targets": {"bits_per_parameter": TARGET_BITS, "loss": TARGET_LOSS},
     }
-    table = record.Table(
+    table = record.ResultTable(
         ("network", "bits per parameter", "PSNR RGB, dB", "change, dB", "bytes"),
         (
             ("float32", "32", f"{before:.2f}", "", f"{4 * parameters}"),

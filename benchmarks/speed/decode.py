@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{1 / record.Spread.of(theirs).median:.2f}",
             )
         )
-    table = record.Table(
+    table = record.ResultTable(
         ("frames", "times the speed of eager", "time over floor", "nvcodec frames/s", "eager"),
         tuple(rows),
         f"Median (lowest-highest) of {options.rounds} rounds; targets: at least {TARGET_EAGER:g} "

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "latentgrid. Processor time is that of encoding and measuring together, over all cores. "
         "Decoding is timed by the process that measures. Peak memory is of the larger process."
     )
-    record.write(options.out, {"runs": runs}, {"main": record.Table(columns, rows, note)})
+    record.write(options.out, {"runs": runs}, {"main": record.ResultTable(columns, rows, note)})
 
 
 def _encode(

@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         for name, ratio in against.items()
     )
-    table = record.Table(
+    table = record.ResultTable(
         ("step", "times the speed of eager", "steps per second"),
         rows,
         f"Median (lowest-highest) of {options.rounds} rounds; target {TARGET} for the float stage.",

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for name, rate in rates.items()
             ]
     note = f"{points} points, {str(dtype).removeprefix('torch.')}; matrices: {peak:.3g} TFLOP/s."
-    table = record.Table(("width", "backend", "TFLOP/s", "% of matrices"), tuple(rows), note)
+    table = record.ResultTable(("width", "backend", "TFLOP/s", "% of matrices"), tuple(rows), note)
     record.write(options.out, results, {"main": table})
 
 

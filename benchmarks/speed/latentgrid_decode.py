@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{100 * share.median:.0f}",
             )
         )
-    table = record.Table(
+    table = record.ResultTable(
         ("clip", "dB", "bytes", "frames/s in order", "random frames/s", "entropy, % of in order"),
         tuple(rows),
         f"{_SIZE[0]}x{_SIZE[1]}, up to {options.frames} frames, {options.preset}, "

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         for seconds, run in zip(options.seconds, measured, strict=True)
     )
-    table = record.Table(
+    table = record.ResultTable(
         ("video", "frames", "segments", "peak, MiB", "of it imports, MiB", "encode, s"),
         rows,
         f"Peak of the long one over that of the short one: {ratio:.3f}; target {TARGET:g}.",

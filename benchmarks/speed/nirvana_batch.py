@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{faster:.2f}",
             )
         )
-    table = record.Table(
+    table = record.ResultTable(
         ("pictures", "networks a step", "one by one, s", "at once, s", "times as fast"),
         tuple(rows),
         f"{options.frames} frames of bikes.mp4, chains of {options.refresh} groups, 0.1 bpp, "

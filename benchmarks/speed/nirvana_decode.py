@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         for run in found.values()
     ]
-    table = record.Table(
+    table = record.ResultTable(
         ("picture", "nerv, dB", "nirvana, dB", "nerv, frames/s", "nirvana", "times as fast"),
         tuple(rows),
         f"Median (lowest-highest) of {options.rounds} rounds, one thread; asked for: {TARGET:g}.",

@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{options.frames} frames of {width}x{height}. NeRV's last PSNR: {said} (asked for: "
         f"{TARGET_TIME:g}). Decoding: {faster:.1f} times as fast (asked for: {TARGET_DECODE:g})."
     )
-    table = record.Table(
+    table = record.ResultTable(
         ("encode", "stored values", "s", "YUV PSNR, dB", "bytes", "kMAC/px", "decode, frames/s"),
         tuple(rows),
         note,

@@ -181,13 +181,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                     f"{1000 * record.Spread.of(other).median / options.fetches:.2f}",
                 )
             )
-    speeds = record.Table(
+    speeds = record.ResultTable(
         ("access", "x264 time over nvcodec time", "nvcodec, ms a frame", "x264, ms a frame"),
         tuple(rows),
         f"{options.fetches} random frames of {len(frames)}; median (lowest-highest) of "
         f"{options.rounds} rounds.",
     )
-    files = record.Table(
+    files = record.ResultTable(
         ("file", "bytes", "PSNR Y, dB", "PSNR RGB, dB", "MS-SSIM"),
         tuple(
             (

@@ -248,7 +248,7 @@ def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, optio
         f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips{words}, drawn from "
         f"{options.clips} of each kind, tested on {options.tests} of each with other pictures."
     )
-    table = record.Table(("shown", "vectors", *names), tuple(lines), note)
+    table = record.ResultTable(("shown", "vectors", *names), tuple(lines), note)
     record.write(options.out, {"rows": rows, "described": described}, {"main": table})
 
 

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         way: [one["change"] for one in points if one["latents"] == way and one["fed"]]
         for way in ("shared", "both")
     }
-    table = record.Table(
+    table = record.ResultTable(
         ("model", "bpp", "latents", "bytes", "of them tokens", "stored values", "YUV PSNR, dB",
          "against private, dB"),
         tuple(

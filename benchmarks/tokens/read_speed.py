@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             _encode(source, file, options)
             with one_core():
                 clips[source.name] = _measured(source, file, options)
-    speed = record.Table(
+    speed = record.ResultTable(
         ("clip", "tokens", "tokens/s read", "decode-and-tokenise time over reading time",
          "bytes read", "ids as made", "ids of decoded pictures"),
         tuple(
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"is read again and again for {options.seconds:g} s. The first read after it was decoded took "
         f"{_in_words(clips)} as long. {options.model}, {options.bpp:g} bpp.",
     )  # fmt: skip
-    size = record.Table(
+    size = record.ResultTable(
         ("clip", "grid", "segments", "bits a token", "with framing", "zlib -9", "LZMA -9", "raw"),
         tuple(
             (

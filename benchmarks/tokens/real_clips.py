@@ -77,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.write(options.out, results, _tables(clips, total, options))
 
 
-def _tables(clips: dict[str, Any], total: dict[str, Any], options: Any) -> dict[str, record.Table]:
+def _tables(
+    clips: dict[str, Any], total: dict[str, Any], options: Any
+) -> dict[str, record.ResultTable]:
     rows = [
         (
             name,
@@ -99,7 +101,7 @@ def _tables(clips: dict[str, Any], total: dict[str, Any], options: Any) -> dict[
         "clip", "tokens", "changed by noise of 1, %", f"by x264 at CRF {_CRF}, %",
         "by a shift of 1, %", "bits a token", "preview, dB",
     )  # fmt: skip
-    changed = record.Table(
+    changed = record.ResultTable(
         head,
         (*rows, mean),
         f"At most {options.longest} samples along the longer side; changes: {options.changed} "
@@ -108,7 +110,7 @@ def _tables(clips: dict[str, Any], total: dict[str, Any], options: Any) -> dict[
         f"{_ALLOWED_BITS * total['raw_bits']:.2f} bits.",
     )
     ids = total["ids"]
-    used = record.Table(
+    used = record.ResultTable(
         ("digit", "values", "entropy, bits", "of at most"),
         tuple(
             (str(place + 1), str(size), f"{entropy:.2f}", f"{log2(size):.2f}")

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     probes = _probes(tokenizer, options)
     found = _retrieval(tokenizer, options)
     names = list(linear_probe.CLASSES)
-    probe_table = record.Table(
+    probe_table = record.ResultTable(
         ("what is read", *(f"{name}, other videos" for name in names),
          *(f"{name}, same video" for name in names)),
         tuple(
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"frames of 128x128, a sixth of them at a time to test on; own networks: {options.epochs} epochs, "
         f"{probes['psnr']:.1f} dB on average.",
     )  # fmt: skip
-    retrieval_table = record.Table(
+    retrieval_table = record.ResultTable(
         ("descriptor", "pairs", "own half nearest", "same clip nearest"),
         tuple(
             (what, str(one["count"]), f"{one['same']:.0%}", f"{one['clip']:.0%}")

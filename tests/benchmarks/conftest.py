@@ -1,4 +1,4 @@
-"""Rows of a rate-distortion table that tests of the benchmarks share."""
+"""Rows of a rate-distortion table, shared by the tests of the benchmarks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 @pytest.fixture
 def row():
-    """Makes a point of a curve."""
+    """A function that makes a point of a curve."""
 
     def make(series: str, size: int, quality: float, *, clip: str = "one", **others):
         kind = "anchor" if series.startswith(("x26", "svt")) else "model"
-        made = {
+        point = {
             "clip": clip,
             "series": series,
             "rate": None,
@@ -32,8 +32,8 @@ def row():
             "file": "none",
             "stale": False,
         }
-        made |= {"crf": 30.0, "version": "x264 - core 1"} if kind == "anchor" else {}
-        made |= {} if kind == "anchor" else {"parameters": 5000, "macs_per_pixel": 1500.0}
-        return made | others
+        point |= {"crf": 30.0, "version": "x264 - core 1"} if kind == "anchor" else {}
+        point |= {} if kind == "anchor" else {"parameters": 5000, "macs_per_pixel": 1500.0}
+        return point | others
 
     return make

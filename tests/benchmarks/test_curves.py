@@ -1,4 +1,4 @@
-"""Curves against each other, in numbers and pictures."""
+"""Tests of BD-rates between curves, of their figure and of the page."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 
 import pytest
 
-from benchmarks.harness.record import Table
+from benchmarks.harness.record import ResultTable
 from benchmarks.rd import figures
-from benchmarks.rd.curves import anchors_of, curve, difference, differences, mean, tables
+from benchmarks.rd.curves import anchors_of, compare_all, compare_curves, curve, mean, tables
 from benchmarks.rd.page import page
-from benchmarks.rd.viewer_frames import Shown, viewer
+from benchmarks.rd.viewer_frames import ViewerClip, viewer
 from nvcodec.metrics import bd_rate
 from nvcodec.video import open_source
 
 
 @pytest.fixture
 def rows(row):
-    """Two clips; on the second our curve lies above the anchor's reach."""
+    """Points of two clips; on the second our curve lies above the anchor's quality range."""
     return [
         *(row("x264-medium", 1000 * 2**n, 28.0 + 3 * n) for n in range(4)),
         *(row("hnerv-fast", 2000 * 2**n, 28.0 + 3 * n, rate=n) for n in range(3)),
@@ -36,18 +36,18 @@ def test_points_not_worth_their_bytes_are_left_out(row):
 
 
 def test_a_difference(rows):
-    one = difference(rows, "one", "hnerv-fast", "x264-medium", "psnr_y")
-    assert one.percent == pytest.approx(100) and one.covered == 1 and not one.why
-    reference = difference(rows, "one", "hnerv-fast", "hnerv-reference-fast", "psnr_y")
+    result = compare_curves(rows, "one", "hnerv-fast", "x264-medium", "psnr_y")
+    assert result.percent == pytest.approx(100) and result.covered == 1 and not result.why
+    reference = compare_curves(rows, "one", "hnerv-fast", "hnerv-reference-fast", "psnr_y")
     assert reference.percent == pytest.approx(100 * (2 / 9 - 1))
     assert reference.covered == 0.5
 
 
 def test_no_difference_without_overlap(rows):
-    one = difference(rows, "two", "hnerv-fast", "x264-medium", "psnr_y")
-    assert one.percent is None and one.covered == 0
-    assert one.why == "no overlap: hnerv-fast 40 to 41, x264-medium 20 to 22"
-    missing = difference(rows, "two", "hnerv-reference-fast", "x264-medium", "psnr_y")
+    result = compare_curves(rows, "two", "hnerv-fast", "x264-medium", "psnr_y")
+    assert result.percent is None and result.covered == 0
+    assert result.why == "no overlap: hnerv-fast 40 to 41, x264-medium 20 to 22"
+    missing = compare_curves(rows, "two", "hnerv-reference-fast", "x264-medium", "psnr_y")
     assert missing.why == "no points of hnerv-reference-fast"
 
 
@@ -59,8 +59,12 @@ def test_what_is_compared_with_what():
 
 
 def test_means_say_how_many_clips_have_a_number(rows):
-    found = [one for one in differences(rows) if one.metric == "psnr_y"]
-    ours = [one for one in found if (one.test, one.anchor) == ("hnerv-fast", "x264-medium")]
+    results = [result for result in compare_all(rows) if result.metric == "psnr_y"]
+    ours = [
+        result
+        for result in results
+        if (result.test, result.anchor) == ("hnerv-fast", "x264-medium")
+    ]
     assert mean(ours) == "+100.0 % (1 of 2)"
     assert mean(ours[:1]) == "+100.0 %"
     assert mean(ours[1:]) == "no overlap"
@@ -68,22 +72,22 @@ def test_means_say_how_many_clips_have_a_number(rows):
 
 
 def test_tables(rows):
-    found = tables(rows, differences(rows))
-    assert {"summary", "cost", "hnerv-fast_psnr_yuv", "hnerv-fast_ms_ssim"} <= set(found)
-    per_clip = found["hnerv-fast_psnr_y"]
+    results = tables(rows, compare_all(rows))
+    assert {"summary", "cost", "hnerv-fast_psnr_yuv", "hnerv-fast_ms_ssim"} <= set(results)
+    per_clip = results["hnerv-fast_psnr_y"]
     assert per_clip.columns == ("clip", "x264-medium", "hnerv-reference-fast")
     assert per_clip.rows[0][1:] == ("+100.0 %", "-77.8 %")
     assert per_clip.rows[1] == ("two", "no overlap", "no points of hnerv-reference-fast")
     assert per_clip.rows[2] == ("mean", "+100.0 % (1 of 2)", "-77.8 % (1 of 2)")
-    (cost,) = (line for line in found["cost"].rows if line[0] == "hnerv-fast")
+    (cost,) = (line for line in results["cost"].rows if line[0] == "hnerv-fast")
     assert cost == ("hnerv-fast", "5", "2.0", "100", "5000", "1.50")
     # x265 has no points: the overview does without.
-    assert found["overview"].columns[3:] == ("x264-medium", "encode, s", "decode, frames/s")
-    ours, reference = found["overview"].rows
+    assert results["overview"].columns[3:] == ("x264-medium", "encode, s", "decode, frames/s")
+    ours, reference = results["overview"].rows
     assert ours[:3] == ("hnerv-fast", "5000", "1.50") and ours[3].endswith("(1 of 2)")
     assert ours[4:] == ("2.0", "100") and reference[0] == "hnerv-reference-fast"
-    for table in found.values():
-        assert isinstance(table, Table)
+    for table in results.values():
+        assert isinstance(table, ResultTable)
         assert all(len(line) == len(table.columns) for line in table.rows)
 
 
@@ -92,17 +96,17 @@ def test_a_partly_covered_curve_is_marked(row):
         *(row("x264-medium", 1000 * 2**n, 28.0 + 3 * n) for n in range(3)),
         *(row("hnerv-fast", 9000 * 2**n, 20.0 + 3 * n) for n in range(4)),
     ]
-    table = tables(rows, differences(rows))["hnerv-fast_psnr_y"]
+    table = tables(rows, compare_all(rows))["hnerv-fast_psnr_y"]
     expected = bd_rate(curve(rows[:3], "psnr_y"), curve(rows[3:], "psnr_y"))
     assert table.rows[0] == ("one", f"{expected:+.1f} % *")
     assert "*" in table.note
 
 
 def test_styles_do_not_depend_on_what_else_is_drawn():
-    looks = figures.styles(["x264-medium", "a-fast", "hnerv-reference-fast", "b-fast"])
-    assert looks["x264-medium"] == figures.styles(["x264-medium"])["x264-medium"]
-    assert len({look.colour for look in looks.values()}) == 4
-    assert [look.ours for look in looks.values()] == [False, True, True, True]
+    by_name = figures.styles(["x264-medium", "a-fast", "hnerv-reference-fast", "b-fast"])
+    assert by_name["x264-medium"] == figures.styles(["x264-medium"])["x264-medium"]
+    assert len({style.colour for style in by_name.values()}) == 4
+    assert [style.ours for style in by_name.values()] == [False, True, True, True]
 
 
 def test_the_picture(rows, tmp_path):
@@ -113,7 +117,7 @@ def test_the_picture(rows, tmp_path):
 
 @pytest.fixture
 def stored(rows):
-    """A result file as it is read back."""
+    """A result file, read back."""
     clip = {"name": "one", "width": 64, "height": 48, "frames": 10, "fps": 25.0}
     record = {
         "command": "python -m benchmarks.rd",
@@ -132,7 +136,7 @@ def stored(rows):
         },
         "tables": {
             name: {"columns": table.columns, "rows": table.rows, "note": table.note}
-            for name, table in tables(rows, differences(rows)).items()
+            for name, table in tables(rows, compare_all(rows)).items()
         },
     }  # fmt: skip
     return json.loads(json.dumps(record))
@@ -160,7 +164,7 @@ def test_the_page_holds_its_data(stored):
 def test_pictures_keep_within_their_bytes(make_clip, row, tmp_path):
     pytest.importorskip("PIL")
     source, other = make_clip("a.mkv", frames=6, codec="ffv1"), make_clip("b.mkv", frames=6)
-    shown = Shown("one", source, [(row("x264-medium", 1000, 30.0), other)])
+    shown = ViewerClip("one", source, [(row("x264-medium", 1000, 30.0), other)])
     (lossless,) = viewer([shown], 10**7)
     assert [frame["number"] for frame in lossless["frames"]] == [1, 3, 5]
     assert lossless["sides"][0] == {"series": "source"}
@@ -169,7 +173,7 @@ def test_pictures_keep_within_their_bytes(make_clip, row, tmp_path):
     assert frame["psnr_y"][0] == 100.0 > frame["psnr_y"][1] > 20
     assert all(image.startswith("data:image/webp;base64,") for image in frame["images"])
     (small,) = viewer([shown], 12_000)
-    for one, another in zip(lossless["frames"], small["frames"], strict=True):
-        assert len(another["images"][0]) < len(one["images"][0])
+    for result, another in zip(lossless["frames"], small["frames"], strict=True):
+        assert len(another["images"][0]) < len(result["images"][0])
     with open_source(source) as opened:
         assert (lossless["width"], lossless["height"]) == (opened.info.width, opened.info.height)
