@@ -1,8 +1,8 @@
 """Frames per second of decoding HNeRV, against eager fp32 NCHW and against bare matrix products.
 
-The same weights on both sides, from embeddings to 8-bit RGB. The floor is the time in which the
-machine does as many multiply-accumulates as 2048x2048 bfloat16 matrix products, the best case for
-its hardware, measured in the same rounds.
+Both decoders have the same weights and go from embeddings to 8-bit RGB. The floor is the time in
+which the machine does as many multiply-accumulates in 2048x2048 bfloat16 matrix products, the best
+case for its hardware, measured in the same rounds.
 """
 
 from __future__ import annotations
@@ -24,17 +24,21 @@ from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.stacks.inference import Synthesis
 
 TARGET_EAGER, TARGET_FLOOR = 4.0, 2.5
-_SIDE = 2048
+_SIDE = 2048  # Side of the matrices of the floor.
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("decode_speed", __doc__)
-    parser.add_argument("--parameters", type=int, default=1_500_000, help="of the network")
-    parser.add_argument("--size", type=record.size_argument, default=(1280, 640), help="WxH")
-    parser.add_argument("--frames", type=int, default=8, help="decoded per round")
+    parser.add_argument(
+        "--parameters", type=int, default=1_500_000, help="parameters of the network"
+    )
+    parser.add_argument(
+        "--size", type=record.size_argument, default=(1280, 640), metavar="WxH", help="frame size"
+    )
+    parser.add_argument("--frames", type=int, default=8, help="frames decoded per round")
     parser.add_argument("--batch", type=int, default=4, help="frames at a time, in the second row")
-    parser.add_argument("--rounds", type=int, default=5, help="of each side")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each decoder")
+    parser.add_argument("--device", default="cpu", help="device to decode on")
     options = parser.parse_args(argv)
 
     device = choose_device(options.device)
@@ -49,23 +53,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     eager = EagerDecoder(config).to(device).eval()
     eager.load(model.transmitted()[:-1])
     dtype = working_type(device)
-    fast = Synthesis(model, dtype).levels
-    plain = _plain(model, eager)
+    nvcodec_levels = Synthesis(model, dtype).levels
+    eager_levels = _eager_decoder(model, eager)
 
-    largest, most = _difference(fast, plain)
+    largest, share_within_one = _difference(nvcodec_levels, eager_levels)
     macs = config.macs_per_pixel * prod(config.size)
     measures = {
-        "nvcodec": lambda: _seconds(fast, options.frames, 1, device),
-        "eager": lambda: _seconds(plain, options.frames, 1, device),
-        "nvcodec, batched": lambda: _seconds(fast, options.frames, options.batch, device),
-        "eager, batched": lambda: _seconds(plain, options.frames, options.batch, device),
+        "nvcodec": lambda: _seconds(nvcodec_levels, options.frames, 1, device),
+        "eager": lambda: _seconds(eager_levels, options.frames, 1, device),
+        "nvcodec, batched": lambda: _seconds(nvcodec_levels, options.frames, options.batch, device),
+        "eager, batched": lambda: _seconds(eager_levels, options.frames, options.batch, device),
         "floor": lambda: macs * _seconds_per_mac(device),
     }
-    for measure in measures.values():  # warm-up
+    for measure in measures.values():  # Warm up.
         measure()  # type: ignore[no-untyped-call]
-    taken = record.alternate(measures, options.rounds)
+    measured = record.alternate(measures, options.rounds)
 
-    kinds = {"one by one": "", f"{options.batch} at a time": ", batched"}
+    suffixes = {"one by one": "", f"{options.batch} at a time": ", batched"}
     rows = []
     results: dict[str, object] = {
         "parameters": config.parameters,
@@ -73,31 +77,31 @@ def main(argv: Sequence[str] | None = None) -> None:
         "macs_per_pixel": config.macs_per_pixel,
         "type": str(dtype).removeprefix("torch."),
         "largest_difference": largest,
-        "within_one_level": most,
-        "floor_seconds": record.Spread.of(taken["floor"]),
-        "tera_macs_per_second": macs / record.Spread.of(taken["floor"]).median / 1e12,
+        "within_one_level": share_within_one,
+        "floor_seconds": record.Spread.of(measured["floor"]),
+        "tera_macs_per_second": macs / record.Spread.of(measured["floor"]).median / 1e12,
         "targets": {"speedup": TARGET_EAGER, "over_floor": TARGET_FLOOR},
     }
-    for kind, suffix in kinds.items():
-        ours, theirs = taken["nvcodec" + suffix], taken["eager" + suffix]
-        speedup = record.ratios(theirs, ours)
-        over = record.ratios(ours, taken["floor"])
+    for label, suffix in suffixes.items():
+        nvcodec_seconds, eager_seconds = measured["nvcodec" + suffix], measured["eager" + suffix]
+        speedup = record.ratios(eager_seconds, nvcodec_seconds)
+        over_floor = record.ratios(nvcodec_seconds, measured["floor"])
         results["sequential" if not suffix else "batched"] = {
             "batch": options.batch if suffix else 1,
             "speedup": speedup,
-            "over_floor": over,
+            "over_floor": over_floor,
             "seconds_per_frame": {
-                "nvcodec": record.Spread.of(ours),
-                "eager": record.Spread.of(theirs),
+                "nvcodec": record.Spread.of(nvcodec_seconds),
+                "eager": record.Spread.of(eager_seconds),
             },
         }
         rows.append(
             (
-                kind,
+                label,
                 f"{speedup:.2f}",
-                f"{over:.2f}",
-                f"{1 / record.Spread.of(ours).median:.2f}",
-                f"{1 / record.Spread.of(theirs).median:.2f}",
+                f"{over_floor:.2f}",
+                f"{1 / record.Spread.of(nvcodec_seconds).median:.2f}",
+                f"{1 / record.Spread.of(eager_seconds).median:.2f}",
             )
         )
     table = record.ResultTable(
@@ -105,13 +109,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         tuple(rows),
         f"Median (lowest-highest) of {options.rounds} rounds; targets: at least {TARGET_EAGER:g} "
         f"and at most {TARGET_FLOOR:g}. Weights are random; the two differ by {largest} levels of 255 at most, "
-        f"and by one or none on {100 * most:.3f} % of samples.",
+        f"and by one or none on {100 * share_within_one:.3f} % of samples.",
     )
     record.write(options.out, results, {"main": table})
 
 
-def _plain(model: VideoModel, eager: EagerDecoder) -> Callable[[Tensor], Tensor]:
-    """Frames as 8-bit RGB, the plain way."""
+def _eager_decoder(model: VideoModel, eager: EagerDecoder) -> Callable[[Tensor], Tensor]:
+    """Return a function that decodes frames to 8-bit RGB in plain torch."""
 
     @torch.inference_mode()
     def decode(index: Tensor) -> Tensor:
@@ -122,18 +126,18 @@ def _plain(model: VideoModel, eager: EagerDecoder) -> Callable[[Tensor], Tensor]
 
 
 def _difference(
-    fast: Callable[[Tensor], Tensor], plain: Callable[[Tensor], Tensor]
+    nvcodec_levels: Callable[[Tensor], Tensor], eager_levels: Callable[[Tensor], Tensor]
 ) -> tuple[int, float]:
-    """How far the two are apart: most levels, and the share of samples within one."""
+    """Return the largest difference in 8-bit levels, and the share of samples within one level."""
     index = torch.zeros(1, dtype=torch.int64)
-    apart = (fast(index).int() - plain(index).int()).abs()
-    return int(apart.max()), float((apart <= 1).float().mean())
+    difference = (nvcodec_levels(index).int() - eager_levels(index).int()).abs()
+    return int(difference.max()), float((difference <= 1).float().mean())
 
 
 def _seconds(
     decode: Callable[[Tensor], Tensor], frames: int, batch: int, device: torch.device
 ) -> float:
-    """Seconds per frame."""
+    """Return the seconds per frame of decoding frames in batches."""
     begin = time.perf_counter()
     for start in range(0, frames, batch):
         decode(torch.arange(start, min(start + batch, frames)))
@@ -143,7 +147,7 @@ def _seconds(
 
 
 def _seconds_per_mac(device: torch.device, products: int = 8) -> float:
-    """Seconds per multiply-accumulate of large bfloat16 matrix products."""
+    """Return the seconds per multiply-accumulate of large bfloat16 matrix products."""
     a, b = (torch.randn(_SIDE, _SIDE, device=device).to(torch.bfloat16) for _ in range(2))
     torch.mm(a, b)
     if device.type == "cuda":

@@ -1,8 +1,8 @@
 """Time and memory that an encode and a decode take at 320x176, 1280x720 and 1920x1080.
 
 Every row is one `nvcodec encode --json` in a process of its own, which also decodes the file in
-another process. Both are asked by the operating system for their peak memory and processor time, so
-that a busy machine shows: processor seconds are then well below elapsed seconds times threads.
+another process. The operating system reports peak memory and processor time. On a busy machine the
+processor seconds are well below the elapsed seconds times the threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.harness import record
 from benchmarks.harness.clips import clip
 
-# Name of the clip, width and height, frames.
+# Name of the clip, width and height, number of frames.
 _VIDEOS = (
     ("bigbuckbunny.mp4", (320, 176), 33),
     ("bigbuckbunny.mp4", (1280, 720), 9),
@@ -29,9 +29,11 @@ _VIDEOS = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("expectations", __doc__)
-    parser.add_argument("--clips", type=Path, help="folder of the clip in 1920x1080")
-    parser.add_argument("--presets", nargs="+", default=("ultrafast", "medium"))
-    parser.add_argument("--bpp", type=float, default=0.1)
+    parser.add_argument("--clips", type=Path, help="folder with the clip in 1920x1080")
+    parser.add_argument(
+        "--presets", nargs="+", default=("ultrafast", "medium"), help="presets to measure"
+    )
+    parser.add_argument("--bpp", type=float, default=0.1, help="target size in bits per pixel")
     options = parser.parse_args(argv)
     runs = []
     for name, size, frames in _VIDEOS:
@@ -71,14 +73,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _encode(
     source: Path, size: tuple[int, int], frames: int, preset: str, bpp: float
 ) -> dict[str, Any]:
-    """Encode some frames of a clip, and report time and memory.
+    """Encode frames of a clip and return time, memory and quality.
 
     Args:
         source: The clip.
         size: Width and height to encode at.
         frames: Number of frames, from the first.
         preset: Name of the preset.
-        bpp: Wanted bits per pixel.
+        bpp: Target size in bits per pixel.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -95,7 +97,7 @@ def _encode(
     if process.returncode:
         raise SystemExit(process.returncode)
     report = json.loads(text)
-    kept = (
+    fields = (
         "frames", "bytes", "bpp", "psnr_y", "psnr_yuv", "encode_seconds", "decode_seconds",
         "epochs", "segments",
     )  # fmt: skip
@@ -103,7 +105,7 @@ def _encode(
         "source": source.name,
         "size": f"{size[0]}x{size[1]}",
         "preset": preset,
-        **{name: report[name] for name in kept},
+        **{name: report[name] for name in fields},
         "peak_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         "processor_seconds": usage.ru_utime + usage.ru_stime,
     }

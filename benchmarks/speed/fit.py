@@ -1,8 +1,9 @@
 """Steps per second of fitting HNeRV, against the same network in eager fp32 NCHW.
 
-Both take the step of the published recipe: two frames through encoder and decoder, squared error,
-Adam. nvcodec's is timed inside `nvcodec.fitting.network.fit.fit`, between the epochs it reports, with
-everything that a fit does; the baseline is a bare loop. The two alternate in one process.
+Both take the optimiser step of the published recipe: two frames through encoder and decoder,
+squared error, Adam. nvcodec's steps are timed within `nvcodec.fitting.network.fit.fit`, between the
+epochs that it reports, with everything that a fit does; the baseline is a bare loop. The two
+alternate in one process.
 """
 
 from __future__ import annotations
@@ -32,11 +33,16 @@ _BATCH = 2
 
 
 class _EnoughError(Exception):
-    """Ends a fit whose timing is done."""
+    """Ends a fit after the epochs that are timed."""
 
 
 class _Stopwatch:
-    """Notes when the epochs of one stage end, and stops the fit after some of them."""
+    """Records the times at which epochs of one stage end, and stops the fit after the last one.
+
+    Args:
+        stage: Name of the stage.
+        epochs: Number of epochs to time, after a first one.
+    """
 
     def __init__(self, stage: str, epochs: int) -> None:
         self._stage, self._epochs = stage, epochs
@@ -50,31 +56,40 @@ class _Stopwatch:
 
 
 def nvcodec_rate(config: HNeRVConfig, samples: Tensor, stage: str, epochs: int) -> float:
-    """Steps per second of a stage of nvcodec's fit; its first epoch is not counted.
+    """Return the steps per second of a stage of nvcodec's fit; its first epoch is not counted.
 
     Args:
-        config: The network.
+        config: Configuration of the network.
         samples: uint8, shape (T, 3, H, W), on the device.
         stage: `"float"`, with the encoder throughout, or `"quantised"`.
-        epochs: How many epochs to time.
+        epochs: Number of epochs to time.
     """
     torch.manual_seed(0)
     model = build("hnerv", config).to(samples.device)
     floating = epochs + 1 if stage == "float" else 1
-    how = FitConfig(
+    fit_config = FitConfig(
         epochs=floating, encoder_share=1.0, quantised_share=(epochs + 1) / floating, batch=_BATCH
     )
-    watch = _Stopwatch(stage, epochs)
+    stopwatch = _Stopwatch(stage, epochs)
     with suppress(_EnoughError):
-        fit(FitRequest(model=model, samples=samples, config=how, seed=0, on_progress=watch))
-    if len(watch.ends) <= epochs:
+        request = FitRequest(
+            model=model, samples=samples, config=fit_config, seed=0, on_progress=stopwatch
+        )
+        fit(request)
+    if len(stopwatch.ends) <= epochs:
         raise SystemExit(f"the {stage} stage collapsed, so its speed says nothing")
     steps = epochs * -(-len(samples) // _BATCH)
-    return steps / (watch.ends[-1] - watch.ends[0])
+    return steps / (stopwatch.ends[-1] - stopwatch.ends[0])
 
 
 def eager_rate(config: HNeRVConfig, samples: Tensor, epochs: int) -> float:
-    """Steps per second of the plain loop; its first epoch is not counted."""
+    """Return the steps per second of the bare loop; its first epoch is not counted.
+
+    Args:
+        config: Configuration of the network.
+        samples: uint8, shape (T, 3, H, W), NCHW, on the device.
+        epochs: Number of epochs to time.
+    """
     torch.manual_seed(0)
     encoder = EagerEncoder(config).to(samples.device)
     decoder = EagerDecoder(config).to(samples.device)
@@ -92,18 +107,22 @@ def eager_rate(config: HNeRVConfig, samples: Tensor, epochs: int) -> float:
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             steps += epoch > 0
-        loss.item()  # on a GPU: waits for the epoch, as nvcodec's report does
+        loss.item()  # On a GPU this waits for the epoch, as nvcodec's report does.
     return steps / (time.perf_counter() - begin)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("fit_speed", __doc__)
-    parser.add_argument("--parameters", type=int, default=750_000, help="of the network")
-    parser.add_argument("--size", type=record.size_argument, default=(1280, 640), help="WxH")
-    parser.add_argument("--frames", type=int, default=4, help="to fit to; the network is for 132")
-    parser.add_argument("--epochs", type=int, default=2, help="timed per round")
-    parser.add_argument("--rounds", type=int, default=5, help="of each side")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--parameters", type=int, default=750_000, help="parameters of the network")
+    parser.add_argument(
+        "--size", type=record.size_argument, default=(1280, 640), metavar="WxH", help="frame size"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=4, help="frames to fit; the network has embeddings for 132"
+    )
+    parser.add_argument("--epochs", type=int, default=2, help="epochs timed per round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each fit")
+    parser.add_argument("--device", default="cpu", help="device to fit on")
     options = parser.parse_args(argv)
 
     device = choose_device(options.device)
@@ -111,11 +130,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.parameters, size=options.size[::-1], frames=132, colour=ColourMode.RGB
     )
     samples = bunny(options.frames, options.size).to(device)
-    plain = samples.contiguous()  # NCHW
+    nchw_samples = samples.contiguous()  # NCHW
     rates = record.alternate(
         {
             "nvcodec": lambda: nvcodec_rate(config, samples, "float", options.epochs),
-            "eager": lambda: eager_rate(config, plain, options.epochs),
+            "eager": lambda: eager_rate(config, nchw_samples, options.epochs),
             "quantised": lambda: nvcodec_rate(config, samples, "quantised", options.epochs),
         },
         options.rounds,

@@ -1,8 +1,8 @@
-"""How fast `latentgrid` decodes, and which share of that is entropy decoding.
+"""Frames per second of decoding `latentgrid`, and the share of entropy decoding.
 
-Clips are brought to 352x288 and encoded to a luma PSNR; then, file after file in turn: all frames
-in order to 8-bit planes, with the file opened within the time, and random frames one at a time,
-with the file open. Entropy decoding is all that happens between the bytes and the symbols, the
+Clips are scaled to 352x288 and encoded to a luma PSNR. Then each file is decoded in turn: all
+frames in order to 8-bit planes, including the time to open the file, and random frames one at a
+time, with the file open. Entropy decoding is everything from the bytes to the symbols, the context
 networks that choose the tables included.
 """
 
@@ -27,17 +27,17 @@ _SIZE = (352, 288)
 
 
 class _Clock:
-    """Time spent in entropy decoding."""
+    """A clock of the time that is spent in entropy decoding."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def timed(self, method: Any) -> Any:
-        """A method of `GridReader` whose time counts."""
+        """Wrap a method of `GridReader` so that its time counts."""
 
-        def run(reader: GridReader, *given: Any) -> None:
+        def run(reader: GridReader, *arguments: Any) -> None:
             began = time.perf_counter()
-            method(reader, *given)
+            method(reader, *arguments)
             self.seconds += time.perf_counter() - began
 
         return run
@@ -45,42 +45,44 @@ class _Clock:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("latentgrid_decode", __doc__)
-    parser.add_argument("--frames", type=int, default=120)
-    parser.add_argument("--psnr", type=float, nargs="+", default=[35.0])
-    parser.add_argument("--preset", default="fast", help="of nvcodec's encode")
+    parser.add_argument("--frames", type=int, default=120, help="frames of each clip, at most")
+    parser.add_argument(
+        "--psnr", type=float, nargs="+", default=[35.0], help="luma PSNR of the files, dB"
+    )
+    parser.add_argument("--preset", default="fast", help="preset of nvcodec's encode")
     parser.add_argument("--random", type=int, default=32, help="frames fetched at random")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=5, help="rounds over all files")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="threads of torch"
+    )
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    files = {
-        (name, psnr): _encoded(name, psnr, options) for name in _CLIPS for psnr in options.psnr
-    }
+    files = {(name, psnr): _encode(name, psnr, options) for name in _CLIPS for psnr in options.psnr}
     rounds: dict[tuple[str, float], list[tuple[float, float, float]]] = {key: [] for key in files}
     for _ in range(options.rounds + 1):
         for key, file in files.items():
-            rounds[key].append(_measured(file, options))
+            rounds[key].append(_measure(file, options))
     results, rows = {}, []
-    for (name, psnr), found in rounds.items():
-        # The first round warms up.
-        order, chance, share = (
-            record.Spread.of([one[place] for one in found[1:]]) for place in range(3)
+    for (name, psnr), timings in rounds.items():
+        # The first round is a warm-up.
+        in_order, at_random, entropy_share = (
+            record.Spread.of([timing[column] for timing in timings[1:]]) for column in range(3)
         )
         size = files[name, psnr].stat().st_size
         results[f"{Path(name).stem}, {psnr:g} dB"] = {
             "bytes": size,
-            "frames_per_second": order,
-            "random_frames_per_second": chance,
-            "entropy_share": share,
+            "frames_per_second": in_order,
+            "random_frames_per_second": at_random,
+            "entropy_share": entropy_share,
         }
         rows.append(
             (
                 Path(name).stem,
                 f"{psnr:g}",
                 str(size),
-                f"{order:.0f}",
-                f"{chance:.0f}",
-                f"{100 * share.median:.0f}",
+                f"{in_order:.0f}",
+                f"{at_random:.0f}",
+                f"{100 * entropy_share.median:.0f}",
             )
         )
     table = record.ResultTable(
@@ -93,8 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.write(options.out, results, {"main": table})
 
 
-def _encoded(name: str, psnr: float, options: Any) -> Path:
-    """The file of a clip at a quality; made unless it is there."""
+def _encode(name: str, psnr: float, options: Any) -> Path:
+    """Return the file of a clip at a luma PSNR in dB; encode it unless it exists."""
     file = record.FILES / f"decode_{Path(name).stem}_{psnr:g}_{options.preset}_{options.frames}.nvc"
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
@@ -109,8 +111,8 @@ def _encoded(name: str, psnr: float, options: Any) -> Path:
     return file
 
 
-def _measured(file: Path, options: Any) -> tuple[float, float, float]:
-    """Frames a second in order and at random, and the share of entropy decoding in the former."""
+def _measure(file: Path, options: Any) -> tuple[float, float, float]:
+    """Return frames per second in order and at random, and the share of entropy decoding in order."""
     clock = _Clock()
     with (
         mock.patch.object(GridReader, "__init__", clock.timed(GridReader.__init__)),

@@ -1,7 +1,7 @@
 """Peak memory of encoding a long video, against a short one.
 
-Two 1280x720 clips of real frames, looped, are encoded each in a process of its own by tiny networks
-in one pass, since what is in question is what a segment holds on to, not what it looks like.
+Two 1280x720 videos, loops of a real clip, are encoded in a process each, by tiny networks in one
+epoch: the question is how much memory the segments keep, not how good they look.
 """
 
 from __future__ import annotations
@@ -30,8 +30,17 @@ _PARAMETERS = 60_000
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("memory", __doc__)
-    parser.add_argument("--seconds", type=float, nargs=2, default=(10.0, 60.0), help="short, long")
-    parser.add_argument("--segment", type=int, default=None, help="frames; None for the default")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        nargs=2,
+        default=(10.0, 60.0),
+        metavar=("SHORT", "LONG"),
+        help="durations of the two videos",
+    )
+    parser.add_argument(
+        "--segment", type=int, default=None, help="frames of a segment; by default nvcodec's choice"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.child:
@@ -42,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seconds in options.seconds:
             source = Path(folder) / f"{seconds:g}s.mp4"
-            frames = _loop(source, round(seconds * _RATE))
+            frames = _write_looped(source, round(seconds * _RATE))
             print(f"{source.name}: {frames} frames", file=sys.stderr)
-            measured.append({"frames": frames, **_child(source, options.segment)})
+            measured.append({"frames": frames, **_encode_in_child(source, options.segment)})
             source.unlink()
     ratio = measured[1]["peak_bytes"] / measured[0]["peak_bytes"]
     results = {
@@ -73,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.write(options.out, results, {"main": table})
 
 
-def _loop(target: Path, frames: int) -> int:
-    """Write so many frames of Big Buck Bunny, from the start again after its end."""
+def _write_looped(target: Path, frames: int) -> int:
+    """Write frames of Big Buck Bunny, which starts again after its end; return their number."""
     done = 0
     with av.open(str(target), "w") as container:
         options = {"preset": "ultrafast", "crf": "23"}
@@ -95,22 +104,23 @@ def _loop(target: Path, frames: int) -> int:
     return done
 
 
-def _child(source: Path, segment: int | None) -> dict[str, float]:
+def _encode_in_child(source: Path, segment: int | None) -> dict[str, float]:
+    """Encode a video in a process of its own and return what that prints."""
     command = [sys.executable, "-m", "benchmarks.speed.memory", "--child", str(source)]
     command += ["--segment", str(segment)] if segment else []
     run = subprocess.run(command, cwd=record.ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
-    return found
+    report: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+    return report
 
 
 def _encode(source: Path, segment: int | None) -> None:
-    """In the child: encode, and say how much memory this process held at most."""
+    """Encode a video in this process, the child, and print its peak memory as JSON."""
     import torch
 
     import nvcodec
 
     torch.zeros(1)
-    # Everything that an encode imports, before counting what it holds.
+    # Import everything that an encode needs before its memory is measured.
     encode, config = nvcodec.encode, nvcodec.EncoderConfig
     start = _peak()
     begin = time.perf_counter()
@@ -121,7 +131,7 @@ def _encode(source: Path, segment: int | None) -> None:
             model="hnerv",
             parameters=_PARAMETERS,
             epochs=1,
-            # Each stage of each segment still takes a step; memory does not depend on how many.
+            # Each stage of each segment still takes a step; memory does not depend on their number.
             time_limit=20.0,
             segment=segment,
             device="cpu",
@@ -142,9 +152,9 @@ def _encode(source: Path, segment: int | None) -> None:
 
 
 def _peak() -> int:
-    """Largest resident size of this process in bytes.
+    """Return the largest resident size of this process in bytes.
 
-    From /proc where there is one: what getrusage says of a fresh process includes its parent.
+    It is read from /proc if that exists, since getrusage includes the parent of a new process.
     """
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -1,8 +1,9 @@
 """NIRVANA's groups fitted at once, against one after the other: the same bytes, in less time.
 
-A clip in chains of a few groups, so that a short one has several of them. Both ways alternate, on one
-thread; times are those of the processor, which what else runs on a machine stretches less than the
-clock's. How many networks took a step at once is counted by steps.
+The clip is encoded in short chains of groups, so that it has several of them. The two ways
+alternate, on one thread. Times are processor times, which other programs on the machine disturb
+less than elapsed times. For every optimiser step, the number of networks that took it at once is
+counted.
 """
 
 from __future__ import annotations
@@ -23,44 +24,51 @@ from nvcodec.config import FitConfig
 from nvcodec.encoding import encoder
 from nvcodec.fitting.network import batched_step
 from nvcodec.workers.factory import make_pool
-from nvcodec.workers.in_process_pool import Here
+from nvcodec.workers.in_process_pool import InProcessPool
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("nirvana_batch", __doc__)
     parser.add_argument(
-        "--sizes", nargs="+", type=record.size_argument, default=[(64, 32), (160, 64), (320, 136)]
+        "--sizes",
+        nargs="+",
+        type=record.size_argument,
+        default=[(64, 32), (160, 64), (320, 136)],
+        metavar="WxH",
+        help="frame sizes",
     )
-    parser.add_argument("--frames", type=int, default=128)
+    parser.add_argument("--frames", type=int, default=128, help="frames of the clip")
     parser.add_argument("--refresh", type=int, default=4, help="groups of a chain")
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=100, help="epochs of a fit")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of each way")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    keep_freed_memory()  # as the command line does
+    keep_freed_memory()  # The command line does the same.
     results, rows = [], []
     for size in options.sizes:
-        company: Counter[int] = Counter()
+        batch_sizes: Counter[int] = Counter()
         times = record.alternate(
             {
-                "at once": lambda size=size, company=company: _encode(size, options, company),
+                "at once": lambda size=size, batch_sizes=batch_sizes: _encode(
+                    size, options, batch_sizes
+                ),
                 "one by one": lambda size=size: _encode(size, options, None),
             },
             options.rounds,
         )
-        same = len({_file(size, way).read_bytes() for way in (True, False)}) == 1
-        if not same:
+        are_equal = len({_file(size, way).read_bytes() for way in (True, False)}) == 1
+        if not are_equal:
             raise SystemExit(f"{size}: the files differ")
-        faster = record.ratios(times["one by one"], times["at once"])
-        taken = sum(number * count for number, count in company.items())
-        mean = taken / sum(company.values())
+        speedup = record.ratios(times["one by one"], times["at once"])
+        network_steps = sum(number * count for number, count in batch_sizes.items())
+        mean = network_steps / sum(batch_sizes.values())
         results.append(
             {
                 "size": size,
                 "bytes": _file(size, True).stat().st_size,
                 "cpu_seconds": {way: record.Spread.of(values) for way, values in times.items()},
-                "faster": faster,
-                "networks_a_step": dict(sorted(company.items())),
+                "faster": speedup,
+                "networks_a_step": dict(sorted(batch_sizes.items())),
             }
         )
         rows.append(
@@ -68,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "x".join(map(str, size)),
                 f"{mean:.1f}",
                 *(f"{record.Spread.of(times[way]):.1f}" for way in ("one by one", "at once")),
-                f"{faster:.2f}",
+                f"{speedup:.2f}",
             )
         )
     table = record.ResultTable(
@@ -81,18 +89,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.write(options.out, {"sizes": results}, {"main": table})
 
 
-def _encode(size: tuple[int, int], options: Any, company: Counter[int] | None) -> float:
-    """Seconds of an encode; counts how many networks took each step, if they do so at once."""
-    together = company is not None
+def _encode(size: tuple[int, int], options: Any, batch_sizes: Counter[int] | None) -> float:
+    """Encode the clip and return the processor time in seconds.
 
-    def taken(steps: Sequence[Any]) -> Any:
-        if company is not None:
-            company[len(steps)] += 1
-        return take(steps)
+    Args:
+        size: Width and height.
+        options: Options of the command line.
+        batch_sizes: Counter of how many networks took each step, which is updated; None to fit one
+            network after the other.
+    """
+    at_once = batch_sizes is not None
 
-    take = batched_step._take
-    batched_step._take = taken
-    encoder.make_pool = make_pool if together else lambda config, fitter, _: Here(fitter, config)
+    def counting_step(steps: Sequence[Any]) -> Any:
+        if batch_sizes is not None:
+            batch_sizes[len(steps)] += 1
+        return original_step(steps)
+
+    original_step = batched_step._take
+    batched_step._take = counting_step
+    encoder.make_pool = (
+        make_pool if at_once else lambda config, fitter, _: InProcessPool(fitter, config)
+    )
     config = nvcodec.EncoderConfig(
         model="nirvana",
         bpp=0.1,
@@ -102,21 +119,21 @@ def _encode(size: tuple[int, int], options: Any, company: Counter[int] | None) -
         audio=False,
         refresh=options.refresh,
     )
-    file = _file(size, together)
+    file = _file(size, at_once)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         began = time.process_time()
         nvcodec.encode(clip("bikes.mp4"), file, config, measure=False, overwrite=True)
         return time.process_time() - began
     finally:
-        batched_step._take = take
+        batched_step._take = original_step
         encoder.make_pool = make_pool
 
 
-def _file(size: tuple[int, int], together: bool) -> Path:
-    """Where the file of a way is left."""
+def _file(size: tuple[int, int], at_once: bool) -> Path:
+    """Return the path of the encoded file."""
     width, height = size
-    return record.FILES / f"nirvana_batch_{width}x{height}_{'at_once' if together else 'alone'}.nvc"
+    return record.FILES / f"nirvana_batch_{width}x{height}_{'at_once' if at_once else 'alone'}.nvc"
 
 
 if __name__ == "__main__":

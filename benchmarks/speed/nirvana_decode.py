@@ -1,7 +1,7 @@
-"""Decoding NIRVANA against decoding NeRV at equal quality: files that `nirvana_speed` has left.
+"""Decoding NIRVANA against decoding NeRV at equal quality, of files from `nirvana_vs_nerv`.
 
-Of each of its runs NeRV's last file, and the first of NIRVANA's that is as good. Both are decoded
-as a whole, from opening to the last picture, in turn; times are those of the processor.
+The files of each of its runs are NeRV's last and the first of NIRVANA's that is as good. Both are
+decoded in turn, from opening to the last picture. Times are processor times.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ _RUNS = ("nirvana_speed", "nirvana_speed_640x352")
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("nirvana_decode", __doc__)
-    parser.add_argument("--runs", nargs="+", default=list(_RUNS), help="of nirvana_speed")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--runs", nargs="+", default=list(_RUNS), help="names of results of nirvana_vs_nerv"
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each file")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    found = {name: _compared(name, options.rounds) for name in options.runs}
+    results = {name: _compare(name, options.rounds) for name in options.runs}
     rows = [
         (
             run["size"],
@@ -38,26 +40,34 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{record.Spread.of(run['nirvana']['frames_per_second']):.0f}",
             f"{run['ratio']:.1f}",
         )
-        for run in found.values()
+        for run in results.values()
     ]
     table = record.ResultTable(
         ("picture", "nerv, dB", "nirvana, dB", "nerv, frames/s", "nirvana", "times as fast"),
         tuple(rows),
         f"Median (lowest-highest) of {options.rounds} rounds, one thread; asked for: {TARGET:g}.",
     )
-    record.write(options.out, found, {"main": table})
+    record.write(options.out, results, {"main": table})
 
 
-def _compared(name: str, rounds: int) -> dict[str, Any]:
-    """Both files of a run, decoded in turn."""
+def _compare(name: str, rounds: int) -> dict[str, Any]:
+    """Decode both files of a run in turn and return sizes, PSNR and speed.
+
+    Args:
+        name: Name of the run's result.
+        rounds: Rounds of each file.
+    """
     curves = json.loads((record.RESULTS / f"{name}.json").read_text())["results"]["curves"]
     nerv = curves["nerv"][-1]
-    good = (point for point in curves["nirvana"] if point["psnr_yuv"] >= nerv["psnr_yuv"])
-    chosen = {"nerv": nerv, "nirvana": min(good, key=lambda point: point["epochs"])}
+    good_enough = (point for point in curves["nirvana"] if point["psnr_yuv"] >= nerv["psnr_yuv"])
+    chosen = {"nerv": nerv, "nirvana": min(good_enough, key=lambda point: point["epochs"])}
     files = {model: file_of(name, model, point["epochs"]) for model, point in chosen.items()}
     for file in files.values():
         if not file.is_file():
-            raise SystemExit(f"no {file}: run nirvana_speed --out .../{name}.json first")
+            raise SystemExit(
+                f"no {file}: run python -m benchmarks.speed.nirvana_vs_nerv --out .../{name}.json "
+                "first"
+            )
     with nvcodec.open(files["nerv"]) as video:
         size = f"{video.info.width}x{video.info.height}"
         frames = len(video)
@@ -72,7 +82,7 @@ def _compared(name: str, rounds: int) -> dict[str, Any]:
                 "epochs": point["epochs"],
                 "bytes": files[model].stat().st_size,
                 "psnr_yuv": point["psnr_yuv"],
-                "frames_per_second": [frames / taken for taken in seconds[model]],
+                "frames_per_second": [frames / elapsed for elapsed in seconds[model]],
             }
             for model, point in chosen.items()
         },
@@ -80,6 +90,7 @@ def _compared(name: str, rounds: int) -> dict[str, Any]:
 
 
 def _seconds(file: Path) -> float:
+    """Decode all frames of a file and return the processor time in seconds."""
     began = time.process_time()
     with nvcodec.open(file) as video:
         for _ in video.frames():

@@ -1,10 +1,10 @@
-"""NIRVANA against NeRV: the same clip, the same number of stored values, and how good after how long.
+"""NIRVANA against NeRV at equal numbers of stored values: PSNR over encoding time.
 
-Big Buck Bunny in native 4:2:0. NeRV has one network for all frames, NIRVANA one for every four,
-with as many values in all; bits weigh less in its fits, as its files would be smaller otherwise.
-Every point is an encode of its own, measured on its file; frames per second are those of decoding
-all frames in order. Times are those of the processor, on one thread: what else runs on a machine
-stretches them less than the clock's, and unlike the clock's not for one side only.
+The clip is Big Buck Bunny in native 4:2:0. NeRV has one network for all frames, NIRVANA one for
+every four, with as many values in total; NIRVANA's fits have a smaller rate weight, as its files
+would be smaller otherwise. Every point is an encode of its own, measured on its file. Frames per
+second are those of decoding all frames in order. Times are processor times on one thread: other
+programs on the machine disturb them less than elapsed times, and both sides alike.
 """
 
 from __future__ import annotations
@@ -29,25 +29,44 @@ TARGET_TIME, TARGET_DECODE = 0.1, 6.0
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("nirvana_speed", __doc__)
-    parser.add_argument("--size", type=record.size_argument, default=(320, 176))
-    parser.add_argument("--frames", type=int, default=66)
-    parser.add_argument("--parameters", type=int, default=175_000, help="over all frames")
-    parser.add_argument("--nerv-epochs", type=int, nargs="+", default=[10, 30, 100])
-    parser.add_argument("--nirvana-epochs", type=int, nargs="+", default=[10, 20, 40, 60, 80, 100])
-    parser.add_argument("--rate-weight", type=float, default=0.1, help="of NIRVANA's fits")
-    parser.add_argument("--rounds", type=int, default=5, help="of decoding")
-    parser.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
+    parser.add_argument(
+        "--size", type=record.size_argument, default=(320, 176), metavar="WxH", help="frame size"
+    )
+    parser.add_argument("--frames", type=int, default=66, help="frames of the clip")
+    parser.add_argument(
+        "--parameters", type=int, default=175_000, help="stored values over all frames"
+    )
+    parser.add_argument(
+        "--nerv-epochs", type=int, nargs="+", default=[10, 30, 100], help="epochs of NeRV's points"
+    )
+    parser.add_argument(
+        "--nirvana-epochs",
+        type=int,
+        nargs="+",
+        default=[10, 20, 40, 60, 80, 100],
+        help="epochs of NIRVANA's points",
+    )
+    parser.add_argument(
+        "--rate-weight", type=float, default=0.1, help="weight of bits in NIRVANA's fits"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of decoding")
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        default=record.ROOT / "docs" / "figures",
+        help="folder of the figure",
+    )
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    keep_freed_memory()  # as the command line does
+    keep_freed_memory()  # The command line does the same.
     curves: dict[str, list[dict[str, Any]]] = {"nerv": [], "nirvana": []}
     for epochs in options.nerv_epochs:
         curves["nerv"].append(_point("nerv", options.parameters, epochs, options))
-    group = NirvanaConfig.GOP_LENGTH
-    assert group is not None
-    each = options.parameters * group // options.frames
+    gop_length = NirvanaConfig.GOP_LENGTH
+    assert gop_length is not None
+    parameters_per_group = options.parameters * gop_length // options.frames
     for epochs in options.nirvana_epochs:
-        curves["nirvana"].append(_point("nirvana", each, epochs, options))
+        curves["nirvana"].append(_point("nirvana", parameters_per_group, epochs, options))
     final = curves["nerv"][-1]
     reached = next(
         (
@@ -57,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
         None,
     )
-    share = reached and reached["cpu_seconds"] / final["cpu_seconds"]
+    time_share = reached and reached["cpu_seconds"] / final["cpu_seconds"]
     bytes_share = reached and reached["bytes"] / final["bytes"]
-    # The network of NeRV is the same however long it was fitted, and so is the time to decode it.
+    # The network's size does not depend on the epochs, so the last point stands for the speed.
     rates = {
         name: record.Spread.of(points[-1]["frames_per_second"]) for name, points in curves.items()
     }
-    faster = rates["nirvana"].median / rates["nerv"].median
+    decode_ratio = rates["nirvana"].median / rates["nerv"].median
     rows = [
         (
             f"{name}, {point['epochs']} epochs",
@@ -77,13 +96,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, points in curves.items()
         for point in points
     ]
-    said = "not reached"
-    if share and bytes_share:
-        said = f"in {share:.3f} of its time with {bytes_share:.2f} of its bytes"
+    outcome = "not reached"
+    if time_share and bytes_share:
+        outcome = f"in {time_share:.3f} of its time with {bytes_share:.2f} of its bytes"
     width, height = options.size
     note = (
-        f"{options.frames} frames of {width}x{height}. NeRV's last PSNR: {said} (asked for: "
-        f"{TARGET_TIME:g}). Decoding: {faster:.1f} times as fast (asked for: {TARGET_DECODE:g})."
+        f"{options.frames} frames of {width}x{height}. NeRV's last PSNR: {outcome} (asked for: "
+        f"{TARGET_TIME:g}). Decoding: {decode_ratio:.1f} times as fast (asked for: {TARGET_DECODE:g})."
     )
     table = record.ResultTable(
         ("encode", "stored values", "s", "YUV PSNR, dB", "bytes", "kMAC/px", "decode, frames/s"),
@@ -92,30 +111,43 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     results = {
         "curves": curves,
-        "time_share": share,
+        "time_share": time_share,
         "bytes_share": bytes_share,
-        "decode_ratio": faster,
+        "decode_ratio": decode_ratio,
     }
     record.write(options.out, results, {"main": table})
     _draw(curves, options.figures / f"{options.out.stem}.png")
 
 
 def file_of(name: str, model: str, epochs: int) -> Path:
-    """Where a run leaves the file of a point; `name` is that of its result."""
+    """Return the path of the encoded file of a point.
+
+    Args:
+        name: Name of the run's result.
+        model: `nerv` or `nirvana`.
+        epochs: Epochs of the fit.
+    """
     return record.FILES / f"{name}_{model}_{epochs}.nvc"
 
 
 def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, Any]:
-    """An encode, measured."""
+    """Encode the clip and measure the file.
+
+    Args:
+        model: `nerv` or `nirvana`.
+        parameters: Stored values of one network.
+        epochs: Epochs of the fit.
+        options: Options of the command line.
+    """
     file = file_of(options.out.stem, model, epochs)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     frames = slice(0, options.frames)
-    given = {"rate_weight": options.rate_weight} if model == "nirvana" else {}
+    fit_options = {"rate_weight": options.rate_weight} if model == "nirvana" else {}
     config = nvcodec.EncoderConfig(
         model=model,
         parameters=parameters,
-        fit=FitConfig(epochs=epochs, **given),
+        fit=FitConfig(epochs=epochs, **fit_options),
         resize=options.size,
         frames=frames,
         audio=False,
@@ -124,7 +156,7 @@ def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, 
     source = clip("bigbuckbunny.mp4")
     began = time.process_time()
     report = nvcodec.encode(source, file, config, measure=False)
-    taken = time.process_time() - began
+    cpu_seconds = time.process_time() - began
     quality = nvcodec.compare(source, file, frames=frames).quality
     rates = []
     for _ in range(options.rounds):
@@ -137,7 +169,7 @@ def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, 
         "parameters": report.parameters,
         "bytes": report.video_bytes,
         "macs_per_pixel": report.macs_per_pixel,
-        "cpu_seconds": taken,
+        "cpu_seconds": cpu_seconds,
         "clock_seconds": report.encode_seconds,
         "frames_per_second": rates,
         **asdict(quality),
@@ -147,7 +179,7 @@ def _point(model: str, parameters: int, epochs: int, options: Any) -> dict[str, 
 
 
 def _draw(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Both curves."""
+    """Draw both curves."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,10 +1,10 @@
-"""Fetching random frames from an `.nvc` file, against seeking in x264 of the same bytes.
+"""Fetching random frames from an `.nvc` file, against seeking in an x264 file of equal bytes.
 
-The x264 file has libx264's default GOP: up to 250 frames from a key frame to the next, all of which
-must be decoded to reach the last. Both sides give RGB pictures of the same frames of the same clip,
-one at a time in random order, and all in one request (for x264: sorted, and decoded in one pass
-where no key frame lies between). With a cold open, files are opened and networks built within the
-time; without, they are ready before it.
+The x264 file has libx264's default GOP: up to 250 frames from one key frame to the next, all of
+which are decoded to reach the last. Both sides return RGB pictures of the same frames of the same
+clip, one at a time in random order, and all in one request (for x264: sorted, and decoded in one
+pass where no key frame lies between). With a cold open the time includes opening the file and
+building the networks; otherwise both are ready before.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _CLIP = "bikes.mp4"
 
 
 class _Seeker:
-    """Random access to a video by libav: back to a key frame, then decode up to the frame.
+    """Random access to a video by libav: seek back to a key frame, then decode up to the frame.
 
     Args:
         path: The video.
-        times: Seconds at which its frames are shown.
+        times: Presentation times of its frames in seconds.
     """
 
     def __init__(self, path: Path, times: Sequence[float]) -> None:
@@ -44,45 +44,49 @@ class _Seeker:
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
 
-    def one(self, number: int) -> np.ndarray[Any, Any]:
-        """A frame as RGB."""
-        return next(self._from(number, [number]))
+    def frame_at(self, number: int) -> np.ndarray[Any, Any]:
+        """Return a frame as RGB."""
+        return next(self._decode_from(number, [number]))
 
-    def many(self, numbers: Sequence[int]) -> list[np.ndarray[Any, Any]]:
-        """Frames as RGB, in the order asked for, decoded in one pass."""
+    def frames_at(self, numbers: Sequence[int]) -> list[np.ndarray[Any, Any]]:
+        """Return frames as RGB, in the given order, decoded in one pass."""
         order = sorted(set(numbers))
-        pictures = dict(zip(order, self._from(order[0], order), strict=True))
+        pictures = dict(zip(order, self._decode_from(order[0], order), strict=True))
         return [pictures[number] for number in numbers]
 
-    def _from(self, start: int, wanted: Sequence[int]) -> Any:
-        base = self._stream.time_base
-        assert base is not None  # of every file that this script writes
-        self._container.seek(int((self._times[start] + self._half / 2) / base), stream=self._stream)
-        left = iter(wanted)
-        number = next(left)
+    def _decode_from(self, start: int, numbers: Sequence[int]) -> Any:
+        time_base = self._stream.time_base
+        assert time_base is not None  # Every file that this script writes has one.
+        self._container.seek(
+            int((self._times[start] + self._half / 2) / time_base), stream=self._stream
+        )
+        remaining = iter(numbers)
+        number = next(remaining)
         for frame in self._container.decode(self._stream):
             if frame.time is not None and frame.time > self._times[number] - self._half:
                 yield frame.to_ndarray(format="rgb24")
-                following = next(left, None)
+                following = next(remaining, None)
                 if following is None:
                     return
                 number = following
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._container.close()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("random_access", __doc__)
-    parser.add_argument("--resize", type=record.size_argument, default=(320, 136), help="WxH")
-    parser.add_argument("--preset", default="fast", help="of nvcodec's encode")
-    parser.add_argument("--epochs", type=int, default=None, help="instead of the preset's")
-    parser.add_argument("--bpp", type=float, default=0.1)
+    parser.add_argument(
+        "--resize", type=record.size_argument, default=(320, 136), metavar="WxH", help="frame size"
+    )
+    parser.add_argument("--preset", default="fast", help="preset of nvcodec's encode")
+    parser.add_argument("--epochs", type=int, help="number of epochs instead of the preset's")
+    parser.add_argument("--bpp", type=float, default=0.1, help="target size in bits per pixel")
     parser.add_argument("--fetches", type=int, default=32, help="random frames per round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each access")
+    parser.add_argument("--device", default="cpu", help="device to encode and decode on")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the fit and of the frames")
     options = parser.parse_args(argv)
 
     source = clip(_CLIP)
@@ -111,38 +115,40 @@ def main(argv: Sequence[str] | None = None) -> None:
             report.video_bytes,
         )
         times = [float(ticks * info.time_base) for ticks in frames.pts]
-        chosen = random.Random(options.seed)
-        numbers = [chosen.randrange(len(frames)) for _ in range(options.fetches)]
+        random_source = random.Random(options.seed)
+        numbers = [random_source.randrange(len(frames)) for _ in range(options.fetches)]
         quality = {
             name: asdict(nvcodec.compare(source, path, device=options.device).quality)
             for name, path in (("nvcodec", file), ("x264", anchor.path))
         }
         key_frames = _key_frames(anchor.path)
 
-        def ours() -> nvcodec.Decoder:
+        def open_nvcodec() -> nvcodec.Decoder:
             return nvcodec.open(file, device=options.device)
 
-        def theirs() -> AbstractContextManager[_Seeker]:
+        def open_x264() -> AbstractContextManager[_Seeker]:
             return closing(_Seeker(anchor.path, times))
 
         _check(anchor.path, times, numbers)
         measures: dict[str, Callable[[], float]] = {}
         for cold in (True, False):
             for batched in (False, True):
-                kind = _kind(cold, batched)
-                measures[f"nvcodec {kind}"] = _timed(
-                    ours, numbers, batched, cold, lambda video, wanted: video[wanted]
+                label = _label(cold, batched)
+                measures[f"nvcodec {label}"] = _timed(
+                    open_nvcodec, numbers, batched, cold, lambda video, request: video[request]
                 )
-                measures[f"x264 {kind}"] = _timed(
-                    theirs,
+                measures[f"x264 {label}"] = _timed(
+                    open_x264,
                     numbers,
                     batched,
                     cold,
-                    lambda video, wanted: (
-                        video.many(wanted) if isinstance(wanted, list) else video.one(wanted)
+                    lambda video, request: (
+                        video.frames_at(request)
+                        if isinstance(request, list)
+                        else video.frame_at(request)
                     ),
                 )
-        taken = record.alternate(measures, options.rounds)
+        measured = record.alternate(measures, options.rounds)
 
     results: dict[str, Any] = {
         "clip": _CLIP,
@@ -163,22 +169,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = []
     for cold in (False, True):
         for batched in (False, True):
-            kind = _kind(cold, batched)
-            mine, other = taken[f"nvcodec {kind}"], taken[f"x264 {kind}"]
-            ratio = record.ratios(other, mine)
-            results["kinds"][kind] = {
+            label = _label(cold, batched)
+            nvcodec_times, x264_times = measured[f"nvcodec {label}"], measured[f"x264 {label}"]
+            ratio = record.ratios(x264_times, nvcodec_times)
+            results["kinds"][label] = {
                 "x264_time_over_nvcodec": ratio,
                 "seconds": {
-                    "nvcodec": record.Spread.of(mine),
-                    "x264": record.Spread.of(other),
+                    "nvcodec": record.Spread.of(nvcodec_times),
+                    "x264": record.Spread.of(x264_times),
                 },
             }
             rows.append(
                 (
-                    kind,
+                    label,
                     f"{ratio:.2f}",
-                    f"{1000 * record.Spread.of(mine).median / options.fetches:.2f}",
-                    f"{1000 * record.Spread.of(other).median / options.fetches:.2f}",
+                    f"{1000 * record.Spread.of(nvcodec_times).median / options.fetches:.2f}",
+                    f"{1000 * record.Spread.of(x264_times).median / options.fetches:.2f}",
                 )
             )
     speeds = record.ResultTable(
@@ -206,23 +212,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.write(options.out, results, {"speed": speeds, "files": files})
 
 
-def _kind(cold: bool, batched: bool) -> str:
-    how = "one request" if batched else "one by one"
-    return f"{how}, cold open" if cold else how
+def _label(cold: bool, batched: bool) -> str:
+    """Return the row label of a kind of access."""
+    order = "one request" if batched else "one by one"
+    return f"{order}, cold open" if cold else order
 
 
 def _timed(
-    opened: Callable[[], AbstractContextManager[Any]],
+    open_video: Callable[[], AbstractContextManager[Any]],
     numbers: list[int],
     batched: bool,
     cold: bool,
     fetch: Callable[[Any, Any], Any],
 ) -> Callable[[], float]:
-    """A measurement: seconds to fetch all numbers."""
+    """Return a function that measures the seconds to fetch all frames.
+
+    Args:
+        open_video: Opens the video.
+        numbers: Numbers of the frames.
+        batched: Whether the frames are fetched in one request.
+        cold: Whether the time includes opening the video.
+        fetch: Fetches a frame, or a list of frames, from an open video.
+    """
 
     def measure() -> float:
         begin = time.perf_counter()
-        with opened() as video:
+        with open_video() as video:
             if not cold:
                 fetch(video, numbers)
                 begin = time.perf_counter()
@@ -237,23 +252,28 @@ def _timed(
 
 
 def _key_frames(path: Path) -> int:
+    """Return the number of key frames of a video."""
     with av.open(str(path)) as container:
         return sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
 
 
 def _check(path: Path, times: Sequence[float], numbers: Sequence[int]) -> None:
-    """Seeking must find the pictures that decoding from the start finds."""
+    """Check that seeking finds the pictures that decoding from the start finds.
+
+    Raises:
+        SystemExit: If a picture differs.
+    """
     with av.open(str(path)) as container:
         decoded = container.decode(video=0)
-        wanted = {
+        expected = {
             number: frame.to_ndarray(format="rgb24")
             for number, frame in enumerate(decoded)
             if number in numbers
         }
     with closing(_Seeker(path, times)) as seeker:
-        for number, together in zip(numbers, seeker.many(numbers), strict=True):
-            for found in (together, seeker.one(number)):
-                if not np.array_equal(found, wanted[number]):
+        for number, batched in zip(numbers, seeker.frames_at(numbers), strict=True):
+            for picture in (batched, seeker.frame_at(number)):
+                if not np.array_equal(picture, expected[number]):
                     raise SystemExit(f"seeking frame {number} of {path} found another picture")
 
 
