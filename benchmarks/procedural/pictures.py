@@ -92,7 +92,7 @@ class Pictures:
         return F.interpolate(part[None], (_SIDE, _SIDE), mode="bilinear", antialias=True)[0]
 
 
-def load(
+def load_pictures(
     *, apart: bool = False, font: Path | None = None, folders: Sequence[Path] = ()
 ) -> Pictures:
     """All pictures there are.

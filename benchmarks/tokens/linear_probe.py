@@ -1,7 +1,7 @@
-"""Linear probes of what a latent says of its cell, and latents of networks of a video's own.
+"""Linear probes of the contents of a latent's cell, and latents of a network fitted to one video.
 
-A probe is ridge regression onto the classes, each class weighing the same. It is trained on some
-videos and tested on others, or on some steps of a video and tested on the steps between.
+A probe is ridge regression onto the classes, with equal weight for each class. It is trained on
+some videos and tested on others, or trained on some steps of a video and tested on those between.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE
 from nvcodec.tokenizer.token_ids import LEVELS
 
 CLASSES = {"luma": 4, "colour": 3, "direction": 4}
-"""Quarters of the cells; red, green or blue above the others; left, right, up, down."""
+"""Number of classes by property: quartiles of luma; red, green or blue; left, right, up or down."""
 NONE = -1
-"""The class of a cell that has none: grey, or not moving one way."""
-_COARSE = SPACE_STRIDE // 4  # cells of `Scenes.motion`
-_MOVING, _ONE_WAY = 0.5, 2.0  # samples a frame, and how much more along one axis than the other
+"""The class of a cell without one: grey, or without motion along an axis."""
+_COARSE = SPACE_STRIDE // 4  # Side of a cell in the 4x4 samples of `Scenes.motion`.
+_MOVING, _ONE_WAY = 0.5, 2.0  # Least samples per frame, and least ratio between the axes.
 _COLOURFUL = 0.03
 _FOLDS = 6
-_RIDGE = 1e-2  # of the mean eigenvalue
+_RIDGE = 1e-2  # Share of the mean eigenvalue.
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,8 +46,8 @@ class Own:
     """Latents of a network that was fitted to one video.
 
     Attributes:
-        latents: Float, shape (T, C, rows, columns), one per 32x32 samples as tokens are.
-        psnr: Of the fit, dB.
+        latents: Float, shape (T, C, rows, columns), one per 32x32 samples, like tokens.
+        psnr: PSNR of the fit in dB.
     """
 
     latents: Tensor
@@ -55,12 +55,12 @@ class Own:
 
 
 def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
-    """Fit HNeRV, its encoder included, to a short video; an earlier run's fit is taken over.
+    """Fit HNeRV with its encoder to a short video, or read the fit of an earlier run.
 
     Args:
         pictures: uint8, shape (T, 3, H, W), sides multiples of 32.
-        epochs: Of the float stage.
-        seed: Of the network's beginning and of the order of frames.
+        epochs: Epochs of the float stage.
+        seed: Seed of the initial weights and of the order of the frames.
     """
     frames, _, height, width = pictures.shape
     config = HNeRVConfig(
@@ -74,41 +74,51 @@ def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
     how = FitConfig(epochs=epochs, quantised_share=0.05)
     settings = hashlib.sha256(repr((config, how, seed)).encode())
     settings.update(pictures.contiguous().numpy().tobytes())
-    kept = record.FILES / "own_latents" / f"{settings.hexdigest()[:32]}.pt"
-    if kept.is_file():
-        return Own(**torch.load(kept, weights_only=True))
+    cache = record.FILES / "own_latents" / f"{settings.hexdigest()[:32]}.pt"
+    if cache.is_file():
+        return Own(**torch.load(cache, weights_only=True))
     torch.manual_seed(seed)
     model = build("hnerv", config)
     samples = pictures.contiguous(memory_format=torch.channels_last)
     outcome = fit(FitRequest(model=model, samples=samples, config=how, seed=seed))
     own = Own(model.latents["embedding"].detach().float(), outcome.float_psnr)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"latents": own.latents, "psnr": own.psnr}, kept)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"latents": own.latents, "psnr": own.psnr}, cache)
     return own
 
 
 def own_features(own: Own) -> FloatArray:
-    """What a probe is given of a step: the latents of its frames and of the one before.
+    """Return the features of every step: the latents of its frames and of the frame before.
+
+    Args:
+        own: Latents of a video.
 
     Returns:
         Shape (steps - 1, rows, columns, 5 C); the first step, a single frame, is left out.
     """
     steps = (len(own.latents) - 1) // TIME_STRIDE
-    seen = torch.arange(TIME_STRIDE + 1) + TIME_STRIDE * torch.arange(steps).unsqueeze(1)
-    return own.latents[seen].flatten(1, 2).movedim(1, -1).double().numpy()
+    frames_of_steps = torch.arange(TIME_STRIDE + 1) + TIME_STRIDE * torch.arange(steps).unsqueeze(1)
+    return own.latents[frames_of_steps].flatten(1, 2).movedim(1, -1).double().numpy()
 
 
-def token_features(digits: npt.NDArray[np.uint8]) -> FloatArray:
-    """Digits one-hot, 39 numbers a token; of (t, h, w, 6) all steps but the first."""
-    parts = [np.eye(size)[digits[1:, ..., k]] for k, size in enumerate(LEVELS)]
+def token_features(fsq_indices: npt.NDArray[np.uint8]) -> FloatArray:
+    """Return FSQ indices as one-hot features, 39 numbers per token.
+
+    Args:
+        fsq_indices: Shape (t, h, w, 6); the first step is left out.
+    """
+    parts = [np.eye(size)[fsq_indices[1:, ..., k]] for k, size in enumerate(LEVELS)]
     return np.concatenate(parts, -1)
 
 
 def labels(scenes: Scenes) -> dict[str, IntArray]:
-    """The classes of every cell and step but the first; of luma for now the value, times 255.
+    """Return the classes of every cell and step but the first; for luma the mean value, 0 to 255.
+
+    Args:
+        scenes: Scenes of a size that is a multiple of 32.
 
     Returns:
-        Of each property an array of shape (N, steps - 1, rows, columns).
+        An array of shape (N, steps - 1, rows, columns) for each property.
     """
     count, frames = scenes.video.shape[:2]
     cells = F.avg_pool2d(scenes.video.flatten(0, 1), SPACE_STRIDE)
@@ -120,61 +130,68 @@ def labels(scenes: Scenes) -> dict[str, IntArray]:
     motion = _by_step(moved.view(count, frames, *moved.shape[1:]))
     x, y = motion.unbind(2)
     along, up = (x > 0).long(), 2 + (y > 0).long()
-    way = torch.where(x.abs() > y.abs(), along, up)
+    direction = torch.where(x.abs() > y.abs(), along, up)
     most, least = motion.abs().amax(2), motion.abs().amin(2)
-    way = torch.where((most > _MOVING) & (most > _ONE_WAY * least), way, NONE)
+    direction = torch.where((most > _MOVING) & (most > _ONE_WAY * least), direction, NONE)
     return {
         "luma": (luma * 255).round().long().numpy(),
         "colour": hue.numpy(),
-        "direction": way.numpy(),
+        "direction": direction.numpy(),
     }
 
 
-def quarters(luma: IntArray, known: IntArray) -> IntArray:
-    """Classes of luma, by the quartiles of what is known."""
-    return np.searchsorted(np.quantile(known, [0.25, 0.5, 0.75]), luma).astype(np.int64)
+def quarters(luma: IntArray, training_luma: IntArray) -> IntArray:
+    """Return classes of luma by the quartiles of the luma for training."""
+    return np.searchsorted(np.quantile(training_luma, [0.25, 0.5, 0.75]), luma).astype(np.int64)
 
 
 def _by_step(values: Tensor) -> Tensor:
-    """Means over the four frames of each step but the first: (N, T, ...) to (N, steps - 1, ...)."""
+    """Return means over the four frames of each step but the first.
+
+    Args:
+        values: Shape (N, T, ...).
+
+    Returns:
+        Shape (N, steps - 1, ...).
+    """
     count, frames, *rest = values.shape
     return values[:, 1:].reshape(count, (frames - 1) // TIME_STRIDE, TIME_STRIDE, *rest).mean(2)
 
 
-def probed(features: FloatArray, classes: IntArray, others: FloatArray, count: int) -> IntArray:
-    """Train a probe and ask it.
+def classify(features: FloatArray, classes: IntArray, queries: FloatArray, count: int) -> IntArray:
+    """Train a probe and classify other features with it.
 
     Args:
-        features: Shape (n, C).
-        classes: Shape (n,), 0 to `count` - 1, or `NONE` for what is not to be used.
-        others: What it is asked about, shape (m, C).
-        count: Of the classes.
+        features: Features for training, shape (n, C).
+        classes: Their classes, shape (n,), 0 to `count` - 1, or `NONE` to leave them out.
+        queries: Features to classify, shape (m, C).
+        count: Number of classes.
 
     Returns:
-        Its answers, shape (m,).
+        Classes of the queries, shape (m,).
     """
     features, classes = features[classes != NONE], classes[classes != NONE]
     frequent = np.bincount(classes, minlength=count)
     weights = 1 / frequent[classes]
     weights /= weights.sum()
-    middle = weights @ features
-    scale = np.sqrt(weights @ (features - middle) ** 2) + 1e-9
-    x, wanted = (features - middle) / scale, np.eye(count)[classes]
+    centre = weights @ features
+    scale = np.sqrt(weights @ (features - centre) ** 2) + 1e-9
+    x, targets = (features - centre) / scale, np.eye(count)[classes]
     present = frequent > 0
-    base = present / present.sum()
+    prior = present / present.sum()
     covariance = (x * weights[:, None]).T @ x
     covariance += _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     slopes = np.linalg.solve(
-        covariance + 1e-9 * np.eye(len(covariance)), (x * weights[:, None]).T @ (wanted - base)
+        covariance + 1e-9 * np.eye(len(covariance)), (x * weights[:, None]).T @ (targets - prior)
     )
-    answers = (others - middle) / scale @ slopes + np.where(present, base, -1e9)
+    answers = (queries - centre) / scale @ slopes + np.where(present, prior, -1e9)
     return answers.argmax(1)
 
 
-def balanced(answers: IntArray, classes: IntArray) -> float:
-    """Share of right answers, each class weighing the same; cells without class left out."""
-    there = np.unique(classes[classes != NONE])
-    return float(np.mean([(answers[classes == one] == one).mean() for one in there]))
+def balanced_accuracy(answers: IntArray, classes: IntArray) -> float:
+    """Return the share of right answers with equal weight for each class, without cells of no class."""
+    present_classes = np.unique(classes[classes != NONE])
+    return float(np.mean([(answers[classes == each] == each).mean() for each in present_classes]))
 
 
 def across(
@@ -183,16 +200,23 @@ def across(
     test: FloatArray,
     tested: Mapping[str, IntArray],
 ) -> dict[str, float]:
-    """Accuracy on other videos; features have shape (N, steps, rows, columns, C)."""
+    """Return the accuracy of probes on other videos, by property.
+
+    Args:
+        train: Features for training, shape (N, steps, rows, columns, C).
+        trained: Their classes, shape (N, steps, rows, columns), by property.
+        test: Features for the test.
+        tested: Their classes.
+    """
     return {
-        name: balanced(_answers(train, trained[name], test, count), tested[name])
+        name: balanced_accuracy(_answers(train, trained[name], test, count), tested[name])
         for name, count in CLASSES.items()
     }
 
 
-def folded(features: FloatArray, classes: Mapping[str, IntArray]) -> dict[str, float]:
-    """Accuracy on other videos: each sixth is asked about what the rest was trained on."""
-    found: dict[str, float] = {}
+def cross_validated(features: FloatArray, classes: Mapping[str, IntArray]) -> dict[str, float]:
+    """Return the accuracy on other videos, by property: each sixth is tested on the rest's probe."""
+    accuracies: dict[str, float] = {}
     for name, count in CLASSES.items():
         answers = np.full(classes[name].shape, NONE)
         for fold in range(min(_FOLDS, len(features))):
@@ -200,48 +224,48 @@ def folded(features: FloatArray, classes: Mapping[str, IntArray]) -> dict[str, f
             answers[asked] = _answers(
                 features[~asked], classes[name][~asked], features[asked], count
             )
-        found[name] = balanced(answers, classes[name])
-    return found
+        accuracies[name] = balanced_accuracy(answers, classes[name])
+    return accuracies
 
 
 def _answers(train: FloatArray, trained: IntArray, test: FloatArray, count: int) -> IntArray:
     width = train.shape[-1]
-    found = probed(train.reshape(-1, width), trained.ravel(), test.reshape(-1, width), count)
-    return found.reshape(test.shape[:-1])
+    answers = classify(train.reshape(-1, width), trained.ravel(), test.reshape(-1, width), count)
+    return answers.reshape(test.shape[:-1])
 
 
 def within(features: FloatArray, classes: Mapping[str, IntArray]) -> dict[str, float]:
-    """Accuracy of probes of a video each: trained on every other step, tested on the rest."""
-    found: dict[str, float] = {}
+    """Return the accuracy of probes of single videos: trained on even steps, tested on odd ones."""
+    accuracies: dict[str, float] = {}
     for name, count in CLASSES.items():
         answers, truth = [], []
-        for video, known in zip(features, classes[name], strict=True):
-            odd, even = known[1::2].ravel(), known[::2].ravel()
+        for video, classes_of_video in zip(features, classes[name], strict=True):
+            odd, even = classes_of_video[1::2].ravel(), classes_of_video[::2].ravel()
             if (even != NONE).any():
                 width = video.shape[-1]
                 asked = video[1::2].reshape(-1, width)
-                answers.append(probed(video[::2].reshape(-1, width), even, asked, count))
+                answers.append(classify(video[::2].reshape(-1, width), even, asked, count))
                 truth.append(odd)
-        found[name] = balanced(np.concatenate(answers), np.concatenate(truth))
-    return found
+        accuracies[name] = balanced_accuracy(np.concatenate(answers), np.concatenate(truth))
+    return accuracies
 
 
-def guessed(classes: Mapping[str, IntArray]) -> dict[str, float]:
-    """Accuracy of guessing what is most frequent in every other step of a video in the rest."""
-    found: dict[str, float] = {}
+def majority_accuracy(classes: Mapping[str, IntArray]) -> dict[str, float]:
+    """Return the accuracy of guessing the most frequent class of a video's even steps in odd ones."""
+    accuracies: dict[str, float] = {}
     for name, count in CLASSES.items():
         answers, truth = [], []
-        for known in classes[name]:
-            odd, even = known[1::2].ravel(), known[::2].ravel()
+        for classes_of_video in classes[name]:
+            odd, even = classes_of_video[1::2].ravel(), classes_of_video[::2].ravel()
             if (even != NONE).any():
                 most = np.bincount(even[even != NONE], minlength=count).argmax()
                 answers.append(np.full(odd.shape, most))
                 truth.append(odd)
-        found[name] = balanced(np.concatenate(answers), np.concatenate(truth))
-    return found
+        accuracies[name] = balanced_accuracy(np.concatenate(answers), np.concatenate(truth))
+    return accuracies
 
 
 def standardised(features: Sequence[FloatArray]) -> list[FloatArray]:
-    """Every video's features with mean 0 and variance 1, channel by channel."""
+    """Return every video's features with mean 0 and variance 1 in each channel."""
     axes = (0, 1, 2)
-    return [(one - one.mean(axes)) / (one.std(axes) + 1e-9) for one in features]
+    return [(video - video.mean(axes)) / (video.std(axes) + 1e-9) for video in features]

@@ -1,8 +1,8 @@
-"""Words around vectors of a clip: questions, and scenes told in words as examples of answers.
+"""The text around the vectors of a clip: questions, and examples of scenes with answers.
 
-A small language model hardly answers what it is asked out of the blue, whoever describes the scene.
-After a few examples it does. They are the same for all clips, come first, and tell of scenes in
-words only, so that nothing in them can be learned about vectors.
+A small language model rarely answers a question without examples, even about a scene in words. With
+a few examples it does. They are the same for all clips, come first, and describe scenes in words
+only, so that nothing can be learned from them about the vectors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.tokens.questions import KINDS, Question
 
-_TOLD = {
+_SENTENCES = {
     "moving": "One moves {direction} and gets {speed}, {colour}, a {shape}.",
     "many": "There are {count}, all {colour}, each a {shape}.",
     "appearing": "One appears {order} in the {when} half, then another.",
@@ -29,32 +29,39 @@ _EXAMPLES = (
 )
 
 
-def told(kind: str, answers: Mapping[str, str]) -> str:
-    """A scene in a sentence.
+def describe_scene(kind: str, answers: Mapping[str, str]) -> str:
+    """Return a sentence that describes a scene.
 
     Args:
         kind: One of `KINDS`.
-        answers: By names of questions.
+        answers: Answers by names of questions.
     """
-    return _TOLD[kind].format(**answers)
+    return _SENTENCES[kind].format(**answers)
 
 
-def asked(question: Question) -> str:
-    """What follows a scene, up to where the answer begins."""
+def question_prompt(question: Question) -> str:
+    """Return the text after a scene, up to the answer."""
     return f"\n{question.text}"
 
 
 def examples() -> str:
-    """Scenes in words with answers, one question at a time."""
+    """Return the examples: scenes in words, each with its questions and answers."""
     return "".join(
-        told(kind, answers)
-        + "".join(f"{asked(question)} {answers[question.name]}" for question in KINDS[kind])
+        describe_scene(kind, answers)
+        + "".join(
+            f"{question_prompt(question)} {answers[question.name]}" for question in KINDS[kind]
+        )
         + "\n\n"
         for kind, words in _EXAMPLES
-        for answers in [answered(kind, words)]
+        for answers in [answers_by_name(kind, words)]
     )
 
 
-def answered(kind: str, words: Sequence[str]) -> dict[str, str]:
-    """The answers on a scene, by names of the kind's questions, from their words in order."""
+def answers_by_name(kind: str, words: Sequence[str]) -> dict[str, str]:
+    """Return the answers about a scene by names of questions.
+
+    Args:
+        kind: One of `KINDS`.
+        words: Answers in the order of the kind's questions.
+    """
     return {question.name: word for question, word in zip(KINDS[kind], words, strict=True)}

@@ -1,16 +1,16 @@
 """Questions about procedural clips, answered by a frozen language model that reads tokens.
 
-SmolLM2-135M-Instruct is not changed; a small projector is trained on clips made of some pictures,
-and what it learned is measured on clips made of others. The model is first given a few scenes in
-words, with answers. Beside tokens of the shared tokenizer the same number of vectors is made of raw
-pixels, of their principal components, of the middle frame alone, and, if asked for, of latents of a
-network of each clip's own, which takes seconds a clip to fit. Controls: vectors of another clip,
-none at all, and with the steps in reverse order, which turns the answers on directions round if
-these hang on it; and, for the model's own ceiling, the scene described in words. With
-`--reader probe` a small network answers instead, which says what there is to find out at all.
+SmolLM2-135M-Instruct is not changed; a small projector is trained on clips of some pictures and
+tested on clips of others. The model first reads a few scenes in words, with answers. Tokens of the
+shared tokenizer are compared with as many vectors of raw pixels, of their principal components, of
+the middle frame alone, and optionally of latents of a network fitted to each clip, which takes
+seconds per clip. Controls are the vectors of another clip, zeros, and the steps in reverse order,
+which reverses the answers about directions if they depend on that order; and, as a bound of the
+model, the scene in words. With `--reader probe` a small network answers instead, as a bound of what
+the vectors tell.
 
-One projector serves all questions. With `--words` it is trained on the model's words alone before it
-is trained through the model, which takes long.
+One projector serves all questions. With `--words` it is first trained on the model's embedding
+alone, since training through the model is slow.
 """
 
 from __future__ import annotations
@@ -27,78 +27,128 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import record
-from benchmarks.tokens.clip_vectors import Shown, shown_clips
-from benchmarks.tokens.language_model_readers import LanguageModel, Probe, Projected, weights
-from benchmarks.tokens.prompts import answered, told
+from benchmarks.tokens.clip_vectors import ClipVectors, load_clips
+from benchmarks.tokens.language_model_readers import (
+    AttentionProbe,
+    LanguageModel,
+    Projector,
+    find_weights,
+)
+from benchmarks.tokens.prompts import answers_by_name, describe_scene
 from benchmarks.tokens.questions import DIRECTION, KINDS
 from benchmarks.tokens.vector_sources import BUDGETS, QUICK, SOURCES, places
-from benchmarks.tokens.word_alignment import near_words
+from benchmarks.tokens.word_alignment import align_with_words
 
 _RATE, _RATE_AFTER_WORDS = 3e-3, 1e-3
-_AT_ONCE = 25  # clips to measure on
-_CURVE = 20  # steps
-_DESCRIBED = 25  # scenes of each kind
-_QUESTIONS = tuple(dict.fromkeys(question.name for asked in KINDS.values() for question in asked))
-_OPPOSITE = np.array([1, 0, 3, 2])
+_BATCH = 25  # Clips at a time in tests.
+_CURVE_INTERVAL = 20  # Optimiser steps between points of the learning curve.
+_DESCRIBED_SCENES = 25  # Scenes of each kind that are described in words.
+_QUESTIONS = tuple(dict.fromkeys(question.name for kind in KINDS.values() for question in kind))
+_OPPOSITE_DIRECTION = np.array([1, 0, 3, 2])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("token_qa", __doc__)
-    parser.add_argument("--reader", choices=("model", "probe"), default="model")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(QUICK))
-    parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=list(BUDGETS))
-    parser.add_argument("--questions", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
-    parser.add_argument("--words", type=int, default=0, help="steps of `token_words`, before")
-    parser.add_argument("--tokenizer", default="bundled:small")
-    parser.add_argument("--clips", type=int, default=750, help="of each kind, to train on")
-    parser.add_argument("--tests", type=int, default=150, help="of each kind, to measure on")
-    parser.add_argument("--steps", type=int, default=400, help="of training")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="of training, at most")
-    parser.add_argument("--batch", type=int, default=16, help="clips a step")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path, help="a file to keep clips in, as vectors")
+    parser.add_argument(
+        "--reader",
+        choices=("model", "probe"),
+        default="model",
+        help="the language model, or a small network",
+    )
+    parser.add_argument(
+        "--sources", nargs="+", choices=SOURCES, default=list(QUICK), help="sources of the vectors"
+    )
+    parser.add_argument(
+        "--budgets",
+        nargs="+",
+        type=int,
+        choices=BUDGETS,
+        default=list(BUDGETS),
+        help="numbers of vectors of a clip",
+    )
+    parser.add_argument(
+        "--questions",
+        nargs="+",
+        choices=_QUESTIONS,
+        default=list(_QUESTIONS),
+        help="names of the questions",
+    )
+    parser.add_argument(
+        "--words", type=int, default=0, help="steps of training on the embedding alone, at first"
+    )
+    parser.add_argument("--tokenizer", default="bundled:small", help="the shared tokenizer")
+    parser.add_argument("--clips", type=int, default=750, help="clips of each kind for training")
+    parser.add_argument("--tests", type=int, default=150, help="clips of each kind for tests")
+    parser.add_argument("--steps", type=int, default=400, help="optimiser steps, at most")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="minutes of training of each row, at most"
+    )
+    parser.add_argument("--batch", type=int, default=16, help="clips per optimiser step")
+    parser.add_argument("--seed", type=int, default=0, help="seed of clips and training")
+    parser.add_argument("--cache", type=Path, help="file that keeps the clips as vectors")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    clips = shown_clips(options)
-    model = LanguageModel(weights()) if options.reader == "model" else None
-    described = None if model is None else _described(model, options)
-    train, test = (_about(part, options.questions) for part in clips)
+    clips = load_clips(options)
+    model = LanguageModel(find_weights()) if options.reader == "model" else None
+    described = None if model is None else _accuracy_on_words(model, options)
+    train, test = (_with_questions(part, options.questions) for part in clips)
     rows: list[dict[str, Any]] = []
     for budget in options.budgets:
         for name in options.sources:
             rows.append(_run(name, budget, train, test, model, options))
-            # Each row takes long, and is worth something without the next.
+            # Each row takes long; it must survive an interruption of the next one.
             _write(rows, described, options)
 
 
-def _about(part: dict[str, Shown], questions: Sequence[str]) -> dict[str, Shown]:
-    """The kinds of clips that some questions are asked about, with these only."""
-    found = {kind: shown.asked(questions) for kind, shown in part.items()}
-    return {kind: shown for kind, shown in found.items() if shown.questions}
+def _with_questions(
+    part: dict[str, ClipVectors], questions: Sequence[str]
+) -> dict[str, ClipVectors]:
+    """Return the kinds of clips that have some of the questions, with these only.
+
+    Args:
+        part: Clips by kind.
+        questions: Names of the questions.
+    """
+    clips = {kind: vectors.asked(questions) for kind, vectors in part.items()}
+    return {kind: vectors for kind, vectors in clips.items() if vectors.questions}
 
 
 def _run(
     name: str,
     budget: int,
-    train: dict[str, Shown],
-    test: dict[str, Shown],
+    train: dict[str, ClipVectors],
+    test: dict[str, ClipVectors],
     model: LanguageModel | None,
     options: Any,
 ) -> dict[str, Any]:
-    """Train a projector, and measure."""
+    """Train a projector and measure its accuracy.
+
+    Args:
+        name: Source of the vectors.
+        budget: Number of vectors of a clip.
+        train: Clips for training, by kind.
+        test: Clips for tests, by kind.
+        model: The language model; None to train a small network instead.
+        options: Options of the command line.
+
+    Returns:
+        The row of the results.
+    """
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
     key = (name, budget)
     reader = model or _probe()
     channels = next(iter(train.values())).vectors[key].shape[2]
-    projector = Projected(channels, reader.width, reader.rms)
-    where = places(name, budget)
+    projector = Projector(channels, reader.width, reader.rms)
+    positions = places(name, budget)
     rate = _RATE
     if options.words and isinstance(reader, LanguageModel):
-        near_words(projector, reader, train, key, where, steps=options.words, random=random)
+        align_with_words(
+            projector, reader, train, key, positions, steps=options.words, random=random
+        )
         rate = _RATE_AFTER_WORDS
-    learned = [*projector.parameters(), *(p for p in reader.parameters() if p.requires_grad)]
-    optimiser = torch.optim.AdamW(learned, rate, betas=(0.9, 0.98), weight_decay=0.01)
+    parameters = [*projector.parameters(), *(p for p in reader.parameters() if p.requires_grad)]
+    optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.01)
     kinds, began, curve, losses = list(train.values()), time.monotonic(), [], []
     trained = 0
     for step in range(options.steps):
@@ -107,26 +157,26 @@ def _run(
             break
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 10) * (0.5 + 0.5 * math.cos(math.pi * share))
-        shown = kinds[step % len(kinds)]
-        chosen = random.integers(len(shown.answers), size=options.batch)
-        found = reader(projector(shown.vectors[key][chosen], where), shown.questions)
-        answers = torch.from_numpy(shown.answers[chosen])
+        clips = kinds[step % len(kinds)]
+        chosen = random.integers(len(clips.answers), size=options.batch)
+        logits = reader(projector(clips.vectors[key][chosen], positions), clips.questions)
+        answers = torch.from_numpy(clips.answers[chosen])
         loss = torch.stack(
-            [F.cross_entropy(one, answers[:, place]) for place, one in enumerate(found)]
+            [F.cross_entropy(each, answers[:, column]) for column, each in enumerate(logits)]
         ).mean()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         losses.append(loss.item())
         trained += options.batch
-        if (step + 1) % _CURVE == 0:
+        if (step + 1) % _CURVE_INTERVAL == 0:
             curve.append({"clips": trained, "loss": float(np.mean(losses))})
             losses.clear()
             print(name, budget, curve[-1], round(time.monotonic() - began), flush=True)
 
-    def measured(change: Any = lambda vectors: vectors) -> dict[str, Any]:
-        return _accuracy(test, key, reader, projector, where, change)
+    def accuracy_with(change: Any = lambda vectors: vectors) -> dict[str, Any]:
+        return _accuracy(test, key, reader, projector, positions, change)
 
     row: dict[str, Any] = {
         "source": name,
@@ -135,114 +185,136 @@ def _run(
         "clips": trained,
         "seconds": time.monotonic() - began,
         "curve": curve,
-        "accuracy": measured(),
+        "accuracy": accuracy_with(),
     }
     if name == "tokens":
         row["controls"] = {
-            "another clip": measured(lambda vectors: vectors.roll(1, 0)),
-            "nothing": measured(torch.zeros_like),
+            "another clip": accuracy_with(lambda vectors: vectors.roll(1, 0)),
+            "nothing": accuracy_with(torch.zeros_like),
         }
         if DIRECTION.name in row["accuracy"]:
-            row["reversed"] = _reversed(test, key, reader, projector, where)
+            row["reversed"] = _reversed(test, key, reader, projector, positions)
     print(name, budget, {k: round(v["share"], 3) for k, v in row["accuracy"].items()}, flush=True)
     return row
 
 
-def _probe() -> Probe:
-    questions = {question.name: question for asked in KINDS.values() for question in asked}
-    return Probe(list(questions), [len(one.options) for one in questions.values()])
+def _probe() -> AttentionProbe:
+    """Return an untrained small network with a head for every question."""
+    questions = {question.name: question for kind in KINDS.values() for question in kind}
+    counts = [len(question.options) for question in questions.values()]
+    return AttentionProbe(list(questions), counts)
 
 
 @torch.no_grad()
 def _accuracy(
-    test: dict[str, Shown],
+    test: dict[str, ClipVectors],
     key: tuple[str, int],
     reader: Any,
-    projector: Projected,
-    where: Tensor,
+    projector: Projector,
+    positions: Tensor,
     change: Any,
 ) -> dict[str, Any]:
-    """Right answers by question, with a 95 % interval (normal approximation)."""
+    """Return the share of right answers by question, with a 95 % interval (normal approximation).
+
+    Args:
+        test: Clips for tests, by kind.
+        key: Source and budget of the vectors.
+        reader: The language model or the small network.
+        projector: The trained projector.
+        positions: Time, row and column of each vector.
+        change: Function that is applied to the vectors first.
+    """
     right: dict[str, list[bool]] = {}
     chance: dict[str, float] = {}
-    for shown in test.values():
-        vectors = change(shown.vectors[key])
-        for start in range(0, len(vectors), _AT_ONCE):
-            found = reader(projector(vectors[start : start + _AT_ONCE], where), shown.questions)
-            for question, one, wanted in zip(shown.questions, found, shown.answers.T, strict=True):
-                answered = one.argmax(1).numpy() == wanted[start : start + _AT_ONCE]
-                right.setdefault(question.name, []).extend(answered.tolist())
+    for clips in test.values():
+        vectors = change(clips.vectors[key])
+        for start in range(0, len(vectors), _BATCH):
+            logits = reader(projector(vectors[start : start + _BATCH], positions), clips.questions)
+            for question, each, truth in zip(clips.questions, logits, clips.answers.T, strict=True):
+                hits = each.argmax(1).numpy() == truth[start : start + _BATCH]
+                right.setdefault(question.name, []).extend(hits.tolist())
                 chance[question.name] = 1 / len(question.options)
     return {
         name: {
-            "share": float(np.mean(one)),
-            "interval": 1.96 * float(np.std(one)) / math.sqrt(len(one)),
-            "questions": len(one),
+            "share": float(np.mean(hits)),
+            "interval": 1.96 * float(np.std(hits)) / math.sqrt(len(hits)),
+            "questions": len(hits),
             "chance": chance[name],
         }
-        for name, one in right.items()
+        for name, hits in right.items()
     }
 
 
 @torch.no_grad()
 def _reversed(
-    test: dict[str, Shown], key: tuple[str, int], reader: Any, projector: Projected, where: Tensor
+    test: dict[str, ClipVectors],
+    key: tuple[str, int],
+    reader: Any,
+    projector: Projector,
+    positions: Tensor,
 ) -> dict[str, float]:
-    """How often the answer on a direction turns round when time does.
+    """Return the share of answers about directions that reverse with time, and that stay.
 
-    Tokens say themselves how things move, so their order alone need not decide.
+    Single tokens tell how things move, so the order of the steps alone need not decide.
     """
-    shown = test["moving"]
-    vectors = shown.vectors[key]
+    vectors = test["moving"].vectors[key]
     steps = vectors.view(len(vectors), 4, -1, vectors.shape[2])
-    turned = steps.flip(1).flatten(1, 2)
+    backwards = steps.flip(1).flatten(1, 2)
     answers = [
         np.concatenate(
             [
-                reader(projector(some, where), [DIRECTION])[0].argmax(1)
-                for some in seen.split(_AT_ONCE)
+                reader(projector(batch, positions), [DIRECTION])[0].argmax(1)
+                for batch in order.split(_BATCH)
             ]
         )
-        for seen in (vectors, turned)
+        for order in (vectors, backwards)
     ]
     return {
-        "turned": float((answers[1] == _OPPOSITE[answers[0]]).mean()),
+        "turned": float((answers[1] == _OPPOSITE_DIRECTION[answers[0]]).mean()),
         "same": float((answers[1] == answers[0]).mean()),
     }
 
 
 @torch.no_grad()
-def _described(model: LanguageModel, options: Any) -> dict[str, float]:
-    """Right answers if the scene is told in words: the model's own ceiling, untrained."""
+def _accuracy_on_words(model: LanguageModel, options: Any) -> dict[str, float]:
+    """Return the share of right answers if the scene is described in words, by question."""
     random = np.random.default_rng(options.seed)
     right: dict[str, list[bool]] = {name: [] for name in _QUESTIONS}
-    for _ in range(_DESCRIBED):
-        for kind, asked in KINDS.items():
-            answers = [int(random.integers(len(question.options))) for question in asked]
-            words = [one.options[answer] for one, answer in zip(asked, answers, strict=True)]
-            scene = told(kind, answered(kind, words))
-            seen = F.embedding(model.ids(scene), model.embedding)[None]
-            for question, found, answer in zip(asked, model(seen, asked), answers, strict=True):
-                right[question.name].append(int(found.argmax()) == answer)
-    return {name: float(np.mean(one)) for name, one in right.items()}
+    for _ in range(_DESCRIBED_SCENES):
+        for kind, questions in KINDS.items():
+            answers = [int(random.integers(len(question.options))) for question in questions]
+            words = [
+                question.options[answer]
+                for question, answer in zip(questions, answers, strict=True)
+            ]
+            scene = describe_scene(kind, answers_by_name(kind, words))
+            embedded = F.embedding(model.ids(scene), model.embedding)[None]
+            logits = model(embedded, questions)
+            for question, each, answer in zip(questions, logits, answers, strict=True):
+                right[question.name].append(int(each.argmax()) == answer)
+    return {name: float(np.mean(hits)) for name, hits in right.items()}
 
 
 def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, options: Any) -> None:
+    """Write the rows so far, with their table."""
     names = [name for name in _QUESTIONS if name in options.questions]
-    shown: dict[tuple[str, str], dict[str, Any]] = {}
+    accuracies: dict[tuple[str, str], dict[str, Any]] = {}
     chances: dict[str, float] = {}
     for row in rows:
         budget = str(row["budget"])
-        shown.setdefault((row["source"], budget), {}).update(row["accuracy"])
-        for control, found in row.get("controls", {}).items():
-            shown.setdefault((f"of {control}", budget), {}).update(found)
-        chances |= {name: one["chance"] for name, one in row["accuracy"].items()}
-    lines = [(*key, *(_percent(found.get(name)) for name in names)) for key, found in shown.items()]
+        accuracies.setdefault((row["source"], budget), {}).update(row["accuracy"])
+        for control, accuracy in row.get("controls", {}).items():
+            accuracies.setdefault((f"of {control}", budget), {}).update(accuracy)
+        chances |= {name: accuracy["chance"] for name, accuracy in row["accuracy"].items()}
+    lines = [
+        (*key, *(_percent(accuracy.get(name)) for name in names))
+        for key, accuracy in accuracies.items()
+    ]
     if described:
         shares = [f"{100 * described[name]:.0f}" for name in names]
         lines.append(("described in words", "-", *shares))
-    known = (f"{100 * chances[name]:.0f}" if name in chances else "" for name in names)
-    lines.append(("chance", "-", *known))
+    chance_cells = (f"{100 * chances[name]:.0f}" if name in chances else "" for name in names)
+    lines.append(("chance", "-", *chance_cells))
     words = f", after {options.words} steps on words alone" if options.words else ""
     note = (
         f"Right answers, %, and 95 % intervals. Trained on {rows[0]['clips']} clips{words}, drawn from "
@@ -252,8 +324,8 @@ def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, optio
     record.write(options.out, {"rows": rows, "described": described}, {"main": table})
 
 
-def _percent(found: dict[str, Any] | None) -> str:
-    return f"{100 * found['share']:.0f} ±{100 * found['interval']:.0f}" if found else ""
+def _percent(accuracy: dict[str, Any] | None) -> str:
+    return f"{100 * accuracy['share']:.0f} ±{100 * accuracy['interval']:.0f}" if accuracy else ""
 
 
 if __name__ == "__main__":

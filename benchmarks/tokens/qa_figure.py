@@ -1,7 +1,7 @@
-"""What a frozen language model reads from tokens, drawn from measurements that are there already.
+"""The figure of what a frozen language model reads from tokens, drawn from existing results.
 
-Of each question the answers of `benchmarks.tokens.qa` with tokens, beside those of a small network
-that was trained for them, and of both controls; and what training came to on the way.
+For each question it shows the accuracy of `benchmarks.tokens.qa` with tokens, beside that of a
+small network that was trained for the questions, and of both controls; and the learning curve.
 """
 
 from __future__ import annotations
@@ -17,10 +17,20 @@ _BUDGET = 64
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = record.parser("token_qa_figure", __doc__)
+    parser = record.parser("token_qa_figure", __doc__, out_help="PNG file to write")
     parser.set_defaults(out=record.ROOT / "docs" / "figures" / "token_qa.png")
-    parser.add_argument("--model", type=Path, default=record.RESULTS / "token_qa_words.json")
-    parser.add_argument("--probe", type=Path, default=record.RESULTS / "token_probe_qa.json")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=record.RESULTS / "token_qa_words.json",
+        help="results with the language model",
+    )
+    parser.add_argument(
+        "--probe",
+        type=Path,
+        default=record.RESULTS / "token_probe_qa.json",
+        help="results with the small network",
+    )
     options = parser.parse_args(argv)
     model, probe = (_row(path) for path in (options.model, options.probe))
     bars = {
@@ -33,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _row(path: Path) -> dict[str, Any]:
-    """What was measured with tokens."""
+    """Return the row of a result file that was measured with tokens."""
     rows = json.loads(path.read_text())["results"]["rows"]
-    found: dict[str, Any] = next(
+    accuracy: dict[str, Any] = next(
         row for row in rows if row["source"] == "tokens" and row["budget"] == _BUDGET
     )
-    return found
+    return accuracy
 
 
 def _draw(
@@ -54,22 +64,22 @@ def _draw(
     )
     names = list(next(iter(bars.values())))
     width = 0.8 / len(bars)
-    for number, (label, found) in enumerate(bars.items()):
+    for number, (label, accuracy) in enumerate(bars.items()):
         left.bar(
-            [place + (number - (len(bars) - 1) / 2) * width for place in range(len(names))],
-            [100 * found[name]["share"] for name in names],
+            [index + (number - (len(bars) - 1) / 2) * width for index in range(len(names))],
+            [100 * accuracy[name]["share"] for name in names],
             width,
-            yerr=[100 * found[name]["interval"] for name in names],
+            yerr=[100 * accuracy[name]["interval"] for name in names],
             error_kw={"elinewidth": 0.8},
             label=label,
         )
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         chance = 100 * bars["the language model"][name]["chance"]
-        left.hlines(chance, place - 0.45, place + 0.45, colors="black", linewidth=1)
+        left.hlines(chance, index - 0.45, index + 0.45, colors="black", linewidth=1)
     left.set_xticks(range(len(names)), names)
     left.set(ylabel="right answers, % (line: chance)", ylim=(0, 135))
     left.legend(ncols=2, fontsize="small")
-    right.plot([one["clips"] for one in curve], [one["loss"] for one in curve])
+    right.plot([point["clips"] for point in curve], [point["loss"] for point in curve])
     right.set(xlabel="clips through the model", ylabel="loss, mean over questions")
     right.grid(visible=True, alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

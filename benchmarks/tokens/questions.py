@@ -1,8 +1,9 @@
-"""Questions about procedural clips, and clips of which they are true.
+"""Questions about procedural clips, and clips with known answers.
 
-Four kinds of scene, each with a few questions; every answer is as frequent as the others, and no
-answer tells another. Things are plain shapes in one of four colours, before textures or parts of
-photographs. Whoever trains takes pictures for training, whoever tests those set apart.
+There are four kinds of scene, each with a few questions. All answers to a question are equally
+frequent, and the answers to different questions are independent. The objects are plain shapes in
+one of four colours, in front of textures or parts of photographs. Training and tests take different
+pictures.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.procedural.pictures import COLOURS, SHAPES, Pictures, shape
-from benchmarks.procedural.scenes import Layer, draw
+from benchmarks.procedural.scenes import TextureLayer, draw
 
 SIDE, FRAMES = 128, 13
 DIRECTIONS = ("left", "right", "up", "down")
 _COUNTS = ("one", "two", "three", "four")
-_SLOWEST, _FASTEST = 1.5, 4.0  # samples a frame
+_SLOWEST, _FASTEST = 1.5, 4.0  # Samples per frame.
 _CORNERS = ((-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5))
 
 Ints = npt.NDArray[np.int64]
@@ -28,12 +29,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question, asked of every clip of a kind.
+    """A question about every clip of a kind.
 
     Attributes:
-        name: For tables.
-        text: Ends where the answer, one word, begins.
-        options: The words.
+        name: Name in tables.
+        text: Text of the question; the answer, one word, follows it.
+        options: The possible answers.
     """
 
     name: str
@@ -58,26 +59,28 @@ KINDS: dict[str, tuple[Question, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Clips:
+class QuestionClips:
     """Clips of one kind.
 
     Attributes:
         video: uint8, shape (N, 13, 3, 128, 128).
-        answers: Which option is true of each question of the kind, shape (N, questions).
+        answers: Index of the true option of each question of the kind, shape (N, questions).
     """
 
     video: Tensor
     answers: Ints
 
 
-def make(kind: str, pictures: Pictures, random: np.random.Generator, count: int) -> Clips:
-    """Draw clips.
+def draw_clips(
+    kind: str, pictures: Pictures, random: np.random.Generator, count: int
+) -> QuestionClips:
+    """Draw clips of a kind.
 
     Args:
         kind: One of `KINDS`.
-        pictures: For backgrounds.
-        random: Decides everything.
-        count: How many.
+        pictures: Pictures for the backgrounds.
+        random: Random number generator.
+        count: Number of clips.
     """
     answers = np.stack(
         [random.integers(len(question.options), size=count) for question in KINDS[kind]], 1
@@ -87,28 +90,36 @@ def make(kind: str, pictures: Pictures, random: np.random.Generator, count: int)
         kind
     ](answers, random, layers)
     video = draw(layers, SIDE).video.clamp(0, 1).mul(255).round().byte()
-    return Clips(video, answers)
+    return QuestionClips(video, answers)
 
 
-def _moving(answers: Ints, random: np.random.Generator, _: list[Layer]) -> list[Layer]:
-    direction, colour, form, speed = answers.T
-    x, y = _way(direction, random, np.where(speed == 0, 1.0, -1.0))
-    return [_thing(form, colour, x, y, random)]
+def _moving(
+    answers: Ints, random: np.random.Generator, _: list[TextureLayer]
+) -> list[TextureLayer]:
+    direction, colour, shape_index, speed = answers.T
+    x, y = _path(direction, random, np.where(speed == 0, 1.0, -1.0))
+    return [_sprite(shape_index, colour, x, y, random)]
 
 
-def _many(answers: Ints, random: np.random.Generator, _: list[Layer]) -> list[Layer]:
-    number, colour, form = answers.T
+def _many(answers: Ints, random: np.random.Generator, _: list[TextureLayer]) -> list[TextureLayer]:
+    number, colour, shape_index = answers.T
     places = np.stack([random.permutation(4) for _ in number])
     layers = []
-    for one in range(4):
-        corner = np.array(_CORNERS)[places[:, one]] + random.uniform(-0.12, 0.12, (len(number), 2))
-        x, y = (np.repeat(along[:, None], FRAMES, 1) for along in corner.T)
-        shown = np.repeat((number >= one)[:, None], FRAMES, 1)
-        layers.append(_thing(form, colour, x, y, random, shown=shown, half=(0.24, 0.34)))
+    for number_of_sprite in range(4):
+        corner = np.array(_CORNERS)[places[:, number_of_sprite]] + random.uniform(
+            -0.12, 0.12, (len(number), 2)
+        )
+        x, y = (np.repeat(coordinate[:, None], FRAMES, 1) for coordinate in corner.T)
+        shown = np.repeat((number >= number_of_sprite)[:, None], FRAMES, 1)
+        layers.append(
+            _sprite(shape_index, colour, x, y, random, shown=shown, half_side=(0.24, 0.34))
+        )
     return layers
 
 
-def _appearing(answers: Ints, random: np.random.Generator, _: list[Layer]) -> list[Layer]:
+def _appearing(
+    answers: Ints, random: np.random.Generator, _: list[TextureLayer]
+) -> list[TextureLayer]:
     order, when = answers.T
     count = len(order)
     time = np.arange(FRAMES)
@@ -119,78 +130,91 @@ def _appearing(answers: Ints, random: np.random.Generator, _: list[Layer]) -> li
         first = np.where(order == side, early, late)
         x = np.full((count, FRAMES), 0.5 * sign) + random.uniform(-0.15, 0.15, (count, 1))
         y = np.zeros((count, FRAMES)) + random.uniform(-0.5, 0.5, (count, 1))
-        form, colour = random.integers(4, size=(2, count))
-        layers.append(_thing(form, colour, x, y, random, shown=time >= first[:, None]))
+        shape_index, colour = random.integers(4, size=(2, count))
+        layers.append(_sprite(shape_index, colour, x, y, random, shown=time >= first[:, None]))
     return layers
 
 
-def _panning(answers: Ints, random: np.random.Generator, behind: list[Layer]) -> list[Layer]:
-    which, colour = answers.T
-    count = len(which)
-    x, y = _way(random.integers(4, size=count), random, np.zeros(count))
+def _panning(
+    answers: Ints, random: np.random.Generator, layers_behind: list[TextureLayer]
+) -> list[TextureLayer]:
+    moves, colour = answers.T
+    count = len(moves)
+    x, y = _path(random.integers(4, size=count), random, np.zeros(count))
     dx, dy = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
-    camera = (which == 0)[:, None]
-    (ground,) = behind
-    behind[0] = Layer(
-        texture=ground.texture,
-        x=ground.x + _single(dx * camera),
-        y=ground.y + _single(dy * camera),
-        scale=ground.scale,
-        angle=ground.angle,
-        shown=ground.shown,
+    camera = (moves == 0)[:, None]
+    (background,) = layers_behind
+    layers_behind[0] = TextureLayer(
+        texture=background.texture,
+        x=background.x + _float32(dx * camera),
+        y=background.y + _float32(dy * camera),
+        scale=background.scale,
+        angle=background.angle,
+        shown=background.shown,
     )
-    # The camera takes all things along.
-    return [_thing(random.integers(4, size=count), colour, x, y, random)]
+    # A moving camera shifts the background as much as the object.
+    return [_sprite(random.integers(4, size=count), colour, x, y, random)]
 
 
-def _way(
+def _path(
     direction: Ints, random: np.random.Generator, gain: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Positions along an axis, steady or from slow to fast and the other way round."""
+    """Return positions of objects that move along an axis.
+
+    Args:
+        direction: Index into `DIRECTIONS` of each object.
+        random: Random number generator.
+        gain: Positive for an object that becomes faster, negative for slower, 0 for steady motion.
+
+    Returns:
+        x and y, shape (N, T) each.
+    """
     count = len(direction)
     length = random.uniform(_SLOWEST, _FASTEST, (count, 1)) * (FRAMES - 1) * 2 / SIDE
     time = np.linspace(0, 1, FRAMES)
     faster, slower = time**2, 1 - (1 - time) ** 2
     share = np.where(gain[:, None] > 0, faster, np.where(gain[:, None] < 0, slower, time)) - 0.5
-    unit = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])[direction]
+    direction_vector = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])[direction]
     middle = random.uniform(-0.3, 0.3, (2, count, 1))
     return (
-        middle[0] + unit[:, :1] * length * share,
-        middle[1] + unit[:, 1:] * length * share,
+        middle[0] + direction_vector[:, :1] * length * share,
+        middle[1] + direction_vector[:, 1:] * length * share,
     )
 
 
-def _thing(
-    form: Ints,
+def _sprite(
+    shape_index: Ints,
     colour: Ints,
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
     random: np.random.Generator,
     *,
     shown: npt.NDArray[np.bool_] | None = None,
-    half: tuple[float, float] = (0.22, 0.42),
-) -> Layer:
-    count = len(form)
+    half_side: tuple[float, float] = (0.22, 0.42),
+) -> TextureLayer:
+    count = len(shape_index)
     tints = list(COLOURS.values())
-    texture = torch.stack([shape(SHAPES[f], tints[c]) for f, c in zip(form, colour, strict=True)])
+    texture = torch.stack(
+        [shape(SHAPES[f], tints[c]) for f, c in zip(shape_index, colour, strict=True)]
+    )
     visible = np.ones((count, FRAMES)) if shown is None else shown
-    return Layer(
+    return TextureLayer(
         texture=texture,
-        x=_single(x),
-        y=_single(y),
-        scale=_single(np.repeat(random.uniform(*half, (count, 1)), FRAMES, 1)),
+        x=_float32(x),
+        y=_float32(y),
+        scale=_float32(np.repeat(random.uniform(*half_side, (count, 1)), FRAMES, 1)),
         angle=torch.zeros(count, FRAMES),
-        shown=_single(visible),
+        shown=_float32(visible),
     )
 
 
-def _background(pictures: Pictures, random: np.random.Generator, count: int) -> Layer:
+def _background(pictures: Pictures, random: np.random.Generator, count: int) -> TextureLayer:
     parts = torch.stack([pictures.background(random) for _ in range(count)])
-    # Paler than what is before it.
+    # The background is paler than the objects.
     parts = 0.25 + 0.5 * parts
     opaque = torch.cat([parts, torch.ones(count, 1, *parts.shape[2:])], 1)
     still = torch.zeros(count, FRAMES)
-    return Layer(
+    return TextureLayer(
         texture=opaque,
         x=still,
         y=still,
@@ -200,5 +224,5 @@ def _background(pictures: Pictures, random: np.random.Generator, count: int) -> 
     )
 
 
-def _single(values: npt.NDArray[np.generic]) -> Tensor:
+def _float32(values: npt.NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, np.float32))

@@ -1,9 +1,9 @@
-"""What it costs pictures that a file holds shared tokens, at equal bytes and equal epochs.
+"""The cost in picture quality of shared tokens in a file, at equal bytes and equal epochs.
 
-The same clip is fitted with latents of its own, with the tokens of the shared tokenizer in their
-place, and with both; every file is to have the same bytes, tokens included. Models that cannot be
-fed by tokens store them beside what they are made of. Networks made from tokens alone are always
-boosted, hence compared with boosted ones.
+The same clip is fitted with private latents, with the tokens of the shared tokenizer in their
+place, and with both; all files have the same target size, tokens included. Models that cannot be
+conditioned on tokens store them beside their payload. Networks with tokens alone are always
+boosted, so they are compared with boosted ones.
 """
 
 from __future__ import annotations
@@ -23,18 +23,28 @@ from nvcodec.models import config_class
 from nvcodec.tokenizer.segment_tokens import tokenizer
 from nvcodec.tokens import open_tokens
 
-_ALLOWED = 0.5  # dB
+_ALLOWED = 0.5  # Largest loss of shared tokens, dB.
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("token_latents", __doc__)
-    parser.add_argument("--clip", type=Path, help="default: Big Buck Bunny")
-    parser.add_argument("--models", nargs="+", default=["hnerv", "hnerv+boost", "latentgrid"])
-    parser.add_argument("--bpp", type=float, nargs="+", default=[0.05, 0.15])
-    parser.add_argument("--frames", type=int, default=66)
-    parser.add_argument("--resize", type=record.size_argument, default=(320, 176))
-    parser.add_argument("--epochs", type=int, default=30, help="of the float stage")
-    parser.add_argument("--tokenizer", default="bundled:small")
+    parser.add_argument("--clip", type=Path, help="the video; by default Big Buck Bunny")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=["hnerv", "hnerv+boost", "latentgrid"],
+        metavar="NAME[+boost]",
+        help="models to measure",
+    )
+    parser.add_argument(
+        "--bpp", type=float, nargs="+", default=[0.05, 0.15], help="target sizes in bits per pixel"
+    )
+    parser.add_argument("--frames", type=int, default=66, help="frames of the clip")
+    parser.add_argument(
+        "--resize", type=record.size_argument, default=(320, 176), metavar="WxH", help="frame size"
+    )
+    parser.add_argument("--epochs", type=int, default=30, help="epochs of the float stage")
+    parser.add_argument("--tokenizer", default="bundled:small", help="the shared tokenizer")
     options = parser.parse_args(argv)
     source = options.clip or clip("bigbuckbunny.mp4")
     config = nvcodec.EncoderConfig(
@@ -53,12 +63,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         if way != "shared" or (boost and config_class(family).SUPPORTS_TOKENS)
         for bpp in options.bpp
     ]
-    points.sort(key=lambda one: (options.models.index(one["model"]), one["bpp"]))
-    own = {(one["model"], one["bpp"]): one for one in points if one["latents"] == "private"}
-    for one in points:
-        one["change"] = one["psnr_yuv"] - own[one["model"], one["bpp"]]["psnr_yuv"]
+    points.sort(key=lambda point: (options.models.index(point["model"]), point["bpp"]))
+    private_points = {
+        (point["model"], point["bpp"]): point for point in points if point["latents"] == "private"
+    }
+    for point in points:
+        point["change"] = (
+            point["psnr_yuv"] - private_points[point["model"], point["bpp"]]["psnr_yuv"]
+        )
     changes = {
-        way: [one["change"] for one in points if one["latents"] == way and one["fed"]]
+        way: [point["change"] for point in points if point["latents"] == way and point["fed"]]
         for way in ("shared", "both")
     }
     table = record.ResultTable(
@@ -66,16 +80,16 @@ def main(argv: Sequence[str] | None = None) -> None:
          "against private, dB"),
         tuple(
             (
-                one["model"],
-                f"{one['bpp']:g}",
-                one["latents"],
-                str(one["bytes"]),
-                str(one["token_bytes"]),
-                str(one["parameters"]),
-                f"{one['psnr_yuv']:.2f}",
-                f"{one['change']:+.2f}" if one["latents"] != "private" else "",
+                point["model"],
+                f"{point['bpp']:g}",
+                point["latents"],
+                str(point["bytes"]),
+                str(point["token_bytes"]),
+                str(point["parameters"]),
+                f"{point['psnr_yuv']:.2f}",
+                f"{point['change']:+.2f}" if point["latents"] != "private" else "",
             )
-            for one in points
+            for point in points
         ),
         f"{options.frames} frames of {options.resize[0]}x{options.resize[1]}, one segment, "
         f"{options.epochs} epochs. Target: shared loses {_ALLOWED:g} dB at most.",
@@ -84,31 +98,36 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _point(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
-    """A file of a size; what an earlier run that was stopped has measured is taken over."""
+    """Encode and measure a file, or return what an earlier run measured of it.
+
+    Args:
+        source: The video.
+        config: Settings of the encode.
+    """
     record.FILES.mkdir(parents=True, exist_ok=True)
     target = record.FILES / f"token_latents_{_name(config)}_{config.bpp}_{config.latents}.nvc"
     settings = _settings(source, config)
-    kept = target.with_suffix(".json")
-    if kept.is_file() and (before := json.loads(kept.read_text()))["settings"] == settings:
-        return dict(before["point"])
+    cache = target.with_suffix(".json")
+    if cache.is_file() and (earlier := json.loads(cache.read_text()))["settings"] == settings:
+        return dict(earlier["point"])
     report = nvcodec.encode(source, target, config, overwrite=True)
-    stored = 0
+    token_bytes = 0
     if config.latents != "private":
         with open_tokens(target) as tokens:
-            stored = tokens.token_bytes
+            token_bytes = tokens.token_bytes
     point = {
         "model": _name(config),
         "bpp": config.bpp,
         "latents": config.latents,
         "fed": config.token_conditioned,
         "bytes": report.video_bytes,
-        "token_bytes": stored,
+        "token_bytes": token_bytes,
         "parameters": report.parameters,
         "psnr_y": report.psnr_y,
         "psnr_yuv": report.psnr_yuv,
         "encode_seconds": report.encode_seconds,
     }
-    kept.write_text(json.dumps({"settings": settings, "point": point}))
+    cache.write_text(json.dumps({"settings": settings, "point": point}))
     print(point, file=sys.stderr, flush=True)
     return point
 
@@ -118,7 +137,7 @@ def _name(config: nvcodec.EncoderConfig) -> str:
 
 
 def _settings(source: Path, config: nvcodec.EncoderConfig) -> dict[str, Any]:
-    """What a point depends on."""
+    """Return everything that a point depends on, for its cache."""
     tokenized = config.latents != "private"
     return {
         "source": str(source),

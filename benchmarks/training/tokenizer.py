@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import record
-from benchmarks.procedural import pictures as token_pictures
+from benchmarks.procedural.pictures import load_pictures
 from benchmarks.procedural.scenes import Scenes
 from benchmarks.procedural.videos import batch, noisy
 from nvcodec.models.tokenizer.cell_motion import motion_code
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
-    pictures = token_pictures.load(font=options.font, folders=options.photos)
+    pictures = load_pictures(font=options.font, folders=options.photos)
     tokenizer = VideoTokenizer.untrained()
     device = torch.device(options.device)
     encoder = tokenizer.encoder.train().to(device, memory_format=torch.channels_last)

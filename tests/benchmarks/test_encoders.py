@@ -1,4 +1,4 @@
-"""The encoders beside the models: anchors, and the reference's quantisation."""
+"""Tests of the encoders beside the models: the anchors, and the reference's quantisation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_anchors_are_real_files_of_all_frames(frames, tmp_path, name, suffix):
         decoded = source.read(99)
     assert decoded.y.shape == pictures.y.shape
     assert psnr(pictures.y, decoded.y).min() > 20
-    # No paragraph about the encoder in the stream.
+    # The SEI with the encoder's options is removed from the stream.
     assert b"options:" not in path.read_bytes()
 
 

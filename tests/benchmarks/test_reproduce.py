@@ -1,4 +1,4 @@
-"""Networks by name, published figures, and a reproduction at a toy's size."""
+"""Tests of names of networks, of the published figures, and of a tiny reproduction."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_published_figures_have_the_published_order():
         assert True in told or size == BUNNY_CROP
 
 
-def _settings(*arguments: str) -> list[papers.ComputeEnvironment]:
+def _settings(*arguments: str) -> list[papers.ReproductionSetting]:
     return list(papers.settings(papers._parser().parse_args(arguments)))
 
 

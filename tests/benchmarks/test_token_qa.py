@@ -1,4 +1,4 @@
-"""Questions about procedural clips are answered by what the clips show."""
+"""Tests of the questions about procedural clips: answers agree with the pictures, readers learn."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.harness import record
-from benchmarks.procedural import pictures as token_pictures
+from benchmarks.procedural.pictures import Pictures, load_pictures
 from benchmarks.tokens import qa, vector_sources
-from benchmarks.tokens.clip_vectors import Shown, shown_clips
-from benchmarks.tokens.language_model_readers import Projected
-from benchmarks.tokens.prompts import asked, examples, told
-from benchmarks.tokens.questions import COLOUR, DIRECTION, KINDS, SIDE, make
-from benchmarks.tokens.vector_sources import BUDGETS, QUICK, places, source
-from benchmarks.tokens.word_alignment import near_words
+from benchmarks.tokens.clip_vectors import ClipVectors, load_clips
+from benchmarks.tokens.language_model_readers import Projector
+from benchmarks.tokens.prompts import describe_scene, examples, question_prompt
+from benchmarks.tokens.questions import COLOUR, DIRECTION, KINDS, SIDE, draw_clips
+from benchmarks.tokens.vector_sources import BUDGETS, QUICK, make_source, places
+from benchmarks.tokens.word_alignment import align_with_words
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 
 @pytest.fixture(scope="module")
-def pictures() -> token_pictures.Pictures:
-    return token_pictures.load()
+def pictures() -> Pictures:
+    return load_pictures()
 
 
-def in_front(video: torch.Tensor) -> torch.Tensor:
-    """Where something is that strong in colour: backgrounds are pale."""
+def is_foreground(video: torch.Tensor) -> torch.Tensor:
+    """Return a mask of the objects, which are strong in colour; backgrounds are pale."""
     wide = video.float()
     return (wide.amax(2) - wide.amin(2)) > 140
 
 
 def test_things_move_as_the_answers_say(pictures):
-    clips = make("moving", pictures, np.random.default_rng(0), 12)
+    clips = draw_clips("moving", pictures, np.random.default_rng(0), 12)
     place = KINDS["moving"].index(DIRECTION)
-    seen = in_front(clips.video)
+    seen = is_foreground(clips.video)
     across = torch.arange(SIDE).float()
     checked = 0
     for mask, answer in zip(seen, clips.answers[:, place], strict=True):
@@ -58,7 +58,7 @@ def test_things_move_as_the_answers_say(pictures):
 def test_answers_are_balanced(pictures):
     random = np.random.default_rng(1)
     for kind, questions in KINDS.items():
-        clips = make(kind, pictures, random, 3)
+        clips = draw_clips(kind, pictures, random, 3)
         assert clips.video.shape == (3, 13, 3, 128, 128) and clips.video.dtype == torch.uint8
         assert clips.answers.shape == (3, len(questions))
         assert (clips.answers < [len(question.options) for question in questions]).all()
@@ -68,9 +68,9 @@ def test_answers_are_balanced(pictures):
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_source_has_as_many_vectors(pictures, budget):
     tokenizer = VideoTokenizer.untrained((4, 6, 8, 8, 8), (8, 8, 8))
-    clips = make("moving", pictures, np.random.default_rng(2), 13).video
+    clips = draw_clips("moving", pictures, np.random.default_rng(2), 13).video
     for name in QUICK:
-        vectors = source(name, budget, tokenizer, clips)(clips[:2])
+        vectors = make_source(name, budget, tokenizer, clips)(clips[:2])
         assert vectors.shape[:2] == (2, budget) and vectors.isfinite().all()
         assert places(name, budget).shape == (budget, 3)
 
@@ -78,10 +78,11 @@ def test_every_source_has_as_many_vectors(pictures, budget):
 def test_latents_of_a_clips_own_network_are_a_source(pictures, monkeypatch, tmp_path):
     monkeypatch.setattr(vector_sources, "_OWN_EPOCHS", 1)
     monkeypatch.setattr(record, "FILES", tmp_path)
-    clips = make("moving", pictures, np.random.default_rng(2), 2).video
+    clips = draw_clips("moving", pictures, np.random.default_rng(2), 2).video
     tokenizer = VideoTokenizer.untrained((4, 6, 8, 8, 8), (8, 8, 8))
     many, few = (
-        source("latents", budget, tokenizer, clips).shown(clips) for budget in reversed(BUDGETS)
+        make_source("latents", budget, tokenizer, clips).describe(clips)
+        for budget in reversed(BUDGETS)
     )
     assert many.shape[:2] == (2, 64) and few.shape[:2] == (2, 16)
     assert len(list(tmp_path.rglob("*.pt"))) == 2  # fitted once, whatever is asked for
@@ -124,28 +125,28 @@ def test_vectors_come_near_words():
     # One vector, anywhere, says it; the others are noise.
     vectors = torch.randn(64, 16, 8, generator=generator)
     vectors[torch.arange(64), torch.from_numpy(random.integers(16, size=64)), answers[:, 0]] += 8
-    shown = {"panning": Shown((COLOUR,), {key: vectors}, answers)}
-    projector = Projected(8, width, 1.0)
+    clips = {"panning": ClipVectors((COLOUR,), {key: vectors}, answers)}
+    projector = Projector(8, width, 1.0)
     where = places(*key)
 
-    def told() -> float:
+    def accuracy() -> float:
         directions = F.normalize(model.embedding - model.embedding.mean(0), dim=1)
         with torch.no_grad():
             likeness = F.normalize(projector(vectors, where), dim=2) @ directions.T
         return float((likeness.amax(1).argmax(1).numpy() == answers[:, 0]).mean())
 
-    before = told()
-    near_words(projector, model, shown, key, where, steps=250, random=random)
-    assert before < 0.6 and told() > 0.9
+    before = accuracy()
+    align_with_words(projector, model, clips, key, where, steps=250, random=random)
+    assert before < 0.6 and accuracy() > 0.9
 
 
 def test_examples_answer_every_question():
     text = examples()
     for kind, questions in KINDS.items():
         words = {question.name: question.options[0] for question in questions}
-        assert all(word in told(kind, words) for word in words.values())
+        assert all(word in describe_scene(kind, words) for word in words.values())
         for question in questions:
-            found = re.findall(rf"{re.escape(asked(question))} (\w+)", text)
+            found = re.findall(rf"{re.escape(question_prompt(question))} (\w+)", text)
             assert found and set(found) <= set(question.options)
 
 
@@ -153,12 +154,12 @@ def test_clips_are_kept(tmp_path):
     given = {"clips": 2, "tests": 1, "seed": 0, "tokenizer": "bundled:small"}
     given |= {"sources": ["tokens", "frame"], "budgets": [16]}
     options = argparse.Namespace(**given, cache=tmp_path / "clips.safetensors")
-    drawn = shown_clips(options)
-    for before, after in zip(drawn, shown_clips(options), strict=True):
-        for kind, shown in before.items():
-            assert (after[kind].answers == shown.answers).all()
-            for key, vectors in shown.vectors.items():
+    drawn = load_clips(options)
+    for before, after in zip(drawn, load_clips(options), strict=True):
+        for kind, vectors_of_kind in before.items():
+            assert (after[kind].answers == vectors_of_kind.answers).all()
+            for key, vectors in vectors_of_kind.vectors.items():
                 torch.testing.assert_close(after[kind].vectors[key], vectors, rtol=0, atol=0)
     options.budgets = [64]
     with pytest.raises(SystemExit, match="tokens 64"):
-        shown_clips(options)
+        load_clips(options)

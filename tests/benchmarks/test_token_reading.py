@@ -1,4 +1,4 @@
-"""The measurement of reading tokens, on a tiny clip."""
+"""Test of the benchmark of reading tokens, on a tiny clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measurements of tokens: probes, retrieval, stability, and what they cost pictures."""
+"""Tests of the measurements of tokens: probes, retrieval, stability, and their cost for pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
 @pytest.fixture
 def untrained(tmp_path, monkeypatch):
-    """A folder with a small tokenizer; files go to a folder of their own."""
+    """A folder with a small untrained tokenizer; files of the benchmarks go to a temporary folder."""
     monkeypatch.setattr(record, "FILES", tmp_path / "files")
     torch.manual_seed(0)
     VideoTokenizer.untrained((8,) * 5, (8,) * 3).save_pretrained(tmp_path / "tokenizer")
@@ -25,7 +25,7 @@ def untrained(tmp_path, monkeypatch):
 
 @pytest.fixture
 def folder(make_clip, tmp_path):
-    """Two clips."""
+    """A folder with two clips."""
     found = make_clip("a.mkv", frames=70, size=(64, 32), codec="ffv1").parent / "clips"
     found.mkdir()
     for name in ("a.mkv", "b.mkv"):
@@ -42,7 +42,10 @@ def test_a_probe_reads_what_videos_have_in_common_and_not_what_each_has_turned()
     common = np.concatenate(said, -1) + 0.1 * chance.normal(size=(*shape, 11))
     turns = np.linalg.qr(chance.normal(size=(24, 11, 11)))[0]
     turned = np.einsum("nthwc,ncd->nthwd", common, turns)
-    alike, apart = linear_probe.folded(common, classes), linear_probe.folded(turned, classes)
+    alike, apart = (
+        linear_probe.cross_validated(common, classes),
+        linear_probe.cross_validated(turned, classes),
+    )
     itself = linear_probe.within(turned, classes)
     for name, count in linear_probe.CLASSES.items():
         assert alike[name] > 0.95 and itself[name] > 0.8
