@@ -1,7 +1,8 @@
-"""What every part of `latentgrid` is worth: the same clips without it, as a BD-rate.
+"""What every part of `latentgrid` is worth: the BD-rate of the same clips without it.
 
-Each variant changes one thing, and is fitted at three steps in two passes. The rate is that of the
-payload, the quality YUV PSNR; positive means that without the part more bytes are needed.
+Each ablation changes one thing, and is fitted at three quantisation steps in two passes. The rate
+is that of the payload, the quality is YUV PSNR; a positive BD-rate means that more bytes are needed
+without the part.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from nvcodec.reconstruction.latentgrid_decoder import picture_planes, source_pic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """A way to fit that differs in one thing.
+class LatentGridAblation:
+    """A fit that differs from the default in one thing.
 
     Attributes:
-        what: In words.
-        effort: Settings that differ.
-        layout: Fields of the configuration that differ.
+        what: Name of the row.
+        effort: Fields of `Effort` that differ.
+        layout: Fields of the model's configuration that differ.
         learning: Whether context networks are fitted.
-        patch: What else is changed while it runs.
+        patch: Context in which the fit runs, which changes the code.
     """
 
     what: str
@@ -50,28 +51,32 @@ class Variant:
 
 @contextmanager
 def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
-    """Context networks that do not see some of their inputs; they are fitted to that."""
-    first, second = context_model.Grids._inputs, context_model._add_first_pass
+    """Set some inputs of the context networks to zero, in their fit and in use.
 
-    def inputs(self: context_model.Grids, *given: Any) -> Float32Array:
-        found = first(self, *given)
-        found[list(rows)] = 0
-        return found
+    Args:
+        rows: Indices of the inputs.
+    """
+    original_inputs, original_add = context_model.Grids._inputs, context_model._add_first_pass
 
-    def added(found: Float32Array, *given: Any) -> None:
-        second(found, *given)
-        found[list(rows)] = 0
+    def inputs(self: context_model.Grids, *arguments: Any) -> Float32Array:
+        values = original_inputs(self, *arguments)
+        values[list(rows)] = 0
+        return values
+
+    def add_first_pass(values: Float32Array, *arguments: Any) -> None:
+        original_add(values, *arguments)
+        values[list(rows)] = 0
 
     with (
         mock.patch.object(context_model.Grids, "_inputs", inputs),
-        mock.patch.object(context_model, "_add_first_pass", added),
+        mock.patch.object(context_model, "_add_first_pass", add_first_pass),
     ):
         yield
 
 
 @contextmanager
 def _without_below() -> Iterator[None]:
-    """Symbols that are chosen for their own sake only."""
+    """Quantise every band without regard to the temporal layers that are predicted from it."""
 
     def gains(layout: GridLayout, *_: Any) -> list[None]:
         return [None] * len(layout.bands)
@@ -80,61 +85,77 @@ def _without_below() -> Iterator[None]:
         yield
 
 
-VARIANTS = (
-    Variant(what="as it is"),
-    Variant(what="motion: no gradient descent", effort={"motion_steps": 0}),
-    Variant(
+ABLATIONS = (
+    LatentGridAblation(what="as it is"),
+    LatentGridAblation(what="motion: no gradient descent", effort={"motion_steps": 0}),
+    LatentGridAblation(
         what="motion: nothing is left out on trial",
         effort={"trials": 0},
     ),
-    Variant(what="motion: all channels are left out together or none", effort={"trials": 1}),
-    Variant(what="motion: bits cost a tenth", effort={"motion_weight": 0.02}),
-    Variant(what="motion: cells of 16 samples", layout={"cell": 16}),
-    Variant(what="latents: the nearest integers", effort={"weight": 0.0}),
-    Variant(what="latents: what is below them does not count", patch=_without_below),
-    Variant(what="latents: bits cost half", effort={"weight": 0.067}),
-    Variant(what="steps: the same in every frame", effort={"offsets": (0,) * 8}),
-    Variant(what="steps: half as steep", effort={"offsets": (-4, -3, 0, 2, 4, 6, 8, 8)}),
-    Variant(what="anchors every 8 frames", layout={"group": 8}),
-    Variant(what="anchors every 16 frames", layout={"group": 16}),
-    Variant(what="anchors every 64 frames", layout={"group": 64}),
-    Variant(what="contexts: default networks only", learning=False),
-    Variant(what="contexts: no coarser scale", patch=lambda: _without_inputs((0, 1))),
-    Variant(what="contexts: no other bands", patch=lambda: _without_inputs((2, 3))),
-    Variant(what="contexts: no chessboard", patch=lambda: _without_inputs((4, 5, 10, 11))),
-    Variant(what="contexts: no other frames", patch=lambda: _without_inputs((6, 7))),
+    LatentGridAblation(
+        what="motion: all channels are left out together or none", effort={"trials": 1}
+    ),
+    LatentGridAblation(what="motion: bits cost a tenth", effort={"motion_weight": 0.02}),
+    LatentGridAblation(what="motion: cells of 16 samples", layout={"cell": 16}),
+    LatentGridAblation(what="latents: the nearest integers", effort={"lagrangian": 0.0}),
+    LatentGridAblation(what="latents: what is below them does not count", patch=_without_below),
+    LatentGridAblation(what="latents: bits cost half", effort={"lagrangian": 0.067}),
+    LatentGridAblation(what="steps: the same in every frame", effort={"offsets": (0,) * 8}),
+    LatentGridAblation(what="steps: half as steep", effort={"offsets": (-4, -3, 0, 2, 4, 6, 8, 8)}),
+    LatentGridAblation(what="anchors every 8 frames", layout={"group": 8}),
+    LatentGridAblation(what="anchors every 16 frames", layout={"group": 16}),
+    LatentGridAblation(what="anchors every 64 frames", layout={"group": 64}),
+    LatentGridAblation(what="contexts: default networks only", learning=False),
+    LatentGridAblation(what="contexts: no coarser scale", patch=lambda: _without_inputs((0, 1))),
+    LatentGridAblation(what="contexts: no other bands", patch=lambda: _without_inputs((2, 3))),
+    LatentGridAblation(
+        what="contexts: no chessboard", patch=lambda: _without_inputs((4, 5, 10, 11))
+    ),
+    LatentGridAblation(what="contexts: no other frames", patch=lambda: _without_inputs((6, 7))),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("latentgrid_parts", __doc__)
-    parser.add_argument("--clips", nargs="+", choices=list(SMALL), default=list(SMALL))
-    parser.add_argument("--frames", type=int, default=65)
-    parser.add_argument("--steps", type=float, nargs="+", default=[14.0, 22.0, 34.0])
-    parser.add_argument("--motion-steps", type=int, default=20)
+    parser.add_argument(
+        "--clips", nargs="+", choices=list(SMALL), default=list(SMALL), help="clips to measure"
+    )
+    parser.add_argument("--frames", type=int, default=65, help="frames of each clip")
+    parser.add_argument(
+        "--steps",
+        type=float,
+        nargs="+",
+        default=[14.0, 22.0, 34.0],
+        help="quantisation steps of luma",
+    )
+    parser.add_argument(
+        "--motion-steps", type=int, default=20, help="optimiser steps on the motion of a layer"
+    )
     options = parser.parse_args(argv)
     sources = {
         name: read(clip(SMALL[name][0]), frames=slice(0, options.frames), resize=SMALL[name][1])
         for name in options.clips
     }
     points: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for variant in VARIANTS:
-        points[variant.what] = {}
+    for ablation in ABLATIONS:
+        points[ablation.what] = {}
         for name, source in sources.items():
-            began = time.monotonic()
-            points[variant.what][name] = [
-                _point(variant, *source, step, options.motion_steps) for step in options.steps
+            start = time.monotonic()
+            points[ablation.what][name] = [
+                _point(ablation, *source, step, options.motion_steps) for step in options.steps
             ]
-            print(f"{variant.what}, {name}: {time.monotonic() - began:.0f} s", flush=True)
-    base = points[VARIANTS[0].what]
+            print(f"{ablation.what}, {name}: {time.monotonic() - start:.0f} s", flush=True)
+    reference = points[ABLATIONS[0].what]
     changes = {
-        what: {name: bd_rate(sorted(base[name]), sorted(curve)) for name, curve in curves.items()}
+        what: {
+            name: bd_rate(sorted(reference[name]), sorted(curve)) for name, curve in curves.items()
+        }
         for what, curves in points.items()
     }
     rows = tuple(
         (what, *(f"{each[name]:+.1f}" for name in sources), f"{np.mean(list(each.values())):+.1f}")
         for what, each in changes.items()
-        if what != VARIANTS[0].what
+        if what != ABLATIONS[0].what
     )
     table = record.ResultTable(
         ("instead", *sources, "mean"),
@@ -147,26 +168,34 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _point(
-    variant: Variant, frames: Frames, info: VideoInfo, step: float, motion_steps: int
+    ablation: LatentGridAblation, frames: Frames, info: VideoInfo, step: float, motion_steps: int
 ) -> tuple[float, float]:
-    """Bytes and YUV PSNR, dB."""
-    effort = replace(Effort(motion_steps=motion_steps), **variant.effort)
+    """Fit a clip at a quantisation step and return bytes and YUV PSNR in dB.
+
+    Args:
+        ablation: The ablation.
+        frames: Frames of the clip.
+        info: Size and colour of the clip.
+        step: Quantisation step of luma.
+        motion_steps: Optimiser steps on the motion of a temporal layer.
+    """
+    effort = replace(Effort(motion_steps=motion_steps), **ablation.effort)
     _, height, width = frames.y.shape
     config = LatentGridConfig.suited(
         size=(height, width), frames=len(frames), colour=ColourMode.YUV420
     )
-    config = replace(config, **variant.layout)
+    config = replace(config, **ablation.layout)
     segment = SegmentFit(source_picture(frames, config, info.colour), config, seed=0)
     steps = effort.steps(base_of(step), base_of(step))
-    with variant.patch():
+    with ablation.patch():
         outcome = segment.run(steps, effort, motion_steps=effort.motion_steps)
-        if variant.learning:
+        if ablation.learning:
             segment.learn(outcome, effort.context_steps)
         outcome = segment.run(steps, effort, motion_steps=effort.motion_steps // 2)
     planes = picture_planes(outcome.decoded, config, info.colour)
     y, u, v = (
-        float(np.mean(psnr(known, made)))
-        for known, made in zip((frames.y, frames.u, frames.v), planes, strict=True)
+        float(np.mean(psnr(source, decoded)))
+        for source, decoded in zip((frames.y, frames.u, frames.v), planes, strict=True)
     )
     return float(len(outcome.body)), (6 * y + u + v) / 8
 

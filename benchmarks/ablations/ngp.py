@@ -1,6 +1,6 @@
-"""What the choices of `ngp` are worth: the same clips at the same bytes, with one thing different.
+"""What the choices of `ngp` are worth: PSNR of the same clips at equal bytes with one thing changed.
 
-Every variant is an encode of its own, and its quality is that of the file.
+Every ablation is an encode of its own, and its quality is that of the file.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from benchmarks.harness import record
 from benchmarks.harness.clips import clip
 from nvcodec.models.base.network_config import NetworkTarget
 from nvcodec.models.base.tensor_spec import TensorSpec
-from nvcodec.models.ngp import config as ngp_config
+from nvcodec.models.ngp import config
 from nvcodec.models.ngp.config import NGPConfig
 
 Levels = tuple[tuple[int, int, int], ...]
 Patch = Callable[[], AbstractContextManager[object]]
-_suited, _tensors, _made = ngp_config._levels, NGPConfig.tensors, NGPConfig._with_entries
+_original_levels, _original_tensors = config._levels, NGPConfig.tensors
+_made = NGPConfig._with_entries
 CLIPS = {"bunny": ("bigbuckbunny.mp4", (320, 176)), "carphone": ("carphone_pristine.mp4", None)}
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """Something that is done in another way.
+class NGPAblation:
+    """An encode that differs from the default in one thing.
 
     Attributes:
-        what: In words.
-        patch: Does it that way while it is entered.
+        what: Name of the row.
+        patch: Context in which the encode runs, which changes the code.
     """
 
     what: str
@@ -42,17 +43,18 @@ class Variant:
 
 
 def _other_levels(levels: Callable[[tuple[int, int], int, int], Levels]) -> Patch:
-    return lambda: mock.patch.object(ngp_config, "_levels", levels)
+    """Replace the levels of the hash grid."""
+    return lambda: mock.patch.object(config, "_levels", levels)
 
 
 def _unhashed(size: tuple[int, int], frames: int, count: int) -> Levels:
-    """Without the level that has a vertex for every point."""
-    levels = _suited(size, frames, count)
+    """Return the levels of the hash grid without the one that has a vertex for every sample."""
+    levels = _original_levels(size, frames, count)
     return levels[:-1] or levels
 
 
 def _cubes(size: tuple[int, int], frames: int, count: int) -> Levels:
-    """As fine in time as in space, doubling from level to level, the finer ones hashed."""
+    """Return levels as fine in time as in space, doubling from level to level, the finer hashed."""
     scales = [2**-k for k in range(4, -1, -1)]
     height, width = size
     return tuple(
@@ -62,15 +64,17 @@ def _cubes(size: tuple[int, int], frames: int, count: int) -> Levels:
 
 
 def _alone() -> AbstractContextManager[object]:
-    """Every grid's values coded by themselves, not as differences to the grid before in time."""
+    """Code the values of every grid by themselves, not as differences to the previous time."""
 
-    def tensors(config: NGPConfig) -> tuple[TensorSpec, ...]:
-        return tuple(replace(spec, latent=False) for spec in _tensors(config))
+    def tensors(self: NGPConfig) -> tuple[TensorSpec, ...]:
+        return tuple(replace(spec, latent=False) for spec in _original_tensors(self))
 
     return mock.patch.object(NGPConfig, "tensors", tensors)
 
 
 def _features(count: int) -> Patch:
+    """Set the number of features of a vertex."""
+
     def made(
         _: type[NGPConfig], entries: int, target: NetworkTarget, *, width: int, features: int
     ) -> NGPConfig:
@@ -79,32 +83,34 @@ def _features(count: int) -> Patch:
     return lambda: mock.patch.object(NGPConfig, "_with_entries", classmethod(made))
 
 
-VARIANTS = (
-    Variant("as it is"),
-    Variant("no hashed level", _other_levels(_unhashed)),
-    Variant("levels as fine in time as in space", _other_levels(_cubes)),
-    Variant("grids coded one by one", _alone),
-    Variant("2 features", _features(2)),
-    Variant("8 features", _features(8)),
-    Variant("32 hidden units", lambda: mock.patch.object(ngp_config, "_WIDTHS", ((32, 1 << 62),))),
+ABLATIONS = (
+    NGPAblation("as it is"),
+    NGPAblation("no hashed level", _other_levels(_unhashed)),
+    NGPAblation("levels as fine in time as in space", _other_levels(_cubes)),
+    NGPAblation("grids coded one by one", _alone),
+    NGPAblation("2 features", _features(2)),
+    NGPAblation("8 features", _features(8)),
+    NGPAblation("32 hidden units", lambda: mock.patch.object(config, "_WIDTHS", ((32, 1 << 62),))),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("ngp_parts", __doc__)
-    parser.add_argument("--clips", nargs="+", choices=list(CLIPS), default=list(CLIPS))
-    parser.add_argument("--frames", type=int, default=66)
-    parser.add_argument("--bpp", type=float, default=0.08)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument(
+        "--clips", nargs="+", choices=list(CLIPS), default=list(CLIPS), help="clips to measure"
+    )
+    parser.add_argument("--frames", type=int, default=66, help="frames of each clip")
+    parser.add_argument("--bpp", type=float, default=0.08, help="target size in bits per pixel")
+    parser.add_argument("--epochs", type=int, default=60, help="epochs of a fit")
     options = parser.parse_args(argv)
-    found = {
-        variant.what: {name: _point(variant, name, options) for name in options.clips}
-        for variant in VARIANTS
+    results = {
+        ablation.what: {name: _point(ablation, name, options) for name in options.clips}
+        for ablation in ABLATIONS
     }
-    base = found[VARIANTS[0].what]
+    reference = results[ABLATIONS[0].what]
     rows = []
-    for what, points in found.items():
-        changes = [points[name]["psnr_yuv"] - base[name]["psnr_yuv"] for name in points]
+    for what, points in results.items():
+        changes = [points[name]["psnr_yuv"] - reference[name]["psnr_yuv"] for name in points]
         cells = [
             f"{point['psnr_yuv']:.2f} at {point['bytes']} in {point['encode_seconds']:.0f} s"
             for point in points.values()
@@ -116,20 +122,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"YUV PSNR in dB at bytes; {options.frames} frames, {options.epochs} epochs, asked for "
         f"{options.bpp:g} bpp.",
     )
-    record.write(options.out, {"points": found}, {"parts": table})
+    record.write(options.out, {"points": results}, {"parts": table})
 
 
-def _point(variant: Variant, name: str, options: Any) -> dict[str, Any]:
+def _point(ablation: NGPAblation, name: str, options: Any) -> dict[str, Any]:
+    """Encode a clip and return bytes, PSNR and time."""
     file, size = CLIPS[name]
     source, target = clip(file), record.FILES / "ngp_parts.nvc"
     target.parent.mkdir(parents=True, exist_ok=True)
     frames = slice(0, options.frames)
-    config = nvcodec.EncoderConfig(
+    encoder_config = nvcodec.EncoderConfig(
         model="ngp", bpp=options.bpp, epochs=options.epochs, resize=size, frames=frames, audio=False
     )
-    with variant.patch():
-        report = nvcodec.encode(source, target, config, overwrite=True, measure=False)
-        # In this process, as another one would not know the variant.
+    with ablation.patch():
+        report = nvcodec.encode(source, target, encoder_config, overwrite=True, measure=False)
+        # Measured in this process, since another one would run the unchanged code.
         quality = nvcodec.compare(source, target, frames=frames).quality
     point = {
         "bytes": report.bytes,
@@ -137,7 +144,7 @@ def _point(variant: Variant, name: str, options: Any) -> dict[str, Any]:
         "psnr_yuv": quality.psnr_yuv,
         "encode_seconds": report.encode_seconds,
     }
-    print(f"{variant.what}, {name}: {point}", flush=True)
+    print(f"{ablation.what}, {name}: {point}", flush=True)
     return point
 
 

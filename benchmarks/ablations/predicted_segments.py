@@ -1,8 +1,8 @@
-"""What it saves to predict segments from the one before, and what it costs a jump into the video.
+"""Bytes saved by predicting segments from the one before, and the cost for random access.
 
-Every clip is cut into short segments, as a large picture would be, and encoded to one luma PSNR
-twice: with segments that all stand alone, and with chains of predicted ones. A jump opens the file
-and decodes one random frame.
+Every clip is cut into short segments, as a video with large frames would be, and encoded to one
+luma PSNR twice: with independent segments only, and with chains of predicted ones. A jump opens the
+file and decodes one random frame.
 """
 
 from __future__ import annotations
@@ -21,18 +21,25 @@ from nvcodec.models.latentgrid.config import LatentGridConfig
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("predicted_segments", __doc__)
-    parser.add_argument("--only", nargs="+", choices=list(SMALL), default=list(SMALL))
-    parser.add_argument("--frames", type=int, default=96)
-    parser.add_argument("--segment", type=int, default=24)
-    parser.add_argument("--refresh", type=int, default=LatentGridConfig.RAP_INTERVAL)
-    parser.add_argument("--psnr", type=float, default=34.0)
-    parser.add_argument("--preset", default="fast")
-    parser.add_argument("--jumps", type=int, default=24)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(SMALL), default=list(SMALL), help="clips to measure"
+    )
+    parser.add_argument("--frames", type=int, default=96, help="frames of each clip")
+    parser.add_argument("--segment", type=int, default=24, help="frames of a segment")
+    parser.add_argument(
+        "--refresh",
+        type=int,
+        default=LatentGridConfig.RAP_INTERVAL,
+        help="segments of a chain, from one random access point to the next",
+    )
+    parser.add_argument("--psnr", type=float, default=34.0, help="target luma PSNR, dB")
+    parser.add_argument("--preset", default="fast", help="preset of the encodes")
+    parser.add_argument("--jumps", type=int, default=24, help="random frames that are decoded")
     options = parser.parse_args(argv)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in options.only:
         file, resize = SMALL[name]
-        made = {}
+        by_refresh = {}
         for refresh in (1, options.refresh):
             config = nvcodec.EncoderConfig(
                 preset=options.preset,
@@ -44,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 audio=False,
                 device="cpu",
             )
-            made[refresh] = _made(clip(file), config, options.jumps)
-            print(f"{name}, refresh {refresh}: {made[refresh]}", flush=True)
-        found[name] = {"alone": made[1], "predicted": made[options.refresh]}
+            by_refresh[refresh] = _measure(clip(file), config, options.jumps)
+            print(f"{name}, refresh {refresh}: {by_refresh[refresh]}", flush=True)
+        results[name] = {"alone": by_refresh[1], "predicted": by_refresh[options.refresh]}
     rows = [
         (
             name,
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{each['predicted']['predicted']} of {each['predicted']['segments']}",
             f"{each['predicted']['jump_seconds'] / each['alone']['jump_seconds']:.1f}",
         )
-        for name, each in found.items()
+        for name, each in results.items()
     ]
     head = (
         "clip", "alone, bytes", "dB", "predicted, bytes", "dB", "change, %", "predicted segments",
@@ -70,18 +77,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{options.frames} frames in segments of {options.segment}, at most {options.refresh} in a "
         f"chain, --psnr {options.psnr:g}, {options.preset}.",
     )
-    record.write(options.out, found, {"files": table})
+    record.write(options.out, results, {"files": table})
 
 
-def _made(source: Path, config: nvcodec.EncoderConfig, jumps: int) -> dict[str, Any]:
-    """Encode a clip, and jump about in it."""
+def _measure(source: Path, config: nvcodec.EncoderConfig, jumps: int) -> dict[str, Any]:
+    """Encode a clip and measure bytes, PSNR and the time of a jump.
+
+    Args:
+        source: The clip.
+        config: Settings of the encode.
+        jumps: Number of random frames that are decoded.
+    """
     target = record.FILES / "predicted_segments.nvc"
     target.parent.mkdir(parents=True, exist_ok=True)
     report = nvcodec.encode(source, target, config, overwrite=True)
     with nvcodec.open(target, device="cpu") as video:
-        flags = [entry.predicted for entry in video.reader.segments]
-    chance = random.Random(0)
-    frames = [chance.randrange(report.frames) for _ in range(jumps)]
+        predicted = [entry.predicted for entry in video.reader.segments]
+    random_source = random.Random(0)
+    frames = [random_source.randrange(report.frames) for _ in range(jumps)]
     began = time.perf_counter()
     for frame in frames:
         with nvcodec.open(target, device="cpu") as video:
@@ -89,8 +102,8 @@ def _made(source: Path, config: nvcodec.EncoderConfig, jumps: int) -> dict[str, 
     return {
         "bytes": report.video_bytes,
         "psnr_y": report.psnr_y,
-        "segments": len(flags),
-        "predicted": sum(flags),
+        "segments": len(predicted),
+        "predicted": sum(predicted),
         "jump_seconds": (time.perf_counter() - began) / jumps,
     }
 

@@ -1,18 +1,14 @@
-"""Filling in and denoising by the fit, against classical means: luma PSNR of what was not shown.
+"""Inpainting and denoising by the fit, against classical methods: luma PSNR with the clean pictures.
 
-Two masks. `boxes` is that of HNeRV (section 4; "disperse" in Boosting NeRV): five boxes of width 50
-in 1280x640, scaled to the size at hand, always at the same place; so no frame shows what is there.
-`moving` are the same boxes going to the right by two pixels a frame, so that other frames do.
-
-Two kinds of noise, on RGB before it becomes 4:2:0: Gaussian of deviation 25 of 255, and a tenth of the
-pixels black or white. Noisy pictures are simply encoded; the truth is the clean source.
+The masks and the noises are those of `benchmarks.ablations.restoration_tasks`. Hidden pixels are
+left out of the fit by the encoder's mask; noisy pictures are encoded as they are. The truth is the
+clean source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,7 +19,7 @@ import numpy as np
 import nvcodec
 from benchmarks.ablations.classical_restoration import (
     Fill,
-    each,
+    apply_per_frame,
     mean_filled,
     median,
     navier_stokes,
@@ -31,192 +27,140 @@ from benchmarks.ablations.classical_restoration import (
     non_local_means,
     telea,
 )
+from benchmarks.ablations.restoration_tasks import (
+    RestorationTask,
+    add_noises,
+    hide,
+    make_masks,
+    read_source,
+)
 from benchmarks.harness import record
-from benchmarks.harness.clips import bunny, read
-from nvcodec.media import BoolArray, Colour, Frames, UInt8Array, VideoInfo
+from nvcodec.media import BoolArray, Frames, UInt8Array
 from nvcodec.metrics import psnr
-from nvcodec.video import open_sink, rgb, yuv420
+from nvcodec.video import open_sink, rgb
 from nvcodec.video.mask_filling import filled, valid_chroma
 
 MODELS = ("latentgrid", "hnerv", "hnerv+boost", "nerv", "nervpp", "nirvana")
-_BOX = 50 / 1280  # of the width
-_CENTRES = ((1 / 2, 1 / 2), (1 / 4, 1 / 4), (1 / 4, 3 / 4), (3 / 4, 1 / 4), (3 / 4, 3 / 4))
-_SPEED = 2  # pixels a frame
-_SIGMA, _IMPULSES = 25, 0.1
-# Of the crop of Big Buck Bunny: what nvcodec takes for RGB pictures of this size.
-_BT601, _RATE = Colour(primaries=1, transfer=13, matrix=6), Fraction(25)
-_STRENGTHS = (5, 10, 15, 20, 30, 40)  # of non-local means
+_STRENGTHS = (5, 10, 15, 20, 30, 40)  # Strengths of non-local means.
 
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Something to restore.
-
-    Attributes:
-        name: Of it, for files.
-        truth: The clean pictures.
-        given: What a method gets.
-        info: Of both.
-        known: Which pixels of what is given count; None if all do.
-    """
-
-    name: str
-    truth: Frames
-    given: Frames
-    info: VideoInfo
-    known: BoolArray | None = None
+# Results by method, and pictures with their titles.
+Outcome = tuple[dict[str, dict[str, Any]], list[tuple[str, UInt8Array]]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("restoration", __doc__)
     parser.add_argument("--clips", type=Path, nargs="+", help="videos instead of Big Buck Bunny")
-    parser.add_argument("--size", type=record.size_argument, default=(320, 160))
-    parser.add_argument("--frames", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--bpp", type=float, default=0.15)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--figures", type=Path, default=record.ROOT / "docs" / "figures")
+    parser.add_argument(
+        "--size", type=record.size_argument, default=(320, 160), metavar="WxH", help="frame size"
+    )
+    parser.add_argument("--frames", type=int, default=32, help="frames of each video")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of a fit")
+    parser.add_argument("--bpp", type=float, default=0.15, help="target size in bits per pixel")
+    parser.add_argument(
+        "--models", nargs="+", choices=MODELS, default=list(MODELS), help="models to measure"
+    )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        default=record.ROOT / "docs" / "figures",
+        help="folder of the figures",
+    )
     options = parser.parse_args(argv)
     results: dict[str, Any] = {}
     tables: dict[str, record.ResultTable] = {}
     for path in options.clips or [None]:
         name = "bunny" if path is None else path.stem
-        clean, info = _source(path, options)
+        clean, info = read_source(path, options.size, options.frames)
         prefix = "" if options.clips is None else f"{name}_"
-        found: dict[str, Any] = {"masks": {}, "noises": {}}
+        results_of_clip: dict[str, Any] = {"masks": {}, "noises": {}}
         panels: list[tuple[str, UInt8Array]] = []
-        for mask, known in _masks(clean).items():
-            task = Task(f"{name}_{mask}", clean, _hidden(clean, known), info, known)
-            found["masks"][mask], shown = _filled_in(task, options)
-            tables[prefix + mask] = _mask_table(found["masks"][mask], known, options)
-            panels = shown  # of the last one
+        for mask, valid in make_masks(clean).items():
+            task = RestorationTask(f"{name}_{mask}", clean, hide(clean, valid), info, valid)
+            results_of_clip["masks"][mask], panels_of_task = _measure_inpainting(task, options)
+            tables[prefix + mask] = _mask_table(results_of_clip["masks"][mask], valid, options)
+            panels = panels_of_task  # The figure shows the last mask.
         noises = {
-            noise: Task(f"{name}_{noise}", clean, given, info)
-            for noise, given in _noises(clean, info.colour).items()
+            noise: RestorationTask(f"{name}_{noise}", clean, given, info)
+            for noise, given in add_noises(clean, info.colour).items()
         }
         for noise, task in noises.items():
-            found["noises"][noise], shown = _denoised(task, options)
+            results_of_clip["noises"][noise], panels_of_task = _measure_denoising(task, options)
             if noise == "gaussian":
-                panels += shown
-        tables[f"{prefix}noise"] = _noise_table(found["noises"], options)
-        results[name] = found
+                panels += panels_of_task
+        tables[f"{prefix}noise"] = _noise_table(results_of_clip["noises"], options)
+        results[name] = results_of_clip
         _draw(panels, options.figures / f"{options.out.stem}_{name}.jpg")
     record.write(options.out, results, tables)
 
 
-def _source(path: Path | None, options: Any) -> tuple[Frames, VideoInfo]:
-    if path is not None:
-        return read(path, frames=slice(0, options.frames), resize=options.size)
-    width, height = options.size
-    info = VideoInfo(
-        width=width, height=height, time_base=1 / _RATE, frame_rate=_RATE, colour=_BT601
-    )
-    pictures = bunny(options.frames, options.size).permute(0, 2, 3, 1).contiguous().numpy()
-    y, u, v = yuv420(pictures, _BT601)
-    ticks = np.arange(len(y))
-    return Frames(y=y, u=u, v=v, pts=ticks, durations=np.ones_like(ticks)), info
-
-
-def _masks(clean: Frames) -> dict[str, BoolArray]:
-    count, height, width = clean.y.shape
-    half = round(_BOX * width / 2)
-    still = np.ones((height, width), np.bool_)
-    for down, right in _CENTRES:
-        y, x = int(down * height), int(right * width)
-        still[y - half : y + half, x - half : x + half] = False
-    moving = np.stack([np.roll(still, _SPEED * t, axis=1) for t in range(count)])
-    return {"boxes": np.repeat(still[None], count, axis=0), "moving": moving}
-
-
-def _hidden(clean: Frames, known: BoolArray) -> Frames:
-    """Black where nothing is known: no method can have seen what was there."""
-    chroma = valid_chroma(known)
-    return replace(
-        clean,
-        y=np.where(known, clean.y, 16).astype(np.uint8),
-        u=np.where(chroma, clean.u, 128).astype(np.uint8),
-        v=np.where(chroma, clean.v, 128).astype(np.uint8),
-    )
-
-
-def _noises(clean: Frames, colour: Colour) -> dict[str, Frames]:
-    chance = np.random.default_rng(0)
-    pictures = rgb(clean.y, clean.u, clean.v, colour)
-    noise = chance.normal(0, _SIGMA, pictures.shape)
-    gaussian = np.clip(np.rint(pictures + noise), 0, 255).astype(np.uint8)
-    drawn = chance.random(pictures.shape[:3])[..., None]
-    impulses = np.where(drawn < _IMPULSES / 2, 0, np.where(drawn < _IMPULSES, 255, pictures))
-    found = {}
-    for name, noisy in (("gaussian", gaussian), ("impulses", impulses.astype(np.uint8))):
-        y, u, v = yuv420(noisy, colour)
-        found[name] = replace(clean, y=y, u=u, v=v)
-    return found
-
-
-def _filled_in(
-    task: Task, options: Any
-) -> tuple[dict[str, dict[str, Any]], list[tuple[str, UInt8Array]]]:
-    assert task.known is not None
+def _measure_inpainting(task: RestorationTask, options: Any) -> Outcome:
+    """Fill the hidden pixels by every method and measure the PSNR."""
+    assert task.valid is not None
     fills: dict[str, Fill] = {
-        "mean of the known pixels": each(mean_filled),
-        "smooth surface": each(filled),
-        "OpenCV inpaint, Telea": each(telea),
-        "OpenCV inpaint, Navier-Stokes": each(navier_stokes),
+        "mean of the known pixels": apply_per_frame(mean_filled),
+        "smooth surface": apply_per_frame(filled),
+        "OpenCV inpaint, Telea": apply_per_frame(telea),
+        "OpenCV inpaint, Navier-Stokes": apply_per_frame(navier_stokes),
         "nearest in time, else Telea": nearest_in_time,
     }
-    made = {name: (_with_planes(task.given, fill, task.known), {}) for name, fill in fills.items()}
-    made |= {model: _encoded(task, model, options) for model in options.models}
-    found = {}
-    for name, (frames, facts) in made.items():
-        found[name] = {
+    frames_and_facts: dict[str, tuple[Frames, dict[str, Any]]] = {
+        name: (_apply(task.given, fill, task.valid), {}) for name, fill in fills.items()
+    }
+    frames_and_facts |= {model: _encode(task, model, options) for model in options.models}
+    results_by_method = {}
+    for name, (frames, facts) in frames_and_facts.items():
+        results_by_method[name] = {
             **facts,
-            "hidden": _luma_psnr(task.truth, frames, ~task.known),
-            "known": None if name in fills else _luma_psnr(task.truth, frames, task.known),
-            "whole": _luma_psnr(task.truth, frames, np.ones_like(task.known)),
+            "hidden": _luma_psnr(task.truth, frames, ~task.valid),
+            "known": None if name in fills else _luma_psnr(task.truth, frames, task.valid),
+            "whole": _luma_psnr(task.truth, frames, np.ones_like(task.valid)),
         }
-        print(task.name, name, found[name], flush=True)
+        print(task.name, name, results_by_method[name], flush=True)
     shown = ("nearest in time, else Telea", *options.models)
-    return found, _panels(task, "hidden", {name: made[name][0] for name in shown})
+    restored = {name: frames_and_facts[name][0] for name in shown}
+    return results_by_method, _panels(task, "hidden", restored)
 
 
-def _denoised(
-    task: Task, options: Any
-) -> tuple[dict[str, dict[str, Any]], list[tuple[str, UInt8Array]]]:
-    made: dict[str, tuple[Frames, dict[str, Any]]] = {
+def _measure_denoising(task: RestorationTask, options: Any) -> Outcome:
+    """Denoise by every method and measure the PSNR."""
+    frames_and_facts: dict[str, tuple[Frames, dict[str, Any]]] = {
         "the noisy pictures": (task.given, {}),
-        "median, 3x3": (_with_planes(task.given, lambda p, _: median(p, 3)), {}),
-        "median, 5x5": (_with_planes(task.given, lambda p, _: median(p, 5)), {}),
+        "median, 3x3": (_apply(task.given, lambda p, _: median(p, 3)), {}),
+        "median, 5x5": (_apply(task.given, lambda p, _: median(p, 5)), {}),
     }
     everything = np.ones_like(task.truth.y, np.bool_)
-    tried = {
-        strength: _with_planes(task.given, lambda p, _, h=strength: non_local_means(p, h))
+    by_strength = {
+        strength: _apply(task.given, lambda p, _, h=strength: non_local_means(p, h))
         for strength in _STRENGTHS
     }
-    best = max(tried, key=lambda one: _luma_psnr(task.truth, tried[one], everything))
+    best = max(
+        by_strength, key=lambda strength: _luma_psnr(task.truth, by_strength[strength], everything)
+    )
     name = "OpenCV non-local means"
-    made[name] = (tried[best], {"strength": best})
-    made |= {model: _encoded(task, model, options) for model in options.models}
-    found = {}
-    for name, (frames, facts) in made.items():
-        found[name] = {**facts, "psnr": _luma_psnr(task.truth, frames, everything)}
-        print(task.name, name, found[name], flush=True)
+    frames_and_facts[name] = (by_strength[best], {"strength": best})
+    frames_and_facts |= {model: _encode(task, model, options) for model in options.models}
+    results_by_method = {}
+    for name, (frames, facts) in frames_and_facts.items():
+        results_by_method[name] = {**facts, "psnr": _luma_psnr(task.truth, frames, everything)}
+        print(task.name, name, results_by_method[name], flush=True)
     shown = ("OpenCV non-local means", *options.models)
-    return found, _panels(task, "noisy", {name: made[name][0] for name in shown})
+    restored = {name: frames_and_facts[name][0] for name in shown}
+    return results_by_method, _panels(task, "noisy", restored)
 
 
-def _encoded(task: Task, model: str, options: Any) -> tuple[Frames, dict[str, Any]]:
-    """What comes out of a file, and what is in it."""
+def _encode(task: RestorationTask, model: str, options: Any) -> tuple[Frames, dict[str, Any]]:
+    """Encode the input of a task; return the decoded frames, and bytes and parameters."""
     folder = record.FILES / "restoration" / task.name
     folder.mkdir(parents=True, exist_ok=True)
     source, file = folder / "given.mkv", folder / f"{model}.nvc"
     with open_sink(source, task.info, encoder="ffv1", overwrite=True) as sink:
         sink.write(task.given)
     mask = None
-    if task.known is not None:
+    if task.valid is not None:
         mask = folder / "mask"
         mask.mkdir(exist_ok=True)
-        for t, known in enumerate(task.known):
-            cv2.imwrite(str(mask / f"{t:04}.png"), known.astype(np.uint8) * 255)
+        for t, valid in enumerate(task.valid):
+            cv2.imwrite(str(mask / f"{t:04}.png"), valid.astype(np.uint8) * 255)
     family, _, boost = model.partition("+")
     config = nvcodec.EncoderConfig(
         model=family,
@@ -233,21 +177,28 @@ def _encoded(task: Task, model: str, options: Any) -> tuple[Frames, dict[str, An
     return frames, {"bytes": report.video_bytes, "parameters": report.parameters}
 
 
-def _luma_psnr(truth: Frames, made: Frames, where: BoolArray) -> float:
-    """Over some pixels of each frame, dB, mean over frames."""
+def _luma_psnr(truth: Frames, restored: Frames, pixels: BoolArray) -> float:
+    """Return the luma PSNR over a mask of pixels of each frame in dB, mean over frames."""
     values = [
-        psnr(truth.y[t][where[t]][None], made.y[t][where[t]][None])[0] for t in range(len(truth))
+        psnr(truth.y[t][pixels[t]][None], restored.y[t][pixels[t]][None])[0]
+        for t in range(len(truth))
     ]
     return fmean(values)
 
 
-def _with_planes(
+def _apply(
     given: Frames,
     change: Fill,
-    known: BoolArray | None = None,
+    valid: BoolArray | None = None,
 ) -> Frames:
-    """All planes of all frames, changed."""
-    luma = np.ones_like(given.y, np.bool_) if known is None else known
+    """Apply a function to all planes of all frames.
+
+    Args:
+        given: The frames.
+        change: Function of planes and the mask of their valid samples.
+        valid: Mask of valid pixels, shape (T, H, W); None if all are.
+    """
+    luma = np.ones_like(given.y, np.bool_) if valid is None else valid
     chroma = valid_chroma(luma)
     return replace(
         given, y=change(given.y, luma), u=change(given.u, chroma), v=change(given.v, chroma)
@@ -255,7 +206,7 @@ def _with_planes(
 
 
 def _mask_table(
-    found: Mapping[str, Mapping[str, Any]], known: BoolArray, options: Any
+    results_by_method: Mapping[str, Mapping[str, Any]], valid: BoolArray, options: Any
 ) -> record.ResultTable:
     def decibels(value: float | None) -> str:
         return "as given" if value is None else f"{value:.2f}"
@@ -263,31 +214,35 @@ def _mask_table(
     rows = [
         (
             name,
-            *(str(one.get(fact, "")) for fact in ("bytes", "parameters")),
-            *(decibels(one[part]) for part in ("hidden", "known", "whole")),
+            *(str(row.get(fact, "")) for fact in ("bytes", "parameters")),
+            *(decibels(row[part]) for part in ("hidden", "known", "whole")),
         )
-        for name, one in found.items()
+        for name, row in results_by_method.items()
     ]
     columns = ("method", "bytes", "stored values", "hidden, dB", "known, dB", "whole, dB")
-    note = f"{_conditions(options)} Hidden: {100 * (1 - known.mean()):.1f} % of the pixels."
+    note = f"{_conditions(options)} Hidden: {100 * (1 - valid.mean()):.1f} % of the pixels."
     return record.ResultTable(columns, tuple(rows), note)
 
 
 def _noise_table(
-    found: Mapping[str, Mapping[str, Mapping[str, Any]]], options: Any
+    results_by_noise: Mapping[str, Mapping[str, Mapping[str, Any]]], options: Any
 ) -> record.ResultTable:
-    first = next(iter(found.values()))
+    first = next(iter(results_by_noise.values()))
     rows = [
         (
             name,
-            *(str(one[name].get("bytes", "")) for one in found.values()),
-            *(f"{one[name]['psnr']:.2f}" for one in found.values()),
+            *(str(results[name].get("bytes", "")) for results in results_by_noise.values()),
+            *(f"{results[name]['psnr']:.2f}" for results in results_by_noise.values()),
         )
         for name in first
     ]
-    columns = ("method", *(f"bytes, {one}" for one in found), *(f"{one}, dB" for one in found))
+    columns = (
+        "method",
+        *(f"bytes, {noise}" for noise in results_by_noise),
+        *(f"{noise}, dB" for noise in results_by_noise),
+    )
     strengths = " and ".join(
-        str(one["OpenCV non-local means"]["strength"]) for one in found.values()
+        str(results["OpenCV non-local means"]["strength"]) for results in results_by_noise.values()
     )
     note = (
         f"{_conditions(options)} Non-local means over three frames, each at the best of the strengths "
@@ -304,17 +259,27 @@ def _conditions(options: Any) -> str:
     )
 
 
-def _panels(task: Task, given: str, made: Mapping[str, Frames]) -> list[tuple[str, UInt8Array]]:
-    """A frame from the middle, as it is, as it is given, and as it was made."""
+def _panels(
+    task: RestorationTask, given: str, restored: Mapping[str, Frames]
+) -> list[tuple[str, UInt8Array]]:
+    """Return the middle frame with titles: of the source, of the input, and as restored.
+
+    Args:
+        task: The task.
+        given: Title of the input.
+        restored: Restored frames by method.
+    """
     t = len(task.truth) // 2
-    pictures = {"source": task.truth, given: task.given, **made}
+    versions = {"source": task.truth, given: task.given, **restored}
+    part = slice(t, t + 1)
     return [
-        (name, rgb(one.y[t : t + 1], one.u[t : t + 1], one.v[t : t + 1], task.info.colour)[0])
-        for name, one in pictures.items()
+        (name, rgb(frames.y[part], frames.u[part], frames.v[part], task.info.colour)[0])
+        for name, frames in versions.items()
     ]
 
 
 def _draw(panels: Sequence[tuple[str, UInt8Array]], path: Path) -> None:
+    """Draw the pictures with their titles."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -325,11 +290,11 @@ def _draw(panels: Sequence[tuple[str, UInt8Array]], path: Path) -> None:
     figure, axes = pyplot.subplots(
         rows, columns, figsize=(4 * columns, 2.3 * rows), layout="constrained", squeeze=False
     )
-    for place in axes.flat:
-        place.set_axis_off()
-    for place, (name, picture) in zip(axes.flat, panels, strict=False):
-        place.imshow(picture)
-        place.set_title(name, fontsize=9)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, picture) in zip(axes.flat, panels, strict=False):
+        axis.imshow(picture)
+        axis.set_title(name, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80, pil_kwargs={"quality": 85})
     print(f"written: {path}")

@@ -1,9 +1,9 @@
-"""Pictures that procedural videos are made of: photographs, textures, emoji, plain shapes.
+"""Pictures that procedural videos are made of: photographs, textures, emoji and plain shapes.
 
-Photographs are those that scikit-image ships and lists as public domain or CC0 (Debian has them in
-`python3-skimage`); more may be given as a folder. Emoji are drawn from a font, Noto Color Emoji
-under the Open Font License; without one there are plain shapes only. What is set apart for tests
-is chosen by name and never seen in training.
+The photographs are those that scikit-image ships and lists as public domain or CC0 (Debian has them
+in `python3-skimage`); folders may add more. Emoji are drawn from a font, Noto Color Emoji under the
+Open Font License; without a font there are plain shapes only. Pictures for tests are chosen by name
+and never seen in training.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PHOTOGRAPHS = (
     *("grass.png", "gravel.png", "hubble_deep_field.jpg", "moon.png", "motorcycle_left.png"),
     *("retina.jpg", "rocket.jpg"),
 )
-"""In `skimage.data`, each public domain or CC0 by that folder's README."""
-APART = ("coffee.png", "grass.png", "rocket.jpg", "moon.png")
+"""Files of `skimage.data`, each public domain or CC0 by that folder's README."""
+TEST_PHOTOGRAPHS = ("coffee.png", "grass.png", "rocket.jpg", "moon.png")
 """Photographs for tests only."""
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 SHAPES = ("circle", "square", "triangle", "star")
@@ -37,13 +37,13 @@ COLOURS = {
     "yellow": (240, 210, 40),
 }
 _SIDE, _SPRITE = 192, 64
-_FONT_SIZE = 109  # the only one that the font has bitmaps for
+_FONT_SIZE = 109  # The only size that the font has bitmaps for.
 _BLOCKS = ((0x1F32D, 0x1F37F), (0x1F380, 0x1F3D3), (0x1F400, 0x1F4FC), (0x1F680, 0x1F6C5))
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What may be drawn.
+    """Pictures to draw from.
 
     Attributes:
         photographs: uint8, shape (3, H, W) each.
@@ -54,19 +54,19 @@ class Pictures:
     emoji: Tensor
 
     def background(self, random: np.random.Generator, *, photograph: bool | None = None) -> Tensor:
-        """A square part of a photograph, or a texture without one.
+        """Draw a background: a square crop of a photograph, or a texture.
 
         Args:
-            random: Decides everything.
-            photograph: Which of the two; by default mostly the former.
+            random: Random number generator.
+            photograph: Whether it is a photograph; None for a random choice, mostly photographs.
 
         Returns:
             Float32 in [0, 1], shape (3, 192, 192).
         """
         if photograph is None:
             photograph = bool(random.random() < 0.75)
-        picture = self._part(random) if photograph else _texture(random)
-        # Few photographs have to do for many scenes.
+        picture = self._random_crop(random) if photograph else _texture(random)
+        # There are few photographs for many scenes, so their colours are varied.
         picture = picture[random.permutation(3)]
         gain = torch.from_numpy(random.uniform(0.7, 1.2, (3, 1, 1)).astype(np.float32))
         shift = torch.from_numpy(random.uniform(-0.1, 0.1, (3, 1, 1)).astype(np.float32))
@@ -77,30 +77,30 @@ class Pictures:
         return (picture * gain + shift).clamp(0, 1)
 
     def sprite(self, random: np.random.Generator) -> Tensor:
-        """An emoji or a shape of any colour, shape (4, 64, 64)."""
+        """Draw an emoji, or a shape of a random colour, shape (4, 64, 64)."""
         if len(self.emoji) and random.random() < 0.6:
             return self.emoji[random.integers(len(self.emoji))]
         colour = tuple(int(value) for value in random.integers(0, 256, 3))
         return shape(SHAPES[random.integers(len(SHAPES))], colour)
 
-    def _part(self, random: np.random.Generator) -> Tensor:
+    def _random_crop(self, random: np.random.Generator) -> Tensor:
         picture = self.photographs[random.integers(len(self.photographs))]
         _, height, width = picture.shape
         side = int(np.exp(random.uniform(np.log(96), np.log(min(height, width)))))
         top, left = random.integers(height - side + 1), random.integers(width - side + 1)
-        part = picture[:, top : top + side, left : left + side].float() / 255
-        return F.interpolate(part[None], (_SIDE, _SIDE), mode="bilinear", antialias=True)[0]
+        crop = picture[:, top : top + side, left : left + side].float() / 255
+        return F.interpolate(crop[None], (_SIDE, _SIDE), mode="bilinear", antialias=True)[0]
 
 
 def load_pictures(
-    *, apart: bool = False, font: Path | None = None, folders: Sequence[Path] = ()
+    *, for_tests: bool = False, font: Path | None = None, folders: Sequence[Path] = ()
 ) -> Pictures:
-    """All pictures there are.
+    """Load the pictures for training or for tests.
 
     Args:
-        apart: Those for tests instead of those for training.
-        font: Of emoji; where None, Noto Color Emoji if it is installed.
-        folders: With more photographs.
+        for_tests: Whether to load the pictures for tests instead of those for training.
+        font: Font of emoji; None for Noto Color Emoji if that is installed.
+        folders: Folders with more photographs.
 
     Raises:
         SystemExit: If a folder holds no picture, or a font cannot be used.
@@ -108,23 +108,33 @@ def load_pictures(
     import skimage.data
 
     shipped = Path(skimage.data.__file__).parent
-    paths = [shipped / name for name in PHOTOGRAPHS if (name in APART) == apart]
+    paths = [shipped / name for name in PHOTOGRAPHS if (name in TEST_PHOTOGRAPHS) == for_tests]
     for folder in folders:
-        found = sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
-        if not found:
+        paths_in_folder = sorted(
+            path for path in folder.rglob("*") if path.suffix in (".jpg", ".png")
+        )
+        if not paths_in_folder:
             raise SystemExit(f"{folder} holds no .jpg or .png")
-        paths += [path for path in found if _is_apart(path.name) == apart]
+        paths += [path for path in paths_in_folder if _is_for_tests(path.name) == for_tests]
     photographs = tuple(_photograph(path) for path in paths)
     if font is None and FONT.is_file():
         font = FONT
     emoji = _emoji(font) if font else {}
-    chosen = [drawn for name, drawn in emoji.items() if _is_apart(name) == apart]
-    return Pictures(photographs, torch.stack(chosen) if chosen else torch.empty(0, 4, 1, 1))
+    sprites = [drawn for name, drawn in emoji.items() if _is_for_tests(name) == for_tests]
+    return Pictures(photographs, torch.stack(sprites) if sprites else torch.empty(0, 4, 1, 1))
 
 
 @cache
 def shape(name: str, colour: tuple[int, ...]) -> Tensor:
-    """A filled shape: premultiplied red, green, blue and alpha in [0, 1], shape (4, 64, 64)."""
+    """Draw a filled shape.
+
+    Args:
+        name: One of `SHAPES`.
+        colour: Red, green and blue, 0 to 255.
+
+    Returns:
+        Premultiplied red, green, blue and alpha in [0, 1], shape (4, 64, 64).
+    """
     large = 4 * _SPRITE
     picture = Image.new("L", (large, large))
     draw = ImageDraw.Draw(picture)
@@ -136,12 +146,12 @@ def shape(name: str, colour: tuple[int, ...]) -> Tensor:
     elif name == "triangle":
         draw.polygon(((middle, low), (high, high), (low, high)), fill=255)
     else:
-        turns = [np.pi * (corner / 5 - 0.5) for corner in range(10)]
+        angles = [np.pi * (corner / 5 - 0.5) for corner in range(10)]
         radii = [0.45 * large, 0.2 * large] * 5
         draw.polygon(
             [
-                (middle + radius * np.cos(turn), middle + radius * np.sin(turn))
-                for turn, radius in zip(turns, radii, strict=True)
+                (middle + radius * np.cos(angle), middle + radius * np.sin(angle))
+                for angle, radius in zip(angles, radii, strict=True)
             ],
             fill=255,
         )
@@ -150,8 +160,8 @@ def shape(name: str, colour: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.concatenate([filled, alpha[None]]))
 
 
-def _is_apart(name: str) -> bool:
-    """A fifth of all, whatever the order of a folder or a font."""
+def _is_for_tests(name: str) -> bool:
+    """Return whether a picture is for tests: a fifth of all, chosen by a hash of the name."""
     return zlib.crc32(name.encode()) % 5 == 0
 
 
@@ -181,7 +191,7 @@ def _emoji(font: Path) -> dict[str, Tensor]:
 
 
 def _texture(random: np.random.Generator) -> Tensor:
-    """Noise of some fineness, or stripes, between two colours."""
+    """Draw noise of a random fineness, or stripes, between two colours; shape (3, 192, 192)."""
     colours = torch.from_numpy(random.random((2, 3, 1, 1)).astype(np.float32))
     if random.random() < 0.6:
         amount, weights = torch.zeros(1, 1, _SIDE, _SIDE), 0.0
@@ -192,8 +202,8 @@ def _texture(random: np.random.Generator) -> Tensor:
             weights += roughness**octave
         amount = amount[0] / weights
     else:
-        turn, frequency = random.uniform(0, np.pi), np.exp(random.uniform(np.log(2), np.log(40)))
+        angle, frequency = random.uniform(0, np.pi), np.exp(random.uniform(np.log(2), np.log(40)))
         across = torch.linspace(0, 1, _SIDE)
-        along = across[:, None] * np.sin(turn) + across * np.cos(turn)
+        along = across[:, None] * np.sin(angle) + across * np.cos(angle)
         amount = (0.5 + 0.5 * torch.sin(2 * np.pi * frequency * along))[None]
     return colours[0] * amount + colours[1] * (1 - amount)

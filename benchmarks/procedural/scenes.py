@@ -1,8 +1,8 @@
-"""Procedural video: a background and sprites that move in known ways, drawn many scenes at a time.
+"""Procedural video: layers that move in known ways, drawn many scenes at a time.
 
 Positions are in halves of the picture from its middle: -1 is its left or upper edge. Motion is known
-exactly, since every layer is a texture moved by a similarity: it is what a pixel's content did since
-the frame before, in samples.
+exactly, since every layer is a texture that is moved by a similarity: it is the displacement of a
+pixel's content since the frame before, in samples.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _COARSE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One texture in each of N scenes, and where it is in each of T frames.
+class TextureLayer:
+    """One texture in each of N scenes, and its position in each of T frames.
 
     Attributes:
-        texture: Premultiplied, red, green, blue and alpha, shape (N, 4, h, w).
-        x: Of its middle, shape (N, T).
-        y: Likewise, downwards.
+        texture: Premultiplied red, green, blue and alpha, shape (N, 4, h, w).
+        x: Horizontal position of its middle, to the right, shape (N, T).
+        y: Vertical position of its middle, downwards, shape (N, T).
         scale: Half its side, shape (N, T).
-        angle: Clockwise, radians, shape (N, T).
-        shown: How much of it, 0 to 1, shape (N, T).
+        angle: Clockwise rotation in radians, shape (N, T).
+        shown: Opacity, 0 to 1, shape (N, T).
     """
 
     texture: Tensor
@@ -39,13 +39,13 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """What was drawn.
+    """Videos of N scenes with their motion.
 
     Attributes:
-        video: In [0, 1], shape (N, T, 3, H, W).
-        motion: Samples since the frame before, x and y, of every 4x4 samples, shape (N, T, 2,
-            H / 4, W / 4); 0 in the first frame.
-        covered: By anything but the first layer, 0 to 1, shape (N, T, 1, H, W).
+        video: Red, green and blue in [0, 1], shape (N, T, 3, H, W).
+        motion: Displacement in samples since the frame before, x and y, of every 4x4 samples, shape
+            (N, T, 2, H / 4, W / 4); 0 in the first frame.
+        covered: Opacity of all layers but the first, 0 to 1, shape (N, T, 1, H, W).
     """
 
     video: Tensor
@@ -53,67 +53,79 @@ class Scenes:
     covered: Tensor
 
 
-def draw(layers: list[Layer], side: int) -> Scenes:
+def draw_layers(layers: list[TextureLayer], side: int) -> Scenes:
     """Draw layers, the first one behind all others.
 
     Args:
-        layers: The first must cover the picture: where its texture ends it is mirrored.
-        side: Rows and columns, a multiple of 4.
+        layers: Layers of all scenes; the first fills the picture, its texture is mirrored at edges.
+        side: Rows and columns of the picture, a multiple of 4.
     """
     count, frames = layers[0].x.shape
     video = torch.zeros(count, frames, 3, side, side)
     coarse = side // _COARSE
     motion = torch.zeros(count, frames, 2, coarse, coarse)
     covered = torch.zeros(count, frames, 1, side, side)
-    points, few = _points(side), _points(coarse)
+    points, coarse_points = _points(side), _points(coarse)
     for depth, layer in enumerate(layers):
-        there, back = _matrices(layer)
-        within = (points @ there.transpose(2, 3)).view(count * frames, side, side, 2)
-        # The same point of the texture, where it was a frame ago.
-        before = torch.cat([back[:, :1], back[:, :-1]], 1)
-        whole = torch.cat([there, torch.tensor([0.0, 0.0, 1.0]).expand(count, frames, 1, 3)], 2)
-        was = few @ (before @ whole).transpose(2, 3)
-        moved = (few[:, :2] - was).mul_(side / 2).view(count, frames, coarse, coarse, 2)
-        moved[:, 0] = 0
+        to_texture, to_picture = _matrices(layer)
+        sampling_positions = (points @ to_texture.transpose(2, 3)).view(
+            count * frames, side, side, 2
+        )
+        # The position of the same point of the texture one frame earlier.
+        previous_to_picture = torch.cat([to_picture[:, :1], to_picture[:, :-1]], 1)
+        square_to_texture = torch.cat(
+            [to_texture, torch.tensor([0.0, 0.0, 1.0]).expand(count, frames, 1, 3)], 2
+        )
+        previous_positions = coarse_points @ (previous_to_picture @ square_to_texture).transpose(
+            2, 3
+        )
+        displacement = (
+            (coarse_points[:, :2] - previous_positions)
+            .mul_(side / 2)
+            .view(count, frames, coarse, coarse, 2)
+        )
+        displacement[:, 0] = 0
         texture = layer.texture.unsqueeze(1).expand(-1, frames, -1, -1, -1).flatten(0, 1)
-        drawn = F.grid_sample(
+        rendered = F.grid_sample(
             texture,
-            within,
+            sampling_positions,
             padding_mode="zeros" if depth else "reflection",
             align_corners=False,
         ).view(count, frames, 4, side, side)
-        drawn = drawn * layer.shown[:, :, None, None, None]
-        alpha = drawn[:, :, 3:]
-        video = video * (1 - alpha) + drawn[:, :, :3]
-        thin = F.avg_pool2d(alpha.flatten(0, 1), _COARSE).view(count, frames, 1, coarse, coarse)
-        motion = motion * (1 - thin) + moved.permute(0, 1, 4, 2, 3) * thin
+        rendered = rendered * layer.shown[:, :, None, None, None]
+        alpha = rendered[:, :, 3:]
+        video = video * (1 - alpha) + rendered[:, :, :3]
+        coarse_alpha = F.avg_pool2d(alpha.flatten(0, 1), _COARSE).view(
+            count, frames, 1, coarse, coarse
+        )
+        motion = motion * (1 - coarse_alpha) + displacement.permute(0, 1, 4, 2, 3) * coarse_alpha
         if depth:
             covered = covered * (1 - alpha) + alpha
     return Scenes(video, motion, covered)
 
 
 def _points(side: int) -> Tensor:
-    """The middles of samples as (x, y, 1), shape (side * side, 3)."""
-    places = F.affine_grid(torch.eye(2, 3)[None], [1, 1, side, side], align_corners=False)
-    return torch.cat([places.view(-1, 2), torch.ones(side**2, 1)], 1)
+    """Return the middles of samples as (x, y, 1), shape (side * side, 3)."""
+    positions = F.affine_grid(torch.eye(2, 3)[None], [1, 1, side, side], align_corners=False)
+    return torch.cat([positions.view(-1, 2), torch.ones(side**2, 1)], 1)
 
 
-def _matrices(layer: Layer) -> tuple[Tensor, Tensor]:
-    """From the picture to the texture and back, shape (N, T, 2, 3) both."""
+def _matrices(layer: TextureLayer) -> tuple[Tensor, Tensor]:
+    """Return matrices from the picture to the texture and back, shape (N, T, 2, 3) each."""
     cosine, sine = torch.cos(layer.angle), torch.sin(layer.angle)
     x, y, scale = layer.x, layer.y, layer.scale
-    there = torch.stack(
+    to_texture = torch.stack(
         [
             torch.stack([cosine, sine, -(cosine * x + sine * y)], -1),
             torch.stack([-sine, cosine, sine * x - cosine * y], -1),
         ],
         -2,
     ) / scale.unsqueeze(-1).unsqueeze(-1)
-    back = torch.stack(
+    to_picture = torch.stack(
         [
             torch.stack([cosine * scale, -sine * scale, x], -1),
             torch.stack([sine * scale, cosine * scale, y], -1),
         ],
         -2,
     )
-    return there, back
+    return to_texture, to_picture

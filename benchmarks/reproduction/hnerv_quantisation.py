@@ -1,4 +1,4 @@
-"""How the authors of HNeRV quantise.
+"""Quantisation of a network as the authors of HNeRV do it.
 
 Chen et al., "HNeRV: A Hybrid Neural Representation for Videos", CVPR 2023, section 3.3. Written
 from the description.
@@ -23,32 +23,33 @@ class MinMax:
 
     Attributes:
         symbols: int64, shape of the tensor.
-        values: What they stand for, float32.
-        side: How many pairs of half-precision numbers describe the range.
+        values: Dequantised values, float32.
+        pairs: Number of pairs of half-precision numbers that describe the ranges.
     """
 
     symbols: Tensor
     values: Tensor
-    side: int
+    pairs: int
 
 
 def quantise(tensor: Tensor, bits: int) -> MinMax:
-    """Asymmetric uniform quantisation, per tensor or per slice along the axis that serves best.
+    """Quantise uniformly and asymmetrically, per tensor or per slice along the best axis.
 
     Args:
-        tensor: Any shape.
-        bits: Per value.
+        tensor: Tensor of any shape.
+        bits: Bits per value.
     """
     ranges = [(tensor.min(), tensor.max())]
     for axis in range(tensor.dim()):
         low, high = tensor.amin(axis, keepdim=True), tensor.amax(axis, keepdim=True)
         if low.numel() < SIDE_SHARE * tensor.numel():
             ranges.append((low, high))
-    tried = [_between(tensor, low, high, bits) for low, high in ranges]
-    return min(tried, key=lambda one: float((one.values - tensor).abs().mean()))
+    candidates = [_between(tensor, low, high, bits) for low, high in ranges]
+    return min(candidates, key=lambda candidate: float((candidate.values - tensor).abs().mean()))
 
 
 def _between(tensor: Tensor, low: Tensor, high: Tensor, bits: int) -> MinMax:
+    """Quantise a tensor between limits, which are broadcast to its shape."""
     low = low.half().float()
     step = ((high - low) / (2**bits - 1)).half().float().clamp_min(1e-7)
     symbols = ((tensor - low) / step).round().clamp(0, 2**bits - 1)
@@ -56,11 +57,13 @@ def _between(tensor: Tensor, low: Tensor, high: Tensor, bits: int) -> MinMax:
 
 
 def entropy_bits(tensors: Sequence[MinMax]) -> float:
-    """Size by the entropy of one histogram over all symbols, and the ranges' 32 bits each.
+    """Return the size in bits: the entropy of one histogram of all symbols, and 32 bits per range.
 
-    A lower bound of what the authors' one Huffman table gives, which this leaves out itself.
+    This is a lower bound of the size with the authors' Huffman table, which itself is not counted.
     """
-    counts = torch.bincount(torch.cat([one.symbols.flatten() for one in tensors])).double()
+    counts = torch.bincount(
+        torch.cat([candidate.symbols.flatten() for candidate in tensors])
+    ).double()
     share = counts[counts > 0] / counts.sum()
     ideal = float(-(share.log2() * share).sum() * counts.sum())
-    return ideal + 32 * sum(one.side for one in tensors)
+    return ideal + 32 * sum(candidate.pairs for candidate in tensors)

@@ -1,9 +1,9 @@
-"""What papers report of Big Buck Bunny: 132 frames, 300 epochs, float networks, RGB PSNR.
+"""Published PSNR on Big Buck Bunny: RGB, float networks, 132 frames, 300 epochs.
 
 At 1280x640: Chen et al., "HNeRV: A Hybrid Neural Representation for Videos", CVPR 2023, table 1.
 At 1280x720: Zhang et al., "Boosting Neural Representations for Videos with a Conditional Decoder",
-CVPR 2024, read off the figure in their repository, to about 0.05 dB. Ghorbel et al., "NeRV++", 2024,
-claim more than NeRV; of this clip no figure of theirs was found.
+CVPR 2024, read from the figure in their repository, to about 0.05 dB. Ghorbel et al., "NeRV++",
+2024, claim more than NeRV; they publish no figure for this clip.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _WHOLE = {
     "hnerv": {1_500_000: 35.13},
     "hnerv+boost": {1_500_000: 37.75},
 }
-# Network, width and height, parameters -> dB.
+# PSNR in dB by network, width and height, and parameters.
 PSNR = {
     (Variant.parse(name), size, parameters): value
     for size, networks in ((BUNNY_CROP, _CROPPED), (BUNNY_WHOLE, _WHOLE))
     for name, values in networks.items()
     for parameters, value in values.items()
 }
-# From worse to better at equal parameters, as the papers have it.
+# Orders of networks at equal parameters according to the papers, from worse to better.
 ORDERS = tuple(
     tuple(map(Variant.parse, names))
     for names in (("nerv", "nervpp"), ("nerv", "hnerv", "hnerv+boost"), ("nerv", "nerv+boost"))
@@ -39,14 +39,14 @@ ORDERS = tuple(
 
 
 def agrees(order: tuple[Variant, ...], psnr: dict[Variant, float]) -> bool | None:
-    """Whether networks come out in a published order.
+    """Return whether networks come out in a published order.
 
     Args:
-        order: From worse to better.
-        psnr: What each reached, dB.
+        order: Networks from worse to better.
+        psnr: PSNR of each network in dB.
 
     Returns:
-        None if one of them is missing.
+        None if one of the networks is missing.
     """
     if not set(order) <= set(psnr):
         return None

@@ -1,8 +1,8 @@
-"""What quantisation costs: HNeRV on Bunny as floats, as a real file, and the published way.
+"""Cost of quantisation: HNeRV on Big Buck Bunny as floats, as a file, and the published way.
 
-The same float network three times: as it is; after nvcodec's quantised stage, decoded from the
-file that was written; and quantised as its authors do it, without further fitting, with the ideal
-size of an entropy coder in place of a file, which favours it.
+The same float network is measured three times: as it is; after nvcodec's quantised stage, decoded
+from the file; and quantised as its authors do it, without further fitting, with the size of an
+ideal entropy coder instead of a file, which is in its favour.
 """
 
 from __future__ import annotations
@@ -26,15 +26,29 @@ TARGET_BITS, TARGET_LOSS = 5.0, 0.2
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("quantisation", __doc__)
-    parser.add_argument("--size", type=record.size_argument, default=(320, 160), help="WxH")
-    parser.add_argument("--frames", type=int, default=132)
-    parser.add_argument("--parameters", type=int, default=110_000)
-    parser.add_argument("--epochs", type=int, default=120, help="of the float stage")
-    parser.add_argument("--encoder-share", type=float, default=FitConfig().encoder_share)
-    parser.add_argument("--quantised-share", type=float, default=FitConfig().quantised_share)
-    parser.add_argument("--rate-weight", type=float, default=FitConfig().rate_weight)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--size", type=record.size_argument, default=(320, 160), metavar="WxH", help="frame size"
+    )
+    parser.add_argument("--frames", type=int, default=132, help="frames of the clip")
+    parser.add_argument("--parameters", type=int, default=110_000, help="stored values")
+    parser.add_argument("--epochs", type=int, default=120, help="epochs of the float stage")
+    parser.add_argument(
+        "--encoder-share",
+        type=float,
+        default=FitConfig().encoder_share,
+        help="share of these in which the encoder is in use",
+    )
+    parser.add_argument(
+        "--quantised-share",
+        type=float,
+        default=FitConfig().quantised_share,
+        help="epochs of the quantised stage as a share of those of the float stage",
+    )
+    parser.add_argument(
+        "--rate-weight", type=float, default=FitConfig().rate_weight, help="weight of bits"
+    )
+    parser.add_argument("--device", default="auto", help="device to fit on")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the fit")
     options = parser.parse_args(argv)
 
     samples = bunny(options.frames, options.size)
@@ -61,11 +75,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     reference = copied(fitted.floating)
     tensors = reference.transmitted()
-    coded = [quantise(weight, WEIGHT_BITS) for weight in tensors[:-1]]
-    coded.append(quantise(tensors[-1], EMBEDDING_BITS))
-    reference.load([one.values for one in coded])
+    quantised_tensors = [quantise(weight, WEIGHT_BITS) for weight in tensors[:-1]]
+    quantised_tensors.append(quantise(tensors[-1], EMBEDDING_BITS))
+    reference.load([tensor.values for tensor in quantised_tensors])
     published = float_psnr(reference, samples)
-    published_bits = entropy_bits(coded)
+    published_bits = entropy_bits(quantised_tensors)
 
     results = {
         "size": options.size,

@@ -65,7 +65,7 @@ def load_clips(options: Any) -> tuple[dict[str, ClipVectors], dict[str, ClipVect
     )
     sources = {key: make_source(*key, tokenizer, sample) for key in wanted}
     train = {kind: _draw_vectors(kind, pictures, random, options.clips, sources) for kind in KINDS}
-    apart = load_pictures(apart=True)
+    apart = load_pictures(for_tests=True)
     test = {kind: _draw_vectors(kind, apart, random, options.tests, sources) for kind in KINDS}
     if options.cache:
         save_file(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.procedural.pictures import COLOURS, SHAPES, Pictures, shape
-from benchmarks.procedural.scenes import TextureLayer, draw
+from benchmarks.procedural.scenes import TextureLayer, draw_layers
 
 SIDE, FRAMES = 128, 13
 DIRECTIONS = ("left", "right", "up", "down")
@@ -89,7 +89,7 @@ def draw_clips(
     layers += {"moving": _moving, "many": _many, "appearing": _appearing, "panning": _panning}[
         kind
     ](answers, random, layers)
-    video = draw(layers, SIDE).video.clamp(0, 1).mul(255).round().byte()
+    video = draw_layers(layers, SIDE).video.clamp(0, 1).mul(255).round().byte()
     return QuestionClips(video, answers)
 
 

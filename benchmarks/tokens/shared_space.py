@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.harness import record
 from benchmarks.procedural.pictures import load_pictures
-from benchmarks.procedural.videos import batch
+from benchmarks.procedural.videos import draw_scenes
 from benchmarks.tokens import linear_probe, retrieval
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
@@ -82,11 +82,11 @@ def _scenes(count: int, seed: int) -> tuple[list[torch.Tensor], dict[str, linear
     Returns:
         Videos, uint8, and the classes of their cells by property.
     """
-    pictures = load_pictures(apart=True)
+    pictures = load_pictures(for_tests=True)
     random = np.random.default_rng(seed)
     videos, classes = [], []
     for first in range(0, count, _BATCH):
-        drawn = batch(pictures, random, min(_BATCH, count - first), _FRAMES)
+        drawn = draw_scenes(pictures, random, min(_BATCH, count - first), _FRAMES)
         videos += list((drawn.video.clamp(0, 1) * 255).round().to(torch.uint8))
         classes.append(linear_probe.labels(drawn))
     return videos, {name: np.concatenate([part[name] for part in classes]) for name in classes[0]}

@@ -1,4 +1,4 @@
-"""Writes the annex of docs/bitstream.md: the default context networks of model 3 as decimal numbers.
+"""Write the annex of docs/bitstream.md: the default context networks of model 3 in decimal numbers.
 
 Run `python -m benchmarks.training.context_annex` after every change of
 `entropy/latents/default_weights.py`; a test compares the two.
@@ -6,7 +6,9 @@ Run `python -m benchmarks.training.context_annex` after every change of
 
 from __future__ import annotations
 
+import argparse
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,7 +31,11 @@ _INTRODUCTION = """\
 
 
 def annex() -> str:
-    """The text of the annex."""
+    """Return the text of the annex.
+
+    Raises:
+        ValueError: If a network does not have as many numbers as expected.
+    """
     text = _INTRODUCTION
     for kind in PlaneKind:
         channels, scales = _CHANNELS[kind], SCALES[kind.name]
@@ -50,5 +56,14 @@ def annex() -> str:
     return text
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training.context_annex",
+        description=(__doc__ or "").partition("\n")[0],
+    )
+    parser.parse_args(argv)
     ANNEX.write_text(annex())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,11 @@
-"""Makes the default context networks of `latentgrid`, `entropy/latents/default_weights.py`.
+"""Train the default context networks of `latentgrid`, `entropy/latents/default_weights.py`.
 
     python -m benchmarks.training.context_networks --clips FOLDER
 
-Every clip of `CLIPS` is fitted at several steps, with the networks as they stand; new networks are
-then fitted to all symbols together, and so on for some rounds. None of the clips is in the small
-suite of the rate-distortion benchmark. Run it only before a release that changes the bitstream:
-the weights are part of it.
+In every round each clip of `CLIPS` is fitted at several quantisation steps with the current
+networks, and new networks are fitted to the symbols of all clips. None of the clips is in the small
+suite of the rate-distortion benchmark. Run it only before a release that changes the bitstream: the
+weights are part of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.harness.clips import read
-from benchmarks.harness.record import ROOT
+from benchmarks.harness.record import ROOT, HelpFormatter
 from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
 from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
@@ -31,7 +31,7 @@ from nvcodec.models.latentgrid.step_sizes import base_of
 from nvcodec.models.latentgrid.subbands import PlaneKind
 from nvcodec.reconstruction.latentgrid_decoder import source_picture
 
-# Name, size or None for its own, first frame and number of frames.
+# File, width and height or None for the file's own, first frame and number of frames.
 CLIPS = (
     ("coastguard_cif_30fps_21f.mkv", None, 0, 21),
     ("flower.mp4", (320, 240), 10, 33),
@@ -47,43 +47,54 @@ STEPS = (9.0, 18.0, 36.0)
 TARGET = ROOT / "entropy" / "latents" / "default_weights.py"
 HEADER = '''"""Weights of the default context networks, as made by `benchmarks/training/context_networks.py`.
 
-Of every kind of grid int8 in hexadecimal: hidden, linear and output weights, then biases by band
-and channel for a grid of `SCALES` scales. Part of the bitstream.
+Each kind of plane has int8 numbers in hexadecimal: hidden, linear and output weights, then biases
+by band and channel for planes of `SCALES` wavelet scales. Part of the bitstream.
 """
 '''
 
 
 def main() -> None:
-    """Fit, and write the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Train the networks and write the module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training.context_networks",
+        description=(__doc__ or "").partition("\n")[0],
+        formatter_class=HelpFormatter,
+    )
     parser.add_argument("--clips", type=Path, required=True, help="folder of the clips")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--motion-steps", type=int, default=10)
-    parser.add_argument("--context-steps", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of fits and training")
+    parser.add_argument(
+        "--motion-steps", type=int, default=10, help="optimiser steps on the motion of a layer"
+    )
+    parser.add_argument(
+        "--context-steps", type=int, default=4000, help="optimiser steps on each network"
+    )
     options = parser.parse_args()
     effort = Effort(motion_steps=options.motion_steps)
     fits = [fit for clip in CLIPS for fit in _fits(options.clips, *clip)]
     networks: dict[PlaneKind, ContextNetwork] | None = None
-    began = time.monotonic()
-    for turn in range(options.rounds):
-        together = {kind: Gathering() for kind in PlaneKind}
-        for name, base, segment in fits:
+    start = time.monotonic()
+    for round_number in range(options.rounds):
+        symbols = {kind: Gathering() for kind in PlaneKind}
+        for name, step_index, segment in fits:
             if networks is not None:
                 segment.networks = dict(networks)
-            steps = effort.motion_steps if turn == 0 else effort.motion_steps // 2
-            outcome = segment.run(effort.steps(base, base), effort, motion_steps=steps)
+            steps = effort.motion_steps if round_number == 0 else effort.motion_steps // 2
+            outcome = segment.run(effort.steps(step_index, step_index), effort, motion_steps=steps)
             for kind in PlaneKind:
-                together[kind].extend(outcome.gathered[kind])
+                symbols[kind].extend(outcome.gathered[kind])
             sizes = {kind.name.lower(): int(outcome.bits[kind] / 8) for kind in PlaneKind}
-            print(f"{time.monotonic() - began:6.0f} s  round {turn}  {name}  {sizes}", flush=True)
-        origin = fits[0][2].networks
+            print(
+                f"{time.monotonic() - start:6.0f} s  round {round_number}  {name}  {sizes}",
+                flush=True,
+            )
+        initial_networks = fits[0][2].networks
         networks = {
             kind: fit_network(
-                origin[kind],
-                origin[kind],
-                together[kind],
+                initial_networks[kind],
+                initial_networks[kind],
+                symbols[kind],
                 steps=options.context_steps,
-                generator=torch.Generator().manual_seed(turn),
+                generator=torch.Generator().manual_seed(round_number),
                 most_rows=None,
             )
             for kind in PlaneKind
@@ -94,11 +105,20 @@ def main() -> None:
 def _fits(
     folder: Path, name: str, size: tuple[int, int] | None, first: int, count: int
 ) -> Iterator[tuple[str, int, SegmentFit]]:
+    """Yield name, step index and fit of a clip at every step.
+
+    Args:
+        folder: Folder of the clips.
+        name: Name of the file.
+        size: Width and height; None for the file's own.
+        first: First frame.
+        count: Number of frames.
+    """
     frames, info = read(folder / name, frames=slice(first, first + count), resize=size)
     config = LatentGridConfig.suited(
         size=frames.y.shape[1:], frames=len(frames), colour=ColourMode.YUV420
     )
-    # All networks have the bands of the widest grids, so that their biases can be shared.
+    # All networks have the bands of the grids with most scales, so that their biases can be shared.
     config = replace(config, scales=SCALES["LUMA"], field_scales=SCALES["MOTION"])
     picture = source_picture(frames, config, info.colour)
     for step in STEPS:
@@ -106,6 +126,7 @@ def _fits(
 
 
 def _write(networks: dict[PlaneKind, ContextNetwork]) -> None:
+    """Write the networks as a Python module."""
     lines = [HEADER, f"SCALES = {SCALES}".replace("'", '"'), "", "WEIGHTS = {"]
     for kind, network in networks.items():
         text = numbers_of(network).astype("int8").tobytes().hex()

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.harness import anchor_codecs
 from benchmarks.harness.anchor_codecs import ENCODERS
-from benchmarks.reproduction.hnerv_reference import quantised
+from benchmarks.reproduction.hnerv_reference import quantise_tensor
 from nvcodec.entropy.weights.quantisation import dequantise, step_values
 from nvcodec.metrics import psnr
 from nvcodec.models.base.tensor_spec import TensorSpec
@@ -73,7 +73,7 @@ def test_anchors_from_the_command_line(make_clip, tmp_path, capsys):
 def test_the_reference_has_as_many_levels_as_published(shape, group, latent, bits):
     spec = TensorSpec("t", shape, channel_axis=1 if latent else 0, latent=latent, group=group)
     tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.02
-    made = quantised(tensor, spec, bits)
+    made = quantise_tensor(tensor, spec, bits)
     assert made.symbols.shape == shape
     channels = np.moveaxis(made.symbols, spec.channel_axis, 0).reshape(shape[spec.channel_axis], -1)
     assert np.ptp(channels, axis=1).max() <= 2**bits
@@ -88,14 +88,15 @@ def test_the_reference_gives_channels_steps_of_their_own_where_that_serves():
     spec = TensorSpec("t", (8, 64, 3, 3))
     tensor = torch.randn(spec.shape, generator=torch.Generator().manual_seed(0))
     assert (
-        len(quantised(tensor * torch.logspace(-2, 0, 8)[:, None, None, None], spec, 8).steps) == 8
+        len(quantise_tensor(tensor * torch.logspace(-2, 0, 8)[:, None, None, None], spec, 8).steps)
+        == 8
     )
 
 
 def test_the_reference_copes_with_constants():
     spec = TensorSpec("t", (4, 3))
     for value in (0.0, 0.7, -1e-5):
-        made = quantised(torch.full(spec.shape, value), spec, 8)
+        made = quantise_tensor(torch.full(spec.shape, value), spec, 8)
         assert np.abs(made.symbols).max() <= 2047
         restored = dequantise(made, spec)
         assert math.isclose(float(restored[0, 0]), value, rel_tol=1e-3, abs_tol=1e-6)
