@@ -6,7 +6,7 @@ fills the tables and the numbers of the documents from those files.
     demo            A first look: one clip by nvcodec and by x264 at equal bytes (`make demo`).
     rd/             Rate-distortion curves against x264, x265 and SVT-AV1.
     speed/          Speed and memory of fitting, encoding, decoding and random access.
-    ablations/      What single parts of the models are worth, and what models can do besides.
+    ablations/      The worth of single parts of the models; restoration and interpolation.
     reproduction/   Published results, fitted again with this code.
     tokens/         Tokens of the shared tokenizer: size, speed, stability and meaning.
     training/       Training of the weights that are shipped with nvcodec.

@@ -1,4 +1,4 @@
-"""What single parts of the models are worth, and what the models can do besides compression.
+"""Ablations: the worth of single parts of the models; and restoration and interpolation.
 
     python -m benchmarks.ablations.latentgrid            BD-rate of `latentgrid` without each part.
     python -m benchmarks.ablations.ngp                   PSNR of `ngp` with each choice changed.
@@ -7,5 +7,6 @@
     python -m benchmarks.ablations.interpolation         Frames in between, and twice the size.
     python -m benchmarks.ablations.restoration           Inpainting and denoising by the fit.
 
-`restoration_tasks` and `classical_restoration` hold the inputs and the baselines of the last one.
+The inputs, baselines and figure of the last one are `restoration_tasks`, `classical_restoration` and
+`restoration_figure`.
 """

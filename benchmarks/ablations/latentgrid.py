@@ -1,4 +1,4 @@
-"""What every part of `latentgrid` is worth: the BD-rate of the same clips without it.
+"""BD-rate of `latentgrid` without each of its parts, to tell what each part is worth.
 
 Each ablation changes one thing, and is fitted at three quantisation steps in two passes. The rate
 is that of the payload, the quality is YUV PSNR; a positive BD-rate means that more bytes are needed

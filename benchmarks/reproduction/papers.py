@@ -22,8 +22,9 @@ from torch import Tensor
 
 from benchmarks.harness import record
 from benchmarks.harness.clips import BUNNY_CROP, BUNNY_WHOLE, bunny
-from benchmarks.harness.fit_to_file import decoded_psnr, file_model, fit_to_file, float_psnr
+from benchmarks.harness.fit_to_file import file_model, fit_to_file
 from benchmarks.harness.model_variants import Variant
+from benchmarks.harness.network_psnr import decoded_psnr, float_psnr
 from benchmarks.reproduction import published_psnr
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device

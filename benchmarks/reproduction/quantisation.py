@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from benchmarks.harness import record
 from benchmarks.harness.clips import bunny
-from benchmarks.harness.fit_to_file import copied, decoded_psnr, file_model, fit_to_file, float_psnr
+from benchmarks.harness.fit_to_file import copied, file_model, fit_to_file
 from benchmarks.harness.model_variants import Variant
+from benchmarks.harness.network_psnr import decoded_psnr, float_psnr
 from benchmarks.reproduction.hnerv_quantisation import (
     EMBEDDING_BITS,
     WEIGHT_BITS,

@@ -17,5 +17,6 @@ Modules of `qa`:
     clip_vectors              Clips as vectors, drawn or read from a cache.
     prompts                   The text around the vectors.
     language_model_readers    The frozen language model and a small network as its baseline.
+    reader_accuracy           Accuracy of a reader, and its controls.
     word_alignment            First stage of training a projector.
 """

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from benchmarks.harness import record
 from benchmarks.tokens.clip_vectors import ClipVectors, load_clips
@@ -34,17 +33,18 @@ from benchmarks.tokens.language_model_readers import (
     Projector,
     find_weights,
 )
-from benchmarks.tokens.prompts import answers_by_name, describe_scene
 from benchmarks.tokens.questions import DIRECTION, KINDS
+from benchmarks.tokens.reader_accuracy import (
+    QUESTIONS,
+    accuracy_on_words,
+    question_accuracy,
+    reversal,
+)
 from benchmarks.tokens.vector_sources import BUDGETS, QUICK, SOURCES, places
 from benchmarks.tokens.word_alignment import align_with_words
 
 _RATE, _RATE_AFTER_WORDS = 3e-3, 1e-3
-_BATCH = 25  # Clips at a time in tests.
 _CURVE_INTERVAL = 20  # Optimiser steps between points of the learning curve.
-_DESCRIBED_SCENES = 25  # Scenes of each kind that are described in words.
-_QUESTIONS = tuple(dict.fromkeys(question.name for kind in KINDS.values() for question in kind))
-_OPPOSITE_DIRECTION = np.array([1, 0, 3, 2])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--questions",
         nargs="+",
-        choices=_QUESTIONS,
-        default=list(_QUESTIONS),
+        choices=QUESTIONS,
+        default=list(QUESTIONS),
         help="names of the questions",
     )
     parser.add_argument(
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     clips = load_clips(options)
     model = LanguageModel(find_weights()) if options.reader == "model" else None
-    described = None if model is None else _accuracy_on_words(model, options)
+    described = None if model is None else accuracy_on_words(model, options.seed)
     train, test = (_with_questions(part, options.questions) for part in clips)
     rows: list[dict[str, Any]] = []
     for budget in options.budgets:
@@ -176,7 +176,7 @@ def _run(
             print(name, budget, curve[-1], round(time.monotonic() - began), flush=True)
 
     def accuracy_with(change: Any = lambda vectors: vectors) -> dict[str, Any]:
-        return _accuracy(test, key, reader, projector, positions, change)
+        return question_accuracy(test, key, reader, projector, positions, change)
 
     row: dict[str, Any] = {
         "source": name,
@@ -193,7 +193,7 @@ def _run(
             "nothing": accuracy_with(torch.zeros_like),
         }
         if DIRECTION.name in row["accuracy"]:
-            row["reversed"] = _reversed(test, key, reader, projector, positions)
+            row["reversed"] = reversal(test, key, reader, projector, positions)
     print(name, budget, {k: round(v["share"], 3) for k, v in row["accuracy"].items()}, flush=True)
     return row
 
@@ -205,99 +205,9 @@ def _probe() -> AttentionProbe:
     return AttentionProbe(list(questions), counts)
 
 
-@torch.no_grad()
-def _accuracy(
-    test: dict[str, ClipVectors],
-    key: tuple[str, int],
-    reader: Any,
-    projector: Projector,
-    positions: Tensor,
-    change: Any,
-) -> dict[str, Any]:
-    """Return the share of right answers by question, with a 95 % interval (normal approximation).
-
-    Args:
-        test: Clips for tests, by kind.
-        key: Source and budget of the vectors.
-        reader: The language model or the small network.
-        projector: The trained projector.
-        positions: Time, row and column of each vector.
-        change: Function that is applied to the vectors first.
-    """
-    right: dict[str, list[bool]] = {}
-    chance: dict[str, float] = {}
-    for clips in test.values():
-        vectors = change(clips.vectors[key])
-        for start in range(0, len(vectors), _BATCH):
-            logits = reader(projector(vectors[start : start + _BATCH], positions), clips.questions)
-            for question, each, truth in zip(clips.questions, logits, clips.answers.T, strict=True):
-                hits = each.argmax(1).numpy() == truth[start : start + _BATCH]
-                right.setdefault(question.name, []).extend(hits.tolist())
-                chance[question.name] = 1 / len(question.options)
-    return {
-        name: {
-            "share": float(np.mean(hits)),
-            "interval": 1.96 * float(np.std(hits)) / math.sqrt(len(hits)),
-            "questions": len(hits),
-            "chance": chance[name],
-        }
-        for name, hits in right.items()
-    }
-
-
-@torch.no_grad()
-def _reversed(
-    test: dict[str, ClipVectors],
-    key: tuple[str, int],
-    reader: Any,
-    projector: Projector,
-    positions: Tensor,
-) -> dict[str, float]:
-    """Return the share of answers about directions that reverse with time, and that stay.
-
-    Single tokens tell how things move, so the order of the steps alone need not decide.
-    """
-    vectors = test["moving"].vectors[key]
-    steps = vectors.view(len(vectors), 4, -1, vectors.shape[2])
-    backwards = steps.flip(1).flatten(1, 2)
-    answers = [
-        np.concatenate(
-            [
-                reader(projector(batch, positions), [DIRECTION])[0].argmax(1)
-                for batch in order.split(_BATCH)
-            ]
-        )
-        for order in (vectors, backwards)
-    ]
-    return {
-        "turned": float((answers[1] == _OPPOSITE_DIRECTION[answers[0]]).mean()),
-        "same": float((answers[1] == answers[0]).mean()),
-    }
-
-
-@torch.no_grad()
-def _accuracy_on_words(model: LanguageModel, options: Any) -> dict[str, float]:
-    """Return the share of right answers if the scene is described in words, by question."""
-    random = np.random.default_rng(options.seed)
-    right: dict[str, list[bool]] = {name: [] for name in _QUESTIONS}
-    for _ in range(_DESCRIBED_SCENES):
-        for kind, questions in KINDS.items():
-            answers = [int(random.integers(len(question.options))) for question in questions]
-            words = [
-                question.options[answer]
-                for question, answer in zip(questions, answers, strict=True)
-            ]
-            scene = describe_scene(kind, answers_by_name(kind, words))
-            embedded = F.embedding(model.ids(scene), model.embedding)[None]
-            logits = model(embedded, questions)
-            for question, each, answer in zip(questions, logits, answers, strict=True):
-                right[question.name].append(int(each.argmax()) == answer)
-    return {name: float(np.mean(hits)) for name, hits in right.items()}
-
-
 def _write(rows: list[dict[str, Any]], described: dict[str, float] | None, options: Any) -> None:
     """Write the rows so far, with their table."""
-    names = [name for name in _QUESTIONS if name in options.questions]
+    names = [name for name in QUESTIONS if name in options.questions]
     accuracies: dict[tuple[str, str], dict[str, Any]] = {}
     chances: dict[str, float] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Whether tokens mean the same in all videos, unlike latents of a network fitted to one video.
+"""Probes and retrieval that test whether tokens mean the same in all videos, as own latents do not.
 
 Probes: linear classifiers of the luma, colour and motion of a cell are trained on random scenes and
 tested on others, all made of photographs that the tokenizer has not seen and of plain shapes or, if
