@@ -1,12 +1,14 @@
-"""Makes a golden stream for a release: `python tests/golden/make.py NAME MODEL COLOUR [BPP [RAP_INTERVAL [STEP]]]`.
+"""Makes a golden stream of a release.
+
+    python tests/golden/make.py NAME MODEL COLOUR [BPP [RAP_INTERVAL [STEP]]]
 
 MODEL may end in `+boost`; a square moves by STEP samples a frame. With `+tokens` the pictures are
-larger, and their tokens, of no network, stand beside them; with `+both` or `+shared` the model is fed
-by them.
+larger, and tokens that no network made are stored beside them; with `+both` or `+shared` the model
+is conditioned on the tokens.
 
 A golden stream is made once, by the release that introduces what it shows, and never again: the
-tests hold every later release to decoding it. This script refuses to replace one. (Until the first
-release a format may still change; its streams are then deleted and made anew.)
+tests require every later release to decode it. This script refuses to replace one. (Until the first
+release the format may still change; affected streams are then deleted and made again.)
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def clip(
     size: tuple[int, int] = SIZE,
     times: tuple[int, ...] = TIMES,
 ) -> None:
-    """A bright square that moves over a gradient: odd-sized, irregular frames, and a tone."""
+    """Write a bright square that moves over a gradient, with odd size, irregular times and a tone."""
     width, height = size
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
@@ -81,7 +83,7 @@ def clip(
 
 
 def digest(stream: bytes) -> list[str]:
-    """SHA-256 of every segment's symbols and steps, which are the same on every machine."""
+    """Return the SHA-256 of every segment's symbols and steps, the same on every machine."""
     found = []
     with nvcodec.open(stream, device="cpu") as video:
         for entry in video.reader.segments:
@@ -95,7 +97,7 @@ def digest(stream: bytes) -> list[str]:
 
 
 def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
-    """All integers that a segment's pictures follow from."""
+    """Yield all integers that the pictures of a segment follow from."""
     if isinstance(config, LatentGridConfig):
         coded = decode_grids(body, config.layouts, config.frames, config.levels)
         for kind, layout in config.layouts.items():
@@ -110,14 +112,14 @@ def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
 
 
 def ids(stream: bytes) -> list[int]:
-    """All ids, segment after segment."""
+    """Return the token ids of all segments."""
     with open_tokens(stream) as tokens:
         found: list[int] = tokens.grid().indices.ravel().tolist()
         return found
 
 
 def without_network() -> None:
-    """Have tokens made by `BlockTokenizer`, which is no part of the package."""
+    """Replace the tokenizer by `BlockTokenizer` of the tests, which needs no network."""
     path = Path(__file__).parent.parent / "fixtures" / "tokens.py"
     spec = importlib.util.spec_from_file_location("token_fixtures", path)
     assert spec is not None and spec.loader is not None
@@ -128,7 +130,7 @@ def without_network() -> None:
 
 
 def reference(video: nvcodec.Decoder) -> list[Planes]:
-    """Every segment's pictures, computed in float32 throughout."""
+    """Return the pictures of every segment, computed in float32 throughout."""
     found = []
     state = None
     for entry in video.reader.segments:
@@ -152,7 +154,7 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
 def main(
     name: str, model: str, colour: str, bpp: str = "10", refresh: str = "1", step: str = "4"
 ) -> None:
-    """Encode the clip and write the stream and what it decodes to."""
+    """Encode the clip; write the stream and the pictures that it decodes to."""
     folder = FOLDER / name
     folder.mkdir(parents=True)
     latents = {"tokens": "both", "both": "both", "shared": "shared"}.get(model.partition("+")[2])

@@ -1,7 +1,10 @@
-"""Makes golden messages of tokens: `python tests/golden/make_messages.py NAME T H W LEVEL [LEVEL ...]`.
+"""Makes golden messages of tokens.
 
-The grids of golden streams are too small for all that section 26 of docs/bitstream.md says; these
-messages show the rest. Like a golden stream, one is made once, and this script refuses to replace it.
+    python tests/golden/make_messages.py NAME T H W LEVEL [LEVEL ...]
+
+The token grids of golden streams are too small to show everything in section 26 of
+docs/bitstream.md; these messages show the rest. Like a golden stream, a message is made once, and
+this script refuses to replace one.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ FOLDER = Path(__file__).parent / "tokens"
 
 
 def moving(shape: tuple[int, int, int], levels: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Waves that move, a corner that stands still, and some noise."""
+    """Return FSQ indices of moving waves, a corner that stands still, and some noise."""
     chance = np.random.default_rng(0)
     t, y, x = np.indices(shape)
     digits = []

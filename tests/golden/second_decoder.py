@@ -1,7 +1,8 @@
 """A second decoder for `.nvc` files, written from docs/bitstream.md alone.
 
-It imports nothing of the project, so that the golden streams test the document and not the code.
-Section numbers in the comments are those of the document. Pictures must be small: this is slow.
+It is long on purpose: one file follows the document section by section. It imports nothing of the
+project, so that the golden streams test the document and not the code. Section numbers in the
+comments are those of the document. It is slow, so pictures must be small.
 """
 
 import bisect
@@ -38,7 +39,7 @@ def check(condition, what):
 
 
 class Bytes:
-    """The types of section 1, read one after another."""
+    """A reader of the types of section 1, one after another."""
 
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -79,7 +80,7 @@ class Bytes:
 
 
 def sections(data):
-    """Type and payload of each section, front to back (sections 2 and 3)."""
+    """Yield type and payload of each section, front to back (sections 2 and 3)."""
     check(data[:8] == b"\x8aNVC\r\n\x1a\n" and data[8] == 1, "not a version 1 file")
     file, kind = Bytes(data), b""
     file.at = 10
@@ -112,7 +113,7 @@ def read_head(payload, minor):
 
 
 def read_pack(payload):
-    """Track, and pts and data of each packet (section 3.4)."""
+    """Return the track, and pts and data of each packet (section 3.4)."""
     b = Bytes(payload)
     track, count, expected, duration, packets = b.fixed("B"), b.uvar(), 0, 0, []
     for _ in range(count):
@@ -132,7 +133,11 @@ def read_pack(payload):
 
 
 def read_segm(payload):
-    """Whether predicted, number of the first frame, pts, durations, network state (section 3.5)."""
+    """Parse a segment (section 3.5).
+
+    Returns whether it is predicted, the number of its first frame, pts, durations and network
+    state.
+    """
     b = Bytes(payload)
     flags, first, frames, start = b.fixed("B"), b.uvar(), b.uvar() + 1, b.svar()
     check(flags in range(4), "flags of SEGM")
@@ -151,7 +156,7 @@ def read_segm(payload):
 
 
 class Rans:
-    """Section 12."""
+    """The rANS decoder of section 12."""
 
     def __init__(self, data):
         data += bytes(-len(data) % 4)
@@ -175,7 +180,7 @@ def cumulative(masses):
 
 
 def scale_table(logistic, index, low, span):
-    """The table of the values low to low + span (section 11)."""
+    """Return the table of the values low to low + span (section 11)."""
     r = p = R[index]
     squared, s = r * r // ONE, []
     for _ in range(max(abs(low), abs(low + span)) + 1):
@@ -186,7 +191,7 @@ def scale_table(logistic, index, low, span):
 
 
 def layers_and_latent(head, config, frames):
-    """The stages, the layers as (weight shape, group) and the shape of the latents (section 13)."""
+    """Return stages, layers as (weight shape, group) and the shape of the latents (section 13)."""
     c = Bytes(config)
     n, width = c.fixed("B"), c.fixed("H")
     boosted, n = n >> 7, n & 127
@@ -242,7 +247,7 @@ def layers_and_latent(head, config, frames):
 
 
 def read_array(b, n):
-    """The part of an array that is in a tensor header (section 9)."""
+    """Read the part of an array that is in a tensor header (section 9)."""
     array = {"n": n, "first": b.svar(), "low": 0, "span": 0}
     if n > 1:
         array["low"], array["span"], array["scale"] = b.svar(), b.uvar(), b.fixed("B")
@@ -250,7 +255,7 @@ def read_array(b, n):
 
 
 def finish_array(array, side):
-    """The values, with the differences from the side information (section 10)."""
+    """Return the values of an array, with differences from the side information (section 10)."""
     low, span, differences = array["low"], array["span"], [array["low"]] * (array["n"] - 1)
     if differences and span:
         table = scale_table(False, array["scale"], low, span)
@@ -259,7 +264,7 @@ def finish_array(array, side):
 
 
 def network(head, config, frames):
-    """The network, and its tensors as (shape, channel axis, group)."""
+    """Return the network, and its tensors as (shape, channel axis, group)."""
     if head["model"] == 6:
         return part("second_points").layout(TOOLS, head, config)
     net, layers = layers_and_latent(head, config, frames)
@@ -272,7 +277,7 @@ def network(head, config, frames):
 
 
 def read_tensors(head, config, frames, body):
-    """The network, its tensors as float32, and their symbols and step indices."""
+    """Return the network, its tensors as float32, and their symbols and step indices."""
     b = Bytes(body)
     headers_length, side_length = b.uvar(), b.uvar()
     headers, side, symbols = Bytes(b.raw(headers_length)), Rans(b.raw(side_length)), Rans(b.rest())
@@ -313,7 +318,7 @@ def read_tensors(head, config, frames, body):
                 q[c] += [symbols.symbol(table) for _ in range(per_channel)]
         q = q.reshape(moved)
         if t["differences"]:
-            q = q.cumsum(axis=1)  # of the latents; (channels, frames, h, w) here
+            q = q.cumsum(axis=1)  # latents only, whose shape here is (channels, frames, h, w)
         if locations:
             q += np.reshape(locations, (-1,) + (1,) * (q.ndim - 1))
         q = np.moveaxis(q, 0, axis)
@@ -374,7 +379,7 @@ def linear(x, weight, bias):
 
 
 def correct(x, z, pairs):
-    """What follows a boosted block."""
+    """Apply what follows a block of a boosted network."""
     y = x
     for turn in range(2):
         scale, shift = (
@@ -463,9 +468,11 @@ def from_rgb(head, x):
 
 
 def decode_networks(head, config, frames, body, before):
-    """Models 1, 2 and 4 to 6: symbols and steps, the planes of each frame, and tensors to go on from.
+    """Decode a segment of model 1, 2 or 4 to 6.
 
-    `before` are such tensors, for a predicted segment, and how many frames they are for.
+    `before` has the tensors of the previous segment and their number of frames, for a predicted
+    segment. Returns symbols and steps, the planes of each frame, and such tensors for the next
+    segment.
     """
     check(before is None or head["model"] == 5, "a predicted segment of another model")
     if before and not body:
@@ -488,9 +495,11 @@ def decode_networks(head, config, frames, body, before):
 
 
 def decode_grids(head, config, frames, body, before=None):
-    """Model 3: symbols of each kind and band, steps, the planes of each frame, the last's state.
+    """Decode a segment of model 3.
 
-    `before` is the state of the last frame of the segment before, for a predicted segment.
+    `before` is the state of the last frame of the previous segment, for a predicted segment.
+    Returns symbols of each kind and band with the steps, the planes of each frame, and the state of
+    the last.
     """
     coded, pictures, last = part("second_grids").decode(TOOLS, head, config, frames, body, before)
     if not head["yuv"]:
@@ -500,19 +509,19 @@ def decode_grids(head, config, frames, body, before=None):
 
 @functools.cache
 def part(name):
-    """A part of this decoder that has a file of its own."""
+    """Return a part of this decoder that has a file of its own."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-# What such parts share.
+# Functions that these parts use.
 TOOLS = types.SimpleNamespace(**globals())
 
 
 def decode(data):
-    """Everything of a file: see the keys of the result."""
+    """Decode everything in a file, by the keys of the result."""
     out = {"pts": [], "durations": [], "symbols": [], "packets": {}, "tokens": []}
     pictures, head, last, times = [], None, None, None
     for kind, payload in sections(data):

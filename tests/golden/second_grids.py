@@ -1,6 +1,7 @@
 """The part of the second decoder that reads model 3: sections 17 to 23 of docs/bitstream.md.
 
-Like second_decoder.py, whose parts it is handed as `tools`, it imports nothing of the project.
+It is long on purpose: one file follows these sections one by one. Like second_decoder.py, whose
+functions it gets as `tools`, it imports nothing of the project.
 """
 
 import functools
@@ -21,7 +22,7 @@ def halve(size):
 
 
 def find_levels(frames, group, predicted):
-    """Of every level its frames, the references of each, and the depth."""
+    """Return frames, references of each frame, and depth of every level."""
     anchors = [*range(0, frames - 1, group), frames - 1]
     chain = [(-1,) if predicted else ()] + [(a,) for a in anchors]
     levels = [([t], [r], 0) for t, r in zip(anchors, chain, strict=False)]
@@ -36,7 +37,7 @@ def find_levels(frames, group, predicted):
 
 
 def find_kind(channels, size, scales):
-    """Bands as (rank, orientation, size), from band 0 on."""
+    """Return a kind with its bands as (rank, orientation, size), from band 0 on."""
     bands, plane = [], size
     for rank in range(scales, 0, -1):
         low, high = halve(plane), tuple(side // 2 for side in plane)
@@ -71,7 +72,7 @@ def read_config(tools, head, config):
 
 
 def read_annex():
-    """Of each kind the number of scales, and the list of numbers with its biases apart."""
+    """Return scales, channels and list of numbers of each kind."""
     found = {}
     for line in ANNEX.read_text().splitlines():
         words = line.split()
@@ -112,12 +113,12 @@ def logarithm(v):
 
 @functools.cache
 def order(limit):
-    """0, -1, 1, -2, 2, ... up to +-limit (section 18)."""
+    """Return 0, -1, 1, -2, 2, ... up to +-limit (section 18)."""
     return [0, *(v for x in range(1, limit + 1) for v in (-x, x))]
 
 
 class Magnitudes:
-    """Q of a band, with zeros around it, and S of it."""
+    """Q of a band, surrounded by zeros, and S of it."""
 
     def __init__(self, values):
         self.q = np.pad(np.abs(values), 2)
@@ -130,7 +131,7 @@ class Magnitudes:
 
 
 class Body:
-    """Everything that the body says: steps, and the symbols of each kind and band."""
+    """Everything that the body holds: steps, and the symbols of each kind and band."""
 
     def __init__(self, tools, kinds, levels, frames, body):
         self.kinds, self.tools = kinds, tools
@@ -194,7 +195,7 @@ class Body:
         rank, _, (height, width) = self.kinds[kind]["bands"][band]
         values = self.symbols[kind][band]
         chosen = [t for t in frames if self.extents[kind][t] > rank]
-        # What the second pass must not see of itself.
+        # The symbols of the first pass alone: contexts must not use the second.
         first = {t: np.zeros_like(values[t]) for t in chosen}
         for turn in range(2):
             for t in chosen:
@@ -225,7 +226,7 @@ class Body:
                 first[t][:] = values[t]
 
     def around(self, kind, band, t, references):
-        """Magnitudes that both passes look at, by channel."""
+        """Return the magnitudes that both passes use, by channel."""
         own, bands = self.symbols[kind], self.kinds[kind]["bands"]
         rank, o, _ = bands[band]
         names = {(r, p): i for i, (r, p, _) in enumerate(bands)}
@@ -233,7 +234,7 @@ class Body:
         above = names[rank - 1, o] if rank > 1 else 0
         found = {"parent": [Magnitudes(own[above][t, c]) for c in channels], "siblings": None}
         if o > 1:
-            # Bands of a rank differ in size by one: what is outside is 0.
+            # Bands of a rank differ in size by one; positions outside of a band are 0.
             found["siblings"] = []
             for c in channels:
                 total = np.zeros([side + 1 for side in halve(self.kinds[kind]["size"])], np.int64)
@@ -250,7 +251,7 @@ class Body:
         return found
 
     def inputs(self, known, kind, band, c, y, x, depth, references):
-        """Section 20, as far as the first pass goes."""
+        """Return the inputs of section 20, as far as the first pass has them."""
         rank, o, _ = self.kinds[kind]["bands"][band]
         t = np.zeros(20, np.int64)
 
@@ -290,7 +291,7 @@ class Body:
         return 2.0 ** (self.base / 256 + self.offsets[j] / 16 - 4)
 
     def planes(self, kind, t):
-        """Planes in steps, float64."""
+        """Return planes in steps, float64."""
         layout = self.kinds[kind]
         bands = [band[t].astype(np.float64) for band in self.symbols[kind]]
         plane = bands[0]
@@ -332,7 +333,7 @@ def joined(low, high):
 
 
 def sampled(plane, y, x, taps, weight):
-    """The weighted mean of the samples around positions; indices are limited to the plane."""
+    """Return weighted means of samples around positions; indices are limited to the plane."""
     rows, columns = np.floor(y).astype(int), np.floor(x).astype(int)
     total = 0
     for a, b in itertools.product(taps, taps):
@@ -358,7 +359,7 @@ def keys(u):
 
 
 def towards(field, side):
-    """D_0 or D_1 as (x, y)."""
+    """Return D_0 or D_1 as (x, y)."""
     m_x, m_y, s_x, s_y, _ = field
     return (s_x + m_x, s_y + m_y) if side == 0 else (s_x - m_x, s_y - m_y)
 
@@ -375,7 +376,7 @@ def expected_field(t, a, b, references, fields, cell):
 
 
 def predict(field, planes, cell, half):
-    """One plane from that of one or two references; `half` for chroma in 4:2:0 mode."""
+    """Predict one plane from those of one or two references; `half` for chroma in 4:2:0 mode."""
     side, kernel = (cell / 2, bilinear) if half else (cell, bicubic)
     y, x = np.indices(planes[0].shape)
     at = (y + 0.5) / side - 0.5, (x + 0.5) / side - 0.5
@@ -390,9 +391,10 @@ def predict(field, planes, cell, half):
 
 
 def decode(tools, head, config, frames, body, before):
-    """Symbols of every kind and band, then the steps; per frame the three planes, or R, G and B.
+    """Decode a segment.
 
-    Then the last frame's planes before that, which `before` has of the segment before.
+    Returns symbols of every kind and band, then the steps; for each frame the three planes, or R, G
+    and B; and the last frame's planes before conversion, which are `before` of the next segment.
     """
     group, cell, kinds = read_config(tools, head, config)
     levels = find_levels(frames, group, before is not None)

@@ -1,6 +1,6 @@
-"""The part of the second decoder that knows model 6: features of grids, and a perceptron.
+"""The part of the second decoder that reads model 6: features of hash grids, and a perceptron.
 
-Written from docs/bitstream.md alone; it shares nothing with the package.
+It was written from docs/bitstream.md alone and shares nothing with the package.
 """
 
 import itertools
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def layout(tools, head, config):
-    """The network, and its tensors as (shape, channel axis, group) (section 13)."""
+    """Return the network, and its tensors as (shape, channel axis, group) (section 13)."""
     c = tools.Bytes(config)
     n, features, log2 = (c.fixed("B") for _ in range(3))
     width, depth = c.fixed("H"), c.fixed("B")
@@ -28,7 +28,7 @@ def layout(tools, head, config):
 
 
 def run(net, values, t, frames):
-    """One frame: samples in [0, 1], shape (channels, height, width) (section 14)."""
+    """Return one frame: samples in [0, 1], shape (channels, height, width) (section 14)."""
     height, width = net["native"]
     columns, rows = np.meshgrid(
         (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
@@ -48,7 +48,7 @@ def run(net, values, t, frames):
 
 
 def look_up(table, level, point):
-    """Features at points, between the vertices around them; shape (h, w, features)."""
+    """Interpolate features at points between the vertices around them; shape (h, w, features)."""
     dense = table.ndim == 4
     out = 0
     for corner in itertools.product((0, 1), repeat=3):

@@ -1,6 +1,6 @@
-"""The part of the second decoder that knows tokens: one symbol after the other.
+"""The part of the second decoder that reads tokens, one symbol after the other.
 
-Written from docs/bitstream.md alone; it shares nothing with the package.
+It was written from docs/bitstream.md alone and shares nothing with the package.
 """
 
 import functools
@@ -15,14 +15,14 @@ LAST_OF_CLASS = (0, 2, 4, 6, 8, 11, 14, 18, 23)
 
 
 def grid(head, frames):
-    """Steps, rows and columns of a segment (section 25)."""
+    """Return steps, rows and columns of a segment (section 25)."""
     stride, cell = head["tokens"]["time_stride"], head["tokens"]["space_stride"]
     sizes = head["height"], head["width"]
     return 1 + -(-(frames - 1) // stride), *(-(-size // cell) for size in sizes)
 
 
 def ids(head, digits):
-    """The id of each token: a dictionary like `digits`."""
+    """Return the id of each token, as a dictionary like `digits`."""
     out = {}
     for place, values in digits.items():
         number = 0
@@ -33,13 +33,13 @@ def ids(head, digits):
 
 
 def around(head, digits, t, grid, side):
-    """What a network is told of frame t, shape (38, *grid) (section 14)."""
+    """Return the token inputs of a network for frame t, shape (38, *grid) (section 14)."""
     steps, *cells = (1 + max(places) for places in zip(*digits, strict=True))
     step, p = (-(-t // 4), 2 * ((t - 1) % 4) / 3 - 1) if t else (0, 1.0)
     cell = head["tokens"]["space_stride"]
 
     def lies_on(i, count):
-        """Shares of position i, one for each of `count` cells."""
+        """Return the shares of position i that lie on each of `count` cells."""
         shares = [max(min(side * (i + 1), cell * (j + 1)) - max(side * i, cell * j), 0)
                   for j in range(count)]  # fmt: skip
         if not sum(shares):
@@ -67,7 +67,7 @@ def around(head, digits, t, grid, side):
 
 
 def order(steps):
-    """Kind, and steps as (step, before, behind), of each level."""
+    """Yield kind, and steps as (step, before, behind), of each level."""
     yield 0, [(0, None, None)]
     if steps > 1:
         yield 1, [(steps - 1, 0, None)]
@@ -82,7 +82,10 @@ def order(steps):
 
 
 def decode(tools, message, shape, levels):
-    """Digits of every token: a dictionary from (step, row, column) to a list (section 26)."""
+    """Decode the digits of every token (section 26).
+
+    Returns a dictionary from (step, row, column) to a list.
+    """
     steps, rows, columns = shape
     b = tools.Bytes(message)
     kinds = [b.fixed("B") for _ in range(3)]
@@ -106,7 +109,10 @@ def decode(tools, message, shape, levels):
         return [(j, i) for j, i in near if 0 <= j < rows and 0 <= i < columns]
 
     def mean(values, y, x, k):
-        """Of the neighbours, with `values(place)` a list of n; as the section defines it."""
+        """Return the mean over the neighbours, as the section defines it.
+
+        `values(place)` is a list of n numbers.
+        """
         near = around(y, x)
         summed = [sum(values(place)[j] for place in near) for j in range(n)]
         return 4096 // max(len(near), 1) * (n * summed[k] + sum(summed)) // 4096
@@ -160,13 +166,13 @@ def decode(tools, message, shape, levels):
 
 
 def cumulative(tools, levels, scale, centre):
-    """The table."""
+    """Return the table of a digit as cumulative frequencies."""
     return tools.cumulative(masses(levels, scale, centre))
 
 
 @functools.cache
 def masses(levels, scale, centre):
-    """What its values weigh."""
+    """Return the masses of a digit's values."""
     w = [65536]
     while len(w) < 2 * levels:
         w.append(w[-1] * DECAYS[scale] // 65536)

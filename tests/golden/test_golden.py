@@ -1,4 +1,4 @@
-"""Every stream ever released decodes for ever: symbols exactly, samples within one level."""
+"""Every released stream decodes for ever: symbols exactly, samples within one 8-bit level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import nvcodec
 
 FOLDER = Path(__file__).parent / "v1"
-# Written out, so that a lost fixture is a failure and not one test less.
+# The names are listed here, so that a lost fixture fails a test instead of removing one.
 RELEASED = [
     "nerv-rgb",
     "nerv-yuv420",

@@ -1,4 +1,4 @@
-"""The golden streams through a decoder that was written from docs/bitstream.md alone."""
+"""The golden streams, decoded by a second decoder that was written from docs/bitstream.md alone."""
 
 import hashlib
 import importlib.util
