@@ -1,1 +1,1 @@
-"""Entropy coder: integer probability tables, their differentiable twins, rANS and coded integers."""
+"""The entropy coder: integer probability tables, differentiable code lengths, rANS, arrays."""

@@ -1,7 +1,8 @@
-"""Side information: short arrays of integers, coded as differences, and the plain numbers of headers.
+"""Side information: short arrays of integers coded as differences, and plain integers of headers.
 
-An array is its first value, then differences to the previous value under one Laplace table. The
-table's parameters stand in the plain header, the differences of all arrays share one rANS message.
+An array is stored as its first value, then differences to the previous value under one Laplace
+table. The parameters of the table stand in the plain header; the differences of all arrays share
+one rANS message.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.frequency_tables import TableSet
 from nvcodec.entropy.coder.probability_tables import (
     LARGEST_SYMBOL,
     SCALES,
-    Family,
+    DistributionFamily,
     cumulative,
     scale_value,
 )
-from nvcodec.entropy.coder.rans import TableSet
 from nvcodec.errors import BitstreamError, TruncatedStreamError
 from nvcodec.media import Int32Array
 
@@ -24,12 +25,12 @@ _LARGEST_FIRST = 1 << 20
 
 
 def zigzag(number: int) -> int:
-    """Signed to unsigned: 0, -1, 1, -2, ... become 0, 1, 2, 3, ..."""
+    """Map a signed integer to an unsigned one: 0, -1, 1, -2, ... become 0, 1, 2, 3, ..."""
     return 2 * number if number >= 0 else -2 * number - 1
 
 
 def pack_varint(number: int) -> bytes:
-    """An unsigned number as LEB128, 7 bits a byte, least significant first."""
+    """Encode an unsigned integer as LEB128: 7 bits per byte, least significant first."""
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -39,21 +40,37 @@ def pack_varint(number: int) -> bytes:
 
 
 class ByteCursor:
-    """Reads plain numbers from a segment's payload, within bounds."""
+    """Reads plain integers from the payload of a segment, within bounds.
+
+    Args:
+        data: The bytes to read.
+
+    Attributes:
+        position: Index of the next byte.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.position = 0
 
     def byte(self) -> int:
-        """The next byte."""
+        """Read a byte.
+
+        Raises:
+            TruncatedStreamError: If the data has ended.
+        """
         if self.position >= len(self._data):
             raise TruncatedStreamError(f"segment payload: ends at byte {self.position}")
         self.position += 1
         return self._data[self.position - 1]
 
     def varint(self) -> int:
-        """A LEB128 number of at most 32 bits."""
+        """Read a LEB128 integer of at most 32 bits.
+
+        Raises:
+            BitstreamError: If it is larger, or not in its shortest form.
+            TruncatedStreamError: If the data has ended.
+        """
         number = 0
         for shift in range(0, 35, 7):
             byte = self.byte()
@@ -68,30 +85,59 @@ class ByteCursor:
         )
 
     def zigzag(self) -> int:
-        """A signed number."""
+        """Read a signed integer.
+
+        Raises:
+            BitstreamError: If it exceeds 32 bits, or is not in its shortest form.
+            TruncatedStreamError: If the data has ended.
+        """
         number = self.varint()
         return -(number + 1 >> 1) if number & 1 else number >> 1
 
 
-class NumberArray:
-    """Arrays of integers that share one rANS message."""
+class IntegerArrayCoder:
+    """Codes arrays of integers that share one rANS message."""
 
     def __init__(self) -> None:
         self._tables = TableSet()
-        # Per array: its first value, how many differences follow, and their table or constant.
+        # Per array: first value, number of differences, their table (None if all are equal), and
+        # the smallest of them.
         self._arrays: list[tuple[int, int, int | None, int]] = []
         self._differences: list[Int32Array] = []
 
     def add(self, first: int, count: int, scale: int, low: int, high: int) -> int:
-        """Announce an array of `count` values; returns its position among the arrays."""
+        """Announce an array.
+
+        Args:
+            first: First value of the array.
+            count: Number of values, at least 1.
+            scale: Scale index of the table of differences, 0 to 63.
+            low: Smallest difference.
+            high: Largest difference.
+
+        Returns:
+            Position of the array among all arrays.
+        """
         table = None
         if low < high and count > 1:
-            table = self._tables.number(low, cumulative(Family.LAPLACE, scale, low, high))
+            table = self._tables.number(
+                low, cumulative(DistributionFamily.LAPLACE, scale, low, high)
+            )
         self._arrays.append((first, count - 1, table, low))
         return len(self._arrays) - 1
 
     def append(self, values: Int32Array) -> bytes:
-        """Take an array to be coded; returns its header."""
+        """Add an array to the message.
+
+        Args:
+            values: The array, shape (N,), N at least 1.
+
+        Returns:
+            The header of the array.
+
+        Raises:
+            ValueError: If a difference is too large for a table.
+        """
         first = int(values[0])
         header = pack_varint(zigzag(first))
         differences = np.diff(values).astype(np.int32)
@@ -108,15 +154,22 @@ class NumberArray:
         return header + pack_varint(zigzag(low)) + pack_varint(high - low) + bytes((scale,))
 
     def encode(self) -> bytes:
-        """The rANS message of all differences."""
+        """Return the rANS message of all differences."""
         coded = [table is not None for _, count, table, _ in self._arrays if count]
-        parts = [part for part, kept in zip(self._differences, coded, strict=True) if kept]
+        parts = [part for part, is_coded in zip(self._differences, coded, strict=True) if is_coded]
         symbols = np.concatenate(parts) if parts else np.empty(0, np.int32)
-        return rans.encode(symbols, self._numbers(), self._tables)
+        return rans.encode(symbols, self._table_numbers(), self._tables)
 
     def decode(self, data: bytes) -> list[Int32Array]:
-        """The announced arrays, from the message."""
-        symbols = rans.decode(data, self._numbers(), self._tables)
+        """Decode the announced arrays.
+
+        Args:
+            data: The message.
+
+        Raises:
+            BitstreamError: If a value is out of range.
+        """
+        symbols = rans.decode(data, self._table_numbers(), self._tables)
         arrays, position = [], 0
         for first, count, table, constant in self._arrays:
             if table is None:
@@ -130,14 +183,23 @@ class NumberArray:
             arrays.append(values.astype(np.int32))
         return arrays
 
-    def _numbers(self) -> Int32Array:
+    def _table_numbers(self) -> Int32Array:
+        """Return the table number of every coded difference."""
         tables = [(table, count) for _, count, table, _ in self._arrays if table is not None]
-        values = np.array([table for table, _ in tables], np.int32)
-        return np.repeat(values, np.array([count for _, count in tables], np.int64))
+        numbers = np.array([table for table, _ in tables], np.int32)
+        return np.repeat(numbers, np.array([count for _, count in tables], np.int64))
 
 
-def read_array(cursor: ByteCursor, count: int, arrays: NumberArray) -> int:
-    """Read the header of an array and announce it; returns its position among the arrays.
+def read_array(cursor: ByteCursor, count: int, arrays: IntegerArrayCoder) -> int:
+    """Read the header of an array and announce the array.
+
+    Args:
+        cursor: Where the header begins; moved past it.
+        count: Number of values of the array.
+        arrays: Coder to announce the array to.
+
+    Returns:
+        Position of the array among all arrays.
 
     Raises:
         BitstreamError: If a field is out of range.

@@ -1,9 +1,9 @@
-"""A small integer network that tells, from what is decoded already, how large a symbol may be.
+"""The context network: a small integer network that predicts the scale of a symbol's distribution.
 
-Its inputs are logarithms of magnitudes around a position: at the coarser scale, in the bands of the
-same scale, in the frames it is predicted from. Its output is the scale index of a Laplace table.
-All numbers are integers below 2**24, which float32 holds exactly and adds up exactly in any order:
-the same tables come out on every machine, at the speed of a matrix product.
+Its inputs are logarithms of magnitudes around a position: one scale coarser, in the other bands of
+the same scale, in the reference frames. Its output is the scale index of a Laplace table. All
+numbers are integers below 2**24, which float32 holds exactly and adds up exactly in any order.
+Hence the tables are the same on every machine, at the speed of a matrix product.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from nvcodec.media import Float32Array, Int8Array
 # All of this is part of the bitstream.
 INPUTS = 20
 HIDDEN = 16
-ONE = 64  # a constant input
+ONE = 64  # value of the constant input, and of flags that are set
 WEIGHT_LIMIT = 127
 _HIDDEN_DIVISOR = 32
 _HIDDEN_LIMIT = 255
 _OUTPUT_DIVISOR = 128
 _BIAS_UNIT = 16
-_LARGEST = 511
+_MAX_MAGNITUDE = 511
 
 
 def _logarithm(value: int) -> int:
-    """16 times the base-2 logarithm of 1 + value, linear between powers of two."""
+    """Return 16 times the base-2 logarithm of 1 + value, linear between powers of two."""
     value += 1
     octave = value.bit_length() - 1
     return 16 * octave + ((value << 4) >> octave) - 16
 
 
 LOGARITHMS: Float32Array = np.array(
-    [_logarithm(value) for value in range(_LARGEST + 1)], np.float32
+    [_logarithm(value) for value in range(_MAX_MAGNITUDE + 1)], np.float32
 )
 
 
 @dataclass(frozen=True)
 class ContextNetwork:
-    """One hidden layer, and a linear way around it.
+    """A network with one hidden layer and a linear bypass.
 
     Attributes:
-        hidden: int8, shape (20 inputs, 16).
-        linear: int8, shape (20,).
-        output: int8, shape (16,).
-        biases: int8, shape (bands, channels).
+        hidden: Weights of the hidden layer, int8, shape (20 inputs, 16).
+        linear: Weights of the bypass, int8, shape (20,).
+        output: Weights of the output, int8, shape (16,).
+        biases: Biases of the output, int8, shape (bands, channels).
     """
 
     hidden: Int8Array
@@ -66,18 +66,18 @@ class ContextNetwork:
         return self.output.astype(np.float32)
 
     def scales(self, inputs: Float32Array, biases: Int8Array) -> npt.NDArray[np.int64]:
-        """Scale indices of some symbols.
+        """Predict the scale indices of symbols.
 
         Args:
             inputs: Shape (N, 20): entries of `LOGARITHMS` and constants, at most 160.
-            biases: That of each symbol, shape (N,).
+            biases: Bias of each symbol, shape (N,).
 
         Returns:
             Shape (N,), 0 to 63.
         """
         # |inputs| <= 160 and |weights| <= 127: sums stay below 20 * 160 * 127 + 16 * 255 * 127
         # + 16 * 127 < 2**20.
-        # Transposed, so that what belongs to one unit is contiguous.
+        # Transposed, so that the values of one hidden unit are contiguous.
         first = self._first @ inputs.T
         hidden, total = first[:HIDDEN], first[HIDDEN]
         hidden *= 1 / _HIDDEN_DIVISOR
@@ -92,7 +92,7 @@ class ContextNetwork:
 
 
 def numbers_of(network: ContextNetwork) -> npt.NDArray[np.int32]:
-    """All weights in the order of the bitstream, shape (N,)."""
+    """Return all weights in the order of the bitstream, shape (N,)."""
     parts = (network.hidden, network.linear, network.output, network.biases)
     numbers: npt.NDArray[np.int32] = np.concatenate(
         [part.ravel() for part in parts], dtype=np.int32
@@ -101,12 +101,12 @@ def numbers_of(network: ContextNetwork) -> npt.NDArray[np.int32]:
 
 
 def network_of(numbers: npt.NDArray[np.int32], bands: int, channels: int) -> ContextNetwork:
-    """Inverse of `numbers_of`; numbers beyond +-127 are cut to that.
+    """Make a network from weights; those beyond +-127 are clipped.
 
     Args:
-        numbers: Shape (N,).
-        bands: Bands of the grid.
-        channels: Channels of the grid.
+        numbers: Weights in the order of the bitstream, shape (N,).
+        bands: Number of bands.
+        channels: Number of channels.
     """
     limited = numbers.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
     ends = np.cumsum([INPUTS * HIDDEN, INPUTS, HIDDEN])

@@ -1,4 +1,4 @@
-"""Reading the payload of a segment of grids, as far as it is needed."""
+"""Decoder of wavelet latents: reads the payload of a segment, depth by depth as frames need it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from itertools import groupby
 import numpy as np
 
 from nvcodec.entropy.coder import rans
-from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, read_array
-from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
-from nvcodec.entropy.coder.rans import TableSet
+from nvcodec.entropy.coder.frequency_tables import TableSet
+from nvcodec.entropy.coder.integers import ByteCursor, IntegerArrayCoder, read_array
+from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
 from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.context_network import ContextNetwork, network_of, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
-    LONGEST,
-    MOST_COEFFICIENTS,
+    MAX_COEFFICIENTS,
+    MAX_MAGNITUDE_BITS,
     SYMBOLS_PER_BYTE,
-    coefficients,
-    joined,
+    coefficients_per_frame,
+    concatenate,
+    from_zigzag_indices,
     split_ranges,
-    symbols_of,
     table_numbers,
 )
 from nvcodec.errors import BitstreamError
@@ -34,16 +34,16 @@ from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 
 class GridReader:
-    """The grids of a segment, read level by level as they are asked for.
+    """Reads the wavelet latents of a segment as far as they are asked for.
 
     Args:
         data: A payload without configuration.
-        layouts: The grids of a frame.
-        frames: Frames of the segment.
-        levels: All frames, in coding order.
+        layouts: The subbands of every kind of plane.
+        frames: Number of frames of the segment.
+        layers: All frames, in coding order.
 
     Attributes:
-        coded: What `encode_grids` was given; symbols are zero as far as they are not read.
+        coded: What `encode_grids` was given; symbols that are not read yet are zero.
 
     Raises:
         BitstreamError: If the payload is malformed, or too short for so many symbols.
@@ -54,13 +54,13 @@ class GridReader:
         data: bytes,
         layouts: Mapping[PlaneKind, GridLayout],
         frames: int,
-        levels: Sequence[TemporalLayer],
+        layers: Sequence[TemporalLayer],
     ) -> None:
-        wanted = frames * coefficients(layouts)
-        if wanted > min(COEFFICIENTS_PER_BYTE * len(data), MOST_COEFFICIENTS):
+        count = frames * coefficients_per_frame(layouts)
+        if count > min(COEFFICIENTS_PER_BYTE * len(data), MAX_COEFFICIENTS):
             raise BitstreamError(
-                f"segment payload: {wanted} coefficients in {len(data)} bytes; at most "
-                f"{COEFFICIENTS_PER_BYTE} a byte, and {MOST_COEFFICIENTS} in all, are allowed"
+                f"segment payload: {count} coefficients in {len(data)} bytes; at most "
+                f"{COEFFICIENTS_PER_BYTE} a byte, and {MAX_COEFFICIENTS} in all, are allowed"
             )
         cursor = ByteCursor(data)
         size = cursor.varint()
@@ -70,15 +70,17 @@ class GridReader:
                 f"segment payload: its header ends at {end}, beyond {len(data)} bytes"
             )
         steps = _read_steps(cursor)
-        side = NumberArray()
+        side = IntegerArrayCoder()
         for _ in layouts:
             read_array(cursor, frames, side)
-        # The levels of every depth; each has a message.
-        self._depths = [list(some) for _, some in groupby(levels, lambda one: one.depth)]
+        # Every temporal depth has a message of its own.
+        self._layers_by_depth = [
+            list(equally_deep) for _, equally_deep in groupby(layers, lambda layer: layer.depth)
+        ]
         ranks = sum(layout.scales + 1 for layout in layouts.values())
-        read_array(cursor, ranks * len(self._depths), side)
+        read_array(cursor, ranks * len(self._layers_by_depth), side)
         scales = [(cursor.byte(), cursor.byte()) for _ in layouts]
-        sizes = [cursor.varint() for _ in range(2 + len(self._depths))]
+        sizes = [cursor.varint() for _ in range(2 + len(self._layers_by_depth))]
         if cursor.position != end or end + sum(sizes) != len(data):
             raise BitstreamError(
                 f"segment payload: its header ends at {cursor.position}, not {end}; its parts at "
@@ -90,9 +92,9 @@ class GridReader:
             end += size
         self._messages = parts[2:]
         *arrays, lengths = side.decode(parts[0])
-        if lengths.min() < 1 or lengths.max() > LONGEST:
+        if lengths.min() < 1 or lengths.max() > MAX_MAGNITUDE_BITS:
             raise BitstreamError("segment payload: ranges of symbols out of range")
-        self._ranges = split_ranges(lengths, layouts, len(self._depths))
+        self._ranges = split_ranges(lengths, layouts, len(self._layers_by_depth))
         self._extents = dict(zip(layouts, arrays, strict=True))
         for kind, layout in layouts.items():
             extents = self._extents[kind]
@@ -104,34 +106,34 @@ class GridReader:
         try:
             grids = Grids(layouts, frames, networks)
         except MemoryError as error:
-            raise BitstreamError(f"segment payload: no memory for {wanted} coefficients") from error
+            raise BitstreamError(f"segment payload: no memory for {count} coefficients") from error
         self.coded = CodedGrids(steps, grids)
         self._tables = TableSet()
-        self._read = self._position = 0
+        self._depths_read = self._frames_read = 0
 
     def read(self, depth: int) -> None:
-        """Make the symbols of all frames up to a depth known.
+        """Decode the symbols of all frames up to a temporal depth.
 
         Args:
-            depth: As of `TemporalLayer`; those already read cost nothing.
+            depth: Temporal depth as in `TemporalLayer`; depths that were read before cost nothing.
 
         Raises:
             BitstreamError: If their messages are malformed.
         """
         grids = self.coded.grids
-        for number in range(self._read, min(depth + 1, len(self._depths))):
-            levels, message = self._depths[number], self._messages[number]
-            largest = _largest_stop(levels, grids.layouts)
-            code = _Reading(message, self._bounds(number), self._tables, largest)
-            for level in levels:
-                place = slice(self._position, self._position + len(level.frames))
+        for number in range(self._depths_read, min(depth + 1, len(self._layers_by_depth))):
+            layers, message = self._layers_by_depth[number], self._messages[number]
+            max_symbols = _largest_pass(layers, grids.layouts)
+            code = _SymbolDecoder(message, self._bounds(number), self._tables, max_symbols)
+            for layer in layers:
+                frames = slice(self._frames_read, self._frames_read + len(layer.frames))
                 for kind in grids.layouts:
-                    grids.code_band(level, kind, self._extents[kind][place].tolist(), code)
-                self._position = place.stop
-            self._read = number + 1
+                    grids.code_band(layer, kind, self._extents[kind][frames].tolist(), code)
+                self._frames_read = frames.stop
+            self._depths_read = number + 1
 
     def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
-        """The largest magnitude in every band of a depth that tables allow for."""
+        """Return the largest magnitude of every band at a temporal depth, for each kind."""
         return {
             kind: [int(self._ranges[kind][band.rank, depth]) for band in layout.bands]
             for kind, layout in self.coded.grids.layouts.items()
@@ -142,22 +144,32 @@ def decode_grids(
     data: bytes,
     layouts: Mapping[PlaneKind, GridLayout],
     frames: int,
-    levels: Sequence[TemporalLayer],
+    layers: Sequence[TemporalLayer],
 ) -> CodedGrids:
-    """Inverse of `encode_grids`: everything; see `GridReader`."""
-    reader = GridReader(data, layouts, frames, levels)
-    reader.read(levels[-1].depth)
+    """Decode everything that `encode_grids` was given.
+
+    Args:
+        data: A payload without configuration.
+        layouts: The subbands of every kind of plane.
+        frames: Number of frames of the segment.
+        layers: All frames, in coding order.
+
+    Raises:
+        BitstreamError: If the payload is malformed, or too short for so many symbols.
+    """
+    reader = GridReader(data, layouts, frames, layers)
+    reader.read(layers[-1].depth)
     return reader.coded
 
 
-class _Reading:
-    """A visitor that decodes a message.
+class _SymbolDecoder:
+    """A `SymbolCoder` that decodes the message of a temporal depth.
 
     Args:
-        message: Of a depth.
-        bounds: The largest magnitude in every band.
-        tables: Those in use so far; more are added.
-        largest: No stop has more symbols.
+        message: The message.
+        bounds: The largest magnitude in every band, for each kind.
+        tables: The tables in use so far; more are added.
+        max_symbols: Largest number of symbols in a coding pass.
     """
 
     def __init__(
@@ -165,15 +177,15 @@ class _Reading:
         message: bytes,
         bounds: Mapping[PlaneKind, Sequence[int]],
         tables: TableSet,
-        largest: int,
+        max_symbols: int,
     ) -> None:
-        self._left = SYMBOLS_PER_BYTE * len(message)
-        self._stream = rans.Stream(message, min(self._left, largest))
+        self._symbols_left = SYMBOLS_PER_BYTE * len(message)
+        self._stream = rans.MessageDecoder(message, min(self._symbols_left, max_symbols))
         self._bounds, self._tables = bounds, tables
 
     def __call__(self, coding_pass: CodingPass) -> Int16Array:
-        self._left -= len(coding_pass.scales)
-        if self._left < 0:
+        self._symbols_left -= len(coding_pass.scales)
+        if self._symbols_left < 0:
             raise BitstreamError(
                 f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
             )
@@ -181,14 +193,14 @@ class _Reading:
             return np.empty(0, np.int16)
         bound = self._bounds[coding_pass.kind][coding_pass.band]
         numbers = table_numbers(coding_pass.scales, bound, self._tables)
-        found = self._stream.decode(numbers, self._tables)
-        self._stream.spend(float(self._tables.bits(found, numbers).sum(dtype=np.float64)))
-        return symbols_of(found).astype(np.int16)
+        indices = self._stream.decode(numbers, self._tables)
+        self._stream.spend(float(self._tables.bits(indices, numbers).sum(dtype=np.float64)))
+        return from_zigzag_indices(indices).astype(np.int16)
 
 
-def _largest_stop(levels: Sequence[TemporalLayer], layouts: Mapping[PlaneKind, GridLayout]) -> int:
-    """No stop of some levels has more symbols."""
-    frames = max(len(level.frames) for level in levels)
+def _largest_pass(layers: Sequence[TemporalLayer], layouts: Mapping[PlaneKind, GridLayout]) -> int:
+    """Return an upper limit of the symbols in a coding pass of some layers."""
+    frames = max(len(layer.frames) for layer in layers)
     return frames * max(
         layout.channels * band.size[0] * band.size[1]
         for layout in layouts.values()
@@ -197,6 +209,7 @@ def _largest_stop(levels: Sequence[TemporalLayer], layouts: Mapping[PlaneKind, G
 
 
 def _read_steps(cursor: ByteCursor) -> StepIndices:
+    """Read the quantisation steps from the header."""
     base, chroma = cursor.varint(), cursor.zigzag()
     motion, mix = cursor.byte(), cursor.byte()
     offsets = tuple(cursor.zigzag() for _ in range(OFFSETS))
@@ -208,7 +221,13 @@ def _read_steps(cursor: ByteCursor) -> StepIndices:
 def _read_networks(
     message: bytes, layouts: Mapping[PlaneKind, GridLayout], scales: Sequence[tuple[int, int]]
 ) -> dict[PlaneKind, ContextNetwork]:
-    """Inverse of `_weights_message`."""
+    """Decode the context networks.
+
+    Args:
+        message: What `_weights_message` of the encoder returned.
+        layouts: The subbands of every kind of plane.
+        scales: Scale index and range of the differences of each network.
+    """
     tables = TableSet()
     numbers, defaults = [], {}
     for (kind, layout), (scale, bound) in zip(layouts.items(), scales, strict=True):
@@ -216,13 +235,15 @@ def _read_networks(
         if scale >= SCALES:
             raise BitstreamError(f"segment payload: a scale index of {scale}")
         if bound:
-            table = tables.number(-bound, cumulative(Family.LAPLACE, scale, -bound, bound))
+            table = tables.number(
+                -bound, cumulative(DistributionFamily.LAPLACE, scale, -bound, bound)
+            )
             numbers.append(np.full(len(defaults[kind]), table, np.int32))
-    values = rans.decode(message, joined(numbers), tables)
+    values = rans.decode(message, concatenate(numbers), tables)
     networks = {}
     for (kind, layout), (_, bound) in zip(layouts.items(), scales, strict=True):
-        known = defaults[kind]
+        weights = defaults[kind]
         if bound:
-            known, values = known + values[: len(known)], values[len(known) :]
-        networks[kind] = network_of(known, len(layout.bands), layout.channels)
+            weights, values = weights + values[: len(weights)], values[len(weights) :]
+        networks[kind] = network_of(weights, len(layout.bands), layout.channels)
     return networks

@@ -1,4 +1,4 @@
-"""The context networks that a stream's own are differences to. Part of the bitstream."""
+"""The default context networks, to which a stream codes differences. Part of the bitstream."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
 @lru_cache(maxsize=64)
 def default_network(kind: PlaneKind, layout: GridLayout) -> ContextNetwork:
-    """The default context network of a kind of grid.
+    """Return the default context network of a kind of plane.
 
-    Biases belong to bands. Scales are matched from the finest on; a grid with more of them repeats
-    those of the coarsest details.
+    Biases belong to bands. Wavelet scales are matched from the finest on; a layout with more of
+    them repeats the biases of the coarsest details.
 
     Args:
-        kind: Kind of grid.
-        layout: Its bands.
+        kind: Kind of plane.
+        layout: Its subbands.
     """
     numbers = np.frombuffer(bytes.fromhex(WEIGHTS[kind.name]), np.int8).astype(np.int32)
     shared = INPUTS * HIDDEN + INPUTS + HIDDEN

@@ -1,7 +1,7 @@
 """Weights of the default context networks, as made by `benchmarks/training/context_networks.py`.
 
-Of every kind of grid int8 in hexadecimal: hidden, linear and output weights, then biases by band
-and channel for a grid of `SCALES` scales. Part of the bitstream.
+Each kind of plane has int8 numbers in hexadecimal: hidden, linear and output weights, then biases
+by band and channel for planes of `SCALES` wavelet scales. Part of the bitstream.
 """
 
 SCALES = {"MOTION": 3, "LUMA": 5, "CHROMA": 4}

@@ -1,4 +1,4 @@
-"""How symbols of grids are numbered for the entropy coder, its tables, and limits of messages."""
+"""Tables of wavelet latents, the order of values in them, and limits of messages."""
 
 from __future__ import annotations
 
@@ -10,76 +10,86 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.coder.probability_tables import SCALES, Family, cumulative
-from nvcodec.entropy.coder.rans import Table, TableSet
+from nvcodec.entropy.coder.frequency_tables import FrequencyTable, TableSet
+from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
 from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
 
-# A message holds at most so many symbols a byte, so that a few hostile bytes cannot ask for
-# gigabytes; what has more is filled up with zeros. Fitted ones have a few.
+# Largest number of symbols per byte of a message, so that a few hostile bytes cannot ask for
+# gigabytes. A message with more is padded with zero bytes. Messages of fits have a few per byte.
 SYMBOLS_PER_BYTE = 64
-# Nor may a body ask for more coefficients in all, most of which are zero without being coded.
+# The same for coefficients per byte of a body, most of which are zero and not coded.
 COEFFICIENTS_PER_BYTE = 1 << 16
-MOST_COEFFICIENTS = 1 << 33
-LONGEST = 11  # bits of a magnitude
+MAX_COEFFICIENTS = 1 << 33
+MAX_MAGNITUDE_BITS = 11
 
 
-@lru_cache(maxsize=LONGEST * SCALES)
-def table_of(scale: int, bound: int) -> Table:
-    """The table of the symbols of some stops, in the order 0, -1, 1, -2, 2, ...
+@lru_cache(maxsize=MAX_MAGNITUDE_BITS * SCALES)
+def laplace_table(scale: int, bound: int) -> FrequencyTable:
+    """Return a table of symbols in the order 0, -1, 1, -2, 2, ...
 
-    CompressAI looks for a symbol from the first one on, and most are 0.
+    CompressAI searches for a symbol from the first one on, and most symbols are 0.
+
+    Args:
+        scale: Scale index, 0 to 63.
+        bound: Largest magnitude.
     """
-    ascending = cumulative(Family.LAPLACE, scale, -bound, bound)
-    frequencies = np.diff(ascending)[symbols_of(np.arange(2 * bound + 1)) + bound]
-    return Table(0, (0, *np.cumsum(frequencies).tolist()))
+    ascending = cumulative(DistributionFamily.LAPLACE, scale, -bound, bound)
+    frequencies = np.diff(ascending)[from_zigzag_indices(np.arange(2 * bound + 1)) + bound]
+    return FrequencyTable(0, (0, *np.cumsum(frequencies).tolist()))
 
 
 def table_numbers(scales: npt.NDArray[np.integer[Any]], bound: int, tables: TableSet) -> Int32Array:
-    """Of the symbols of a stop, the numbers of their tables, which are added if they are new."""
+    """Return the table numbers of the symbols of a coding pass; new tables are added.
+
+    Args:
+        scales: Scale index of each symbol, shape (N,).
+        bound: Largest magnitude.
+        tables: The tables in use.
+    """
     numbers = np.zeros(SCALES, np.int32)
     for scale in np.flatnonzero(np.bincount(scales, minlength=SCALES)).tolist():
-        numbers[scale] = tables.add(table_of(scale, bound))
+        numbers[scale] = tables.add(laplace_table(scale, bound))
     return numbers.take(scales)
 
 
 def split_ranges(
     lengths: Int32Array, layouts: Mapping[PlaneKind, GridLayout], depths: int
 ) -> dict[PlaneKind, Int32Array]:
-    """The largest magnitudes that tables allow for.
+    """Return the largest magnitudes that the tables allow for.
 
     Args:
-        lengths: Bits of them, kind by kind, rank by rank, depth by depth.
-        layouts: The grids of a frame.
-        depths: How many there are.
+        lengths: Their numbers of bits, kind by kind, rank by rank, depth by depth.
+        layouts: The subbands of every kind of plane.
+        depths: Number of temporal depths.
 
     Returns:
-        Of each kind, shape (ranks, depths).
+        The largest magnitudes of each kind, shape (ranks, depths).
     """
-    found, position = {}, 0
+    ranges, position = {}, 0
     for kind, layout in layouts.items():
         shape = layout.scales + 1, depths
-        found[kind] = (1 << lengths[position : position + prod(shape)].reshape(shape)) - 1
+        ranges[kind] = (1 << lengths[position : position + prod(shape)].reshape(shape)) - 1
         position += prod(shape)
-    return found
+    return ranges
 
 
-def places_of(symbols: Int16Array) -> Int32Array:
-    """Of symbols, their numbers in the order 0, -1, 1, -2, 2, ..."""
-    wide = symbols.astype(np.int32)
-    return np.where(wide < 0, -2 * wide - 1, 2 * wide)
+def zigzag_indices(symbols: Int16Array) -> Int32Array:
+    """Return the indices of symbols in the order 0, -1, 1, -2, 2, ..."""
+    widened = symbols.astype(np.int32)
+    return np.where(widened < 0, -2 * widened - 1, 2 * widened)
 
 
-def symbols_of(places: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
-    """Inverse of `places_of`."""
-    return (places >> 1) ^ -(places & 1)
+def from_zigzag_indices(indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
+    """Return the symbols at indices in the order 0, -1, 1, -2, 2, ..."""
+    return (indices >> 1) ^ -(indices & 1)
 
 
-def coefficients(layouts: Mapping[PlaneKind, GridLayout]) -> int:
-    """Symbols of a frame, coded or not."""
+def coefficients_per_frame(layouts: Mapping[PlaneKind, GridLayout]) -> int:
+    """Return the number of coefficients of a frame, coded or not."""
     return sum(layout.values for layout in layouts.values())
 
 
-def joined(parts: Sequence[Int16Array | Int32Array]) -> Int32Array:
-    """One array of all."""
+def concatenate(parts: Sequence[Int16Array | Int32Array]) -> Int32Array:
+    """Concatenate arrays, possibly none, as int32."""
     return np.concatenate(parts).astype(np.int32) if parts else np.empty(0, np.int32)

@@ -1,1 +1,1 @@
-"""Token indices: context modelling, probability tables and coding to bytes."""
+"""FSQ indices of video tokens: context modelling, probability tables and entropy coding."""

@@ -1,9 +1,10 @@
-"""The order of a segment's digits, what is expected of each, and how far it may be off.
+"""The context model of video tokens: coding order of the FSQ indices, and the table of each.
 
-Steps in time are bisected, so that nearly all of them lie between two known ones, and everything of
-a level is coded in one or two long calls. A digit is expected where its neighbours in time are,
-moved as far as its neighbours in space were; how far it may be off follows from how much those
-differ. Integers only; whoever reads, writes or estimates takes the same walk.
+Token steps are bisected, so that nearly all of them lie between two coded ones, and every group of
+steps is coded in one or two long calls. The expected index is the mean of the indices in the
+reference steps, corrected by the errors of this expectation in neighbouring cells. The spread of
+its distribution follows from the activity: how much the reference steps differ, and how large the
+errors are. All arithmetic is on integers. Encoder, decoder and parameter search share this order.
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ Positions = npt.NDArray[np.intp]
 
 # All of these are part of the bitstream, as is the order.
 KINDS = 3
-"""Of steps: the first, which has no neighbour in time; the last, which has the first; all others,
-which have two."""
-_UNREST = np.repeat(np.arange(CLASSES), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
-"""The class of an amount of unrest in half levels; beyond the end it is the last."""
-_FEW = 64
-"""Of grids with fewer cells each level but the first is coded in one call: what their neighbours in
-space would save is little, and calls take time however few tokens they have."""
+"""Kinds of token steps: the first, without a reference step; the last, predicted from the first; all
+others, predicted from two steps."""
+_ACTIVITY_CLASSES = np.repeat(np.arange(CLASSES), (1, 2, 2, 2, 2, 3, 3, 4, 5, 1))
+"""Class of an amount of activity in half FSQ levels; amounts beyond the end have the last class."""
+_MIN_CELLS_FOR_TWO_PASSES = 64
+"""In smaller token grids, every group of token steps but the first is coded in one pass: contexts in
+space would save little, and a call takes time even for few tokens."""
 
-Visit = Callable[[Int32Array, Positions, Positions], Int32Array]
-"""Given the number of the table of each digit, shape (N,), and of which steps and cells these are
-(digit after digit, in a digit step after step), says what the digits are, shape (N,)."""
+CodeIndices = Callable[[Int32Array, Positions, Positions], Int32Array]
+"""A function that encodes, decodes or counts FSQ indices. It takes the table number of each index,
+shape (N,), and the numbers of the token steps and of the cells (channel after channel, in a channel
+token step after token step), and returns the indices, shape (N,)."""
 
 
-class _Level(NamedTuple):
-    """Steps that are coded together, in increasing order.
+class _StepGroup(NamedTuple):
+    """Token steps that are coded together, in increasing order.
 
     Attributes:
-        kind: 0 the first, 1 the last, 2 between two.
-        steps: The steps.
-        before: For each the step that it follows, of no meaning for kind 0.
-        after: For each the other one that it lies before, of no meaning for kinds 0 and 1.
+        kind: 0 the first step, 1 the last, 2 steps between two coded ones.
+        steps: Numbers of the steps.
+        before: Preceding reference of each step; not used for kind 0.
+        after: Following reference of each step; not used for kinds 0 and 1.
     """
 
     kind: int
@@ -53,34 +55,35 @@ class _Level(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _levels(steps: int) -> tuple[_Level, ...]:
-    """The first step, the last, then again and again those in the middle between known ones."""
-    levels = [_Level(0, *map(_fixed, ([0], [0], [0])))]
-    if steps > 1:
-        levels.append(_Level(1, *map(_fixed, ([steps - 1], [0], [0]))))
-    known = [0, steps - 1]
-    while gaps := [(a, b) for a, b in pairwise(known) if b - a > 1]:
+def _step_groups(count: int) -> tuple[_StepGroup, ...]:
+    """Return the first step, the last, then the middles between neighbouring coded steps."""
+    groups = [_StepGroup(0, *map(_read_only, ([0], [0], [0])))]
+    if count > 1:
+        groups.append(_StepGroup(1, *map(_read_only, ([count - 1], [0], [0]))))
+    coded = [0, count - 1]
+    while gaps := [(a, b) for a, b in pairwise(coded) if b - a > 1]:
         middles = [(a + b) // 2 for a, b in gaps]
-        levels.append(_Level(2, *map(_fixed, (middles, *zip(*gaps, strict=True)))))
-        known = sorted([*known, *middles])
-    return tuple(levels)
+        groups.append(_StepGroup(2, *map(_read_only, (middles, *zip(*gaps, strict=True)))))
+        coded = sorted([*coded, *middles])
+    return tuple(groups)
 
 
 class TokenContextModel:
-    """The order of the digits of a segment, and their tables; the same for whoever takes it.
+    """Codes the FSQ indices of a segment in order, and selects the table of each.
 
     Args:
-        shape: Steps, rows, columns, digits a token.
-        levels: Values of each digit.
-        weights: Of each kind of steps the quarters of what neighbours in space are off that are
-            expected here too, 0 to 4.
-        starts: Of each kind, digit and class of unrest the number of the table for the lowest
-            expected value, shape (KINDS, digits, CLASSES); those for higher ones follow.
-        visit: See `Visit`.
+        shape: Token steps, rows, columns, FSQ channels per token.
+        levels: Number of FSQ levels of each channel.
+        weights: Share of the neighbours' mean error that corrects the expected index, in quarters,
+            0 to 4; one for each kind of token step.
+        starts: Number of the table for the lowest expected index, by kind of step, channel and
+            activity class, shape (KINDS, channels, CLASSES); tables for higher expected indices
+            follow.
+        code: Function that handles the indices of each call.
 
     Attributes:
-        fsq_indices: Those visited so far, shape (digits, steps, cells).
-        numbers: Of their tables, same shape.
+        fsq_indices: Indices coded so far, shape (channels, steps, cells).
+        numbers: Numbers of their tables, same shape.
     """
 
     def __init__(
@@ -89,154 +92,178 @@ class TokenContextModel:
         levels: Sequence[int],
         weights: Sequence[int],
         starts: Int32Array,
-        code: Visit,
+        code: CodeIndices,
     ) -> None:
         self._steps, rows, columns, count = shape
-        self._weights, self._visit = weights, code
-        self._tops = np.array(levels, np.int32)[:, None, None] - 1
-        # By unrest as it is counted, not class; of all digits one behind the other.
-        classes, self._rows = _by_unrest(count)
-        self._most = len(classes) - 1
+        self._weights, self._code = weights, code
+        self._max_indices = np.array(levels, np.int32)[:, None, None] - 1
+        # Tables by amount of activity instead of class, all channels one behind the other.
+        classes, self._channel_offsets = _activity_classes(count)
+        self._max_activity = len(classes) - 1
         self._starts = starts.take(classes, -1).reshape(KINDS, -1)
-        self._all, self._even, self._odd = _chessboard(rows, columns)
+        self._all_cells, self._even_cells, self._odd_cells = _checkerboard(rows, columns)
         self.fsq_indices = np.zeros((count, self._steps, rows * columns), np.int32)
         self.numbers = np.zeros_like(self.fsq_indices)
 
     def run(self) -> None:
-        """Visit every digit."""
-        for level in _levels(self._steps):
-            self._level(level, *self._from_time(level))
+        """Code every index."""
+        for group in _step_groups(self._steps):
+            self._code_group(group, *self._predict_in_time(group))
 
-    def _from_time(self, level: _Level) -> tuple[Int32Array, Int32Array]:
-        """What neighbours in time let expect, in half levels, and the unrest of these.
+    def _predict_in_time(self, group: _StepGroup) -> tuple[Int32Array, Int32Array]:
+        """Return expected indices, in half levels, and activity, from the reference steps.
 
-        Unrest is counted in levels times digits a token, as means over these are to be integers.
+        Activity is counted in levels times channels per token, so that means over these are
+        integers.
         """
         count, _, cells = self.fsq_indices.shape
-        shape = (count, len(level.steps), cells)
-        before = self.fsq_indices.take(level.before, 1)
-        if level.kind < 2:
-            still = np.zeros(shape, np.int32)
-            return (2 * before if level.kind else still + self._tops), still
-        after = self.fsq_indices.take(level.after, 1)
-        apart = np.zeros((*shape[:2], cells + 1), np.int32)
-        here = apart[..., :cells]
-        np.abs(np.subtract(before, after, out=here), out=here)
-        activity = count * here
-        activity += _total(here, 0)
+        shape = (count, len(group.steps), cells)
+        before = self.fsq_indices.take(group.before, 1)
+        if group.kind < 2:
+            zeros = np.zeros(shape, np.int32)
+            return (2 * before if group.kind else zeros + self._max_indices), zeros
+        after = self.fsq_indices.take(group.after, 1)
+        differences = np.zeros((*shape[:2], cells + 1), np.int32)
+        inside = differences[..., :cells]
+        np.abs(np.subtract(before, after, out=inside), out=inside)
+        activity = count * inside
+        activity += _sum(inside, 0)
         activity *= 2
-        activity += self._all.mean(apart.take(self._all.around, -1))
+        activity += self._all_cells.mean(differences.take(self._all_cells.around, -1))
         before += after
         return before, activity
 
-    def _level(self, level: _Level, expected: Int32Array, activity: Int32Array) -> None:
-        """Visit a level: all at once, or the even squares of a chessboard and then the odd ones."""
-        count, steps, cells = expected.shape
-        if level.kind == 0:
-            activity += self._most  # more cannot be
-        if (level.kind > 0 and cells < _FEW) or not self._odd.cells.size:
-            found, numbers = self._call(level, self._all, expected, activity)
-        else:
-            found, numbers = np.empty_like(expected), np.empty_like(expected)
-            off = np.zeros((count, steps, cells + 1), np.int32)
-            squares = self._even
-            centres = expected.take(squares.cells, -1)
-            symbols, tables = self._call(level, squares, centres, activity.take(squares.cells, -1))
-            found[..., squares.cells], numbers[..., squares.cells] = symbols, tables
-            off[..., squares.cells] = 2 * symbols - centres
-            squares = self._odd
-            near = off.take(squares.around, -1)
-            moves = _total(near, -2)
-            moves *= self._weights[level.kind] * squares.share
-            centres = expected.take(squares.cells, -1) + ((moves + 8192) >> 14)
-            np.maximum(centres, 0, out=centres)
-            np.minimum(centres, 2 * self._tops, out=centres)
-            restless = squares.mean(np.abs(near, out=near))
-            if level.kind:
-                restless += activity.take(squares.cells, -1)
-            symbols, tables = self._call(level, squares, centres, restless)
-            found[..., squares.cells], numbers[..., squares.cells] = symbols, tables
-        self.fsq_indices[:, level.steps] = found
-        self.numbers[:, level.steps] = numbers
+    def _code_group(self, group: _StepGroup, expected: Int32Array, activity: Int32Array) -> None:
+        """Code a group of token steps: all cells at once, or in two checkerboard passes.
 
-    def _call(
-        self, level: _Level, squares: _Squares, centres: Int32Array, activity: Int32Array
+        Args:
+            group: The token steps.
+            expected: Expected indices in half levels, shape (channels, steps, cells).
+            activity: Activity, shape that broadcasts to that of `expected`; changed.
+        """
+        count, steps, cell_count = expected.shape
+        if group.kind == 0:
+            # The first step has no reference, so its activity is the highest.
+            activity += self._max_activity
+        if (
+            group.kind > 0 and cell_count < _MIN_CELLS_FOR_TWO_PASSES
+        ) or not self._odd_cells.cells.size:
+            indices, numbers = self._code_cells(group, self._all_cells, expected, activity)
+        else:
+            indices, numbers = np.empty_like(expected), np.empty_like(expected)
+            errors = np.zeros((count, steps, cell_count + 1), np.int32)
+            even = self._even_cells
+            centres = expected.take(even.cells, -1)
+            coded, tables = self._code_cells(group, even, centres, activity.take(even.cells, -1))
+            indices[..., even.cells], numbers[..., even.cells] = coded, tables
+            errors[..., even.cells] = 2 * coded - centres
+            odd = self._odd_cells
+            neighbour_errors = errors.take(odd.around, -1)
+            correction = _sum(neighbour_errors, -2)
+            correction *= self._weights[group.kind] * odd.share
+            centres = expected.take(odd.cells, -1) + ((correction + 8192) >> 14)
+            np.maximum(centres, 0, out=centres)
+            np.minimum(centres, 2 * self._max_indices, out=centres)
+            odd_activity = odd.mean(np.abs(neighbour_errors, out=neighbour_errors))
+            if group.kind:
+                odd_activity += activity.take(odd.cells, -1)
+            coded, tables = self._code_cells(group, odd, centres, odd_activity)
+            indices[..., odd.cells], numbers[..., odd.cells] = coded, tables
+        self.fsq_indices[:, group.steps] = indices
+        self.numbers[:, group.steps] = numbers
+
+    def _code_cells(
+        self, group: _StepGroup, cells: _Cells, centres: Int32Array, activity: Int32Array
     ) -> tuple[Int32Array, Int32Array]:
-        """Visit the digits of some cells: what they are, and the numbers of their tables."""
-        places = np.minimum(activity, self._most)
-        places += self._rows
-        tables = self._starts[level.kind].take(places)
+        """Code some cells; return their indices and the numbers of their tables.
+
+        Args:
+            group: The token steps.
+            cells: The cells.
+            centres: Expected indices in half levels, shape (channels, steps, C).
+            activity: Activity, same shape.
+        """
+        contexts = np.minimum(activity, self._max_activity)
+        contexts += self._channel_offsets
+        tables = self._starts[group.kind].take(contexts)
         tables += centres
-        symbols = self._visit(tables.ravel(), level.steps, squares.cells)
+        symbols = self._code(tables.ravel(), group.steps, cells.cells)
         return symbols.reshape(tables.shape), tables
 
 
-class _Squares(NamedTuple):
-    """Some cells of a grid, and their neighbours in space.
+class _Cells(NamedTuple):
+    """Some cells of a token grid, and their neighbours in space.
 
     Attributes:
-        cells: Their numbers, shape (C,).
-        around: The cells to the left and right, above and below; for those outside of the grid the
-            number beyond the last one. Shape (4, C).
-        share: Of each neighbour in means, of 4096, shape (C,).
+        cells: Numbers of the cells, shape (C,).
+        around: Numbers of the cells to the left and right, above and below, shape (4, C); cells
+            outside of the grid have the number after the last.
+        share: Weight of each neighbour in means, in 1/4096, shape (C,).
     """
 
     cells: Positions
     around: Positions
     share: Int32Array
 
-    def mean(self, near: Int32Array) -> Int32Array:
-        """Of the neighbours of each cell the mean, times digits, plus that of all digits.
+    def mean(self, values: Int32Array) -> Int32Array:
+        """Return the mean over each cell's neighbours times channels, plus that over all channels.
 
         Args:
-            near: Their values, not negative, shape (digits, steps, 4, C).
+            values: Values of the neighbours, not negative, shape (channels, steps, 4, C).
 
         Returns:
-            Shape (digits, steps, C).
+            Shape (channels, steps, C).
         """
-        summed = _total(near, -2)
-        summed = len(near) * summed + _total(summed, 0)
-        summed *= self.share
-        summed >>= 12
-        return summed
+        totals = _sum(values, -2)
+        totals = len(values) * totals + _sum(totals, 0)
+        totals *= self.share
+        totals >>= 12
+        return totals
 
 
 @lru_cache(maxsize=2)
-def _chessboard(rows: int, columns: int) -> tuple[_Squares, _Squares, _Squares]:
-    """All cells of a grid, and those squares of a chessboard whose row + column is even, and odd."""
+def _checkerboard(rows: int, columns: int) -> tuple[_Cells, _Cells, _Cells]:
+    """Return all cells of a grid, those with even row + column, and those with odd row + column."""
     size = rows * columns
     numbers = np.full((rows + 2, columns + 2), size)
     numbers[1:-1, 1:-1] = np.arange(size).reshape(rows, columns)
     sides = numbers[1:-1, :-2], numbers[1:-1, 2:], numbers[:-2, 1:-1], numbers[2:, 1:-1]
     around = np.stack([side.ravel() for side in sides])
-    share = (4096 // np.maximum((around < size).sum(0), 1)).astype(np.int32)
-    colour = np.indices((rows, columns)).sum(0).ravel() % 2
-    everything, even, odd = (
-        _Squares(_fixed(cells), _fixed(around[:, cells]), _fixed(share[cells]))
-        for cells in (np.arange(size), np.flatnonzero(colour == 0), np.flatnonzero(colour))
+    weights = (4096 // np.maximum((around < size).sum(0), 1)).astype(np.int32)
+    parity = np.indices((rows, columns)).sum(0).ravel() % 2
+    all_cells, even, odd = (
+        _Cells(_read_only(cells), _read_only(around[:, cells]), _read_only(weights[cells]))
+        for cells in (np.arange(size), np.flatnonzero(parity == 0), np.flatnonzero(parity))
     )
-    return everything, even, odd
+    return all_cells, even, odd
 
 
 @lru_cache(maxsize=16)
-def _by_unrest(count: int) -> tuple[Positions, Int32Array]:
-    """The class of unrest from 0 to what is as good as any more, and where each digit's begin.
+def _activity_classes(count: int) -> tuple[Positions, Int32Array]:
+    """Return the class of every amount of activity, and where each channel's classes begin.
 
     Args:
-        count: Digits of a token, which unrest is counted times.
+        count: Number of channels of a token, by which activity is multiplied.
+
+    Returns:
+        Classes of the amounts from 0 to the first of the last class, and offsets, shape (count, 1,
+        1).
     """
-    classes = _UNREST[2 * np.arange((len(_UNREST) - 1) * count // 2 + 1) // count]
-    rows = len(classes) * np.arange(count, dtype=np.int32)
-    return _fixed(classes), _fixed(rows[:, None, None])
+    classes = _ACTIVITY_CLASSES[
+        2 * np.arange((len(_ACTIVITY_CLASSES) - 1) * count // 2 + 1) // count
+    ]
+    offsets = len(classes) * np.arange(count, dtype=np.int32)
+    return _read_only(classes), _read_only(offsets[:, None, None])
 
 
-def _fixed(values: npt.ArrayLike) -> Any:
-    """As an array that nobody can change, for it is kept."""
+def _read_only(values: npt.ArrayLike) -> Any:
+    """Return values as an array that cannot be changed, because it is cached."""
     array = np.array(values)
     array.flags.writeable = False
     return array
 
 
-def _total(values: Int32Array, axis: int) -> Int32Array:
+def _sum(values: Int32Array, axis: int) -> Int32Array:
+    """Return sums along an axis, as int32."""
     summed: Int32Array = np.add.reduce(values, axis, np.int32)
     return summed

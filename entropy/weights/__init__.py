@@ -1,1 +1,1 @@
-"""Network tensors: quantisation, choice of entropy model, and coding to bytes."""
+"""Network tensors: quantisation, choice of the entropy model, and coding to bytes."""

@@ -1,4 +1,4 @@
-"""The payload of a segment: every tensor's symbols, steps and tables, as bytes.
+"""Codec of network tensors: symbols, steps and tables of a segment as the bytes of a payload.
 
     headers    plain bytes: one short header per tensor
     side       rANS: step and scale indices, histograms, locations, as differences
@@ -15,11 +15,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nvcodec.entropy.coder import rans
-from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
-from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, Family
-from nvcodec.entropy.coder.rans import TableSet
+from nvcodec.entropy.coder.frequency_tables import TableSet
+from nvcodec.entropy.coder.integers import (
+    ByteCursor,
+    IntegerArrayCoder,
+    pack_varint,
+    read_array,
+    zigzag,
+)
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, DistributionFamily
 from nvcodec.entropy.weights.coding_plan import (
-    Plan,
+    CodingPlan,
     cheapest_plan,
     plan_tables,
     residuals,
@@ -31,18 +37,18 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import Int32Array
 from nvcodec.models.base.tensor_spec import TensorSpec
 
-# A payload must hold at least one byte per this many symbols, so that a few hostile bytes cannot
-# ask for gigabytes. Fitted networks have a few; what has more is filled up with zeros.
+# Largest number of symbols per byte of a payload, so that a few hostile bytes cannot ask for
+# gigabytes. Fitted networks have a few per byte; a payload with more is padded with zero bytes.
 SYMBOLS_PER_BYTE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class QuantisedTensor:
-    """Symbols and the steps that scale them.
+    """The symbols of a tensor and the steps that scale them.
 
     Attributes:
         symbols: int32, the spec's shape.
-        steps: Step indices, one per channel, per group of channels, or one for all.
+        steps: Step indices, one per channel, one per group of channels, or one for all.
     """
 
     symbols: Int32Array
@@ -50,7 +56,7 @@ class QuantisedTensor:
 
 
 def encode_tensors(tensors: Sequence[QuantisedTensor], specs: Sequence[TensorSpec]) -> bytes:
-    """Code tensors.
+    """Encode tensors.
 
     Args:
         tensors: One per spec.
@@ -58,14 +64,17 @@ def encode_tensors(tensors: Sequence[QuantisedTensor], specs: Sequence[TensorSpe
 
     Returns:
         The payload; `decode_tensors` with the same specs restores the tensors exactly.
+
+    Raises:
+        ValueError: If symbols exceed the range of tables, or steps fit no sharing rule.
     """
-    headers, side = bytearray(), NumberArray()
+    headers, side = bytearray(), IntegerArrayCoder()
     symbols: list[Int32Array] = []
     numbers: list[Int32Array] = []
     tables = TableSet()
     for tensor, spec in zip(tensors, specs, strict=True):
         plan = cheapest_plan(tensor.symbols, spec)
-        sharing = _sharing_of(len(tensor.steps), spec)
+        sharing = _find_sharing(len(tensor.steps), spec)
         headers.append(
             plan.family
             | plan.sharing << 2
@@ -80,9 +89,9 @@ def encode_tensors(tensors: Sequence[QuantisedTensor], specs: Sequence[TensorSpe
         if plan.low < plan.high:
             rows = residuals(tensor.symbols, spec, plan)
             symbols.append(rows.ravel())
-            numbers.append(_numbers(rows.shape[1], spec, plan, tables))
+            numbers.append(_value_tables(rows.shape[1], spec, plan, tables))
     coded_side = side.encode()
-    main = rans.encode(_joined(symbols), _joined(numbers), tables)
+    main = rans.encode(_concatenate(symbols), _concatenate(numbers), tables)
     payload = (
         pack_varint(len(headers))
         + pack_varint(len(coded_side))
@@ -95,7 +104,7 @@ def encode_tensors(tensors: Sequence[QuantisedTensor], specs: Sequence[TensorSpe
 
 
 def decode_tensors(data: bytes, specs: Sequence[TensorSpec]) -> list[QuantisedTensor]:
-    """Inverse of `encode_tensors`.
+    """Decode what `encode_tensors` returned.
 
     Args:
         data: A payload.
@@ -121,13 +130,13 @@ def decode_tensors(data: bytes, specs: Sequence[TensorSpec]) -> list[QuantisedTe
             f"segment payload: headers and side information end at {end + side_size}, "
             f"beyond its {len(data)} bytes"
         )
-    side = NumberArray()
-    read = [_read_header(cursor, spec, side) for spec in specs]
+    side = IntegerArrayCoder()
+    parsed = [_read_header(cursor, spec, side) for spec in specs]
     if cursor.position != end:
         raise BitstreamError(f"segment payload: headers end at byte {cursor.position}, not {end}")
     arrays = side.decode(data[end : end + side_size])
     plans, steps = [], []
-    for spec, (plan, slots) in zip(specs, read, strict=True):
+    for spec, (plan, slots) in zip(specs, parsed, strict=True):
         step, parameters, locations = (
             arrays[slot] if slot is not None else np.empty(0, np.int32) for slot in slots
         )
@@ -139,10 +148,10 @@ def decode_tensors(data: bytes, specs: Sequence[TensorSpec]) -> list[QuantisedTe
     tables = TableSet()
     coded = [(spec, plan) for spec, plan in zip(specs, plans, strict=True) if plan.low < plan.high]
     numbers = [
-        _numbers(spec.size // spec.shape[spec.channel_axis], spec, plan, tables)
+        _value_tables(spec.size // spec.shape[spec.channel_axis], spec, plan, tables)
         for spec, plan in coded
     ]
-    symbols = rans.decode(data[end + side_size :], _joined(numbers), tables)
+    symbols = rans.decode(data[end + side_size :], _concatenate(numbers), tables)
     tensors, position = [], 0
     for spec, plan, step in zip(specs, plans, steps, strict=True):
         shape = (spec.shape[spec.channel_axis], -1)
@@ -155,33 +164,47 @@ def decode_tensors(data: bytes, specs: Sequence[TensorSpec]) -> list[QuantisedTe
     return tensors
 
 
-def _sharing_of(count: int, spec: TensorSpec) -> int:
+def _find_sharing(count: int, spec: TensorSpec) -> int:
+    """Return the sharing rule under which a tensor has `count` steps."""
     for sharing in range(3):
         if tables_of(spec, sharing) == count:
             return sharing
     raise ValueError(f"{spec.name}: {count} steps fit no sharing rule")
 
 
-def _joined(parts: Sequence[Int32Array]) -> Int32Array:
+def _concatenate(parts: Sequence[Int32Array]) -> Int32Array:
+    """Concatenate arrays, possibly none."""
     return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
 
-def _numbers(values: int, spec: TensorSpec, plan: Plan, tables: TableSet) -> Int32Array:
-    """The table number of every coded value of a tensor, in coding order."""
-    if plan.family is Family.HISTOGRAM or plan.parameters.size == 1:
-        distinct, which = plan.parameters, np.zeros(1, np.int64)
+def _value_tables(values: int, spec: TensorSpec, plan: CodingPlan, tables: TableSet) -> Int32Array:
+    """Return the table number of every coded value of a tensor, in coding order.
+
+    Args:
+        values: Number of values per channel.
+        spec: The tensor.
+        plan: Its plan.
+        tables: Set that the tensor's tables are added to.
+    """
+    if plan.family is DistributionFamily.HISTOGRAM or plan.parameters.size == 1:
+        distinct, inverse = plan.parameters, np.zeros(1, np.int64)
     else:
-        # Many channels share few scales: each table is made and looked up once.
-        distinct, which = np.unique(plan.parameters, return_inverse=True)
-    made = plan_tables(replace(plan, parameters=distinct))
-    known = np.array([tables.number(plan.low, table) for table in made], np.int32)
-    return np.repeat(known[which][table_numbers(spec, plan.sharing)], values)
+        # Many channels share few scales, so each table is made and looked up only once.
+        distinct, inverse = np.unique(plan.parameters, return_inverse=True)
+    tables_to_number = plan_tables(replace(plan, parameters=distinct))
+    numbers = np.array([tables.number(plan.low, table) for table in tables_to_number], np.int32)
+    return np.repeat(numbers[inverse][table_numbers(spec, plan.sharing)], values)
 
 
 def _read_header(
-    cursor: ByteCursor, spec: TensorSpec, side: NumberArray
-) -> tuple[Plan, list[int | None]]:
-    """One tensor's header: its plan without arrays, and where those stand among the side's."""
+    cursor: ByteCursor, spec: TensorSpec, side: IntegerArrayCoder
+) -> tuple[CodingPlan, list[int | None]]:
+    """Read the header of one tensor.
+
+    Returns:
+        The plan without arrays, and the positions of steps, parameters and locations among the
+        arrays of the side information; None for absent ones.
+    """
     start = cursor.position
     flags = cursor.byte()
     family, sharing, step_sharing = flags & 3, flags >> 2 & 3, flags >> 4 & 3
@@ -197,12 +220,12 @@ def _read_header(
         )
     slots: list[int | None] = [read_array(cursor, tables_of(spec, step_sharing), side), None, None]
     if span:
-        count = span + 1 if family == Family.HISTOGRAM else tables_of(spec, sharing)
+        count = span + 1 if family == DistributionFamily.HISTOGRAM else tables_of(spec, sharing)
         slots[1] = read_array(cursor, count, side)
     if located:
         slots[2] = read_array(cursor, spec.shape[spec.channel_axis], side)
-    plan = Plan(
-        family=Family(family),
+    plan = CodingPlan(
+        family=DistributionFamily(family),
         sharing=sharing,
         differences=differences,
         low=low,
@@ -213,9 +236,10 @@ def _read_header(
     return plan, slots
 
 
-def _check_range(spec: TensorSpec, what: str, values: Int32Array, low: int, high: int) -> None:
+def _check_range(spec: TensorSpec, name: str, values: Int32Array, low: int, high: int) -> None:
+    """Refuse an array with values outside of a range."""
     if values.size and (values.min() < low or values.max() > high):
         raise BitstreamError(
-            f"segment payload: {spec.name} has a {what} outside {low}..{high}: "
+            f"segment payload: {spec.name} has a {name} outside {low}..{high}: "
             f"{values.min()}..{values.max()}"
         )

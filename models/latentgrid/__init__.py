@@ -1,4 +1,4 @@
-"""latentgrid: motion fields and wavelet latents, coded with context networks."""
+"""The model family `latentgrid`: motion fields and wavelet latents, coded with context networks."""
 
 from nvcodec._lazy import lazy_exports
 

@@ -1,4 +1,4 @@
-"""Configuration of `latentgrid`, our own model; see `latentgrid.py`. No torch."""
+"""Configuration of the model `latentgrid`. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.latentgrid.gop import Hierarchy, TemporalLayer
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind, cells, scales
+from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind, cell_grid_size, count_scales
 
-# Limits of the bitstream.
+# Limits that the bitstream sets.
 LARGEST_CELL_LOG = 6
 MOST_SCALES = 10
-_TOGETHER = 16  # frames of a level that are coded at once
+_FRAMES_AT_ONCE = 16  # frames of a temporal layer that are coded together
 _FIELDS = struct.Struct("<BBBB")
 
 _LUMA_SCALES = 5
 _FIELD_SCALES = 3
 _GROUP = 32
-# Cells of 8 samples up to common definition, of 16 up to high definition, ...
+# Pixels of standard definition: up to it cells have 8 samples a side, beyond it 16 and 32.
 _SMALL_PICTURE = 720 * 576
 
 
@@ -31,10 +31,10 @@ class LatentGridConfig(ModelConfig):
     """Configuration of `latentgrid`.
 
     Attributes:
-        group: Distance of the anchors in frames, a power of two; see `Hierarchy`.
-        cell: Side of a cell of the motion grid, luma samples, a power of two from 2.
-        scales: How often luma is halved; chroma reaches the same coarsest scale.
-        field_scales: How often a motion field is halved.
+        group: Distance between anchors in frames, a power of two up to 64.
+        cell: Side of a motion cell in luma samples, a power of two from 2 to 64.
+        scales: Number of wavelet scales of luma; chroma reaches the same coarsest scale.
+        field_scales: Number of wavelet scales of a motion field.
     """
 
     SUPPORTS_PREDICTION = True
@@ -58,20 +58,20 @@ class LatentGridConfig(ModelConfig):
             raise ConfigError(
                 f"expected up to {MOST_SCALES} scales, got {self.scales = }, {self.field_scales = }"
             )
-        if self.scales != scales(self.size, self.scales):
+        if self.scales != count_scales(self.size, self.scales):
             raise ConfigError(f"{self.size} cannot be halved {self.scales} times")
-        if self.field_scales != scales(self.field_size, self.field_scales):
+        if self.field_scales != count_scales(self.field_size, self.field_scales):
             raise ConfigError(f"{self.field_size} cannot be halved {self.field_scales} times")
-        _ = self.hierarchy  # checks the group
+        _ = self.hierarchy  # Its constructor checks the anchor distance.
 
     @classmethod
     def suited(cls, *, size: tuple[int, int], frames: int, colour: ColourMode) -> LatentGridConfig:
-        """The configuration for a segment.
+        """Return the configuration for a segment.
 
         Args:
             size: Height and width of the picture.
-            frames: Frames of the segment.
-            colour: What the planes are.
+            frames: Number of frames of the segment.
+            colour: Colour mode of the planes.
         """
         cell = 8
         while prod(size) > _SMALL_PICTURE * (cell // 8) ** 2 and cell < 32:
@@ -82,12 +82,12 @@ class LatentGridConfig(ModelConfig):
             colour=colour,
             group=_GROUP,
             cell=cell,
-            scales=scales(size, _LUMA_SCALES),
-            field_scales=scales(cells(size, cell), _FIELD_SCALES),
+            scales=count_scales(size, _LUMA_SCALES),
+            field_scales=count_scales(cell_grid_size(size, cell), _FIELD_SCALES),
         )
 
     def pack(self) -> bytes:
-        """Four bytes: logarithms of group and cell, scales of luma and of the field."""
+        """Return four bytes: logarithms of anchor distance and cell, scales of luma and motion."""
         logarithms = self.group.bit_length() - 1, self.cell.bit_length() - 1
         return _FIELDS.pack(*logarithms, self.scales, self.field_scales)
 
@@ -95,10 +95,16 @@ class LatentGridConfig(ModelConfig):
     def unpack(
         cls, data: bytes, *, size: tuple[int, int], frames: int, colour: ColourMode
     ) -> LatentGridConfig:
-        """Inverse of `pack`.
+        """Parse what `pack` returned.
+
+        Args:
+            data: Four bytes.
+            size: Height and width of the picture.
+            frames: Number of frames of the segment.
+            colour: Colour mode of the planes.
 
         Raises:
-            BitstreamError: On anything that `pack` does not make.
+            BitstreamError: If `pack` cannot have returned the bytes.
         """
         if len(data) != _FIELDS.size:
             raise BitstreamError(
@@ -122,26 +128,29 @@ class LatentGridConfig(ModelConfig):
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
-        """What every frame is predicted from."""
+        """The reference frames of every frame."""
         return Hierarchy(self.frames, self.group, self.predicted)
 
     @cached_property
     def levels(self) -> tuple[TemporalLayer, ...]:
-        """The frames in coding order, at most 16 together."""
+        """All frames in coding order, at most 16 together."""
         return tuple(
             TemporalLayer(
-                tuple(made.frame for made in some),
-                tuple(made.references for made in some),
+                tuple(prediction.frame for prediction in part),
+                tuple(prediction.references for prediction in part),
                 depth,
             )
-            for made, depth in zip(self.hierarchy.levels, self.hierarchy.depths, strict=True)
-            for some in (made[i : i + _TOGETHER] for i in range(0, len(made), _TOGETHER))
+            for layer, depth in zip(self.hierarchy.layers, self.hierarchy.depths, strict=True)
+            for part in (
+                layer[start : start + _FRAMES_AT_ONCE]
+                for start in range(0, len(layer), _FRAMES_AT_ONCE)
+            )
         )
 
     @property
     def field_size(self) -> tuple[int, int]:
-        """Height and width of the motion grid, in cells."""
-        return cells(self.size, self.cell)
+        """Height and width of a motion field, in cells."""
+        return cell_grid_size(self.size, self.cell)
 
     @property
     def chroma_size(self) -> tuple[int, int]:
@@ -150,23 +159,23 @@ class LatentGridConfig(ModelConfig):
 
     @property
     def luma_layout(self) -> GridLayout:
-        """The bands of luma."""
+        """The subbands of luma."""
         return GridLayout(self.size, self.scales, 1)
 
     @property
     def chroma_layout(self) -> GridLayout:
-        """The bands of chroma; in 4:2:0 it begins one scale coarser than luma."""
+        """The subbands of chroma; in 4:2:0 they begin one scale coarser than those of luma."""
         fewer = 0 if self.colour is ColourMode.RGB else 1
         return GridLayout(self.chroma_size, max(self.scales - fewer, 0), 2)
 
     @property
     def field_layout(self) -> GridLayout:
-        """The bands of motion fields."""
+        """The subbands of motion fields."""
         return GridLayout(self.field_size, self.field_scales, 5)
 
     @property
     def layouts(self) -> dict[PlaneKind, GridLayout]:
-        """The grids of a frame, in coding order."""
+        """The subbands of every kind of plane, in coding order."""
         return {
             PlaneKind.MOTION: self.field_layout,
             PlaneKind.LUMA: self.luma_layout,
@@ -180,15 +189,15 @@ class LatentGridConfig(ModelConfig):
 
     @property
     def macs_per_pixel(self) -> float:
-        """Multiply-accumulates of one decoded frame between two others, per pixel of the picture.
+        """Multiply-accumulates per pixel to decode one frame that is predicted from two others.
 
-        Synthesis takes 100 for each sample of a scale (four bands, 5 x 5), prediction 16 (luma) or
-        4 (chroma) for each of two references.
+        Synthesis takes 100 for each sample of a wavelet scale (four bands, 5 x 5 taps), prediction
+        16 (luma) or 4 (chroma) for each of the two references.
         """
         luma, chroma = prod(self.size), 2 * prod(self.chroma_size)
         return ((100 * 4 / 3 + 2 * 16) * luma + (100 * 4 / 3 + 2 * 4) * chroma) / prod(self.size)
 
     @property
     def largest_tensor(self) -> int:
-        """Values of the largest intermediate tensor for one frame."""
+        """Number of values of the largest intermediate tensor for one frame."""
         return 5 * prod(self.size)

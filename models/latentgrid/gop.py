@@ -1,11 +1,12 @@
-"""Which decoded frames a frame is predicted from, and the order that follows. No torch.
+"""The GOP structure: reference frames of every frame, and the coding order. Needs no torch.
 
-    anchors        every `group`-th frame and the last; each is predicted from the anchor before
-                   it, the first stands alone or is predicted from the segment before it
-    in between     bisection: the middle frame of two known ones is predicted from both
+    anchors        every `group`-th frame and the last; each is predicted from the previous anchor,
+                   the first stands alone or is predicted from the previous segment
+    in between     bisection: the middle frame between two coded ones is predicted from both
 
-With groups of 16, for example, the levels of frames 0 to 16 are {0}, {16}, {8}, {4, 12},
-{2, 6, 10, 14} and all odd ones; the frames of a level do not depend on each other.
+With an anchor distance of 16, for example, the layers of frames 0 to 16 are {0}, {16}, {8}, {4,
+12},
+{2, 6, 10, 14} and all odd ones. The frames of a layer do not depend on each other.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from nvcodec.errors import ConfigError
 
 # Part of the bitstream.
 LARGEST_GROUP = 64
-# Stands for the last frame of the segment before, which is always known.
+# Stands for the last frame of the previous segment, which is always decoded first.
 PREVIOUS_SEGMENT = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A frame and those it is predicted from.
+    """A frame and its reference frames.
 
     Attributes:
-        frame: Its number in the segment.
-        references: None, the anchor before it (`PREVIOUS_SEGMENT` for the first frame of a predicted
-            segment), or the nearest known frame before it and after it.
+        frame: Number of the frame in the segment.
+        references: Frames that it is predicted from: none, the previous anchor (`PREVIOUS_SEGMENT`
+            for the first frame of a predicted segment), or the nearest coded frame before it and
+            the nearest after it.
     """
 
     frame: int
@@ -39,13 +41,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class TemporalLayer:
-    """Frames that are coded together.
+    """Frames of one temporal layer that are coded together.
 
     Attributes:
-        frames: Their numbers.
-        references: Of each the one or two frames it is predicted from, all the same number; none
-            for the first frame, unless the segment is predicted.
-        depth: 0 for anchors, 1 and more between them.
+        frames: Numbers of the frames.
+        references: Reference frames of each frame, one or two and equally many for all; none for
+            the first frame, unless the segment is predicted.
+        depth: Temporal depth: 0 for anchors, 1 and more between them.
     """
 
     frames: tuple[int, ...]
@@ -55,12 +57,12 @@ class TemporalLayer:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The predictions of a segment.
+    """The hierarchical prediction structure of a segment.
 
     Attributes:
-        frames: Frames in the segment, at least 1.
-        group: Distance of the anchors, a power of two up to 64.
-        predicted: The first frame is predicted from the last one of the segment before.
+        frames: Number of frames in the segment, at least 1.
+        group: Distance between anchors in frames, a power of two up to 64.
+        predicted: Whether the first frame is predicted from the last frame of the previous segment.
     """
 
     frames: int
@@ -71,7 +73,7 @@ class Hierarchy:
         """Check the ranges.
 
         Raises:
-            ConfigError: If there are no frames, or the group is no power of two up to 64.
+            ConfigError: If there are no frames, or the group is not a power of two up to 64.
         """
         if self.frames < 1:
             raise ConfigError(f"expected at least one frame, got {self.frames}")
@@ -81,10 +83,10 @@ class Hierarchy:
             )
 
     @cached_property
-    def levels(self) -> tuple[tuple[Prediction, ...], ...]:
-        """All predictions in coding order: a level needs those before it, but nothing of its own.
+    def layers(self) -> tuple[tuple[Prediction, ...], ...]:
+        """All predictions in coding order. A layer depends on earlier layers only, never on itself.
 
-        Every anchor is a level by itself, as it needs the one before it.
+        Every anchor is a layer of its own, because it depends on the previous anchor.
         """
         anchors = [*range(0, self.frames - 1, self.group), self.frames - 1]
         chain = [(Prediction(0, (PREVIOUS_SEGMENT,) if self.predicted else ()),)]
@@ -98,31 +100,33 @@ class Hierarchy:
 
     @cached_property
     def depths(self) -> tuple[int, ...]:
-        """Of every level: 0 for the first frame and the anchors, 1 and more between them."""
-        chain = sum(len(level[0].references) < 2 for level in self.levels)
-        return (0,) * chain + tuple(range(1, len(self.levels) - chain + 1))
+        """Temporal depth of every layer: 0 for the first frame and the anchors, then 1 and more."""
+        chain = sum(len(layer[0].references) < 2 for layer in self.layers)
+        return (0,) * chain + tuple(range(1, len(self.layers) - chain + 1))
 
     @cached_property
     def all_references(self) -> Mapping[int, tuple[int, ...]]:
-        """The references of every frame."""
-        return {made.frame: made.references for level in self.levels for made in level}
+        """The reference frames of every frame."""
+        return {
+            prediction.frame: prediction.references for layer in self.layers for prediction in layer
+        }
 
     def references(self, frame: int) -> tuple[int, ...]:
-        """The frames a frame is predicted from."""
+        """Return the reference frames of a frame."""
         return self.all_references[frame]
 
-    def needed(self, frames: Iterable[int], known: Container[int] = ()) -> frozenset[int]:
-        """Everything that must be decoded for some frames, themselves included.
+    def needed(self, frames: Iterable[int], decoded: Container[int] = ()) -> frozenset[int]:
+        """Return all frames that must be decoded to show some frames, these included.
 
         Args:
-            frames: What is wanted.
-            known: Frames that are decoded already.
+            frames: Numbers of the frames to show.
+            decoded: Frames that are decoded already.
         """
-        found: set[int] = set()
-        open_ = list(frames)
-        while open_:
-            frame = open_.pop()
-            if frame != PREVIOUS_SEGMENT and frame not in found and frame not in known:
-                found.add(frame)
-                open_ += self.all_references[frame]
-        return frozenset(found)
+        needed: set[int] = set()
+        pending = list(frames)
+        while pending:
+            frame = pending.pop()
+            if frame != PREVIOUS_SEGMENT and frame not in needed and frame not in decoded:
+                needed.add(frame)
+                pending += self.all_references[frame]
+        return frozenset(needed)

@@ -1,16 +1,17 @@
-"""`latentgrid`: motion fields and multi-scale latents, from which frames follow in closed form.
+"""The model `latentgrid`: decodes frames from motion fields and wavelet latents.
 
-    fields of a frame  = what its references' motion lets expect + synthesis of its motion latents
-    prediction         = its references, moved by the fields and blended
+    fields of a frame  = fields expected from its references + synthesis of its motion latents
+    prediction         = its references, warped by the fields and blended
     frame              = prediction + synthesis of its luma and chroma latents, rounded to 8 bits
 
-Every frame but the first of a segment is predicted from decoded ones (`Hierarchy`), and that one
-may be from the last of the segment before: the model is implicit in time, explicit in space. The
-latents are integers on the bands of a wavelet pyramid, so that a fit can find the best ones
-directly instead of by gradients; what is learned per video is the motion and the network that says
-how likely each latent is (`nvcodec.entropy.latents.context_network`).
+Every frame but the first of a segment is predicted from decoded frames (`Hierarchy`); the first may
+be predicted from the last frame of the previous segment. The model is thus implicit in time and
+explicit in space. The latents are integers on the bands of a wavelet pyramid, so that a fit can
+find the best ones directly instead of by gradients. What is learned per video is the motion and the
+context network that predicts the scale of each latent (`nvcodec.entropy.latents.context_network`).
 
-The references are 8-bit frames, as shown: what rounding differs between devices does not add up.
+The references are 8-bit frames, as shown, so that rounding differences between devices do not
+accumulate.
 """
 
 from __future__ import annotations
@@ -20,40 +21,40 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.media import Float32Array, Int16Array
+from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT
 from nvcodec.models.latentgrid.motion_compensation import (
     CHANNELS,
     Picture,
-    between,
-    expected,
+    concatenate,
+    expected_fields,
     flows,
-    joined,
+    interpolate,
     predict,
 )
 from nvcodec.models.latentgrid.step_sizes import StepIndices
+from nvcodec.models.latentgrid.subband_arrays import move_to_device, round_to_uint8, to_pyramid
 from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
-from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
+from nvcodec.models.latentgrid.wavelets import synthesis
 
 GREY = 128.0
-# Samples predicted at a time: their intermediate results stay in the caches.
+# Samples that are predicted at a time, few enough for intermediate results to stay in the caches.
 _BATCH_SAMPLES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Quantisation steps.
+    """Quantisation steps of a segment.
 
     Attributes:
-        luma: Of every frame, levels of 255.
-        chroma: Of every frame, levels of 255.
-        motion: Of the four displacements, luma samples.
-        mix: Of k.
+        luma: Step of every frame, 8-bit levels.
+        chroma: Step of every frame, 8-bit levels.
+        motion: Step of the four displacements, luma samples.
+        mix: Step of the blending weight k.
     """
 
     luma: tuple[float, ...]
@@ -63,29 +64,31 @@ class Steps:
 
     @classmethod
     def of(cls, indices: StepIndices, config: LatentGridConfig) -> Steps:
-        """The steps that the indices of a stream stand for."""
+        """Return the steps that the indices of a stream stand for."""
         luma, chroma = [0.0] * config.frames, [0.0] * config.frames
-        for level in config.levels:
-            for frame in level.frames:
-                luma[frame], chroma[frame] = indices.luma_step(level), indices.chroma_step(level)
+        for layer in config.levels:
+            for frame in layer.frames:
+                luma[frame], chroma[frame] = indices.luma_step(layer), indices.chroma_step(layer)
         return cls(tuple(luma), tuple(chroma), indices.motion_step, indices.mix_step)
 
     def field(self) -> Tensor:
-        """Steps of the five channels of a field, shape (1, 5, 1, 1)."""
+        """Return the steps of the five channels of a field, shape (1, 5, 1, 1)."""
         return torch.tensor([self.motion] * 4 + [self.mix]).view(1, CHANNELS, 1, 1)
 
 
 class LatentGrid:
-    """Frames from latents.
+    """Decodes the frames of a segment from its latents.
 
     Args:
-        config: Sizes and order.
+        config: Sizes and coding order.
         steps: Quantisation steps.
-        symbols: Of each kind and band, shape (frames, channels, *room); see `Grids.symbols`.
-        device: Where to compute.
-        before: The last frame of the segment before, if this one is predicted from it; uint8.
-        read: To be called with a depth before the symbols of its frames are looked at; without,
-            all are known.
+        symbols: Symbols of each kind and band, shape (frames, channels, *padded size); see
+            `Grids.symbols`.
+        device: Device to compute on.
+        previous_frame: Last frame of the previous segment, uint8, if this segment is predicted from
+            it.
+        read_depth: Function that is called with a temporal depth before the symbols of its frames
+            are used; None if all symbols are known.
     """
 
     def __init__(
@@ -94,186 +97,152 @@ class LatentGrid:
         steps: Steps,
         symbols: Mapping[PlaneKind, Sequence[Int16Array]],
         device: torch.device,
-        before: Picture | None = None,
-        read: Callable[[int], None] | None = None,
+        previous_frame: Picture | None = None,
+        read_depth: Callable[[int], None] | None = None,
     ) -> None:
         self.config, self._steps, self._symbols = config, steps, symbols
-        self._device, self._before, self._read = device, before, read
+        self._device, self._previous_frame, self._read_depth = device, previous_frame, read_depth
         self._decoded: OrderedDict[int, Picture] = OrderedDict()
-        # The frames of two groups, so that playing on never decodes an anchor twice.
-        self._kept = 2 * config.group + 2
-        # Motion fields of every frame and their flows, as far as there are levels counted.
+        # The frames of two GOPs, so that playing in order never decodes an anchor twice.
+        self._cache_size = 2 * config.group + 2
+        # Motion fields of every frame and their flows, up to the layers that are counted.
         size = config.field_size
         self._fields = torch.zeros(config.frames, CHANNELS, *size, device=device)
-        self._known = torch.zeros(config.frames, 2, 2, *size, device=device)
-        self._levels = 0
+        self._flows = torch.zeros(config.frames, 2, 2, *size, device=device)
+        self._layers_done = 0
         self._field_steps = steps.field().to(device)
 
     @torch.inference_mode()
     def planes(self, frames: Sequence[int]) -> Picture:
-        """Frames, rounded to 8 bits, as uint8.
+        """Decode frames to uint8.
 
         Args:
             frames: Numbers in the segment, in any order.
+
+        Returns:
+            One frame for each number, in the order of the numbers.
         """
         hierarchy = self.config.hierarchy
-        missing = hierarchy.needed(frames, known=self._decoded.keys())
-        # What long chains of anchors leave behind is let go of on the way.
-        uses = Counter(other for frame in missing for other in hierarchy.references(frame))
+        missing = hierarchy.needed(frames, decoded=self._decoded.keys())
+        # In long chains of anchors, frames that no other one needs are dropped on the way.
+        uses = Counter(reference for frame in missing for reference in hierarchy.references(frame))
         uses.update(frames)
-        for number, level in enumerate(hierarchy.levels):
-            due = [made for made in level if made.frame in missing]
+        for number, layer in enumerate(hierarchy.layers):
+            due = [prediction for prediction in layer if prediction.frame in missing]
             if due:
                 self._find_fields(number)
-            batch = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
-            for start in range(0, len(due), batch):
-                some = due[start : start + batch]
-                made = self._decode([one.frame for one in some], [one.references for one in some])
-                for place, one in enumerate(some):
-                    self._decoded[one.frame] = made[place : place + 1]
-                    uses.subtract(one.references)
-                    for other in one.references:
-                        if not uses[other] and len(self._decoded) > self._kept:
-                            self._decoded.pop(other, None)
+            batch_size = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
+            for start in range(0, len(due), batch_size):
+                batch = due[start : start + batch_size]
+                decoded = self._decode(
+                    [prediction.frame for prediction in batch],
+                    [prediction.references for prediction in batch],
+                )
+                for index, prediction in enumerate(batch):
+                    self._decoded[prediction.frame] = decoded[index : index + 1]
+                    uses.subtract(prediction.references)
+                    for reference in prediction.references:
+                        if not uses[reference] and len(self._decoded) > self._cache_size:
+                            self._decoded.pop(reference, None)
         for frame in frames:
             self._decoded.move_to_end(frame)
         parts = [self._decoded[frame] for frame in frames]
-        while len(self._decoded) > max(self._kept, len(set(frames))):
+        while len(self._decoded) > max(self._cache_size, len(set(frames))):
             self._decoded.popitem(last=False)
-        return joined(parts)
+        return concatenate(parts)
 
     @torch.inference_mode()
     def between(self, times: Sequence[float]) -> Picture:
-        """Pictures between frames, moved along the motion of the nearest ones; uint8.
+        """Interpolate pictures between frames along the motion of the nearest frames; uint8.
 
-        Of two frames in a row one is predicted from the other, among others: its motion field
+        Of two consecutive frames, one is predicted from the other, among others. Its motion field
         leads there.
 
         Args:
-            times: In frames from the first one; none of them whole.
+            times: Times in frames from the first one; none of them is whole.
         """
         pairs = [(floor(time), ceil(time)) for time in times]
         needed = sorted({frame for pair in pairs for frame in pair})
-        decoded = dict(zip(needed, range(len(needed)), strict=True))
+        index = dict(zip(needed, range(len(needed)), strict=True))
         frames = self.planes(needed)
-        made = []
+        pictures = []
         for time, (first, second) in zip(times, pairs, strict=True):
-            late = first in self.config.hierarchy.references(second)
-            near, far = (second, first) if late else (first, second)
+            second_is_near = first in self.config.hierarchy.references(second)
+            near, far = (second, first) if second_is_near else (first, second)
             side = self.config.hierarchy.references(near).index(far)
             share = torch.tensor([abs(time - near)], device=self._device)
-            source, other = (frames[[decoded[frame]]].float() for frame in (near, far))
-            moved = between(self._known[[near], side], source, other, share, self.config.cell)
-            made.append(Picture(rounded(moved.luma), rounded(moved.chroma)))
-        return joined(made)
+            near_frame, far_frame = (frames[[index[frame]]].float() for frame in (near, far))
+            moved = interpolate(
+                self._flows[[near], side], near_frame, far_frame, share, self.config.cell
+            )
+            pictures.append(Picture(round_to_uint8(moved.luma), round_to_uint8(moved.chroma)))
+        return concatenate(pictures)
 
     def _picture(self, frame: int) -> Picture:
-        """A decoded frame, or the one before the segment."""
+        """Return a decoded frame, or the last one of the previous segment."""
         if frame != PREVIOUS_SEGMENT:
             return self._decoded[frame]
-        assert self._before is not None
-        return self._before
+        assert self._previous_frame is not None
+        return self._previous_frame
 
     def _decode(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Picture:
-        """Frames of a level whose references are decoded."""
+        """Decode frames of a temporal layer, whose references are decoded.
+
+        Args:
+            frames: Numbers of the frames.
+            references: References of each frame, equally many for all.
+        """
         config = self.config
         predicted = None
         if references[0]:
             sources = [
-                joined([self._picture(both[side]) for both in references]).float()
+                concatenate([self._picture(both[side]) for both in references]).float()
                 for side in range(len(references[0]))
             ]
             predicted = predict(self._fields[list(frames)], sources, config.cell)
         luma = self._residual(PlaneKind.LUMA, config.luma_layout, frames, self._steps.luma)
         chroma = self._residual(PlaneKind.CHROMA, config.chroma_layout, frames, self._steps.chroma)
         return Picture(
-            rounded(luma + (GREY if predicted is None else predicted.luma)),
-            rounded(chroma + (GREY if predicted is None else predicted.chroma)),
+            round_to_uint8(luma + (GREY if predicted is None else predicted.luma)),
+            round_to_uint8(chroma + (GREY if predicted is None else predicted.chroma)),
         )
 
     def _residual(
         self, kind: PlaneKind, layout: GridLayout, frames: Sequence[int], steps: Sequence[float]
     ) -> Tensor:
-        pyramid = pyramid_of(layout, [band[list(frames)] for band in self._symbols[kind]])
-        pyramid = on_device(pyramid, self._device)
+        """Reconstruct the residuals of frames, shape (B, channels, H, W).
+
+        Args:
+            kind: Kind of the planes.
+            layout: Their subbands.
+            frames: Numbers of the frames.
+            steps: Quantisation step of every frame of the segment, 8-bit levels.
+        """
+        pyramid = to_pyramid(layout, [band[list(frames)] for band in self._symbols[kind]])
+        pyramid = move_to_device(pyramid, self._device)
         scale = torch.tensor([steps[frame] for frame in frames], device=self._device)
         return synthesis(pyramid) * scale.view(-1, 1, 1, 1)
 
-    def _find_fields(self, last: int) -> None:
-        """Make the motion fields known up to a level, counted in `Hierarchy.levels`."""
+    def _find_fields(self, last_layer: int) -> None:
+        """Compute the motion fields up to a layer.
+
+        Args:
+            last_layer: Number of the layer in `Hierarchy.layers`.
+        """
         hierarchy, layout = self.config.hierarchy, self.config.field_layout
-        for number in range(self._levels, last + 1):
-            if self._read is not None:
-                self._read(hierarchy.depths[number])
-            frames = [made.frame for made in hierarchy.levels[number]]
-            references = [made.references for made in hierarchy.levels[number]]
+        for number in range(self._layers_done, last_layer + 1):
+            if self._read_depth is not None:
+                self._read_depth(hierarchy.depths[number])
+            frames = [prediction.frame for prediction in hierarchy.layers[number]]
+            references = [prediction.references for prediction in hierarchy.layers[number]]
             if references[0]:
-                pyramid = pyramid_of(
+                pyramid = to_pyramid(
                     layout, [band[frames] for band in self._symbols[PlaneKind.MOTION]]
                 )
-                coded = synthesis(on_device(pyramid, self._device)) * self._field_steps
-                likely = expected(
-                    frames, references, hierarchy.all_references, self._known, self.config.cell
+                coded = synthesis(move_to_device(pyramid, self._device)) * self._field_steps
+                expected = expected_fields(
+                    frames, references, hierarchy.all_references, self._flows, self.config.cell
                 )
-                self._fields[frames] = coded + likely
-                self._known[frames] = flows(self._fields[frames])
-            self._levels = number + 1
-
-
-def rounded(planes: Tensor) -> Tensor:
-    """To the nearest of 0 to 255, uint8."""
-    # Cutting off the fraction of a positive number rounds down.
-    return (planes + 0.5).clamp_(0, 255.5).to(torch.uint8)
-
-
-def pyramid_of(layout: GridLayout, bands: Sequence[Int16Array]) -> Pyramid:
-    """A pyramid from the arrays of `Grids`.
-
-    Args:
-        layout: Its bands.
-        bands: Shape (B, channels, *room) each.
-    """
-    planes = [
-        torch.from_numpy(np.ascontiguousarray(values[..., : band.size[0], : band.size[1]])).float()
-        for band, values in zip(layout.bands, bands, strict=True)
-    ]
-    details = [tuple(planes[start : start + 3]) for start in range(1, len(planes), 3)]
-    return Pyramid(planes[0], tuple(reversed(details)))  # type: ignore[arg-type]
-
-
-def bands_of(layout: GridLayout, planes: Tensor) -> list[Float32Array]:
-    """The coefficients of planes in the shape of the arrays of `Grids`, float32.
-
-    Args:
-        layout: The bands.
-        planes: Shape (B, channels, H, W).
-    """
-    return crop_to_bands(layout, flattened(analysis(planes, layout.scales)))
-
-
-def flattened(pyramid: Pyramid) -> list[Tensor]:
-    """The bands of a pyramid from coarse to fine, as a `GridLayout` has them."""
-    return [pyramid.coarse, *(band for bands in reversed(pyramid.details) for band in bands)]
-
-
-def crop_to_bands(layout: GridLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
-    """Bands in the shape of the arrays of `Grids`, float32.
-
-    Args:
-        layout: The bands.
-        bands: Shape (B, channels, h, w) each.
-    """
-    found = []
-    for band, values in zip(layout.bands, bands, strict=True):
-        padded = np.zeros((*values.shape[:2], *band.padded_size), np.float32)
-        padded[..., : band.size[0], : band.size[1]] = values.cpu().numpy()
-        found.append(padded)
-    return found
-
-
-def on_device(pyramid: Pyramid, device: torch.device) -> Pyramid:
-    """A pyramid on another device."""
-    if device.type == "cpu":
-        return pyramid
-    details = tuple(tuple(band.to(device) for band in bands) for bands in pyramid.details)
-    return Pyramid(pyramid.coarse.to(device), details)  # type: ignore[arg-type]
+                self._fields[frames] = coded + expected
+                self._flows[frames] = flows(self._fields[frames])
+            self._layers_done = number + 1

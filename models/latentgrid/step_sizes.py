@@ -1,4 +1,4 @@
-"""The quantisation steps of a segment of grids."""
+"""Quantisation step sizes of the wavelet latents of a segment, as logarithmic indices."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ OFFSETS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepIndices:
-    """The quantisation steps of a segment, in logarithms.
+    """Quantisation step sizes of a segment, as indices on logarithmic scales.
 
     Attributes:
-        base: Of luma, in 1/256 octaves above 1/16 level; 0 to 4095.
-        chroma: Of chroma above luma, in 1/16 octaves, -64 to 63.
-        motion: Of displacements, in 1/16 octaves above 1/64 sample; 0 to 255.
-        mix: Of k, in 1/16 octaves above 1/64; 0 to 255.
-        offsets: Of a frame above the base, in 1/16 octaves, -64 to 63: the first frame, other
-            anchors, then frames between by depth, the last for all deeper ones.
+        base: Base step of luma, in 1/256 octaves above 1/16 of an 8-bit level; 0 to 4095.
+        chroma: Step of chroma relative to that of luma, in 1/16 octaves; -64 to 63.
+        motion: Step of displacements, in 1/16 octaves above 1/64 luma sample; 0 to 255.
+        mix: Step of the blending weight k, in 1/16 octaves above 1/64; 0 to 255.
+        offsets: Steps of frames relative to the base step, in 1/16 octaves, -64 to 63 each: for the
+            first frame, other anchors, then frames between anchors by temporal depth. The last one
+            serves all deeper frames.
     """
 
     base: int
@@ -34,30 +35,34 @@ class StepIndices:
 
     @property
     def base_step(self) -> float:
-        """Step of luma that the base stands for, levels of 255."""
+        """Base step of luma, in 8-bit levels."""
         return float(2.0 ** (self.base / STEP_OCTAVE - 4))
 
-    def luma_step(self, level: TemporalLayer) -> float:
-        """Step of luma in the frames of a level, levels of 255."""
-        category = min(level.depth + 1, OFFSETS - 1) if level.references[0] else 0
+    def luma_step(self, layer: TemporalLayer) -> float:
+        """Return the step of luma in the frames of a temporal layer, in 8-bit levels."""
+        category = min(layer.depth + 1, OFFSETS - 1) if layer.references[0] else 0
         octaves = self.base / STEP_OCTAVE + self.offsets[category] / OFFSET_OCTAVE
         return float(2.0 ** (octaves - 4))
 
-    def chroma_step(self, level: TemporalLayer) -> float:
-        """Step of chroma in the frames of a level, levels of 255."""
-        return float(self.luma_step(level) * 2.0 ** (self.chroma / OFFSET_OCTAVE))
+    def chroma_step(self, layer: TemporalLayer) -> float:
+        """Return the step of chroma in the frames of a temporal layer, in 8-bit levels."""
+        return float(self.luma_step(layer) * 2.0 ** (self.chroma / OFFSET_OCTAVE))
 
     @property
     def motion_step(self) -> float:
-        """Step of displacements, luma samples."""
+        """Step of displacements, in luma samples."""
         return float(2.0 ** (self.motion / OFFSET_OCTAVE - 6))
 
     @property
     def mix_step(self) -> float:
-        """Step of k."""
+        """Step of the blending weight k."""
         return float(2.0 ** (self.mix / OFFSET_OCTAVE - 6))
 
 
 def base_of(step: float) -> int:
-    """The base that stands for a step of luma, or the nearest to it; see `StepIndices`."""
+    """Return the base index of a luma step, or of the nearest step that has one.
+
+    Args:
+        step: Step of luma, in 8-bit levels, positive.
+    """
     return min(max(round(STEP_OCTAVE * (log2(step) + 4)), 0), LARGEST_BASE)

@@ -1,4 +1,4 @@
-"""The bands of a multi-scale grid: how many, how large, and what each one descends from. No torch."""
+"""Geometry of wavelet subbands: number, sizes, coding order and parents. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,30 +10,38 @@ Size = tuple[int, int]
 
 
 class PlaneKind(IntEnum):
-    """What a grid holds, in coding order."""
+    """The kinds of planes that have latents of their own, in coding order."""
 
     MOTION = 0
     LUMA = 1
     CHROMA = 2
 
 
-def scales(size: Size, wanted: int) -> int:
-    """How many times a plane can be halved, at most `wanted` times.
+def count_scales(size: Size, limit: int) -> int:
+    """Return how many times a plane can be halved, up to a limit.
 
     Args:
-        size: Height and width.
-        wanted: Upper limit.
+        size: Height and width of the plane.
+        limit: Largest number to return.
     """
     count = 0
     height, width = size
-    while count < wanted and min(height, width) > 1:
+    while count < limit and min(height, width) > 1:
         height, width = (height + 1) // 2, (width + 1) // 2
         count += 1
     return count
 
 
 def band_sizes(size: Size, count: int) -> list[tuple[Size, ...]]:
-    """Sizes of the detail bands, from the finest scale to the coarsest; then that of `coarse`."""
+    """Return the sizes of all bands, scale by scale from the finest to the coarsest.
+
+    Args:
+        size: Height and width of the plane.
+        count: Number of wavelet scales.
+
+    Returns:
+        The sizes of the three detail bands of each scale, then that of the low band alone.
+    """
     sizes = []
     height, width = size
     for _ in range(count):
@@ -44,21 +52,27 @@ def band_sizes(size: Size, count: int) -> list[tuple[Size, ...]]:
     return [*sizes, ((height, width),)]
 
 
-def cells(size: Size, cell: int) -> Size:
-    """Height and width of the grid of cells of side `cell` that covers a picture."""
+def cell_grid_size(size: Size, cell: int) -> Size:
+    """Return height and width, in cells, of the grid of motion cells that covers a picture.
+
+    Args:
+        size: Height and width of the picture, samples.
+        cell: Side of a cell, samples.
+    """
     return -(-size[0] // cell), -(-size[1] // cell)
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One band of a grid.
+    """One subband of a plane.
 
     Attributes:
-        rank: 0 for what is left at the coarsest scale, then 1 for the coarsest details and so on.
-        orientation: 0 for rank 0; 1 high in x, 2 high in y, 3 high in both.
+        rank: 0 for the low band of the coarsest scale, 1 for the coarsest details, and so on.
+        orientation: 0 for rank 0; 1 high-pass in x, 2 high-pass in y, 3 high-pass in both.
         size: Height and width.
         padded_size: Height and width that all bands of its scale fit in.
-        parent: Index of the band of the same orientation one scale coarser, None for the first four.
+        parent: Index of the band of the same orientation one scale coarser; None for the first four
+            bands.
     """
 
     rank: int
@@ -70,12 +84,12 @@ class Band:
 
 @dataclass(frozen=True)
 class GridLayout:
-    """The bands of a grid in coding order, from coarse to fine.
+    """The subbands of a plane in coding order, from coarse to fine.
 
     Attributes:
         size: Height and width of the plane.
-        scales: How often it is halved.
-        channels: Planes that have these bands.
+        scales: Number of wavelet scales: how often the plane is halved.
+        channels: Number of planes with these bands.
     """
 
     size: Size
@@ -84,24 +98,24 @@ class GridLayout:
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
-        """All bands."""
+        """All bands in coding order."""
         *details, (coarse,) = band_sizes(self.size, self.scales)
-        found = [Band(0, 0, coarse, coarse, None)]
+        bands = [Band(0, 0, coarse, coarse, None)]
         for rank, sizes in enumerate(reversed(details), 1):
             padded_size = (max(size[0] for size in sizes), max(size[1] for size in sizes))
-            found += [
+            bands += [
                 Band(
                     rank,
-                    place + 1,
+                    index + 1,
                     size,
                     padded_size,
-                    None if rank == 1 else len(found) + place - 3,
+                    None if rank == 1 else len(bands) + index - 3,
                 )
-                for place, size in enumerate(sizes)
+                for index, size in enumerate(sizes)
             ]
-        return tuple(found)
+        return tuple(bands)
 
     @property
     def values(self) -> int:
-        """Values of one frame."""
+        """Number of coefficients of one frame."""
         return self.channels * self.size[0] * self.size[1]

@@ -1,4 +1,4 @@
-"""Steps, rates and their gradients: what fitting believes is what the file takes."""
+"""Quantisation: steps, rates and gradients; the estimate of a fit is the size of the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from nvcodec.entropy.coder.distributions import bits, fitted_scale
-from nvcodec.entropy.coder.probability_tables import SCALES, TOTAL, Family, cumulative, scale_value
+from nvcodec.entropy.coder.probability_tables import (
+    SCALES,
+    TOTAL,
+    DistributionFamily,
+    cumulative,
+    scale_value,
+)
 from nvcodec.entropy.weights.joint_quantisation import JointQuantiser
 from nvcodec.entropy.weights.quantisation import (
     STEPS,
@@ -20,7 +26,7 @@ from nvcodec.entropy.weights.quantisation import (
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors, encode_tensors
 from nvcodec.models.base.tensor_spec import TensorSpec
 
-FAMILIES = [Family.LAPLACE, Family.LOGISTIC]
+FAMILIES = [DistributionFamily.LAPLACE, DistributionFamily.LOGISTIC]
 
 
 def test_golden_steps():
@@ -43,15 +49,15 @@ def test_golden_steps():
 
 
 def test_dequantising_is_one_exact_product():
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for spec, steps in [
         (TensorSpec("w", (8, 3, 3, 3), group=4), 8),
         (TensorSpec("w", (8, 3, 3, 3), group=4), 2),
         (TensorSpec("w", (8, 3, 3, 3), group=4), 1),
         (TensorSpec("l", (5, 3, 2, 2), channel_axis=1, latent=True), 3),
     ]:
-        symbols = chance.integers(-2047, 2048, spec.shape).astype(np.int32)
-        indices = chance.integers(0, STEPS, steps).astype(np.int32)
+        symbols = rng.integers(-2047, 2048, spec.shape).astype(np.int32)
+        indices = rng.integers(0, STEPS, steps).astype(np.int32)
         found = dequantise(QuantisedTensor(symbols, indices), spec)
         assert found.dtype is torch.float32 and tuple(found.shape) == spec.shape
         values = step_values(indices)
@@ -72,8 +78,8 @@ def test_differentiable_bits_are_the_tables_code_lengths(family):
         found = bits(symbols, torch.tensor(scale_value(index)), family).numpy()
         likely = lengths < 11
         assert likely.sum() >= 3
-        # The table sets aside a frequency of 1 for every symbol, which costs a little; what
-        # rounding leaves over goes to the middle.
+        # The table reserves a frequency of 1 for every symbol, which costs a little; the
+        # remainder from rounding goes to the middle.
         off = np.abs(found - lengths)
         assert lengths[reach] < found[reach] + 0.06
         assert off[likely & (np.arange(len(off)) != reach)].max() < 0.06, index
@@ -94,12 +100,12 @@ def test_gradients_are_finite_at_the_extremes(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_fitted_scale_is_nearly_the_best(family):
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for scale in (0.1, 0.5, 2.0, 30.0):
-        if family is Family.LAPLACE:
-            drawn = chance.laplace(0, scale, 20_000)
+        if family is DistributionFamily.LAPLACE:
+            drawn = rng.laplace(0, scale, 20_000)
         else:
-            drawn = chance.logistic(0, scale, 20_000)
+            drawn = rng.logistic(0, scale, 20_000)
         symbols = torch.tensor(np.rint(drawn)).float()
         found = fitted_scale(symbols.abs().mean(), family)
         rate = float(bits(symbols, found, family).sum())
@@ -111,8 +117,8 @@ def test_the_fitted_scale_is_nearly_the_best(family):
         assert fitted_scale(torch.tensor(magnitude), family).isfinite()
 
 
-def _network() -> tuple[list[TensorSpec], list[torch.Tensor]]:
-    """Tensors as a fit leaves them: channels of different energy, embeddings that drift."""
+def _fitted_tensors() -> tuple[list[TensorSpec], list[torch.Tensor]]:
+    """Return tensors like those of a fit: channels of different energy, drifting embeddings."""
     torch.manual_seed(0)
     specs = [
         TensorSpec("stem weight", (20, 16, 1, 1)),
@@ -136,7 +142,7 @@ def _network() -> tuple[list[TensorSpec], list[torch.Tensor]]:
 
 @pytest.mark.parametrize("fineness", [1.5, 4.0, 12.0])
 def test_the_estimate_is_the_size_of_the_file(fineness):
-    specs, tensors = _network()
+    specs, tensors = _fitted_tensors()
     quantiser = StateQuantiser(specs, tensors, fineness)
     quantiser.choose_rate_models(tensors)
     with torch.no_grad():
@@ -144,13 +150,13 @@ def test_the_estimate_is_the_size_of_the_file(fineness):
     exported = quantiser.export(tensors)
     data = encode_tensors(exported, specs)
     assert abs(float(estimate) / 8 - len(data)) <= 0.01 * len(data) + 24
-    # And what the decoder gets is what the fit computed with.
+    # The decoder gets the values that the fit computed with.
     for tensor, spec, value in zip(decode_tensors(data, specs), specs, values, strict=True):
         torch.testing.assert_close(dequantise(tensor, spec), value, rtol=1e-6, atol=0)
 
 
 def test_coarser_steps_take_fewer_bits():
-    specs, tensors = _network()
+    specs, tensors = _fitted_tensors()
     quantiser = StateQuantiser(specs, tensors, 6.0)
     sizes = []
     for _ in range(3):
@@ -159,13 +165,13 @@ def test_coarser_steps_take_fewer_bits():
             sizes.append(float(quantiser(tensors)[1]))
         quantiser.scale_steps(1.0)
     values = sum(tensor.numel() for tensor in tensors)
-    # About a bit a value for an octave.
+    # About one bit per value for an octave.
     assert sizes[0] - sizes[1] == pytest.approx(values, rel=0.1)
     assert sizes[1] - sizes[2] < sizes[0] - sizes[1]
 
 
 def test_gradients_reach_values_and_steps():
-    specs, tensors = _network()
+    specs, tensors = _fitted_tensors()
     tensors = [tensor.clone().requires_grad_() for tensor in tensors]
     quantiser = StateQuantiser(specs, tensors, 3.0)
     values, size = quantiser(tensors)
@@ -231,10 +237,14 @@ def test_all_tensors_in_one_go_are_what_each_is_alone():
             slopes = torch.autograd.grad(loss, [*tensors, *steps])
             flat = torch.cat([slope.flatten() for slope in slopes])
             found.append((torch.cat([value.flatten() for value in values]), size, flat))
-        for one, other in zip(*found, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-        for one, other in zip(alone.export(tensors), joint.export(tensors), strict=True):
-            assert (one.symbols == other.symbols).all() and (one.steps == other.steps).all()
+        for separate_value, joint_value in zip(*found, strict=True):
+            torch.testing.assert_close(separate_value, joint_value, rtol=1e-4, atol=1e-5)
+        for separate_value, joint_value in zip(
+            alone.export(tensors), joint.export(tensors), strict=True
+        ):
+            assert (separate_value.symbols == joint_value.symbols).all() and (
+                separate_value.steps == joint_value.steps
+            ).all()
     families = {quantiser.rate_model.family for quantiser in alone.quantisers}
     assert len(families) == 2
 

@@ -1,4 +1,4 @@
-"""The coder: fixed bytes, an independent decoder, and no trust in its input."""
+"""The rANS coder: golden bytes, an independent decoder, and no trust in its input."""
 
 from __future__ import annotations
 
@@ -11,36 +11,42 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.coder import rans
-from nvcodec.entropy.coder.probability_tables import TOTAL, Family, cumulative, histogram
-from nvcodec.entropy.coder.rans import Stream, Table, TableSet
+from nvcodec.entropy.coder.frequency_tables import FrequencyTable, TableSet
+from nvcodec.entropy.coder.probability_tables import (
+    TOTAL,
+    DistributionFamily,
+    cumulative,
+    histogram,
+)
+from nvcodec.entropy.coder.rans import MessageDecoder
 from nvcodec.errors import BitstreamError
 
 
 def _tables() -> TableSet:
     tables = TableSet()
-    tables.number(-4, cumulative(Family.LAPLACE, 16, -4, 4))
-    tables.number(0, cumulative(Family.LOGISTIC, 20, 0, 7))
-    tables.number(-2047, cumulative(Family.LAPLACE, 24, -2047, 2047))
+    tables.number(-4, cumulative(DistributionFamily.LAPLACE, 16, -4, 4))
+    tables.number(0, cumulative(DistributionFamily.LOGISTIC, 20, 0, 7))
+    tables.number(-2047, cumulative(DistributionFamily.LAPLACE, 24, -2047, 2047))
     tables.number(5, histogram([0, 63]))
     return tables
 
 
 def _symbols(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Symbols drawn from their tables, and the number of each one's table."""
+    """Return symbols drawn from their tables, and the number of each symbol's table."""
     tables = _tables()
-    chance = np.random.default_rng(seed)
-    numbers = chance.integers(0, 4, count).astype(np.int32)
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, 4, count).astype(np.int32)
     symbols = np.empty(count, np.int32)
     for number in range(4):
         bounds = np.array(tables.cumulatives[number][:-1])
         where = numbers == number
-        drawn = np.searchsorted(bounds, chance.integers(0, TOTAL, where.sum()), side="right") - 1
+        drawn = np.searchsorted(bounds, rng.integers(0, TOTAL, where.sum()), side="right") - 1
         symbols[where] = drawn + tables.offsets[number]
     return symbols, numbers
 
 
 def _plain_decode(data: bytes, numbers: np.ndarray, tables: TableSet) -> list[int]:
-    """rANS with 64 bits of state, 32-bit words and 16-bit frequencies, as published."""
+    """Decode by published rANS: 64 bits of state, 32-bit words and 16-bit frequencies."""
     words = iter(struct.unpack(f"<{len(data) // 4}I", data))
     state = next(words) | next(words) << 32
     symbols = []
@@ -97,7 +103,7 @@ def test_an_independent_decoder_reads_the_same(count):
 
 def test_the_least_likely_symbols_survive():
     tables = TableSet()
-    tables.number(-2047, cumulative(Family.LAPLACE, 0, -2047, 2047))
+    tables.number(-2047, cumulative(DistributionFamily.LAPLACE, 0, -2047, 2047))
     symbols = np.array([-2047, 2047] * 300, np.int32)
     numbers = np.zeros(600, np.int32)
     data = rans.encode(symbols, numbers, tables)
@@ -121,7 +127,7 @@ def test_garbage_decodes_to_symbols_of_the_tables():
 
 @pytest.mark.parametrize("data", [b"", bytes(8), bytes(999)])
 def test_nothing_behind_the_data_is_read(data):
-    # Each symbol reads a word: more than 16 bits, as the state is none that an encoder makes.
+    # Each symbol reads a word, more than 16 bits, because no encoder makes such a state.
     numbers = np.zeros(400_000, np.int32)
     tables = TableSet()
     tables.number(0, (0, 60000, TOTAL))
@@ -131,12 +137,12 @@ def test_nothing_behind_the_data_is_read(data):
 @pytest.mark.parametrize("part", [1, 7, 300, 1000])
 def test_a_stream_is_decoded_in_parts(part):
     symbols, numbers = _symbols(1000)
-    stream = Stream(rans.encode(symbols, numbers, _tables()), part)
+    stream = MessageDecoder(rans.encode(symbols, numbers, _tables()), part)
     parts = [numbers[start : start + part] for start in range(0, 1000, part)]
     found = []
-    for one in parts:
-        found.append(stream.decode(one, _tables()))
-        stream.spend(float(_tables().bits(found[-1], one).sum()))
+    for part_numbers in parts:
+        found.append(stream.decode(part_numbers, _tables()))
+        stream.spend(float(_tables().bits(found[-1], part_numbers).sum()))
         stream.check()
     assert (np.concatenate(found) == symbols).all()
     assert stream.decode(numbers[:0], _tables()).size == 0
@@ -144,11 +150,11 @@ def test_a_stream_is_decoded_in_parts(part):
 
 @pytest.mark.parametrize("count", [256, 257, 700])
 def test_a_call_may_use_any_number_of_tables(count):
-    tables = TableSet([Table(0, (0, 1 + number, TOTAL)) for number in range(count)])
-    chance = np.random.default_rng(count)
-    numbers = np.concatenate([np.arange(count), chance.integers(0, count, 500)]).astype(np.int32)
-    symbols = chance.integers(0, 2, numbers.size).astype(np.int32)
-    stream = Stream(rans.encode(symbols, numbers, tables), numbers.size)
+    tables = TableSet([FrequencyTable(0, (0, 1 + number, TOTAL)) for number in range(count)])
+    rng = np.random.default_rng(count)
+    numbers = np.concatenate([np.arange(count), rng.integers(0, count, 500)]).astype(np.int32)
+    symbols = rng.integers(0, 2, numbers.size).astype(np.int32)
+    stream = MessageDecoder(rans.encode(symbols, numbers, tables), numbers.size)
     assert (stream.decode(numbers, tables) == symbols).all()
 
 
@@ -156,8 +162,8 @@ def test_a_stream_knows_its_end():
     symbols, numbers = _symbols(1000)
     data = rans.encode(symbols, numbers, _tables())
     for length in range(8, len(data), 40):
-        stream = Stream(data[:length], 100)
-        # A few symbols may come out of the last words before it is noticed.
+        stream = MessageDecoder(data[:length], 100)
+        # A few symbols may be decoded from the last words before the end is detected.
         with pytest.raises(BitstreamError, match=f"{length} bytes ends before its symbols"):
             for _ in range(20):
                 found = stream.decode(numbers[:100], _tables())
@@ -166,14 +172,14 @@ def test_a_stream_knows_its_end():
 
 @pytest.mark.parametrize("data", [b"", bytes(100), b"\0\0\0\x7f", b"\xff\xff\xff\x7f\0\0\0\0"])
 def test_a_stream_refuses_a_state_that_no_encoder_leaves(data):
-    stream = Stream(data, 5)
+    stream = MessageDecoder(data, 5)
     with pytest.raises(BitstreamError, match="invalid state"):
         stream.decode(np.zeros(5, np.int32), _tables())
 
 
 def test_a_stream_is_held_to_what_was_announced():
     symbols, numbers = _symbols(1000)
-    stream = Stream(rans.encode(symbols, numbers, _tables()), 300)
+    stream = MessageDecoder(rans.encode(symbols, numbers, _tables()), 300)
     stream.decode(numbers[:300], _tables())
     with pytest.raises(AssertionError, match="at most 300 symbols were announced: 301"):
         stream.decode(numbers[300:301], _tables())
@@ -181,19 +187,19 @@ def test_a_stream_is_held_to_what_was_announced():
 
 def test_information():
     tables = TableSet()
-    first = Table(-1, (0, 16384, 49152, TOTAL))
+    first = FrequencyTable(-1, (0, 16384, 49152, TOTAL))
     assert [tables.add(first), tables.number(5, (0, 64, TOTAL)), tables.add(first)] == [0, 1, 0]
     symbols, numbers = np.array([-1, 0, 1, 5], np.int32), np.array([0, 0, 0, 1], np.int32)
     assert tables.bits(symbols, numbers) == pytest.approx([2, 1, 2, 10])
     assert tables.bits_of(0) == pytest.approx([2, 1, 2])
-    # A table that comes later counts too.
+    # Tables that are added later are included.
     assert tables.number(0, (0, 1, TOTAL)) == 2
     assert tables.bits(np.array([0, 5], np.int32), np.array([2, 1], np.int32)).sum() == 26
 
 
 def test_tables_are_checked_and_shared():
     tables = TableSet()
-    bounds = cumulative(Family.LAPLACE, 3, -1, 1)
+    bounds = cumulative(DistributionFamily.LAPLACE, 3, -1, 1)
     assert tables.number(-1, bounds) == 0
     assert tables.number(0, bounds) == 1
     assert tables.number(-1, bounds) == 0
@@ -205,7 +211,7 @@ def test_tables_are_checked_and_shared():
 def test_a_later_import_of_compressai_finds_the_same_coder():
     program = (
         "import torch, numpy as np\n"
-        # What torchvision's own extension would declare, absent beside a CPU build of torch.
+        # Operators that torchvision's own extension declares; it is absent beside CPU builds.
         "ops = torch.library.Library('torchvision', 'FRAGMENT')\n"
         "for name in ('nms', 'qnms'):\n"
         "    ops.define(name + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"

@@ -1,4 +1,4 @@
-"""Fits of `latentgrid`: what is coded is what a decoder gets, and as large as was asked for."""
+"""Fits of `latentgrid`: a decoder gets what was coded, and targets are met."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nvcodec.config import EncoderConfig
-from nvcodec.entropy.coder.probability_tables import TOTAL, Family, cumulative
+from nvcodec.entropy.coder.probability_tables import TOTAL, DistributionFamily, cumulative
 from nvcodec.entropy.latents.context_model import CodingPass, Grids
 from nvcodec.entropy.latents.context_network import INPUTS, numbers_of
 from nvcodec.entropy.latents.default_networks import default_network
@@ -19,7 +19,7 @@ from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.fitting.latentgrid.fitter import LatentGridFitter
-from nvcodec.fitting.latentgrid.optical_flow import FlowField
+from nvcodec.fitting.latentgrid.optical_flow import OpticalFlow
 from nvcodec.fitting.latentgrid.rdoq import BITS, RdoQuantiser
 from nvcodec.media import Colour, ColourMode, Frames
 from nvcodec.models.latentgrid.config import LatentGridConfig
@@ -37,7 +37,7 @@ QUICK = Effort(motion_steps=2, context_steps=40)
 
 
 def texture(height: int, width: int) -> np.ndarray:
-    """Smooth noise."""
+    """Return smooth noise, 0 to 255 on average, shape (height, width)."""
     rng = np.random.default_rng(3)
     spectrum = np.fft.rfft2(rng.normal(size=(height, width)))
     y, x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
@@ -46,7 +46,7 @@ def texture(height: int, width: int) -> np.ndarray:
 
 
 def moving(frames: int = 5, size: tuple[int, int] = (32, 40), shift: int = 2) -> Frames:
-    """A texture that moves to the left by `shift` samples a frame."""
+    """Return a texture that moves to the left by `shift` samples a frame."""
     height, width = size
     whole = np.clip(np.rint(texture(height, width + shift * frames)), 0, 255).astype(np.uint8)
     luma = np.stack([whole[:, shift * t : shift * t + width] for t in range(frames)])
@@ -73,48 +73,48 @@ def task(frames: Frames, **options) -> FitTask:
 
 @pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize("size", [(32, 40), (33, 27)])
-def test_what_is_coded_is_what_a_decoder_gets(colour, size):
+def test_a_decoder_gets_what_was_coded(colour, size):
     frames = moving(size=size)
     fit = segment_fit(frames, colour)
     fit.run(QUICK.steps(2000, 2000), QUICK, motion_steps=2)
-    outcome = fit.run(QUICK.steps(1900, 2000), QUICK, motion_steps=None)
-    pictures = LatentGridDecoder(fit.config, outcome.body, COLOUR, CPU)
-    for got, made in zip(
-        pictures.planes(range(len(frames))),
-        picture_planes(outcome.decoded, fit.config, COLOUR),
+    result = fit.run(QUICK.steps(1900, 2000), QUICK, motion_steps=None)
+    decoder = LatentGridDecoder(fit.config, result.body, COLOUR, CPU)
+    for decoded_plane, coded_plane in zip(
+        decoder.planes(range(len(frames))),
+        picture_planes(result.decoded, fit.config, COLOUR),
         strict=True,
     ):
-        assert np.array_equal(got, made)
+        assert np.array_equal(decoded_plane, coded_plane)
     if colour is ColourMode.YUV420:
-        assert luma_psnr(pictures, frames) == pytest.approx(outcome.psnr, abs=1e-3)
+        assert luma_psnr(decoder, frames) == pytest.approx(result.psnr, abs=1e-3)
         errors = [
             np.square(ours.astype(float) - theirs).sum()
             for ours, theirs in zip(
-                pictures.planes(range(len(frames))), (frames.y, frames.u, frames.v), strict=True
+                decoder.planes(range(len(frames))), (frames.y, frames.u, frames.v), strict=True
             )
         ]
-        assert outcome.error == pytest.approx(sum(errors) / outcome.samples)
+        assert result.error == pytest.approx(sum(errors) / result.samples)
 
 
-def test_motion_is_found_and_pays():
+def test_motion_saves_bits():
     frames = moving(9, (40, 56), shift=3)
     with_motion, without = segment_fit(frames), segment_fit(frames)
     effort = Effort(motion_steps=8)
-    found = with_motion.run(effort.steps(2100, 2100), effort, motion_steps=8)
-    still = Effort(motion_steps=0, deadzone=1e9, motion_weight=1e9)
-    none = without.run(still.steps(2100, 2100), still, motion_steps=0)
-    assert len(found.body) < 0.6 * len(none.body)
-    assert found.psnr > none.psnr - 0.5
+    with_result = with_motion.run(effort.steps(2100, 2100), effort, motion_steps=8)
+    no_motion = Effort(motion_steps=0, deadzone=1e9, motion_weight=1e9)
+    without_result = without.run(no_motion.steps(2100, 2100), no_motion, motion_steps=0)
+    assert len(with_result.body) < 0.6 * len(without_result.body)
+    assert with_result.psnr > without_result.psnr - 0.5
 
 
 def test_flow_of_a_shift():
     frames = moving(size=(64, 96), shift=3)
-    flow = FlowField(frames.y, 8)
-    # What is at x in frame 2 was at x + 3 in frame 1.
+    flow = OpticalFlow(frames.y, 8)
+    # The sample at x in frame 2 was at x + 3 in frame 1.
     middle = flow.between(2, 1)[:, 2:-2, 2:-2]
     assert middle[0].mean() == pytest.approx(3, abs=0.3)
     assert middle[1].abs().max() < 0.5
-    assert not FlowField(frames.y[:, :8], 8).between(2, 1).any()
+    assert not OpticalFlow(frames.y[:, :8], 8).between(2, 1).any()
 
 
 @pytest.mark.parametrize("bytes_", [500, 1500])
@@ -147,10 +147,10 @@ def test_a_ladder_is_ordered_as_asked():
     sizes = (1200, 3000, 1800)
     fitter = LatentGridFitter(EncoderConfig(ladder=sizes, epochs=3, model="latentgrid"))
     coded = fitter.fit(task(moving(6, (48, 64)), bits=tuple(8.0 * size for size in sizes)))
-    assert [len(one.body) for one in coded] == pytest.approx(sizes, rel=0.03)
+    assert [len(segment.body) for segment in coded] == pytest.approx(sizes, rel=0.03)
 
 
-def test_what_cannot_be_reached_is_said():
+def test_an_unreachable_target_is_a_warning():
     fitter = LatentGridFitter(EncoderConfig(size=20, epochs=3, model="latentgrid"))
     (coded,) = fitter.fit(task(moving(), bits=(160.0,)))
     assert len(coded.body) > 20
@@ -164,92 +164,92 @@ def test_parameters_are_refused():
 
 def test_no_time_is_one_pass():
     fitter = LatentGridFitter(EncoderConfig(bpp=1.0, model="latentgrid"))
-    seen = []
-    fitter.fit(task(moving(), seconds=1e-3, on_progress=seen.append))
+    reports = []
+    fitter.fit(task(moving(), seconds=1e-3, on_progress=reports.append))
     assert fitter.epochs == 1
-    assert seen[-1].epoch == 1 and seen[-1].psnr > 15
+    assert reports[-1].epoch == 1 and reports[-1].psnr > 15
 
 
 def test_progress_goes_forward():
     fitter = LatentGridFitter(EncoderConfig(size=900, epochs=3, model="latentgrid"))
-    seen = []
-    fitter.fit(task(moving(), on_progress=seen.append))
-    epochs = [progress.epoch for progress in seen]
+    reports = []
+    fitter.fit(task(moving(), on_progress=reports.append))
+    epochs = [progress.epoch for progress in reports]
     assert epochs == sorted(epochs) and epochs[-1] == fitter.epochs
-    assert all(progress.epoch <= progress.epochs for progress in seen)
-    assert all(progress.remaining >= 0 for progress in seen)
-    assert seen[0].bits is None and seen[-1].bits > 0
+    assert all(progress.epoch <= progress.epochs for progress in reports)
+    assert all(progress.remaining >= 0 for progress in reports)
+    assert reports[0].bits is None and reports[-1].bits > 0
 
 
 def test_code_lengths_are_those_of_the_tables():
     for index, count in ((12, 4), (16, 6), (24, 20)):
-        table = cumulative(Family.LAPLACE, index, -63, 63)
+        table = cumulative(DistributionFamily.LAPLACE, index, -63, 63)
         lengths = log2(TOTAL) - np.log2(np.diff(table))[63 : 63 + count]
-        # Frequencies are at least 1 and whole.
+        # Frequencies are integers, at least 1.
         assert np.allclose(BITS[index, :count], lengths, atol=0.1)
 
 
-def test_choices_are_the_cheapest():
+def test_rdoq_chooses_the_cheapest_symbols():
     rng = np.random.default_rng(0)
-    wanted = rng.laplace(size=(1, 1, 20, 20), scale=1.5).astype(np.float32)
+    coefficients = rng.laplace(size=(1, 1, 20, 20), scale=1.5).astype(np.float32)
     scales = rng.integers(0, 40, 400)
     inputs, channels = np.zeros((400, INPUTS), np.float32), np.zeros(400, np.int64)
-    chooser = RdoQuantiser(GridLayout((20, 20), 0, 1), (0,), [wanted], 0.134)
-    got = chooser(
-        CodingPass(PlaneKind.LUMA, 0, wanted.shape, np.arange(400), channels, inputs, scales)
+    quantiser = RdoQuantiser(GridLayout((20, 20), 0, 1), (0,), [coefficients], 0.134)
+    symbols = quantiser(
+        CodingPass(PlaneKind.LUMA, 0, coefficients.shape, np.arange(400), channels, inputs, scales)
     )
     values = np.arange(-40, 41)
-    costs = (wanted.ravel()[:, None] - values) ** 2 + 0.134 * BITS[scales][:, np.abs(values)]
-    taken = costs[np.arange(400), got + 40]
-    assert np.allclose(taken, costs.min(axis=1), atol=1e-5)
-    assert chooser.bits == pytest.approx(BITS[scales, np.abs(got)].sum(), rel=1e-5)
+    costs = (coefficients.ravel()[:, None] - values) ** 2 + 0.134 * BITS[scales][:, np.abs(values)]
+    chosen = costs[np.arange(400), symbols + 40]
+    assert np.allclose(chosen, costs.min(axis=1), atol=1e-5)
+    assert quantiser.bits == pytest.approx(BITS[scales, np.abs(symbols)].sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("height", [1.0, 8.0])
-def test_a_symbol_opens_the_way_to_what_is_below_it(height):
+def test_children_count_in_favour_of_their_parent(height):
     layout = GridLayout((32, 32), 2, 1)
     config = LatentGridConfig.suited(size=(32, 32), frames=1, colour=ColourMode.YUV420)
     networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
     networks[PlaneKind.LUMA] = default_network(PlaneKind.LUMA, layout)
     grids = Grids({**config.layouts, PlaneKind.LUMA: layout}, 1, networks)
-    wanted = [np.zeros((1, 1, *band.padded_size), np.float32) for band in layout.bands]
-    above, below = wanted[1], wanted[4]
+    coefficients = [np.zeros((1, 1, *band.padded_size), np.float32) for band in layout.bands]
+    parent_band, child_band = coefficients[1], coefficients[4]
     assert layout.bands[4].parent == 1
-    above[0, 0, 3, 5], below[0, 0, 7, 10] = -0.3, height
-    chooser = RdoQuantiser(layout, (0,), wanted, 0.134)
-    grids.code_band(config.levels[0], PlaneKind.LUMA, [3], chooser)
+    parent_band[0, 0, 3, 5], child_band[0, 0, 7, 10] = -0.3, height
+    quantiser = RdoQuantiser(layout, (0,), coefficients, 0.134)
+    grids.code_band(config.levels[0], PlaneKind.LUMA, [3], quantiser)
     *_, first, _, _, second, _, _ = grids.symbols[PlaneKind.LUMA]
-    # A coefficient that costs more than it saves is no reason.
+    # A child that costs more than it saves does not count.
     assert first[0, 0, 3, 5] == (-1 if height > 1 else 0)
     assert second[0, 0, 7, 10] == (height if height > 1 else 0)
     assert np.abs(first).sum() + np.abs(second).sum() == (1 + height if height > 1 else 0)
 
 
-def test_context_networks_learn_and_count_their_weights():
+def test_training_of_context_networks_counts_their_weights():
     rng = np.random.default_rng(1)
     count = 20000
     layout = GridLayout((32, 32), 3, 1)
     default = default_network(PlaneKind.LUMA, layout)
     inputs = rng.integers(0, 100, (count, INPUTS)).astype(np.float32)
     inputs[:, 12:] = 0
-    # One input tells the scale, the way the default network does not expect.
+    # One input determines the scale, unlike in the default network.
     symbols = np.rint(rng.laplace(size=count) * 2.0 ** (inputs[:, 9] / 20 - 2)).astype(np.int16)
     zeros = np.zeros(count, np.int64)
 
-    def gathered(chosen: slice) -> Gathering:
-        memory = Gathering()
+    def collect(chosen: slice) -> Gathering:
+        samples = Gathering()
         none = zeros[chosen]
-        stop = CodingPass(PlaneKind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
-        memory.add(stop, symbols[chosen])
-        return memory
+        coding_pass = CodingPass(PlaneKind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
+        samples.add(coding_pass, symbols[chosen])
+        return samples
 
     def cost(network) -> float:
         scales = network.scales(inputs, network.biases[np.full(count, 4), zeros])
         return float(BITS[scales, np.abs(symbols)].sum())
 
-    random = torch.Generator().manual_seed(0)
-    fitted = fit_network(default, default, gathered(slice(None)), steps=150, generator=random)
+    generator = torch.Generator().manual_seed(0)
+    fitted = fit_network(default, default, collect(slice(None)), steps=150, generator=generator)
     assert cost(fitted) < 0.9 * cost(default)
     # A few symbols are not worth a change of weights.
-    few = fit_network(default, default, gathered(slice(3)), steps=20, generator=random)
+    few = fit_network(default, default, collect(slice(3)), steps=20, generator=generator)
     assert np.abs(numbers_of(few) - numbers_of(default)).sum() < 20

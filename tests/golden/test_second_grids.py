@@ -1,4 +1,4 @@
-"""Model 3 through a decoder that was written from docs/bitstream.md alone, on random latents."""
+"""Random latents of model 3, decoded by a decoder that was written from docs/bitstream.md alone."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_symbols_and_pictures(second, make_grids, case, predicted):
     symbols, pictures, _ = second.decode_grids(head, config.pack(), frames, body, before)
 
     coded = decode_grids(body, config.layouts, frames, config.levels)
-    wanted = [
+    expected = [
         values[..., : band.size[0], : band.size[1]]
         for kind, layout in config.layouts.items()
         for band, values in zip(layout.bands, coded.grids.symbols[kind], strict=True)
     ]
     *symbols, steps = symbols
-    assert all((ours == theirs).all() for ours, theirs in zip(symbols, wanted, strict=True))
+    assert all((ours == theirs).all() for ours, theirs in zip(symbols, expected, strict=True))
     assert any(values.any() for values in symbols)
     fields = coded.steps
     assert steps.tolist() == [

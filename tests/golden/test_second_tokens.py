@@ -1,4 +1,4 @@
-"""Messages of tokens through a decoder that was written from docs/bitstream.md alone."""
+"""Messages of tokens, decoded by a decoder that was written from docs/bitstream.md alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvcodec.entropy.tokens.codec import _coded, decode_tokens, encode_tokens
+from nvcodec.entropy.tokens.codec import _encode_with, decode_tokens, encode_tokens
 from nvcodec.entropy.tokens.context_model import KINDS
-from nvcodec.entropy.tokens.parameters import MOST_WEIGHT, CodingParameters
-from nvcodec.entropy.tokens.tables import CLASSES, MOST_CHANGE, SCALES
+from nvcodec.entropy.tokens.parameters import MAX_WEIGHT, CodingParameters
+from nvcodec.entropy.tokens.tables import CLASSES, MAX_CHANGE, SCALES
 from nvcodec.errors import BitstreamError
 from nvcodec.tokenizer.token_ids import LEVELS
 
@@ -20,7 +20,7 @@ CASES = [
     (1, 1, 1, LEVELS),
     (2, 3, 1, LEVELS),
     (6, 4, 5, LEVELS),
-    # Levels of grids with 64 cells and more have two calls, those of smaller ones do not.
+    # Token grids with 64 cells or more are coded in two calls, smaller ones in one.
     (6, 8, 9, LEVELS),
     (10, 32, 2, (3, 8)),
     (10, 21, 3, (3, 8)),
@@ -54,25 +54,25 @@ def test_digits(second, make_digits, case, kind):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_choice_and_any_message(second, seed):
+def test_any_parameters_and_any_message(second, seed):
     chance = np.random.default_rng(seed)
     levels = tuple(chance.integers(2, 17, chance.integers(1, 5)).tolist())
     shape = tuple(chance.integers(1, 9, 3).tolist())
     digits = chance.integers(0, levels, (*shape, len(levels))).astype(np.uint8)
     choice = CodingParameters(
         tuple(chance.integers(0, 16, KINDS).tolist()),
-        tuple(chance.integers(0, MOST_WEIGHT + 1, KINDS).tolist()),
+        tuple(chance.integers(0, MAX_WEIGHT + 1, KINDS).tolist()),
         int(chance.integers(SCALES)),
     )
     size = min(shape[0], KINDS), len(levels), CLASSES
-    changes = chance.integers(-MOST_CHANGE, MOST_CHANGE + 1, size).astype(np.int32)
+    changes = chance.integers(-MAX_CHANGE, MAX_CHANGE + 1, size).astype(np.int32)
     changes[chance.random(size) < 0.5] = 0
-    message = _coded(digits, levels, choice, changes)
+    message = _encode_with(digits, levels, choice, changes)
     theirs = second.part("second_tokens").decode(second.TOOLS, message, shape, levels)
     ours, _ = decode_tokens(message, shape, levels)
     assert (ours == digits).all()
     assert all((digits[place] == values).all() for place, values in theirs.items())
-    # What nobody wrote is refused, or the same to both.
+    # Messages that no encoder wrote are refused, or both decoders read the same.
     noise = message[:4] + chance.bytes(4 * digits.size)
     try:
         ours, _ = decode_tokens(noise, shape, levels)
@@ -83,10 +83,10 @@ def test_any_choice_and_any_message(second, seed):
 
 
 @pytest.mark.parametrize("name", ["tokens-7x9x10", "other-levels-5x8x9", "few-cells-17x5x6"])
-def test_messages_of_old(second, name):
-    with np.load(Path(__file__).parent / "tokens" / f"{name}.npz") as kept:
-        message, digits = kept["message"].tobytes(), kept["digits"]
-        levels = tuple(kept["levels"].tolist())
+def test_golden_messages(second, name):
+    with np.load(Path(__file__).parent / "tokens" / f"{name}.npz") as stored:
+        message, digits = stored["message"].tobytes(), stored["digits"]
+        levels = tuple(stored["levels"].tolist())
     *shape, _ = digits.shape
     ours, _ = decode_tokens(message, tuple(shape), levels)
     assert (ours == digits).all()

@@ -1,4 +1,4 @@
-"""The configuration of `latentgrid`, and its frames in any order."""
+"""The model `latentgrid`: its configuration, and frames decoded in any order."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.model import LatentGrid, Steps, bands_of, pyramid_of, rounded
+from nvcodec.models.latentgrid.model import LatentGrid, Steps
 from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.subband_arrays import (
+    round_to_uint8,
+    to_pyramid,
+    to_subbands,
+)
 from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 SIZES = [(1, 1), (1, 500), (35, 17), (144, 176), (720, 1280), (1080, 1920), (2160, 3840)]
@@ -82,25 +87,25 @@ def test_bad_configurations_are_refused(change) -> None:
      b"\2\3\xff\1", b"\xff\3\3\1"],
 )  # fmt: skip
 def test_bad_bytes_are_refused(packed) -> None:
-    known = {"size": (24, 34), "frames": 11, "colour": ColourMode.YUV420}
-    assert LatentGridConfig.unpack(b"\2\3\3\1", **known) == make_config()
+    settings = {"size": (24, 34), "frames": 11, "colour": ColourMode.YUV420}
+    assert LatentGridConfig.unpack(b"\2\3\3\1", **settings) == make_config()
     with pytest.raises(BitstreamError, match="model configuration"):
-        LatentGridConfig.unpack(packed, **known)
+        LatentGridConfig.unpack(packed, **settings)
 
 
-def test_levels_hold_all_frames_at_most_sixteen_together() -> None:
+def test_layers_hold_all_frames_at_most_sixteen_together() -> None:
     config = make_config(frames=140, group=4)
-    frames = [frame for level in config.levels for frame in level.frames]
+    frames = [frame for layer in config.levels for frame in layer.frames]
     assert sorted(frames) == list(range(140))
-    assert max(len(level.frames) for level in config.levels) == 16
-    depths = [level.depth for level in config.levels]
+    assert max(len(layer.frames) for layer in config.levels) == 16
+    depths = [layer.depth for layer in config.levels]
     assert depths == sorted(depths)
-    known: set[int] = set()
-    for level in config.levels:
-        assert len({len(some) for some in level.references}) == 1
-        for references in level.references:
-            assert known.issuperset(references)
-        known.update(level.frames)
+    coded_frames: set[int] = set()
+    for layer in config.levels:
+        assert len({len(of_frame) for of_frame in layer.references}) == 1
+        for references in layer.references:
+            assert coded_frames.issuperset(references)
+        coded_frames.update(layer.frames)
 
 
 def test_chroma_reaches_the_same_coarsest_scale() -> None:
@@ -120,13 +125,13 @@ def coded(make_grids: Callable[..., CodedGrids]) -> tuple[LatentGridConfig, Code
 
 
 def model(coded: tuple[LatentGridConfig, CodedGrids]) -> LatentGrid:
-    config, made = coded
-    steps = Steps.of(made.steps, config)
-    return LatentGrid(config, steps, made.grids.symbols, torch.device("cpu"))
+    config, latents = coded
+    steps = Steps.of(latents.steps, config)
+    return LatentGrid(config, steps, latents.grids.symbols, torch.device("cpu"))
 
 
 def same(ours: Picture, theirs: Picture) -> bool:
-    """The same frames; sums may differ by a rounding where they are batched differently."""
+    """Return whether frames are equal; batching may change sums, and so samples, by one level."""
     pairs = [(ours.luma, theirs.luma), (ours.chroma, theirs.chroma)]
     assert all(a.shape == b.shape for a, b in pairs)
     return all(int((a.int() - b.int()).abs().max()) <= 1 for a, b in pairs)
@@ -147,28 +152,28 @@ def test_frames_in_any_order_and_more_than_once(coded) -> None:
     config, _ = coded
     whole = model(coded).planes(range(config.frames))
     warm = model(coded)
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for count in (1, 3, 11, 25):
-        frames = chance.integers(0, config.frames, count).tolist()
-        for one in (warm, model(coded)):
-            assert same(one.planes(frames), whole[frames])
+        frames = rng.integers(0, config.frames, count).tolist()
+        for tested in (warm, model(coded)):
+            assert same(tested.planes(frames), whole[frames])
     assert same(warm.planes([4, 4, 0, 4]), whole[[4, 4, 0, 4]])
 
 
-def test_what_is_kept_is_bounded_and_changes_nothing(coded) -> None:
-    config, made = coded
-    small = model((make_config(group=1), made))
-    # Every frame is predicted from the one before it; four are kept.
-    reference = model((make_config(group=1), made)).planes(range(config.frames))
+def test_the_cache_is_bounded_and_changes_nothing(coded) -> None:
+    config, latents = coded
+    small = model((make_config(group=1), latents))
+    # Every frame is predicted from the previous one; four are cached.
+    reference = model((make_config(group=1), latents)).planes(range(config.frames))
     for frames in ([10], [0], [5, 6], [10, 0], [3], list(range(11)), [2], [9, 1]):
         assert same(small.planes(frames), reference[frames])
         assert len(small._decoded) <= max(4, len(frames))
 
 
 def test_a_long_chain_is_not_kept_whole(coded, monkeypatch) -> None:
-    _, made = coded
+    _, latents = coded
     config = make_config(group=1)
-    chain, held = model((config, made)), []
+    chain, held = model((config, latents)), []
     decode = chain._decode
 
     def counted(*args):
@@ -179,16 +184,18 @@ def test_a_long_chain_is_not_kept_whole(coded, monkeypatch) -> None:
     last = chain.planes([10, 2])
     assert len(held) == 11
     assert max(held) <= 5
-    assert same(last, model((config, made)).planes(range(11))[[10, 2]])
+    assert same(last, model((config, latents)).planes(range(11))[[10, 2]])
 
 
 def test_a_frame_without_latents_is_grey_or_its_reference(coded) -> None:
-    config, made = coded
-    symbols = {kind: [band.copy() for band in bands] for kind, bands in made.grids.symbols.items()}
+    config, latents = coded
+    symbols = {
+        kind: [band.copy() for band in bands] for kind, bands in latents.grids.symbols.items()
+    }
     for bands in symbols.values():
         for band in bands:
             band[1:] = 0
-    steps = Steps.of(made.steps, config)
+    steps = Steps.of(latents.steps, config)
     planes = LatentGrid(config, steps, symbols, torch.device("cpu")).planes(range(11))
     assert planes.luma[0].unique().numel() > 5
     for frame in range(1, 11):
@@ -221,7 +228,7 @@ def test_the_largest_latents_and_steps_stay_finite() -> None:
 
 def test_rounding() -> None:
     values = torch.tensor([-1e9, -0.6, -0.5, 0.49, 0.5, 1.5, 2.5, 254.49, 254.5, 255.4, 300, 1e9])
-    assert rounded(values).tolist() == [0, 0, 0, 0, 1, 2, 3, 254, 255, 255, 255, 255]
+    assert round_to_uint8(values).tolist() == [0, 0, 0, 0, 1, 2, 3, 254, 255, 255, 255, 255]
 
 
 @pytest.mark.parametrize("size", [(24, 34), (17, 35), (2, 2)])
@@ -229,15 +236,15 @@ def test_bands_and_back(size) -> None:
     config = make_config(size=size, scales=1, field_scales=0)
     layout = config.luma_layout
     planes = torch.randn(3, 1, *size, generator=torch.Generator().manual_seed(0)) * 40
-    padded = bands_of(layout, planes)
+    padded = to_subbands(layout, planes)
     assert [plane.shape[2:] for plane in padded] == [band.padded_size for band in layout.bands]
     whole = [np.rint(plane).astype(np.int16) for plane in padded]
-    back = synthesis(pyramid_of(layout, whole))
+    back = synthesis(to_pyramid(layout, whole))
     assert back.shape == planes.shape
     assert float((back - planes).abs().max()) < 3
 
 
-def test_a_decode_leaves_nothing_that_a_fit_cannot_use() -> None:
+def test_cached_tensors_of_a_decode_serve_a_fit() -> None:
     with torch.inference_mode():
         synthesis(analysis(torch.zeros(1, 21, 22), 2))
     pyramid = analysis(torch.randn(1, 21, 22), 2)

@@ -1,11 +1,11 @@
-"""The multi-scale transform."""
+"""The wavelet transform: exact inverse, sizes, energy and gradients."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from nvcodec.models.latentgrid.subbands import band_sizes, scales
+from nvcodec.models.latentgrid.subbands import band_sizes, count_scales
 from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 SIZES = [(2, 2), (3, 2), (5, 7), (16, 16), (17, 33), (176, 320), (135, 241), (2, 90)]
@@ -14,7 +14,7 @@ SIZES = [(2, 2), (3, 2), (5, 7), (16, 16), (17, 33), (176, 320), (135, 241), (2,
 @pytest.mark.parametrize("size", SIZES)
 def test_the_inverse_is_exact_for_any_size(size: tuple[int, int]) -> None:
     planes = torch.randn(2, 3, *size)
-    count = scales(size, 5)
+    count = count_scales(size, 5)
     back = synthesis(analysis(planes, count))
     assert back.shape == planes.shape
     torch.testing.assert_close(back, planes, rtol=0, atol=2e-5)
@@ -22,7 +22,7 @@ def test_the_inverse_is_exact_for_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_there_are_as_many_coefficients_as_samples(size: tuple[int, int]) -> None:
-    count = scales(size, 5)
+    count = count_scales(size, 5)
     pyramid = analysis(torch.zeros(size), count)
     shapes = [tuple(tuple(band.shape) for band in bands) for bands in pyramid.details]
     shapes.append((tuple(pyramid.coarse.shape),))
@@ -63,6 +63,6 @@ def test_gradients_reach_every_band() -> None:
 
 
 def test_scales_end_where_a_side_is_one() -> None:
-    assert scales((176, 320), 5) == 5
-    assert scales((3, 100), 9) == 2
-    assert scales((1, 100), 9) == 0
+    assert count_scales((176, 320), 5) == 5
+    assert count_scales((3, 100), 9) == 2
+    assert count_scales((1, 100), 9) == 0

@@ -1,1 +1,1 @@
-"""Fitting `latentgrid`: motion, latents in closed form, context networks, steps for a wanted size."""
+"""Fitting `latentgrid`: motion estimation, RDOQ, training of context networks, step size search."""

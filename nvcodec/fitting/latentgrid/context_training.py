@@ -1,4 +1,4 @@
-"""Fitting context networks to symbols: fewer bits, their own weights counted."""
+"""Training of context networks on the symbols of a segment; the bits of their weights count."""
 
 from __future__ import annotations
 
@@ -20,45 +20,57 @@ from nvcodec.entropy.latents.context_network import (
 )
 from nvcodec.media import Int16Array
 
-# Symbols that stand for all.
-_MOST_ROWS = 200_000
+# Largest number of symbols that networks are trained on.
+_MAX_SAMPLES = 200_000
 _BATCH = 8192
-_RATE = 0.6  # of Adam, in units of weights
+_LEARNING_RATE = 0.6  # of Adam, for weights of up to 127
 
 
 class Gathering:
-    """A visitor's memory: the inputs and the symbols of every stop."""
+    """Context samples: the network inputs and the symbols of coding passes."""
 
     def __init__(self) -> None:
         self._inputs: list[npt.NDArray[np.uint8]] = []
-        self._cells: list[npt.NDArray[np.int16]] = []
+        self._bias_numbers: list[npt.NDArray[np.int16]] = []
         self._symbols: list[Int16Array] = []
 
     def add(self, coding_pass: CodingPass, symbols: Int16Array) -> None:
-        """Remember a stop, and the symbols that were chosen there."""
+        """Add the samples of a coding pass.
+
+        Args:
+            coding_pass: The pass.
+            symbols: Its symbols, shape (N,).
+        """
         self._inputs.append(coding_pass.inputs.astype(np.uint8))
         channels = coding_pass.shape[1]
-        self._cells.append((coding_pass.band * channels + coding_pass.channels).astype(np.int16))
+        self._bias_numbers.append(
+            (coding_pass.band * channels + coding_pass.channels).astype(np.int16)
+        )
         self._symbols.append(symbols)
 
     def extend(self, other: Gathering) -> None:
-        """Remember what another memory does, too."""
+        """Add the samples of another collection."""
         self._inputs += other._inputs
-        self._cells += other._cells
+        self._bias_numbers += other._bias_numbers
         self._symbols += other._symbols
 
     def rows(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Inputs, bias numbers and symbols; None if there are none."""
+        """Return inputs, numbers of biases and symbols; None if there are none."""
         if not self._symbols or not sum(map(len, self._symbols)):
             return None
         inputs = torch.from_numpy(np.concatenate(self._inputs))
-        cells = torch.from_numpy(np.concatenate(self._cells))
+        bias_numbers = torch.from_numpy(np.concatenate(self._bias_numbers))
         symbols = torch.from_numpy(np.concatenate(self._symbols))
-        return inputs, cells, symbols
+        return inputs, bias_numbers, symbols
 
 
 def code_length(symbols: Tensor, octaves: Tensor) -> Tensor:
-    """Bits of symbols under Laplace distributions of scales 2**octaves, differentiable."""
+    """Return the bits of symbols under Laplace distributions, differentiable.
+
+    Args:
+        symbols: Any shape.
+        octaves: Base-2 logarithms of the scales, same shape.
+    """
     scale = torch.exp2(octaves)
     magnitude = symbols.abs()
     zero = -torch.expm1(-0.5 / scale)
@@ -69,82 +81,105 @@ def code_length(symbols: Tensor, octaves: Tensor) -> Tensor:
 def fit_network(
     network: ContextNetwork,
     default: ContextNetwork,
-    gathered: Gathering,
+    context_samples: Gathering,
     *,
     steps: int,
     generator: torch.Generator,
-    most_rows: int | None = _MOST_ROWS,
+    most_rows: int | None = _MAX_SAMPLES,
 ) -> ContextNetwork:
-    """A network that tells the scales of some symbols better.
+    """Return a network that predicts the scales of symbols better.
 
     Args:
-        network: Where to begin.
-        default: What its weights will be coded as differences to.
-        gathered: Inputs and symbols.
-        steps: Of Adam.
-        generator: Of the order of rows.
-        most_rows: So many symbols stand for all; None for all.
+        network: Network to start from.
+        default: Network to whose weights the differences will be coded.
+        context_samples: Inputs and symbols.
+        steps: Number of steps of Adam.
+        generator: Random numbers for the choice of samples.
+        most_rows: Largest number of samples to train on; None for all.
     """
-    rows = gathered.rows()
-    if rows is None:
+    samples = context_samples.rows()
+    if samples is None:
         return default
-    inputs, cells, symbols = rows
+    inputs, bias_numbers, symbols = samples
     total = len(symbols)
     if most_rows is not None and total > most_rows:
         chosen = torch.randperm(total, generator=generator)[:most_rows]
-        inputs, cells, symbols = inputs[chosen], cells[chosen], symbols[chosen]
-    origin = torch.from_numpy(numbers_of(default)).float()
+        inputs, bias_numbers, symbols = inputs[chosen], bias_numbers[chosen], symbols[chosen]
+    reference = torch.from_numpy(numbers_of(default)).float()
     weights = torch.from_numpy(numbers_of(network)).float().requires_grad_()
-    optimiser = torch.optim.Adam([weights], lr=_RATE, betas=(0.9, 0.98))
+    optimiser = torch.optim.Adam([weights], lr=_LEARNING_RATE, betas=(0.9, 0.98))
     size = min(_BATCH, len(symbols))
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = _RATE * 0.5 * (1 + cos(pi * step / steps))
-        rows_now = torch.randint(len(symbols), (size,), generator=generator)
-        hard = weights + (weights.round() - weights).detach()
-        octaves = _octaves(hard, inputs[rows_now].float(), cells[rows_now].long())
-        bits = code_length(symbols[rows_now].float(), octaves).mean() * total
-        difference = hard - origin
+        optimiser.param_groups[0]["lr"] = _LEARNING_RATE * 0.5 * (1 + cos(pi * step / steps))
+        batch = torch.randint(len(symbols), (size,), generator=generator)
+        rounded = weights + (weights.round() - weights).detach()
+        octaves = _octaves(rounded, inputs[batch].float(), bias_numbers[batch].long())
+        bits = code_length(symbols[batch].float(), octaves).mean() * total
+        difference = rounded - reference
         spread = difference.detach().abs().mean().clamp_min(0.05)
-        own = (difference.abs() / spread).sum() / log(2) + len(weights) * torch.log2(2 * spread)
-        loss = (bits + own) / total
+        weight_bits = (difference.abs() / spread).sum() / log(2) + len(weights) * torch.log2(
+            2 * spread
+        )
+        loss = (bits + weight_bits) / total
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         with torch.no_grad():
             weights.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)
     fitted = weights.detach().round()
-    candidates = [fitted, torch.from_numpy(numbers_of(network)).float(), origin]
-    least = min(
-        candidates, key=lambda numbers: _total(numbers, origin, inputs, cells, symbols, total)
+    candidates = [fitted, torch.from_numpy(numbers_of(network)).float(), reference]
+    best = min(
+        candidates,
+        key=lambda numbers: _cost(numbers, reference, inputs, bias_numbers, symbols, total),
     )
-    return network_of(least.numpy().astype(np.int32), *network.biases.shape)
+    return network_of(best.numpy().astype(np.int32), *network.biases.shape)
 
 
 @torch.no_grad()
-def _total(
-    numbers: Tensor, origin: Tensor, inputs: Tensor, cells: Tensor, symbols: Tensor, total: int
+def _cost(
+    numbers: Tensor,
+    reference: Tensor,
+    inputs: Tensor,
+    bias_numbers: Tensor,
+    symbols: Tensor,
+    total: int,
 ) -> float:
-    """Bits of symbols and of weights."""
+    """Return the bits of symbols and of weights.
+
+    Args:
+        numbers: Weights of the network, shape (weights,).
+        reference: Weights of the default network, same shape.
+        inputs: Shape (N, 20).
+        bias_numbers: Number of each symbol's bias, shape (N,).
+        symbols: Shape (N,).
+        total: Number of symbols that these N stand for.
+    """
     bits = 0.0
     for start in range(0, len(symbols), 1 << 18):
         part = slice(start, start + (1 << 18))
-        octaves = _octaves(numbers, inputs[part].float(), cells[part].long())
+        octaves = _octaves(numbers, inputs[part].float(), bias_numbers[part].long())
         bits += float(code_length(symbols[part].float(), octaves).sum())
-    difference = (numbers - origin).abs()
+    difference = (numbers - reference).abs()
     spread = float(difference.mean())
-    own = len(numbers) * max(np.log2(max(2 * spread, 1e-3)) + 1.44, 0.02) if spread else 0.0
-    return bits * total / len(symbols) + own
+    weight_bits = len(numbers) * max(np.log2(max(2 * spread, 1e-3)) + 1.44, 0.02) if spread else 0.0
+    return bits * total / len(symbols) + weight_bits
 
 
-def _octaves(weights: Tensor, inputs: Tensor, cells: Tensor) -> Tensor:
-    """What `ContextNetwork.scales` computes, without rounding: base-2 logarithms of scales."""
-    ends = [INPUTS * HIDDEN, INPUTS, HIDDEN]
-    ends.append(len(weights) - sum(ends))
-    hidden, linear, output, biases = torch.split(weights, ends)
-    # Rounding down takes off a half on average.
+def _octaves(weights: Tensor, inputs: Tensor, bias_numbers: Tensor) -> Tensor:
+    """Return base-2 logarithms of scales, as `ContextNetwork.scales` without rounding.
+
+    Args:
+        weights: Weights of the network, shape (weights,).
+        inputs: Shape (N, 20).
+        bias_numbers: Number of each symbol's bias, shape (N,).
+    """
+    sizes = [INPUTS * HIDDEN, INPUTS, HIDDEN]
+    sizes.append(len(weights) - sum(sizes))
+    hidden, linear, output, biases = torch.split(weights, sizes)
+    # Rounding down subtracts one half on average.
     first = (inputs @ hidden.view(INPUTS, HIDDEN) / 32 - 0.5).clamp(0, 255)
-    total = inputs @ linear + first @ output + 16 * biases[cells]
+    total = inputs @ linear + first @ output + 16 * biases[bias_numbers]
     index = total / 128 - 0.5
-    # A little of the gradient passes beyond the ends, so that nothing gets stuck there.
+    # A small part of the gradient passes beyond the ends, so that weights do not get stuck there.
     limited = index.clamp(0, 63)
     return (limited + 0.02 * (index - limited)) / 4 - 4

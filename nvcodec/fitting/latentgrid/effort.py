@@ -1,4 +1,4 @@
-"""How hard a fit of `latentgrid` tries, and what it counts a bit and a sample as."""
+"""Effort of a fit of `latentgrid`: numbers of steps, costs of bits, relative step sizes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ class Effort:
     """Settings of a fit.
 
     Attributes:
-        motion_steps: Of gradient descent on the motion of a level.
-        refine: Whether motion is searched a second time, at the step that the first pass leads to.
-        trials: Groups of motion channels that are left out on trial, 0 to 2.
-        context_steps: Of Adam on the context networks.
-        motion_rate: Of gradient descent, in motion latents.
-        deadzone: Motion latents of the first guess below this are nearly left out.
-        lagrangian: What a bit costs, in squared steps: the slope of a Laplace source's rate and
-            distortion.
-        motion_weight: The same for motion.
-        keep: The same for the choice of motion latents, whose use is known already.
+        motion_steps: Optimiser steps on the motion of a layer.
+        refine: Whether motion is estimated a second time, at the step size that the first pass
+            leads to.
+        trials: Number of groups of motion channels that are zeroed on trial, 0 to 2.
+        context_steps: Steps of Adam on the context networks.
+        motion_rate: Learning rate of motion, in motion latents.
+        deadzone: Motion latents of the first estimate below this are nearly zeroed.
+        lagrangian: Cost of a bit in squared quantisation steps: the slope of rate and distortion of
+            a Laplace source.
+        motion_weight: Cost of a bit in motion estimation, in squared quantisation steps.
+        motion_rdoq_lagrangian: Cost of a bit in the RDOQ of motion latents, which are good
+            estimates already, in squared quantisation steps.
         motion_step: Step of displacements at a luma step of 16, luma samples.
-        mix_step: Step of k at a luma step of 16.
-        offsets: Steps of frames relative to the base; see `StepIndices`.
-        chroma: Step of chroma; see `StepIndices`.
+        mix_step: Step of the blending weight k at a luma step of 16.
+        offsets: Steps of frames relative to the base step; see `StepIndices`.
+        chroma: Step of chroma relative to luma; see `StepIndices`.
     """
 
     motion_steps: int = 40
@@ -38,20 +40,20 @@ class Effort:
     deadzone: float = 1.0
     lagrangian: float = 0.134
     motion_weight: float = 0.2
-    keep: float = 0.02
+    motion_rdoq_lagrangian: float = 0.02
     motion_step: float = 0.25
     mix_step: float = 0.7
     offsets: tuple[int, ...] = (-8, -6, 0, 4, 8, 12, 15, 15)
     chroma: int = -2
 
     def steps(self, base: int, motion_base: int) -> StepIndices:
-        """All steps that go with a base.
+        """Return all step sizes that go with a base step.
 
         Args:
-            base: Step of luma; see `StepIndices`.
-            motion_base: The base that the steps of motion are for.
+            base: Index of the base step of luma; see `StepIndices`.
+            motion_base: Index of the base step that the steps of motion are derived from.
         """
-        # Coarser frames need coarser motion, but slower.
+        # Motion gets coarser with the frames, but half as fast.
         octaves = max(motion_base / STEP_OCTAVE - 8, 0.0) / 2
 
         def index(step: float) -> int:
@@ -66,12 +68,13 @@ class Effort:
         )
 
 
-# Epochs from which on a fit is thorough: `fast` and `medium`.
+# Numbers of epochs from which on motion is estimated twice and all trials are made: those of the
+# presets `fast` and `medium`.
 _REFINED_FROM, _ALL_TRIALS_FROM = 30, 100
 
 
 def effort_of(config: FitConfig) -> Effort:
-    """The effort that a number of epochs stands for: a motion step is worth about three."""
+    """Return the effort of a number of epochs; about three of them count as one motion step."""
     return Effort(
         motion_steps=config.epochs // 3,
         refine=config.epochs >= _REFINED_FROM,

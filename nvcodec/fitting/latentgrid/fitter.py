@@ -1,4 +1,4 @@
-"""Fits segments of `latentgrid`: how many passes, with which steps, for which size or quality."""
+"""Fitter of `latentgrid`: runs passes until a segment has the target size, quality or `lmbda`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from nvcodec.config import EncoderConfig
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import BaseFitter, CodedSegment, FitTask
 from nvcodec.fitting.latentgrid.effort import Effort, effort_of
-from nvcodec.fitting.latentgrid.encode_pass import Outcome, SegmentFit
+from nvcodec.fitting.latentgrid.encode_pass import PassResult, SegmentFit
 from nvcodec.fitting.latentgrid.pass_schedule import PassSchedule
 from nvcodec.fitting.latentgrid.step_size_search import StepSearch, search_for
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.reconstruction.latentgrid_decoder import known_picture, last_picture, source_picture
 
-# Passes with a search for motion, then at most so many that only change the step.
-_SEARCHING = 2
-_TRIMMING = 8
+# Number of passes that estimate motion, then largest number that only change the step size.
+_MOTION_PASSES = 2
+_MAX_STEP_PASSES = 8
 _CPU = torch.device("cpu")
 
 
 class LatentGridFitter(BaseFitter):
-    """Fits segments; see `nvcodec.fitting.interface.SegmentFitter`.
+    """Fits the segments of an encode with `latentgrid`.
+
+    It implements `nvcodec.fitting.interface.SegmentFitter`.
 
     Args:
         config: Settings of the encode.
@@ -43,102 +45,121 @@ class LatentGridFitter(BaseFitter):
         self.config, self.device = config, _CPU
 
     def fit(self, task: FitTask) -> list[CodedSegment]:
-        """See `SegmentFitter`."""
+        """Fit a segment for every file, from the largest to the smallest.
+
+        Args:
+            task: The segment and its targets.
+
+        Returns:
+            The coded segment of each file, in the order of `task.bits`.
+        """
         effort = effort_of(self.config.fitting)
         config = LatentGridConfig.suited(
             size=task.size, frames=len(task.frames), colour=self.config.colour
         )
         picture = source_picture(task.frames, config, task.colour)
-        seen = known_picture(task.frames, config)
-        course = PassSchedule(task, effort)
+        valid_mask = known_picture(task.frames, config)
+        schedule = PassSchedule(task, effort)
         searches = [
             search_for(self.config, bits, task.pixels, effort, config.scales) for bits in task.bits
         ]
-        # From the largest on: what is found for a larger file serves a smaller one.
-        order = sorted(range(len(task.bits)), key=lambda place: -(task.bits[place] or 0.0))
-        known = [last_picture(one, _CPU) for one in task.previous if one is not None]
-        before = known[order[0]] if len(known) == len(order) else None
-        if before and _leans(picture, seen, config, before, effort, searches[order[0]].base):
+        # From the largest file to the smallest: motion and networks of a larger one serve a smaller.
+        order = sorted(range(len(task.bits)), key=lambda index: -(task.bits[index] or 0.0))
+        previous_frames = [
+            last_picture(state, _CPU) for state in task.previous if state is not None
+        ]
+        previous_frame = previous_frames[order[0]] if len(previous_frames) == len(order) else None
+        if previous_frame and _prediction_pays(
+            picture, valid_mask, config, previous_frame, effort, searches[order[0]].base
+        ):
             config = replace(config, predicted=True)
-        segment = SegmentFit(picture, config, task.seed, before, seen)
-        found: dict[int, CodedSegment] = {}
-        for place in order:
-            search = searches[place]
+        segment = SegmentFit(picture, config, task.seed, previous_frame, valid_mask)
+        coded: dict[int, CodedSegment] = {}
+        for index in order:
+            search = searches[index]
             if config.predicted:
-                segment.before = known[place]
-            outcome = self._searched(segment, search, effort, course)
+                segment.previous_frame = previous_frames[index]
+            result = self._run_passes(segment, search, effort, schedule)
             if not search.reached:
                 self._warn(
-                    f"segment {task.number}: {search.words} was not reached; the nearest, "
-                    f"{len(outcome.body)} bytes at {outcome.psnr:.2f} dB, is kept"
+                    f"segment {task.number}: {search.target_text} was not reached; the nearest, "
+                    f"{len(result.body)} bytes at {result.psnr:.2f} dB, is kept"
                 )
-            found[place] = CodedSegment(config=config, body=outcome.body)
-        self.epochs = max(self.epochs, course.passes)
-        return [found[place] for place in range(len(task.bits))]
+            coded[index] = CodedSegment(config=config, body=result.body)
+        self.epochs = max(self.epochs, schedule.passes)
+        return [coded[index] for index in range(len(task.bits))]
 
-    def _searched(
-        self, segment: SegmentFit, search: StepSearch, effort: Effort, course: PassSchedule
-    ) -> Outcome:
-        """Passes until a segment is as wanted."""
+    def _run_passes(
+        self, segment: SegmentFit, search: StepSearch, effort: Effort, schedule: PassSchedule
+    ) -> PassResult:
+        """Run passes until a segment meets its target or the time is spent.
+
+        Args:
+            segment: The segment.
+            search: Search for the base step.
+            effort: Settings of the passes.
+            schedule: Time and progress of the passes.
+
+        Returns:
+            The result that is nearest to the target.
+        """
         motion_base = search.base
-        for turn in range(_SEARCHING if effort.refine else 1):
+        for number in range(_MOTION_PASSES if effort.refine else 1):
             motion_base = search.base
-            motion_steps = effort.motion_steps // (1 if turn == 0 else 2)
-            motion_steps = course.affordable(motion_steps)
-            outcome = segment.run(
+            motion_steps = effort.motion_steps // (1 if number == 0 else 2)
+            motion_steps = schedule.affordable_motion_steps(motion_steps)
+            result = segment.run(
                 effort.steps(search.base, motion_base),
                 effort,
                 motion_steps=motion_steps,
-                on_level=course.reporter(motion_steps),
+                on_layer=schedule.progress_reporter(motion_steps),
             )
-            course.finished(outcome, motion_steps)
-            search.update(outcome, comparable=False)
-            segment.learn(outcome, effort.context_steps)
-            if not course.allows_another(motion_steps=0):
+            schedule.record_pass(result, motion_steps)
+            search.update(result, comparable=False)
+            segment.learn(result, effort.context_steps)
+            if not schedule.allows_another(motion_steps=0):
                 break
-        for _ in range(_TRIMMING):
-            if not course.allows_another(motion_steps=None):
+        for _ in range(_MAX_STEP_PASSES):
+            if not schedule.allows_another(motion_steps=None):
                 break
-            outcome = segment.run(
+            result = segment.run(
                 effort.steps(search.base, motion_base),
                 effort,
                 motion_steps=None,
-                on_level=course.reporter(None),
+                on_layer=schedule.progress_reporter(None),
             )
-            course.finished(outcome, None)
-            if search.update(outcome, comparable=True):
+            schedule.record_pass(result, None)
+            if search.update(result, comparable=True):
                 break
-        course.file_finished()
+        schedule.start_next_file()
         assert search.best is not None
         return search.best
 
 
-def _leans(
+def _prediction_pays(
     picture: Picture,
-    seen: Picture | None,
+    valid_mask: Picture | None,
     config: LatentGridConfig,
-    before: Picture,
+    previous_frame: Picture,
     effort: Effort,
     base: int,
 ) -> bool:
-    """Whether the first frame of a segment costs less if it is predicted from the one before.
+    """Return whether the first frame costs less if it is predicted from the previous segment.
 
     Args:
         picture: The segment's frames.
-        seen: Which of their samples are known; None if all are.
-        config: Of the segment.
-        before: The last frame of the segment before.
-        effort: How motion is searched, and what a bit costs.
-        base: Of the steps.
+        valid_mask: Which of their samples count; None if all do.
+        config: Configuration of the segment.
+        previous_frame: Last frame of the previous segment.
+        effort: Settings of motion estimation, and cost of a bit.
+        base: Base index of the quantisation steps.
     """
     costs = []
     for predicted in (False, True):
-        one = replace(config, frames=1, predicted=predicted)
+        single = replace(config, frames=1, predicted=predicted)
         steps = effort.steps(base, base)
-        trial = SegmentFit(picture[:1], one, 0, before, seen and seen[:1])
-        outcome = trial.run(steps, effort, motion_steps=effort.motion_steps)
-        bits = sum(outcome.bits.values())
-        costs.append(
-            outcome.error * outcome.samples + effort.lagrangian * steps.base_step**2 * bits
-        )
+        trial = SegmentFit(picture[:1], single, 0, previous_frame, valid_mask and valid_mask[:1])
+        result = trial.run(steps, effort, motion_steps=effort.motion_steps)
+        bits = sum(result.bits.values())
+        costs.append(result.error * result.samples + effort.lagrangian * steps.base_step**2 * bits)
     return costs[1] < costs[0]

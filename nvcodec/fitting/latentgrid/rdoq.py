@@ -1,12 +1,13 @@
-"""Latents in closed form: the integers of least rate-distortion cost, along the coding walk.
+"""RDOQ of wavelet latents: the integers of lowest rate-distortion cost, in coding order.
 
-With orthonormal bands the squared error of a frame is that of its coefficients, whatever else
-changes; so each symbol can be chosen by itself, given those before it, whose context says what it
-costs. This is rate-distortion optimised quantisation, as practised for HM and x264.
+With orthonormal bands the squared error of a frame is that of its coefficients. Each symbol can
+therefore be chosen by itself, given the symbols before it, whose context determines its cost in
+bits. This is rate-distortion optimised quantisation as practised for HM and x264.
 
-A symbol that is not zero also lets those below it be coded (see `nvcodec.entropy.latents.context_model`): what they
-would gain is counted in its favour, as in the zerotrees of wavelet coders (Xiong, Ramchandran and
-Orchard, "Space-frequency quantization for wavelet image coding", 1997).
+A symbol that is not zero also allows its children to be coded (see
+`nvcodec.entropy.latents.context_model`). Their gain is credited to it, as in the zerotrees of
+wavelet coders (Xiong, Ramchandran and Orchard, "Space-frequency quantization for wavelet image
+coding", 1997).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from nvcodec.models.latentgrid.subbands import GridLayout
 
 
 def _code_lengths() -> Float32Array:
-    """Bits of magnitudes 0 to 2047 under every scale, shape (64, 2048); that of the sign included."""
+    """Return the bits of magnitudes 0 to 2047 at every scale, the sign included: (64, 2048)."""
     scales = np.array([scale_value(index) for index in range(SCALES)])[:, None]
     magnitude = np.arange(1, LARGEST_SYMBOL + 1)
     tail = np.exp(-(magnitude - 0.5) / scales) / 2
@@ -36,21 +37,22 @@ def _code_lengths() -> Float32Array:
 
 BITS = _code_lengths()
 
-# What a symbol costs of which no more is known than that it is not zero, bits.
+# Bits of a nonzero symbol whose context is not known yet.
 _USUAL_BITS = 9.0
 
 
 class RdoQuantiser:
-    """A visitor that chooses symbols.
+    """A `SymbolCoder` that quantises coefficients.
 
     Args:
-        layout: The bands.
+        layout: The subbands.
         frames: Numbers of the frames whose coefficients are given.
-        coefficients: Of every band, in steps, shape (frames, channels, *room).
-        weight: What a bit costs, in squared steps.
+        coefficients: Coefficients of every band in quantisation steps, shape (frames, channels,
+            *padded size).
+        lagrangian: Cost of a bit, in squared steps.
 
     Attributes:
-        bits: What the symbols chosen so far cost.
+        bits: Estimated bits of the symbols chosen so far.
     """
 
     def __init__(
@@ -58,70 +60,70 @@ class RdoQuantiser:
         layout: GridLayout,
         frames: Sequence[int],
         coefficients: Sequence[Float32Array],
-        weight: float,
+        lagrangian: float,
     ) -> None:
-        self._coefficients, self._weight = coefficients, weight
-        self._below = _gains_below(layout, coefficients, weight)
-        self._local = np.zeros(max(frames) + 1, np.int64)
-        self._local[list(frames)] = np.arange(len(frames))
+        self._coefficients, self._lagrangian = coefficients, lagrangian
+        self._gains = _gains_below(layout, coefficients, lagrangian)
+        self._frame_index = np.zeros(max(frames) + 1, np.int64)
+        self._frame_index[list(frames)] = np.arange(len(frames))
         self.bits = 0.0
 
     def __call__(self, coding_pass: CodingPass) -> Int16Array:
-        """Choose the symbols of a stop, int16, shape (N,)."""
-        frame, *rest = coding_pass.place
-        place = (self._local[frame], *rest)
-        wanted = self._coefficients[coding_pass.band][place]
-        magnitude = np.abs(wanted)
+        """Choose the symbols of a coding pass, int16, shape (N,)."""
+        frame, *rest = coding_pass.positions
+        position = (self._frame_index[frame], *rest)
+        coefficients = self._coefficients[coding_pass.band][position]
+        magnitude = np.abs(coefficients)
         lower = np.minimum(np.floor(magnitude).astype(np.int64), LARGEST_SYMBOL - 1)
-        best = np.zeros(len(wanted), np.int64)
+        best = np.zeros(len(coefficients), np.int64)
         bits = BITS[coding_pass.scales, 0]
-        least = magnitude**2 + self._weight * bits
-        favour = np.zeros(len(wanted), np.float32)
-        if (below := self._below[coding_pass.band]) is not None:
-            # Beside one that is not zero, those below are coded anyway.
-            alone = (coding_pass.inputs[:, 4] == 0) & (coding_pass.inputs[:, 5] == 0)
-            favour = np.where(alone, below[place], favour)
+        lowest_cost = magnitude**2 + self._lagrangian * bits
+        bonus = np.zeros(len(coefficients), np.float32)
+        if (gains := self._gains[coding_pass.band]) is not None:
+            # Beside a symbol that is not zero, the children are coded anyway.
+            isolated = (coding_pass.inputs[:, 4] == 0) & (coding_pass.inputs[:, 5] == 0)
+            bonus = np.where(isolated, gains[position], bonus)
         for candidate in (lower, lower + 1):
             length = BITS[coding_pass.scales, candidate]
-            cost = (magnitude - candidate) ** 2 + self._weight * length
-            cost -= np.where(candidate > 0, favour, 0.0)
-            better = cost < least
+            cost = (magnitude - candidate) ** 2 + self._lagrangian * length
+            cost -= np.where(candidate > 0, bonus, 0.0)
+            better = cost < lowest_cost
             best = np.where(better, candidate, best)
-            least = np.where(better, cost, least)
+            lowest_cost = np.where(better, cost, lowest_cost)
             bits = np.where(better, length, bits)
         self.bits += float(bits.sum())
-        signed: Int16Array = np.where(wanted < 0, -best, best).astype(np.int16)
+        signed: Int16Array = np.where(coefficients < 0, -best, best).astype(np.int16)
         return signed
 
 
 def _gains_below(
-    layout: GridLayout, coefficients: Sequence[Float32Array], weight: float
+    layout: GridLayout, coefficients: Sequence[Float32Array], lagrangian: float
 ) -> list[Float32Array | None]:
-    """How much less what is below every position would cost, were it coded; in squared steps.
+    """Return how much coding the descendants of every position saves, in squared steps.
 
     Args:
-        layout: The bands.
-        coefficients: Of every band, in steps.
-        weight: What a bit costs, in squared steps.
+        layout: The subbands.
+        coefficients: Coefficients of every band, in quantisation steps.
+        lagrangian: Cost of a bit, in squared steps.
 
     Returns:
-        Of every band the shape of its coefficients, or None where nothing is below.
+        For every band the savings in the shape of its coefficients, or None if it has no children.
     """
-    found: list[Float32Array | None] = [None] * len(layout.bands)
-    for number in range(len(layout.bands) - 1, 0, -1):
-        parent = layout.bands[number].parent
+    gains: list[Float32Array | None] = [None] * len(layout.bands)
+    for band_number in range(len(layout.bands) - 1, 0, -1):
+        parent = layout.bands[band_number].parent
         if parent is None:
             continue
-        magnitude = np.abs(coefficients[number])
-        least = np.maximum(np.rint(magnitude), 1)
-        gain = magnitude**2 - (magnitude - least) ** 2 - weight * _USUAL_BITS
-        below = found[number]
-        if below is not None:
-            gain += below
+        magnitude = np.abs(coefficients[band_number])
+        nearest = np.maximum(np.rint(magnitude), 1)
+        gain = magnitude**2 - (magnitude - nearest) ** 2 - lagrangian * _USUAL_BITS
+        own_gain = gains[band_number]
+        if own_gain is not None:
+            gain += own_gain
         np.maximum(gain, 0, out=gain)
-        above = np.zeros_like(coefficients[parent])
+        parent_gain = np.zeros_like(coefficients[parent])
         for y, x in product(range(2), range(2)):
             children = gain[..., y::2, x::2]
-            above[..., : children.shape[-2], : children.shape[-1]] += children
-        found[parent] = above
-    return found
+            parent_gain[..., : children.shape[-2], : children.shape[-1]] += children
+        gains[parent] = parent_gain
+    return gains

@@ -1,4 +1,4 @@
-"""Looking for the quantisation step at which a segment has the wanted size or quality."""
+"""Search for the quantisation step at which a segment has the target size, quality or `lmbda`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from math import log2
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL
 from nvcodec.fitting.latentgrid.effort import Effort
-from nvcodec.fitting.latentgrid.encode_pass import Outcome
+from nvcodec.fitting.latentgrid.encode_pass import PassResult
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSET_OCTAVE, STEP_OCTAVE, base_of
 
-# What a band's coefficient can be per doubling: 128 levels from grey, and what filters overshoot.
+# Largest coefficient of a plane that is not halved: 128 8-bit levels from grey, and overshoot.
 _LARGEST_SAMPLE = 160
 _OFFSET = STEP_OCTAVE // OFFSET_OCTAVE
 _LARGEST_LEAP = 2.0  # octaves of the step
-# How much a guess may be off, for what is then called reached: 3 % of the size, 0.15 dB, and for
-# lmbda about 3 % of the size again.
+# Distance up to which a target counts as reached (3 % of the size, 0.15 dB, for lmbda again about
+# 3 % of the size), and smaller distance at which the search ends.
 _SIZE_TOLERANCE, _SIZE_AIM = log2(1.03), log2(1.01)
 _PSNR_TOLERANCE, _PSNR_AIM = 0.15, 0.04
 _LMBDA_TOLERANCE, _LMBDA_AIM = 0.06, 0.03
@@ -25,131 +25,131 @@ _LMBDA_TOLERANCE, _LMBDA_AIM = 0.06, 0.03
 
 @dataclass(kw_only=True)
 class StepSearch:
-    """A search along the base of the steps.
+    """A search along the base index of the quantisation steps.
 
     Attributes:
-        measure: What is wanted of an outcome.
-        target: Its wanted value.
-        aim: Near enough to stop.
-        tolerance: Near enough not to complain.
-        slope: Expected change of the measure for an octave of the step.
-        base: To try next.
-        least: Of the bases that can be used.
-        words: The target, for people.
-        best: The nearest outcome so far.
+        measure: Returns the measured quantity of a result.
+        target: Its target value.
+        aim: Distance to the target at which the search ends.
+        tolerance: Distance to the target up to which it counts as reached.
+        slope: Expected change of the measure per octave of the step.
+        base: Base index of the next pass.
+        min_base: Smallest base index that can be used.
+        target_text: The target in words, for messages.
+        best: The nearest result so far.
     """
 
-    measure: Callable[[Outcome], float]
+    measure: Callable[[PassResult], float]
     target: float
     aim: float
     tolerance: float
     slope: float
     base: int
-    least: int
-    words: str
-    best: Outcome | None = None
+    min_base: int
+    target_text: str
+    best: PassResult | None = None
     _distance: float = float("inf")
     _tried: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.base = max(self.base, self.least)
+        self.base = max(self.base, self.min_base)
 
-    def update(self, outcome: Outcome, *, comparable: bool) -> bool:
-        """Take account of a pass, and move `base`.
+    def update(self, result: PassResult, *, comparable: bool) -> bool:
+        """Record a pass, and choose the next `base`.
 
         Args:
-            outcome: Of the pass at `base`.
-            comparable: Whether passes before this one differ from it in nothing but the base.
+            result: Result of the pass at `base`.
+            comparable: Whether earlier passes differ from it in nothing but the base.
 
         Returns:
             True if it is near enough, or no other base is left to try.
         """
-        missing = self.target - self.measure(outcome)
-        distance = abs(missing)
+        shortfall = self.target - self.measure(result)
+        distance = abs(shortfall)
         if distance <= self._distance:
-            self.best, self._distance = outcome, distance
+            self.best, self._distance = result, distance
         if not comparable:
             self._tried.clear()
-        # Where the target would lie from here, if the slope were as expected.
-        leap = missing / self.slope
+        # Distance to the target in octaves of the step, if the slope is as expected.
+        leap = shortfall / self.slope
         self._tried[self.base] = leap
-        base = min(max(round(self._next()), self.least), LARGEST_BASE)
-        while base in self._tried and self.least < base < LARGEST_BASE:
+        base = min(max(round(self._next_base()), self.min_base), LARGEST_BASE)
+        while base in self._tried and self.min_base < base < LARGEST_BASE:
             base += 1 if leap > 0 else -1
         self.base = base
         return distance <= self.aim or base in self._tried
 
-    def _next(self) -> float:
-        """The base to try next."""
-        # Passes are a little noisy: no slopes are taken from them, only which side they are on.
+    def _next_base(self) -> float:
+        """Return the next base to try, not yet limited to the valid range."""
+        # Passes are a little noisy: slopes are not derived from them, only brackets.
         above = [(leap, base) for base, leap in self._tried.items() if leap >= 0]
         below = [(-leap, base) for base, leap in self._tried.items() if leap < 0]
         if above and below:
             (left, low), (right, high) = min(above), min(below)
             return low + (high - low) * left / max(left + right, 1e-9)
         _, base = min(((abs(leap), base) for base, leap in self._tried.items()))
-        # Where the expected slope fell short before, it is trusted less.
+        # Each earlier pass on the same side doubles the leap, as the slope was overestimated.
         leap = self._tried[base] * 2.0 ** (len(self._tried) - 1)
         return base + STEP_OCTAVE * min(max(leap, -_LARGEST_LEAP), _LARGEST_LEAP)
 
     @property
     def reached(self) -> bool:
-        """Whether the nearest outcome is near enough."""
+        """Whether the nearest result is near enough."""
         return self._distance <= self.tolerance
 
 
 def search_for(
     config: EncoderConfig, bits: float | None, pixels: int, effort: Effort, scales: int
 ) -> StepSearch:
-    """The search for what an encode wants of a segment.
+    """Return the search for what an encode asks of a segment.
 
     Args:
         config: Settings of the encode.
-        bits: Wanted size of the payload, if a size is wanted.
-        pixels: Pixels of the segment, over all frames.
-        effort: Says what a bit costs.
-        scales: How often luma is halved, which doubles the largest coefficient.
+        bits: Target size of the payload, if a size is asked for.
+        pixels: Number of pixels of the segment, over all frames.
+        effort: The effort, which determines the cost of a bit.
+        scales: Number of wavelet scales of luma; each doubles the largest coefficient.
     """
-    least = base_of(_LARGEST_SAMPLE * 2**scales / LARGEST_SYMBOL) - min(effort.offsets) * _OFFSET
+    min_base = base_of(_LARGEST_SAMPLE * 2**scales / LARGEST_SYMBOL) - min(effort.offsets) * _OFFSET
     if config.psnr is not None:
-        # The error of a rather coarse quantiser is about a sixth of its squared step.
+        # The mean squared error of a rather coarse quantiser is about a sixth of its squared step.
         step = 255 * 10 ** (-config.psnr / 20) * 6**0.5
         return StepSearch(
-            measure=lambda outcome: outcome.psnr,
+            measure=lambda result: result.psnr,
             target=config.psnr,
             aim=_PSNR_AIM,
             tolerance=_PSNR_TOLERANCE,
             slope=-4.0,
             base=base_of(step),
-            least=least,
-            words=f"{config.psnr:g} dB",
+            min_base=min_base,
+            target_text=f"{config.psnr:g} dB",
         )
     if config.lmbda is not None:
-        weight = effort.lagrangian
+        lagrangian = effort.lagrangian
 
-        def balance(outcome: Outcome) -> float:
-            # A bit was spent wherever it took more than `weight` squared steps off the error.
-            error = outcome.error * outcome.samples / pixels
-            return log2(weight * outcome.coded.steps.base_step**2 / max(error, 1e-6))
+        def log2_lmbda(result: PassResult) -> float:
+            # RDOQ spends a bit where that takes more than `lagrangian` squared steps off the error.
+            error = result.error * result.samples / pixels
+            return log2(lagrangian * result.coded.steps.base_step**2 / max(error, 1e-6))
 
         return StepSearch(
-            measure=balance,
+            measure=log2_lmbda,
             target=log2(config.lmbda),
             aim=_LMBDA_AIM,
             tolerance=_LMBDA_TOLERANCE,
             slope=0.8,
             base=base_of(4.0 * config.lmbda**0.8),
-            least=least,
-            words=f"a lmbda of {config.lmbda:g}",
+            min_base=min_base,
+            target_text=f"a lmbda of {config.lmbda:g}",
         )
-    wanted = bits if bits is not None else DEFAULT_BPP * pixels
+    target_bits = bits if bits is not None else DEFAULT_BPP * pixels
     return StepSearch(
-        measure=lambda outcome: log2(8 * len(outcome.body)),
-        target=log2(wanted),
+        measure=lambda result: log2(8 * len(result.body)),
+        target=log2(target_bits),
         aim=_SIZE_AIM,
         tolerance=_SIZE_TOLERANCE,
         slope=-1.3,
-        base=base_of(24 * (0.1 * pixels / wanted) ** 0.7),
-        least=least,
-        words=f"{wanted / 8:.0f} bytes",
+        base=base_of(24 * (0.1 * pixels / target_bits) ** 0.7),
+        min_base=min_base,
+        target_text=f"{target_bits / 8:.0f} bytes",
     )

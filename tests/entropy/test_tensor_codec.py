@@ -1,4 +1,4 @@
-"""Tensors as bytes: everything comes back, cheap choices are made, and damage is only an error."""
+"""The codec of tensors: exact round trips, cheap plans, and only a `BitstreamError` for damage."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import random
 import numpy as np
 import pytest
 
-from nvcodec.entropy.coder.integers import ByteCursor, NumberArray, pack_varint, read_array, zigzag
-from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, Family
+from nvcodec.entropy.coder.integers import (
+    ByteCursor,
+    IntegerArrayCoder,
+    pack_varint,
+    read_array,
+    zigzag,
+)
+from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, DistributionFamily
 from nvcodec.entropy.weights.coding_plan import cheapest_plan, residuals, restore
 from nvcodec.entropy.weights.tensor_codec import (
     SYMBOLS_PER_BYTE,
@@ -25,8 +31,8 @@ LATENT = TensorSpec("latent", (10, 4, 2, 3), channel_axis=1, latent=True)
 
 
 def _laplace(shape: tuple[int, ...], scale: float, seed: int = 0) -> np.ndarray:
-    chance = np.random.default_rng(seed)
-    return np.rint(chance.laplace(0, scale, shape)).clip(-2047, 2047).astype(np.int32)
+    rng = np.random.default_rng(seed)
+    return np.rint(rng.laplace(0, scale, shape)).clip(-2047, 2047).astype(np.int32)
 
 
 def _steps(count: int, seed: int = 0) -> np.ndarray:
@@ -82,16 +88,16 @@ def test_differences_in_time_are_used_where_they_are_smaller():
     assert (restore(residuals(drift, LATENT, plan), LATENT, plan) == drift).all()
     noise = _laplace(LATENT.shape, 30)
     assert not cheapest_plan(noise, LATENT).differences
-    # Weights have no time.
+    # Weights have no time axis.
     rising = np.cumsum(np.ones(WEIGHT.shape, np.int32), axis=0, dtype=np.int32)
     assert not cheapest_plan(rising, WEIGHT).differences
 
 
 def test_locations_are_used_where_channels_have_an_offset():
     large = TensorSpec("latent", (40, 4, 2, 3), channel_axis=1, latent=True)
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     offsets = np.array([-700, 20, 300, 1200])[None, :, None, None]
-    symbols = (chance.integers(-3, 4, large.shape) + offsets).astype(np.int32)
+    symbols = (rng.integers(-3, 4, large.shape) + offsets).astype(np.int32)
     plan = cheapest_plan(symbols, large)
     assert plan.locations.size == 4
     _check([QuantisedTensor(symbols, _steps(1))], [large])
@@ -100,9 +106,12 @@ def test_locations_are_used_where_channels_have_an_offset():
 def test_a_histogram_is_used_for_two_humps():
     symbols = np.where(np.arange(1296).reshape(WEIGHT.shape) % 2, 9, -9).astype(np.int32)
     plan = cheapest_plan(symbols, WEIGHT)
-    assert plan.family is Family.HISTOGRAM
+    assert plan.family is DistributionFamily.HISTOGRAM
     assert len(_check([QuantisedTensor(symbols, _steps(1))], [WEIGHT])) < 1296 / 8 + 40
-    assert cheapest_plan(_laplace(WEIGHT.shape, 2.0), WEIGHT).family is not Family.HISTOGRAM
+    assert (
+        cheapest_plan(_laplace(WEIGHT.shape, 2.0), WEIGHT).family
+        is not DistributionFamily.HISTOGRAM
+    )
 
 
 def test_tables_per_channel_are_used_where_channels_differ():
@@ -124,7 +133,7 @@ def test_few_bytes_cannot_ask_for_many_symbols():
     for data in (b"", bytes(100), b"\x05\x00" + bytes(98), random.Random(0).randbytes(100)):
         with pytest.raises(BitstreamError, match="cannot hold 10000000 symbols"):
             decode_tensors(data, [huge])
-    # Even a constant tensor gets the bytes that this demands.
+    # Even a constant tensor is padded to the required size.
     wide = TensorSpec("wide", (40, 100_000))
     symbols = np.zeros(wide.shape, np.int32)
     data = encode_tensors([QuantisedTensor(symbols, _steps(1))], [wide])
@@ -142,8 +151,8 @@ def _sample() -> tuple[bytes, list[TensorSpec]]:
     return encode_tensors(tensors, specs), specs
 
 
-def _survives(data: bytes, specs: list[TensorSpec]) -> bool:
-    """Whether it decodes; any error but BitstreamError is the test's failure."""
+def _decodes(data: bytes, specs: list[TensorSpec]) -> bool:
+    """Return whether damaged data decodes; errors other than `BitstreamError` fail the test."""
     try:
         tensors = decode_tensors(data, specs)
     except BitstreamError as error:
@@ -157,8 +166,8 @@ def _survives(data: bytes, specs: list[TensorSpec]) -> bool:
 
 def test_every_truncation():
     data, specs = _sample()
-    survived = [_survives(data[:cut], specs) for cut in range(len(data))]
-    assert not any(survived[:8])  # nothing can be made of half the headers
+    survived = [_decodes(data[:cut], specs) for cut in range(len(data))]
+    assert not any(survived[:8])  # half of the headers cannot be decoded
 
 
 def test_every_flipped_byte():
@@ -168,7 +177,7 @@ def test_every_flipped_byte():
         for value in (0x01, 0x80, 0xFF) if position < 80 else (0x55,):
             flipped = bytearray(data)
             flipped[position] ^= value
-            survived += _survives(bytes(flipped), specs)
+            survived += _decodes(bytes(flipped), specs)
     assert survived > 100  # rANS has no redundancy of its own: the container has CRCs
 
 
@@ -176,11 +185,11 @@ def test_garbage():
     chooser = random.Random(0)
     data, specs = _sample()
     for _ in range(300):
-        _survives(chooser.randbytes(chooser.randrange(300)), specs)
+        _decodes(chooser.randbytes(chooser.randrange(300)), specs)
         mixed = bytearray(data)
         for _ in range(chooser.randrange(1, 9)):
             mixed[chooser.randrange(min(len(mixed), 90))] = chooser.randrange(256)
-        _survives(bytes(mixed), specs)
+        _decodes(bytes(mixed), specs)
 
 
 def test_plain_numbers():
@@ -198,20 +207,20 @@ def test_plain_numbers():
 
 
 def test_side_information_round_trip():
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     arrays = [
         np.array([5]),
         np.array([7, 7, 7]),
         np.array([0, 1, 2, 3]),
-        chance.integers(-300, 300, 50),
+        rng.integers(-300, 300, 50),
         np.array([1000, -1000]),
-        chance.integers(0, 64, 200),
+        rng.integers(0, 64, 200),
     ]
     arrays = [array.astype(np.int32) for array in arrays]
-    writer = NumberArray()
+    writer = IntegerArrayCoder()
     headers = b"".join(writer.append(array) for array in arrays)
     message = writer.encode()
-    reader, cursor = NumberArray(), ByteCursor(headers)
+    reader, cursor = IntegerArrayCoder(), ByteCursor(headers)
     slots = [read_array(cursor, len(array), reader) for array in arrays]
     assert slots == list(range(len(arrays)))
     assert cursor.position == len(headers)

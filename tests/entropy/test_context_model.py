@@ -1,4 +1,4 @@
-"""The coding walk: every symbol that may be coded is met once, in order, knowing only what is known."""
+"""The context model of latents: active symbols are coded once, in order, from earlier symbols."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def empty(config):
     return Grids(config.layouts, config.frames, networks)
 
 
-def walked(config, draw):
-    """Stops of a whole walk, every rank coded; `draw` makes the symbols."""
-    grids, stops = empty(config), []
+def code_all(config, draw):
+    """Code all ranks of all frames with the symbols of `draw`; return them and the passes."""
+    grids, passes = empty(config), []
 
-    def code(stop):
-        symbols = draw(stop)
-        stops.append((stop, symbols))
+    def code(coding_pass):
+        symbols = draw(coding_pass)
+        passes.append((coding_pass, symbols))
         return symbols
 
-    for level in config.levels:
+    for layer in config.levels:
         for kind, layout in config.layouts.items():
-            grids.code_band(level, kind, [layout.scales + 1] * len(level.frames), code)
-    return grids, stops
+            grids.code_band(layer, kind, [layout.scales + 1] * len(layer.frames), code)
+    return grids, passes
 
 
 def sparse(seed, busy=0.2):
     chance = np.random.default_rng(seed)
 
-    def draw(stop):
-        count = len(stop.scales)
+    def draw(coding_pass):
+        count = len(coding_pass.scales)
         return (chance.integers(-4, 5, count) * (chance.random(count) < busy)).astype(np.int16)
 
     return draw
@@ -58,36 +58,40 @@ def sparse(seed, busy=0.2):
 
 @pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize("size", [(19, 30), (16, 16), (9, 2), (2, 31)])
-def test_what_is_met(colour, size):
+def test_active_positions_are_coded_once(colour, size):
     config = make_config(size=size, colour=colour, scales=1 if 2 in size else 3)
-    grids, stops = walked(config, sparse(0))
+    grids, passes = code_all(config, sparse(0))
     for kind, layout in config.layouts.items():
         for number, band in enumerate(layout.bands):
-            mine = [stop for stop, _ in stops if (stop.kind, stop.band) == (kind, number)]
-            met = np.zeros(grids.symbols[kind][number].shape, int)
-            for stop in mine:
-                np.add.at(met, stop.place, 1)
-            wanted = np.zeros_like(met)
-            wanted[..., : band.size[0], : band.size[1]] = 1
+            band_passes = [
+                coding_pass
+                for coding_pass, _ in passes
+                if (coding_pass.kind, coding_pass.band) == (kind, number)
+            ]
+            coded = np.zeros(grids.symbols[kind][number].shape, int)
+            for coding_pass in band_passes:
+                np.add.at(coded, coding_pass.positions, 1)
+            expected = np.zeros_like(coded)
+            expected[..., : band.size[0], : band.size[1]] = 1
             if band.rank > 1:
                 sides = [(0, 0), (0, 0), (1, 1), (1, 1)]
                 parents = np.pad(grids.symbols[kind][band.parent], sides)
-                for frame, channel, y, x in np.argwhere(wanted):
+                for frame, channel, y, x in np.argwhere(expected):
                     rows = parents[frame, channel, y // 2 : y // 2 + 3, x // 2 : x // 2 + 3]
-                    wanted[frame, channel, y, x] = rows.any()
-            assert (met == wanted).all()
-            assert not grids.symbols[kind][number][met == 0].any()
+                    expected[frame, channel, y, x] = rows.any()
+            assert (coded == expected).all()
+            assert not grids.symbols[kind][number][coded == 0].any()
 
 
-def test_order():
+def test_coding_order():
     config = make_config()
-    _, stops = walked(config, sparse(1))
-    depths = {frame: level.depth for level in config.levels for frame in level.frames}
+    _, passes = code_all(config, sparse(1))
+    depths = {frame: layer.depth for layer in config.levels for frame in layer.frames}
     keys = []
-    for stop, _ in stops:
-        frame, channel, y, x = stop.place
+    for coding_pass, _ in passes:
+        frame, channel, y, x = coding_pass.positions
         turn = (channel + y + x) % 2
-        assert len(set(turn)) <= 1, "a pass has one colour of the chessboard"
+        assert len(set(turn)) <= 1, "a pass has one colour of the checkerboard"
         flat = np.ravel_multi_index((frame, channel, y, x), (config.frames, 5, 64, 64))
         assert (np.diff(flat) > 0).all()
         assert (
@@ -96,51 +100,59 @@ def test_order():
         if len(frame):
             keys.append((depths[int(frame[0])], int(turn[0])))
     assert [depth for depth, _ in keys] == sorted(depth for depth, _ in keys)
-    kinds = [stop.kind for stop, _ in stops if 0 in stop.place[0].tolist()]
-    assert kinds == sorted(kinds), "of a frame motion, luma, chroma"
+    kinds = [
+        coding_pass.kind for coding_pass, _ in passes if 0 in coding_pass.positions[0].tolist()
+    ]
+    assert kinds == sorted(kinds), "motion, luma, chroma of a frame"
     assert {turn for _, turn in keys} == {0, 1}
 
 
-def test_what_follows_changes_nothing():
+def test_contexts_do_not_depend_on_later_symbols():
     config = make_config()
-    _, stops = walked(config, sparse(2))
-    for changed in range(0, len(stops), 7):
+    _, passes = code_all(config, sparse(2))
+    for changed in range(0, len(passes), 7):
         count = 0
 
-        def draw(stop, changed=changed):
+        def draw(coding_pass, changed=changed):
             nonlocal count
             count += 1
-            known = stops[count - 1][1] if count <= changed else None
-            if known is None:
-                return np.full(len(stop.scales), 3, np.int16)
-            assert (stop.inputs == stops[count - 1][0].inputs).all()
-            assert (stop.scales == stops[count - 1][0].scales).all()
-            return known
+            symbols = passes[count - 1][1] if count <= changed else None
+            if symbols is None:
+                return np.full(len(coding_pass.scales), 3, np.int16)
+            assert (coding_pass.inputs == passes[count - 1][0].inputs).all()
+            assert (coding_pass.scales == passes[count - 1][0].scales).all()
+            return symbols
 
-        _, others = walked(config, draw)
-        same, other = stops[changed][0], others[changed][0]
+        _, others = code_all(config, draw)
+        same, other = passes[changed][0], others[changed][0]
         assert (same.inputs == other.inputs).all()
-        assert all((a == b).all() for a, b in zip(same.place, other.place, strict=True))
+        assert all((a == b).all() for a, b in zip(same.positions, other.positions, strict=True))
 
 
-def test_the_second_pass_knows_the_first():
+def test_the_second_pass_has_the_first_as_context():
     config = make_config(frames=1)
-    _, stops = walked(config, lambda stop: np.full(len(stop.scales), 2, np.int16))
-    coarse = [stop for stop, _ in stops if stop.kind is PlaneKind.LUMA and stop.band == 0]
+    _, passes = code_all(config, lambda coding_pass: np.full(len(coding_pass.scales), 2, np.int16))
+    coarse = [
+        coding_pass
+        for coding_pass, _ in passes
+        if coding_pass.kind is PlaneKind.LUMA and coding_pass.band == 0
+    ]
     first, second = coarse
     assert not first.inputs[:, [4, 5, 13]].any()
-    inner = (second.place[2] == 1) & (second.place[3] == 1)
-    inner |= (second.place[2] == 1) & (second.place[3] == 2)
-    # 16 times log2 of 1 + 2 + 2, linear between 4 and 8, on both sides of a position.
+    inner = (second.positions[2] == 1) & (second.positions[3] == 1)
+    inner |= (second.positions[2] == 1) & (second.positions[3] == 2)
+    # 16 times log2 of 1 + 2 + 2, linear between 4 and 8, for the neighbours on both sides.
     assert (second.inputs[inner][:, 4:6] == 36).all()
     assert (second.inputs[:, 13] == 64).all()
 
 
 def test_inputs_are_bytes():
-    # Whoever learns networks keeps them so.
+    # Training of the networks stores them as bytes.
     config = make_config(colour=ColourMode.RGB, frames=5)
-    _, stops = walked(config, lambda stop: np.full(len(stop.scales), 1023, np.int16))
-    inputs = np.concatenate([stop.inputs for stop, _ in stops])
+    _, passes = code_all(
+        config, lambda coding_pass: np.full(len(coding_pass.scales), 1023, np.int16)
+    )
+    inputs = np.concatenate([coding_pass.inputs for coding_pass, _ in passes])
     assert inputs.min() >= 0
     assert inputs.max() <= 160
     assert (inputs == np.floor(inputs)).all()
@@ -155,15 +167,15 @@ def test_neighbourhoods_of_the_largest_symbols():
     values[0, 0, 2, 2] = -2047
     values[0, 0, 4, 5] = 7
     near = _sums(np.pad(np.abs(values), [(0, 0), (0, 0), (1, 1), (1, 1)]))[0, 0]
-    wanted = np.zeros((5, 6), int)
-    wanted[1:4, 1:4] = 255
-    wanted[3:, 4:] += 7
-    assert (near == wanted).all()
+    expected = np.zeros((5, 6), int)
+    expected[1:4, 1:4] = 255
+    expected[3:, 4:] += 7
+    assert (near == expected).all()
     assert (_sums(np.full((2, 2, 3, 3), 2047, np.int16)) == 255).all()
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 7, 9), (2, 5, 1, 4), (1, 1, 1, 1), (4, 1, 6, 1)])
-def test_sums_one_by_one_are_the_same(monkeypatch, shape):
+def test_sums_of_sparse_bands_are_the_same(monkeypatch, shape):
     chance = np.random.default_rng(0)
     count, channels, height, width = shape
     frames = np.array([5, 1, 2, 0])[:count]
@@ -176,7 +188,7 @@ def test_sums_one_by_one_are_the_same(monkeypatch, shape):
             monkeypatch.setattr(neighbourhood, "_SPARSE", sparse)
             near = np.zeros((6, *shape[1:]), np.uint8)
             nonzero = np.flatnonzero(magnitudes)
-            neighbourhood.add_sums(near, frames, magnitudes.copy(), nonzero)
+            neighbourhood.store_neighbour_sums(near, frames, magnitudes.copy(), nonzero)
             found.append(near)
         assert (found[0] == found[1]).all()
         assert found[0].any() == drawn.any()
@@ -186,23 +198,23 @@ def test_sums_one_by_one_are_the_same(monkeypatch, shape):
 def test_extents_are_the_least_that_hold_everything():
     config = make_config(frames=3)
     grids = empty(config)
-    level = next(level for level in config.levels if level.depth == 1)
-    assert grids.extents(level, PlaneKind.LUMA) == [0]
+    layer = next(layer for layer in config.levels if layer.depth == 1)
+    assert grids.extents(layer, PlaneKind.LUMA) == [0]
     for number, band in enumerate(config.luma_layout.bands):
-        grids.symbols[PlaneKind.LUMA][number][level.frames[0], 0, 0, 0] = -1
-        assert grids.extents(level, PlaneKind.LUMA) == [band.rank + 1]
+        grids.symbols[PlaneKind.LUMA][number][layer.frames[0], 0, 0, 0] = -1
+        assert grids.extents(layer, PlaneKind.LUMA) == [band.rank + 1]
 
 
-def test_ranks_beyond_the_extent_are_not_met():
+def test_ranks_beyond_the_extent_are_not_coded():
     config = make_config(frames=1)
-    grids, met = empty(config), []
+    grids, coded = empty(config), []
 
-    def code(stop):
-        met.append(stop.band)
-        return np.ones(len(stop.scales), np.int16)
+    def code(coding_pass):
+        coded.append(coding_pass.band)
+        return np.ones(len(coding_pass.scales), np.int16)
 
     grids.code_band(config.levels[0], PlaneKind.LUMA, [2], code)
-    assert set(met) == {0, 1, 2, 3}
-    met.clear()
+    assert set(coded) == {0, 1, 2, 3}
+    coded.clear()
     grids.code_band(config.levels[0], PlaneKind.CHROMA, [0], code)
-    assert not met
+    assert not coded

@@ -1,4 +1,4 @@
-"""Integer tables: fixed by the bitstream for ever, so their numbers stand here."""
+"""Integer probability tables: their golden numbers are fixed by the bitstream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nvcodec.entropy.coder.probability_tables import (
     LARGEST_SYMBOL,
     SCALES,
     TOTAL,
-    Family,
+    DistributionFamily,
     cumulative,
     decay,
     frequencies,
@@ -49,13 +49,13 @@ def test_decays_are_the_exponentials_they_stand_for():
 @pytest.mark.parametrize(
     ("family", "index", "low", "high", "bounds"),
     [
-        (Family.LAPLACE, 0, -2, 2, (0, 1, 12, 65524, 65535, 65536)),
-        (Family.LAPLACE, 16, -4, 4,
+        (DistributionFamily.LAPLACE, 0, -2, 2, (0, 1, 12, 65524, 65535, 65536)),
+        (DistributionFamily.LAPLACE, 16, -4, 4,
          (0, 633, 2353, 7027, 19730, 45806, 58509, 63183, 64903, 65536)),
-        (Family.LAPLACE, 23, -1, 3, (0, 14432, 32421, 46853, 57573, 65536)),
-        (Family.LAPLACE, 63, -2, 2, (0, 13104, 26212, 39324, 52432, 65536)),
-        (Family.LOGISTIC, 14, -3, 3, (0, 1415, 6648, 21483, 44053, 58888, 64121, 65536)),
-        (Family.LOGISTIC, 40, 0, 5, (0, 10930, 21858, 32784, 43706, 54624, 65536)),
+        (DistributionFamily.LAPLACE, 23, -1, 3, (0, 14432, 32421, 46853, 57573, 65536)),
+        (DistributionFamily.LAPLACE, 63, -2, 2, (0, 13104, 26212, 39324, 52432, 65536)),
+        (DistributionFamily.LOGISTIC, 14, -3, 3, (0, 1415, 6648, 21483, 44053, 58888, 64121, 65536)),
+        (DistributionFamily.LOGISTIC, 40, 0, 5, (0, 10930, 21858, 32784, 43706, 54624, 65536)),
     ],
 )  # fmt: skip
 def test_golden_tables(family, index, low, high, bounds):
@@ -76,7 +76,7 @@ def _check(bounds: tuple[int, ...], symbols: int) -> None:
     assert all(type(bound) is int for bound in bounds)
 
 
-@pytest.mark.parametrize("family", [Family.LAPLACE, Family.LOGISTIC])
+@pytest.mark.parametrize("family", [DistributionFamily.LAPLACE, DistributionFamily.LOGISTIC])
 def test_every_symbol_can_be_coded(family):
     chooser = random.Random(0)
     intervals = [(-LARGEST_SYMBOL, LARGEST_SYMBOL), (0, 1), (-1, 0), (LARGEST_SYMBOL - 1, 2047)]
@@ -89,7 +89,7 @@ def test_every_symbol_can_be_coded(family):
             _check(cumulative(family, index, low, high), high - low + 1)
 
 
-@pytest.mark.parametrize("family", [Family.LAPLACE, Family.LOGISTIC])
+@pytest.mark.parametrize("family", [DistributionFamily.LAPLACE, DistributionFamily.LOGISTIC])
 def test_frequencies_of_all_scales_are_those_of_the_tables(family):
     for low, high in [(0, 1), (-3, 5), (2, 9), (-40, -1), (-61, 77), (-2047, 2047), (2046, 2047)]:
         found = frequencies(family, low, high)
@@ -98,12 +98,12 @@ def test_frequencies_of_all_scales_are_those_of_the_tables(family):
             assert (found[index] == np.diff(cumulative(family, index, low, high))).all()
 
 
-@pytest.mark.parametrize("family", [Family.LAPLACE, Family.LOGISTIC])
+@pytest.mark.parametrize("family", [DistributionFamily.LAPLACE, DistributionFamily.LOGISTIC])
 def test_tables_are_symmetric_and_fall_off(family):
     for index in range(SCALES):
         for reach in (1, 3, 20, 300):
             frequencies = np.diff(cumulative(family, index, -reach, reach))
-            # What rounding leaves over goes to one largest symbol, which may have a partner.
+            # The remainder from rounding goes to one likeliest symbol, which may have a twin.
             uneven = np.flatnonzero(frequencies != frequencies[::-1])
             assert uneven.size in (0, 2)
             assert (frequencies[uneven] >= frequencies.max() - len(frequencies)).all()
@@ -111,10 +111,10 @@ def test_tables_are_symmetric_and_fall_off(family):
             assert (steps <= 1).all() if index > 50 else (steps <= 0).all()
 
 
-@pytest.mark.parametrize("family", [Family.LAPLACE, Family.LOGISTIC])
+@pytest.mark.parametrize("family", [DistributionFamily.LAPLACE, DistributionFamily.LOGISTIC])
 def test_tables_are_the_distributions_they_stand_for(family):
     def survival(x: float, scale: float) -> float:
-        if family is Family.LAPLACE:
+        if family is DistributionFamily.LAPLACE:
             return 0.5 * math.exp(-x / scale)
         return 1 / (1 + math.exp(min(x / scale, 700)))
 
@@ -124,7 +124,7 @@ def test_tables_are_the_distributions_they_stand_for(family):
         masses = [1 - 2 * survival(0.5, scale)]
         masses += [survival(k - 0.5, scale) - survival(k + 0.5, scale) for k in range(1, 20)]
         for symbol, mass in enumerate(masses):
-            # Of 65536 parts 401 are set aside so that no frequency is zero.
+            # 401 of 65536 parts are reserved so that no frequency is zero.
             assert found[reach + symbol] == pytest.approx(mass, rel=0.01, abs=3 / TOTAL + 0.002)
 
 
