@@ -67,7 +67,7 @@ def requested() -> str:
     return name
 
 
-def missing(name: str, device: torch.device) -> str | None:
+def unavailable_reason(name: str, device: torch.device) -> str | None:
     """Return the reason why a backend is not available on a device, or None if it is.
 
     Args:
@@ -102,7 +102,7 @@ def choose(device: torch.device, points: int, call: Callable[[], Call]) -> Modul
     for candidate in _MODULES if name == "auto" else (name,):
         if candidate == "torch":
             return None
-        reason = missing(candidate, device) or _failure(candidate, device, described)
+        reason = unavailable_reason(candidate, device) or _failure(candidate, device, described)
         if reason is None:
             return import_module(_MODULES[candidate][described.kind])
     raise ConfigError(
@@ -140,7 +140,7 @@ def report() -> Report:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = requested()
-    backends = {backend: missing(backend, device) for backend in _MODULES}
+    backends = {backend: unavailable_reason(backend, device) for backend in _MODULES}
     if name == "auto" and device.type != "cuda":
         used: str | None = "torch"
     else:

@@ -95,9 +95,9 @@ class FusedMLP(nn.Module):
 
         module = choose(x.device, x.shape[:-1].numel(), call)
         if module is None:
-            return torch_mlp.perceive(x, weights, biases, *names)
+            return torch_mlp.apply_layers(x, weights, biases, *names)
         points = x.reshape(-1, x.shape[-1])
-        output: Tensor = module.perceive(points, weights, biases, *names, dtype)
+        output: Tensor = module.apply_layers(points, weights, biases, *names, dtype)
         return output.view(*x.shape[:-1], -1)
 
 
@@ -116,7 +116,7 @@ def _try(
         for tensor in (x.new_zeros(1, x.shape[-1]), *weights)
     )
     constants = [None if bias is None else bias.detach() for bias in biases]
-    output: Tensor = module.perceive(point, copies, constants, *names, dtype)
+    output: Tensor = module.apply_layers(point, copies, constants, *names, dtype)
     if with_gradients:
         torch.autograd.grad(output.sum(), [point, *copies])
     if x.device.type == "cuda":

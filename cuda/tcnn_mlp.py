@@ -51,7 +51,7 @@ def refusal(
     return None
 
 
-def perceive(
+def apply_layers(
     x: Tensor,
     weights: Sequence[Tensor],
     biases: Sequence[Tensor | None],

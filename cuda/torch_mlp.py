@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def perceive(
+def apply_layers(
     x: Tensor,
     weights: Sequence[Tensor],
     biases: Sequence[Tensor | None],

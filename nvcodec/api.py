@@ -17,7 +17,7 @@ from typing import Any
 from nvcodec.config import EncoderConfig
 from nvcodec.decoding.decode_file import decode_file
 from nvcodec.decoding.inspection import inspect
-from nvcodec.encoding.encoder import Encoded, Encoder
+from nvcodec.encoding.encoder import EncodedFile, Encoder
 from nvcodec.encoding.progress import Progress
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.subprocesses import child
@@ -184,7 +184,7 @@ def _exact_size(size: int) -> str:
 
 
 def _report(
-    source: Path, encoded: Encoded, config: EncoderConfig, *, measure: bool
+    source: Path, encoded: EncodedFile, config: EncoderConfig, *, measure: bool
 ) -> EncodeReport:
     info = inspect(encoded.path)
     quality = _measure(source, encoded.path, config) if measure else {}

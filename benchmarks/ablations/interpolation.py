@@ -180,7 +180,7 @@ def _between_frames(file: Path) -> dict[str, UInt8Array]:
         luma_by_method["interpolated"] = planes(middles)[0]
     if model.CONTINUOUS and not model.latents:
         time = model.time
-        model.conditions = lambda index: (model.embed(index), time and time(index))
+        model.stack_inputs = lambda index: (model.embed(index), time and time(index))
         luma_by_method["evaluated"] = planes(middles)[0]
     return luma_by_method
 

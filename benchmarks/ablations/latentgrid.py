@@ -25,8 +25,8 @@ from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.media import ColourMode, Float32Array, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.step_sizes import base_of
-from nvcodec.models.latentgrid.subbands import GridLayout
+from nvcodec.models.latentgrid.step_sizes import base_index
+from nvcodec.models.latentgrid.subbands import SubbandLayout
 from nvcodec.reconstruction.latentgrid_decoder import picture_planes, source_picture
 
 
@@ -56,9 +56,9 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
     Args:
         rows: Indices of the inputs.
     """
-    original_inputs, original_add = context_model.Grids._inputs, context_model._add_first_pass
+    original_inputs, original_add = context_model.LatentGrids._inputs, context_model.add_first_pass
 
-    def inputs(self: context_model.Grids, *arguments: Any) -> Float32Array:
+    def inputs(self: context_model.LatentGrids, *arguments: Any) -> Float32Array:
         values = original_inputs(self, *arguments)
         values[list(rows)] = 0
         return values
@@ -68,8 +68,8 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
         values[list(rows)] = 0
 
     with (
-        mock.patch.object(context_model.Grids, "_inputs", inputs),
-        mock.patch.object(context_model, "_add_first_pass", add_first_pass),
+        mock.patch.object(context_model.LatentGrids, "_inputs", inputs),
+        mock.patch.object(context_model, "add_first_pass", add_first_pass),
     ):
         yield
 
@@ -78,7 +78,7 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
 def _without_below() -> Iterator[None]:
     """Quantise every band without regard to the temporal layers that are predicted from it."""
 
-    def gains(layout: GridLayout, *_: Any) -> list[None]:
+    def gains(layout: SubbandLayout, *_: Any) -> list[None]:
         return [None] * len(layout.bands)
 
     with mock.patch.object(rdoq, "_gains_below", gains):
@@ -95,7 +95,7 @@ ABLATIONS = (
     LatentGridAblation(
         what="motion: all channels are left out together or none", effort={"trials": 1}
     ),
-    LatentGridAblation(what="motion: bits cost a tenth", effort={"motion_weight": 0.02}),
+    LatentGridAblation(what="motion: bits cost a tenth", effort={"motion_lagrangian": 0.02}),
     LatentGridAblation(what="motion: cells of 16 samples", layout={"cell": 16}),
     LatentGridAblation(what="latents: the nearest integers", effort={"lagrangian": 0.0}),
     LatentGridAblation(what="latents: what is below them does not count", patch=_without_below),
@@ -186,7 +186,7 @@ def _point(
     )
     config = replace(config, **ablation.layout)
     segment = SegmentFit(source_picture(frames, config, info.colour), config, seed=0)
-    steps = effort.steps(base_of(step), base_of(step))
+    steps = effort.steps(base_index(step), base_index(step))
     with ablation.patch():
         outcome = segment.run(steps, effort, motion_steps=effort.motion_steps)
         if ablation.learning:

@@ -34,7 +34,7 @@ _RATE = Fraction(25)  # Frame rate of Big Buck Bunny.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedFile:
     """A fitted network, as floats and as a file.
 
     Attributes:
@@ -56,7 +56,7 @@ class Fitted:
     peak_bytes: int | None
 
 
-class Watched(FitLoop):
+class FloatKeepingFit(FitLoop):
     """A fit that copies the network after the float stage.
 
     Attributes:
@@ -78,19 +78,19 @@ def fit_to_file(
     variant: Variant,
     samples: Tensor,
     parameters: int,
-    how: FitConfig,
+    fit_config: FitConfig,
     file: Path,
     *,
     seed: int,
     device: str,
-) -> Fitted:
+) -> FittedFile:
     """Fit a network in RGB to pictures and write the file.
 
     Args:
         variant: Family of the network, a stack of convolutions, boosted or not.
         samples: Pictures, uint8, shape (T, 3, H, W).
         parameters: Number of stored values, latents included.
-        how: Configuration of the fit.
+        fit_config: Configuration of the fit.
         file: `.nvc` file to write.
         seed: Seed of the initial weights and of the order of the frames.
         device: `cpu`, `cuda` or `auto`.
@@ -108,7 +108,7 @@ def fit_to_file(
         torch.cuda.reset_peak_memory_stats()
     begin = time.monotonic()
     loop, outcome = fit_watched(
-        variant.model, _padded(samples, config), config, how, seed=seed, device=target
+        variant.model, _padded(samples, config), config, fit_config, seed=seed, device=target
     )
     seconds = time.monotonic() - begin
     video = VideoInfo(width=width, height=height, time_base=Fraction(1, 1000), frame_rate=_RATE)
@@ -122,7 +122,7 @@ def fit_to_file(
         pts=[ticks * frame for frame in range(frames)],
         durations=[ticks] * frames,
     )
-    return Fitted(
+    return FittedFile(
         config=config,
         floating=loop.floating,
         fit=outcome,
@@ -160,19 +160,19 @@ def fit_watched(
     name: str,
     samples: Tensor,
     config: StackConfig,
-    how: FitConfig,
+    fit_config: FitConfig,
     *,
     seed: int,
     device: torch.device,
     seconds: float | None = None,
-) -> tuple[Watched, Fit]:
+) -> tuple[FloatKeepingFit, Fit]:
     """Fit a network and keep the float network.
 
     Args:
         name: Name of the model family.
         samples: uint8, shape (T, channels, H, W), padded to the size of the configuration.
         config: Configuration of the network.
-        how: Configuration of the fit.
+        fit_config: Configuration of the fit.
         seed: Seed of the initial weights and of the order of the frames.
         device: Device to fit on.
         seconds: Time limit of the fit; None for no limit.
@@ -184,12 +184,12 @@ def fit_watched(
     request = FitRequest(
         model=build(name, config).to(device),
         samples=samples,
-        config=how,
+        config=fit_config,
         seed=seed,
         seconds=seconds,
-        on_progress=_Line(f"{Variant(name, config.boosted)}, {config.parameters}"),
+        on_progress=_ProgressPrinter(f"{Variant(name, config.boosted)}, {config.parameters}"),
     )
-    loop = Watched(request, [None])
+    loop = FloatKeepingFit(request, [None])
     return loop, loop.run()[0]
 
 
@@ -249,7 +249,7 @@ def file_model(file: Path) -> VideoModel:
         return decode_network(body, config, name_of(reader.header.model))
 
 
-class _Line:
+class _ProgressPrinter:
     """Prints the progress of a fit, one line per tenth of its epochs.
 
     Args:

@@ -28,7 +28,7 @@ from benchmarks.reproduction.hnerv_quantisation import EMBEDDING_BITS, SIDE_SHAR
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL
-from nvcodec.entropy.weights.coding_plan import tables_of
+from nvcodec.entropy.weights.coding_plan import table_count
 from nvcodec.entropy.weights.quantisation import STEPS, dequantise, step_values
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.errors import ConfigError
@@ -71,7 +71,7 @@ def _with_sharing(tensor: Tensor, spec: TensorSpec, bits: int, sharing: int) -> 
     """Quantise a tensor with a given sharing of steps: 0 for all channels, 1 per group, 2 each."""
     channels = spec.shape[spec.channel_axis]
     rows = tensor.movedim(spec.channel_axis, 0).reshape(channels, -1).double().numpy()
-    count = tables_of(spec, sharing)
+    count = table_count(spec, sharing)
     size = channels if sharing == 0 else spec.group if sharing == 1 else 1
     steps = np.empty(count, np.int32)
     for number in range(count):

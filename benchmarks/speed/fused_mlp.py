@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     reasons_missing = {
         name: reason
         for name in ("tinycudann", "triton")
-        if (reason := backend.missing(name, device)) is not None
+        if (reason := backend.unavailable_reason(name, device)) is not None
     }
     peak = _peak(device, dtype, options.rounds)
     results: dict[str, object] = {"type": str(dtype), "points": points, "absent": reasons_missing}
@@ -96,7 +96,7 @@ def _backends(
 
     def run_torch(x: Tensor) -> Tensor:
         weights = list(perceptron.parameters())
-        return torch_mlp.perceive(x, weights, [None] * len(weights), "relu", "none")
+        return torch_mlp.apply_layers(x, weights, [None] * len(weights), "relu", "none")
 
     names = [name for name in ("tinycudann", "triton") if name not in reasons_missing]
     ways = {name: partial(run_backend, name) for name in (*names, "torch")}

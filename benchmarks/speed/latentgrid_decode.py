@@ -20,7 +20,7 @@ import torch
 import nvcodec
 from benchmarks.harness import record
 from benchmarks.harness.clips import clip
-from nvcodec.entropy.latents.decoder import GridReader
+from nvcodec.entropy.latents.decoder import LatentGridReader
 
 _CLIPS = ("bigbuckbunny.mp4", "bikes.mp4", "carphone_pristine.mp4")
 _SIZE = (352, 288)
@@ -33,9 +33,9 @@ class _Clock:
         self.seconds = 0.0
 
     def timed(self, method: Any) -> Any:
-        """Wrap a method of `GridReader` so that its time counts."""
+        """Wrap a method of `LatentGridReader` so that its time counts."""
 
-        def run(reader: GridReader, *arguments: Any) -> None:
+        def run(reader: LatentGridReader, *arguments: Any) -> None:
             began = time.perf_counter()
             method(reader, *arguments)
             self.seconds += time.perf_counter() - began
@@ -115,8 +115,8 @@ def _measure(file: Path, options: Any) -> tuple[float, float, float]:
     """Return frames per second in order and at random, and the share of entropy decoding in order."""
     clock = _Clock()
     with (
-        mock.patch.object(GridReader, "__init__", clock.timed(GridReader.__init__)),
-        mock.patch.object(GridReader, "read", clock.timed(GridReader.read)),
+        mock.patch.object(LatentGridReader, "__init__", clock.timed(LatentGridReader.__init__)),
+        mock.patch.object(LatentGridReader, "read", clock.timed(LatentGridReader.read)),
     ):
         began = time.perf_counter()
         with nvcodec.open(file, device="cpu") as video:

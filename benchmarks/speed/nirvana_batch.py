@@ -105,8 +105,8 @@ def _encode(size: tuple[int, int], options: Any, batch_sizes: Counter[int] | Non
             batch_sizes[len(steps)] += 1
         return original_step(steps)
 
-    original_step = batched_step._take
-    batched_step._take = counting_step
+    original_step = batched_step._compute_batch
+    batched_step._compute_batch = counting_step
     encoder.make_pool = (
         make_pool if at_once else lambda config, fitter, _: InProcessPool(fitter, config)
     )
@@ -126,7 +126,7 @@ def _encode(size: tuple[int, int], options: Any, batch_sizes: Counter[int] | Non
         nvcodec.encode(clip("bikes.mp4"), file, config, measure=False, overwrite=True)
         return time.process_time() - began
     finally:
-        batched_step._take = original_step
+        batched_step._compute_batch = original_step
         encoder.make_pool = make_pool
 
 

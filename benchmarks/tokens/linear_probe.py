@@ -42,7 +42,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnLatents:
     """Latents of a network that was fitted to one video.
 
     Attributes:
@@ -54,7 +54,7 @@ class Own:
     psnr: float
 
 
-def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
+def own_latents(pictures: Tensor, epochs: int, seed: int) -> OwnLatents:
     """Fit HNeRV with its encoder to a short video, or read the fit of an earlier run.
 
     Args:
@@ -71,23 +71,23 @@ def own_latents(pictures: Tensor, epochs: int, seed: int) -> Own:
         kernels=(1, 3, 5),
         widths=(20, 17, 14, 12),
     )
-    how = FitConfig(epochs=epochs, quantised_share=0.05)
-    settings = hashlib.sha256(repr((config, how, seed)).encode())
+    fit_config = FitConfig(epochs=epochs, quantised_share=0.05)
+    settings = hashlib.sha256(repr((config, fit_config, seed)).encode())
     settings.update(pictures.contiguous().numpy().tobytes())
     cache = record.FILES / "own_latents" / f"{settings.hexdigest()[:32]}.pt"
     if cache.is_file():
-        return Own(**torch.load(cache, weights_only=True))
+        return OwnLatents(**torch.load(cache, weights_only=True))
     torch.manual_seed(seed)
     model = build("hnerv", config)
     samples = pictures.contiguous(memory_format=torch.channels_last)
-    outcome = fit(FitRequest(model=model, samples=samples, config=how, seed=seed))
-    own = Own(model.latents["embedding"].detach().float(), outcome.float_psnr)
+    outcome = fit(FitRequest(model=model, samples=samples, config=fit_config, seed=seed))
+    own = OwnLatents(model.latents["embedding"].detach().float(), outcome.float_psnr)
     cache.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"latents": own.latents, "psnr": own.psnr}, cache)
     return own
 
 
-def own_features(own: Own) -> FloatArray:
+def own_features(own: OwnLatents) -> FloatArray:
     """Return the features of every step: the latents of its frames and of the frame before.
 
     Args:

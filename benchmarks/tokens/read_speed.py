@@ -33,7 +33,7 @@ import nvcodec
 from benchmarks.harness import record
 from benchmarks.harness.clips import clip
 from nvcodec.models import DEFAULT_MODEL
-from nvcodec.tokenizer.segment_tokens import tokens_of
+from nvcodec.tokenizer.segment_tokens import tokenise_segment
 from nvcodec.tokenizer.token_ids import IDS
 from nvcodec.tokens import TokenGrid, open_tokens
 from nvcodec.video import open_source
@@ -230,7 +230,7 @@ def _fsq_indices_of_decoded(file: Path, name: str) -> np.ndarray[Any, Any]:
     with nvcodec.open(file, device="cpu") as video:
         return np.concatenate(
             [
-                tokens_of(
+                tokenise_segment(
                     video.planes(range(entry.first_frame, entry.stop_frame)),
                     video.info.colour,
                     name,
@@ -250,7 +250,7 @@ def _fsq_indices_of_source(source: Path, lengths: Sequence[int], name: str) -> n
     """
     with open_source(source) as video:
         return np.concatenate(
-            [tokens_of(video.read(length), video.info.colour, name) for length in lengths]
+            [tokenise_segment(video.read(length), video.info.colour, name) for length in lengths]
         )
 
 

@@ -22,7 +22,7 @@ from benchmarks.harness import anchor_codecs, record
 from benchmarks.tokens import retrieval
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.tokenizer.token_ids import IDS, LEVELS, codes_of, pack_ids
-from nvcodec.tokenizer.token_sections import code_tokens
+from nvcodec.tokenizer.token_sections import encode_token_section
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 from nvcodec.video import open_source, rgb
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "frames": len(frames),
             "grid": clip_indices.shape[:3],
             "tokens": clip_indices[..., 0].size,
-            "bytes": len(code_tokens(clip_indices)),
+            "bytes": len(encode_token_section(clip_indices)),
             "changed": _changed_shares(tokenizer, *_read(path, options.longest, options.changed)),
             "preview_psnr": _preview_psnr(tokenizer, clip_indices, frames, info),
         }

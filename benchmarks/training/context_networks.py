@@ -20,14 +20,14 @@ import torch
 
 from benchmarks.harness.clips import read
 from benchmarks.harness.record import ROOT, HelpFormatter
-from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
+from nvcodec.entropy.latents.context_network import ContextNetwork, flatten_weights
 from nvcodec.entropy.latents.default_weights import SCALES
-from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.step_sizes import base_of
+from nvcodec.models.latentgrid.step_sizes import base_index
 from nvcodec.models.latentgrid.subbands import PlaneKind
 from nvcodec.reconstruction.latentgrid_decoder import source_picture
 
@@ -74,14 +74,14 @@ def main() -> None:
     networks: dict[PlaneKind, ContextNetwork] | None = None
     start = time.monotonic()
     for round_number in range(options.rounds):
-        symbols = {kind: Gathering() for kind in PlaneKind}
+        symbols = {kind: ContextSamples() for kind in PlaneKind}
         for name, step_index, segment in fits:
             if networks is not None:
                 segment.networks = dict(networks)
             steps = effort.motion_steps if round_number == 0 else effort.motion_steps // 2
             outcome = segment.run(effort.steps(step_index, step_index), effort, motion_steps=steps)
             for kind in PlaneKind:
-                symbols[kind].extend(outcome.gathered[kind])
+                symbols[kind].extend(outcome.context_samples[kind])
             sizes = {kind.name.lower(): int(outcome.bits[kind] / 8) for kind in PlaneKind}
             print(
                 f"{time.monotonic() - start:6.0f} s  round {round_number}  {name}  {sizes}",
@@ -95,7 +95,7 @@ def main() -> None:
                 symbols[kind],
                 steps=options.context_steps,
                 generator=torch.Generator().manual_seed(round_number),
-                most_rows=None,
+                max_samples=None,
             )
             for kind in PlaneKind
         }
@@ -122,14 +122,14 @@ def _fits(
     config = replace(config, scales=SCALES["LUMA"], field_scales=SCALES["MOTION"])
     picture = source_picture(frames, config, info.colour)
     for step in STEPS:
-        yield name, base_of(step), SegmentFit(picture, config, seed=0)
+        yield name, base_index(step), SegmentFit(picture, config, seed=0)
 
 
 def _write(networks: dict[PlaneKind, ContextNetwork]) -> None:
     """Write the networks as a Python module."""
     lines = [HEADER, f"SCALES = {SCALES}".replace("'", '"'), "", "WEIGHTS = {"]
     for kind, network in networks.items():
-        text = numbers_of(network).astype("int8").tobytes().hex()
+        text = flatten_weights(network).astype("int8").tobytes().hex()
         lines.append(f'    "{kind.name}": (')
         lines += [f'        "{text[start : start + 80]}"' for start in range(0, len(text), 80)]
         lines.append("    ),")

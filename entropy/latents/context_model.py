@@ -34,7 +34,7 @@ from nvcodec.entropy.latents.neighbourhood import (
 )
 from nvcodec.media import Float32Array, Int16Array, UInt8Array
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 # Units of the inputs for depth and rank, and the largest depth that an input shows.
 _DEPTH_UNIT, _MAX_DEPTH = 16, 6
@@ -47,7 +47,7 @@ class CodingPass:
     Attributes:
         kind: Kind of plane.
         band: Number of the band.
-        shape: Shape of `Grids.symbols[kind][band]`.
+        shape: Shape of `LatentGrids.symbols[kind][band]`.
         indices: Flat indices of the symbols in that array, shape (N,).
         channels: Channel of each symbol, shape (N,).
         inputs: Inputs of the context network, shape (N, 20).
@@ -76,7 +76,7 @@ class SymbolCoder(Protocol):
         ...
 
 
-class Grids:
+class LatentGrids:
     """The wavelet latents of a segment, as far as they are coded.
 
     Args:
@@ -92,7 +92,7 @@ class Grids:
 
     def __init__(
         self,
-        layouts: Mapping[PlaneKind, GridLayout],
+        layouts: Mapping[PlaneKind, SubbandLayout],
         frames: int,
         networks: Mapping[PlaneKind, ContextNetwork],
     ) -> None:

@@ -91,7 +91,7 @@ class ContextNetwork:
         return scales
 
 
-def numbers_of(network: ContextNetwork) -> npt.NDArray[np.int32]:
+def flatten_weights(network: ContextNetwork) -> npt.NDArray[np.int32]:
     """Return all weights in the order of the bitstream, shape (N,)."""
     parts = (network.hidden, network.linear, network.output, network.biases)
     numbers: npt.NDArray[np.int32] = np.concatenate(
@@ -100,7 +100,7 @@ def numbers_of(network: ContextNetwork) -> npt.NDArray[np.int32]:
     return numbers
 
 
-def network_of(numbers: npt.NDArray[np.int32], bands: int, channels: int) -> ContextNetwork:
+def unflatten_weights(numbers: npt.NDArray[np.int32], bands: int, channels: int) -> ContextNetwork:
     """Make a network from weights; those beyond +-127 are clipped.
 
     Args:

@@ -11,8 +11,12 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.frequency_tables import TableSet
 from nvcodec.entropy.coder.integers import ByteCursor, IntegerArrayCoder, read_array
 from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
-from nvcodec.entropy.latents.context_model import CodingPass, Grids
-from nvcodec.entropy.latents.context_network import ContextNetwork, network_of, numbers_of
+from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_network import (
+    ContextNetwork,
+    flatten_weights,
+    unflatten_weights,
+)
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.entropy.latents.symbols import (
@@ -30,10 +34,10 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 
-class GridReader:
+class LatentGridReader:
     """Reads the wavelet latents of a segment as far as they are asked for.
 
     Args:
@@ -52,7 +56,7 @@ class GridReader:
     def __init__(
         self,
         data: bytes,
-        layouts: Mapping[PlaneKind, GridLayout],
+        layouts: Mapping[PlaneKind, SubbandLayout],
         frames: int,
         layers: Sequence[TemporalLayer],
     ) -> None:
@@ -104,7 +108,7 @@ class GridReader:
                 )
         networks = _read_networks(parts[1], layouts, scales)
         try:
-            grids = Grids(layouts, frames, networks)
+            grids = LatentGrids(layouts, frames, networks)
         except MemoryError as error:
             raise BitstreamError(f"segment payload: no memory for {count} coefficients") from error
         self.coded = CodedGrids(steps, grids)
@@ -142,7 +146,7 @@ class GridReader:
 
 def decode_grids(
     data: bytes,
-    layouts: Mapping[PlaneKind, GridLayout],
+    layouts: Mapping[PlaneKind, SubbandLayout],
     frames: int,
     layers: Sequence[TemporalLayer],
 ) -> CodedGrids:
@@ -157,7 +161,7 @@ def decode_grids(
     Raises:
         BitstreamError: If the payload is malformed, or too short for so many symbols.
     """
-    reader = GridReader(data, layouts, frames, layers)
+    reader = LatentGridReader(data, layouts, frames, layers)
     reader.read(layers[-1].depth)
     return reader.coded
 
@@ -198,7 +202,9 @@ class _SymbolDecoder:
         return from_zigzag_indices(indices).astype(np.int16)
 
 
-def _largest_pass(layers: Sequence[TemporalLayer], layouts: Mapping[PlaneKind, GridLayout]) -> int:
+def _largest_pass(
+    layers: Sequence[TemporalLayer], layouts: Mapping[PlaneKind, SubbandLayout]
+) -> int:
     """Return an upper limit of the symbols in a coding pass of some layers."""
     frames = max(len(layer.frames) for layer in layers)
     return frames * max(
@@ -219,7 +225,7 @@ def _read_steps(cursor: ByteCursor) -> StepIndices:
 
 
 def _read_networks(
-    message: bytes, layouts: Mapping[PlaneKind, GridLayout], scales: Sequence[tuple[int, int]]
+    message: bytes, layouts: Mapping[PlaneKind, SubbandLayout], scales: Sequence[tuple[int, int]]
 ) -> dict[PlaneKind, ContextNetwork]:
     """Decode the context networks.
 
@@ -231,7 +237,7 @@ def _read_networks(
     tables = TableSet()
     numbers, defaults = [], {}
     for (kind, layout), (scale, bound) in zip(layouts.items(), scales, strict=True):
-        defaults[kind] = numbers_of(default_network(kind, layout))
+        defaults[kind] = flatten_weights(default_network(kind, layout))
         if scale >= SCALES:
             raise BitstreamError(f"segment payload: a scale index of {scale}")
         if bound:
@@ -245,5 +251,5 @@ def _read_networks(
         weights = defaults[kind]
         if bound:
             weights, values = weights + values[: len(weights)], values[len(weights) :]
-        networks[kind] = network_of(weights, len(layout.bands), layout.channels)
+        networks[kind] = unflatten_weights(weights, len(layout.bands), layout.channels)
     return networks

@@ -6,13 +6,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS, ContextNetwork, network_of
+from nvcodec.entropy.latents.context_network import (
+    HIDDEN,
+    INPUTS,
+    ContextNetwork,
+    unflatten_weights,
+)
 from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 
 @lru_cache(maxsize=64)
-def default_network(kind: PlaneKind, layout: GridLayout) -> ContextNetwork:
+def default_network(kind: PlaneKind, layout: SubbandLayout) -> ContextNetwork:
     """Return the default context network of a kind of plane.
 
     Biases belong to bands. Wavelet scales are matched from the finest on; a layout with more of
@@ -32,4 +37,4 @@ def default_network(kind: PlaneKind, layout: GridLayout) -> ContextNetwork:
         for band in layout.bands
     ]
     chosen = np.concatenate([numbers[:shared], biases[rows].ravel()])
-    return network_of(chosen, len(layout.bands), layout.channels)
+    return unflatten_weights(chosen, len(layout.bands), layout.channels)

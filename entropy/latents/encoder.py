@@ -26,8 +26,8 @@ from nvcodec.entropy.coder.probability_tables import (
     cumulative,
     scale_value,
 )
-from nvcodec.entropy.latents.context_model import CodingPass, Grids
-from nvcodec.entropy.latents.context_network import ContextNetwork, numbers_of
+from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_network import ContextNetwork, flatten_weights
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
@@ -41,7 +41,7 @@ from nvcodec.entropy.latents.symbols import (
 from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import StepIndices
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class CodedGrids:
     """
 
     steps: StepIndices
-    grids: Grids
+    grids: LatentGrids
 
 
 def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
@@ -106,7 +106,7 @@ def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
 
 
 def _message(
-    grids: Grids,
+    grids: LatentGrids,
     layers: Sequence[tuple[int, TemporalLayer]],
     ranges: Mapping[PlaneKind, Int32Array],
     extents: Mapping[PlaneKind, Sequence[Sequence[int]]],
@@ -141,7 +141,7 @@ def _message(
     return message + bytes(max(0, min_size - len(message)))
 
 
-def _lengths(grids: Grids, layers_by_depth: Sequence[Sequence[TemporalLayer]]) -> Int32Array:
+def _lengths(grids: LatentGrids, layers_by_depth: Sequence[Sequence[TemporalLayer]]) -> Int32Array:
     """Return the bits of the largest magnitude, kind by kind, rank by rank, depth by depth.
 
     Where all symbols are zero, any number will do; the number before costs least.
@@ -159,9 +159,11 @@ def _lengths(grids: Grids, layers_by_depth: Sequence[Sequence[TemporalLayer]]) -
     return np.array(lengths[1:], np.int32)
 
 
-def _weight_differences(network: ContextNetwork, kind: PlaneKind, layout: GridLayout) -> Int32Array:
+def _weight_differences(
+    network: ContextNetwork, kind: PlaneKind, layout: SubbandLayout
+) -> Int32Array:
     """Return the differences of a context network's weights to those of the default network."""
-    return numbers_of(network) - numbers_of(default_network(kind, layout))
+    return flatten_weights(network) - flatten_weights(default_network(kind, layout))
 
 
 def _weights_message(differences: Sequence[Int32Array], header: bytearray) -> bytes:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nvcodec.entropy.coder.frequency_tables import FrequencyTable, TableSet
 from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
 from nvcodec.media import Int16Array, Int32Array
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 # Largest number of symbols per byte of a message, so that a few hostile bytes cannot ask for
 # gigabytes. A message with more is padded with zero bytes. Messages of fits have a few per byte.
@@ -54,7 +54,7 @@ def table_numbers(scales: npt.NDArray[np.integer[Any]], bound: int, tables: Tabl
 
 
 def split_ranges(
-    lengths: Int32Array, layouts: Mapping[PlaneKind, GridLayout], depths: int
+    lengths: Int32Array, layouts: Mapping[PlaneKind, SubbandLayout], depths: int
 ) -> dict[PlaneKind, Int32Array]:
     """Return the largest magnitudes that the tables allow for.
 
@@ -85,7 +85,7 @@ def from_zigzag_indices(indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np
     return (indices >> 1) ^ -(indices & 1)
 
 
-def coefficients_per_frame(layouts: Mapping[PlaneKind, GridLayout]) -> int:
+def coefficients_per_frame(layouts: Mapping[PlaneKind, SubbandLayout]) -> int:
     """Return the number of coefficients of a frame, coded or not."""
     return sum(layout.values for layout in layouts.values())
 

@@ -56,7 +56,7 @@ class CodingPlan:
     locations: Int32Array
 
 
-def tables_of(spec: TensorSpec, sharing: int) -> int:
+def table_count(spec: TensorSpec, sharing: int) -> int:
     """Return the number of tables of a tensor under a sharing rule, 0 to 2."""
     channels = spec.shape[spec.channel_axis]
     return (1, -(-channels // spec.group), channels)[sharing]
@@ -207,7 +207,7 @@ def _distributions(
         costs = _costs(family, low, high)
         table_counts: set[int] = set()
         for sharing in range(3):
-            tables = tables_of(spec, sharing)
+            tables = table_count(spec, sharing)
             if tables in table_counts:
                 continue
             table_counts.add(tables)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nvcodec.entropy.coder.distributions import bits, fitted_scale
 from nvcodec.entropy.coder.probability_tables import DistributionFamily
-from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
+from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_count, table_numbers
 from nvcodec.entropy.weights.quantisation import (
     StateQuantiser,
     TensorQuantiser,
@@ -74,7 +74,7 @@ class JointQuantiser(nn.Module):
             _number_values(specs, [table_numbers(spec, rule) for spec in specs])
             for rule in range(3)
         ]
-        counts = torch.tensor([[tables_of(spec, rule) for spec in specs] for rule in range(3)])
+        counts = torch.tensor([[table_count(spec, rule) for spec in specs] for rule in range(3)])
         first_tables = counts.sum(1).cumsum(0) - counts.sum(1)
         tables = torch.stack(rules) + first_tables[:, None]
         for name, buffer in {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nvcodec.entropy.coder.distributions import bits, fitted_scale
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, DistributionFamily
-from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_numbers, tables_of
+from nvcodec.entropy.weights.coding_plan import HEADER_BITS, SIDE_BITS, table_count, table_numbers
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor
 from nvcodec.media import Int32Array
 from nvcodec.models.base.tensor_spec import TensorSpec
@@ -48,7 +48,7 @@ def dequantise(tensor: QuantisedTensor, spec: TensorSpec) -> Tensor:
         Shape of the spec, float32; bit for bit the same on every machine.
     """
     channels = spec.shape[spec.channel_axis]
-    sharing = [tables_of(spec, rule) for rule in range(3)].index(len(tensor.steps))
+    sharing = [table_count(spec, rule) for rule in range(3)].index(len(tensor.steps))
     steps = step_values(tensor.steps[table_numbers(spec, sharing)])
     shape = [1] * len(spec.shape)
     shape[spec.channel_axis] = channels
@@ -140,7 +140,7 @@ class TensorQuantiser(nn.Module):
         ]
         self.step_of: Tensor
         self.register_buffer("step_of", torch.from_numpy(table_numbers(spec, sharing)), False)
-        self.steps = tables_of(spec, sharing)
+        self.steps = table_count(spec, sharing)
         energy = self._means(values.detach().square(), self.step_of, self.steps)
         # A channel of zeros still needs a step: that of the quietest channel with other values.
         quietest = energy[energy > 0].min() if bool((energy > 0).any()) else torch.ones(())
@@ -202,7 +202,7 @@ class TensorQuantiser(nn.Module):
             channels = first.detach().movedim(self.spec.channel_axis, 0).flatten(1)
             location = channels.median(dim=1).values.view(self.shape)
             symbols = torch.cat([first - location, symbols[1:] - symbols[:-1]])
-        tables = tables_of(self.spec, model.sharing)
+        tables = table_count(self.spec, model.sharing)
         table_of = torch.from_numpy(table_numbers(self.spec, model.sharing)).to(symbols.device)
         magnitude = self._means(symbols.detach().abs(), table_of, tables)
         scale = fitted_scale(magnitude, model.family)[table_of].view(self.shape)

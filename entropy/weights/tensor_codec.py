@@ -30,8 +30,8 @@ from nvcodec.entropy.weights.coding_plan import (
     plan_tables,
     residuals,
     restore,
+    table_count,
     table_numbers,
-    tables_of,
 )
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Int32Array
@@ -167,7 +167,7 @@ def decode_tensors(data: bytes, specs: Sequence[TensorSpec]) -> list[QuantisedTe
 def _find_sharing(count: int, spec: TensorSpec) -> int:
     """Return the sharing rule under which a tensor has `count` steps."""
     for sharing in range(3):
-        if tables_of(spec, sharing) == count:
+        if table_count(spec, sharing) == count:
             return sharing
     raise ValueError(f"{spec.name}: {count} steps fit no sharing rule")
 
@@ -218,9 +218,13 @@ def _read_header(
             f"segment payload, byte {start}: {spec.name} has flags {flags:#04x} and values "
             f"{low}..{low + span}, which no encoder writes"
         )
-    slots: list[int | None] = [read_array(cursor, tables_of(spec, step_sharing), side), None, None]
+    slots: list[int | None] = [
+        read_array(cursor, table_count(spec, step_sharing), side),
+        None,
+        None,
+    ]
     if span:
-        count = span + 1 if family == DistributionFamily.HISTOGRAM else tables_of(spec, sharing)
+        count = span + 1 if family == DistributionFamily.HISTOGRAM else table_count(spec, sharing)
         slots[1] = read_array(cursor, count, side)
     if located:
         slots[2] = read_array(cursor, spec.shape[spec.channel_axis], side)

@@ -24,7 +24,7 @@ from nvcodec.models.stacks.blocks import plain_stack
 from nvcodec.models.stacks.layers import ChannelsFirstNorm, ConvNeXtBlock
 from nvcodec.models.stacks.model import StackModel
 from nvcodec.models.tokenizer.conditioning import TokenConditioning
-from nvcodec.models.tokenizer.layout import grid_of
+from nvcodec.models.tokenizer.layout import token_grid_size
 
 
 class HNeRV(StackModel):
@@ -43,7 +43,7 @@ class HNeRV(StackModel):
             self.latents[spec.name] = nn.Parameter(torch.zeros(spec.shape))
         self.tokens = None
         if config.token_conditioned:
-            cells = grid_of(config.size[1], config.size[0])
+            cells = token_grid_size(config.size[1], config.size[0])
             self.tokens = TokenConditioning(config.frames, cells, config.grid, config.position_side)
 
     def embed(self, index: Tensor) -> Tensor:

@@ -11,7 +11,12 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.latentgrid.gop import Hierarchy, TemporalLayer
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind, cell_grid_size, count_scales
+from nvcodec.models.latentgrid.subbands import (
+    PlaneKind,
+    SubbandLayout,
+    cell_grid_size,
+    count_scales,
+)
 
 # Limits that the bitstream sets.
 LARGEST_CELL_LOG = 6
@@ -132,7 +137,7 @@ class LatentGridConfig(ModelConfig):
         return Hierarchy(self.frames, self.group, self.predicted)
 
     @cached_property
-    def levels(self) -> tuple[TemporalLayer, ...]:
+    def temporal_layers(self) -> tuple[TemporalLayer, ...]:
         """All frames in coding order, at most 16 together."""
         return tuple(
             TemporalLayer(
@@ -158,23 +163,23 @@ class LatentGridConfig(ModelConfig):
         return self.size if self.colour is ColourMode.RGB else self.native_size
 
     @property
-    def luma_layout(self) -> GridLayout:
+    def luma_layout(self) -> SubbandLayout:
         """The subbands of luma."""
-        return GridLayout(self.size, self.scales, 1)
+        return SubbandLayout(self.size, self.scales, 1)
 
     @property
-    def chroma_layout(self) -> GridLayout:
+    def chroma_layout(self) -> SubbandLayout:
         """The subbands of chroma; in 4:2:0 they begin one scale coarser than those of luma."""
         fewer = 0 if self.colour is ColourMode.RGB else 1
-        return GridLayout(self.chroma_size, max(self.scales - fewer, 0), 2)
+        return SubbandLayout(self.chroma_size, max(self.scales - fewer, 0), 2)
 
     @property
-    def field_layout(self) -> GridLayout:
+    def field_layout(self) -> SubbandLayout:
         """The subbands of motion fields."""
-        return GridLayout(self.field_size, self.field_scales, 5)
+        return SubbandLayout(self.field_size, self.field_scales, 5)
 
     @property
-    def layouts(self) -> dict[PlaneKind, GridLayout]:
+    def layouts(self) -> dict[PlaneKind, SubbandLayout]:
         """The subbands of every kind of plane, in coding order."""
         return {
             PlaneKind.MOTION: self.field_layout,

@@ -38,7 +38,7 @@ from nvcodec.models.latentgrid.motion_compensation import (
 )
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subband_arrays import move_to_device, round_to_uint8, to_pyramid
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 from nvcodec.models.latentgrid.wavelets import synthesis
 
 GREY = 128.0
@@ -47,7 +47,7 @@ _BATCH_SAMPLES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class QuantisationSteps:
     """Quantisation steps of a segment.
 
     Attributes:
@@ -63,10 +63,10 @@ class Steps:
     mix: float
 
     @classmethod
-    def of(cls, indices: StepIndices, config: LatentGridConfig) -> Steps:
+    def of(cls, indices: StepIndices, config: LatentGridConfig) -> QuantisationSteps:
         """Return the steps that the indices of a stream stand for."""
         luma, chroma = [0.0] * config.frames, [0.0] * config.frames
-        for layer in config.levels:
+        for layer in config.temporal_layers:
             for frame in layer.frames:
                 luma[frame], chroma[frame] = indices.luma_step(layer), indices.chroma_step(layer)
         return cls(tuple(luma), tuple(chroma), indices.motion_step, indices.mix_step)
@@ -83,7 +83,7 @@ class LatentGrid:
         config: Sizes and coding order.
         steps: Quantisation steps.
         symbols: Symbols of each kind and band, shape (frames, channels, *padded size); see
-            `Grids.symbols`.
+            `LatentGrids.symbols`.
         device: Device to compute on.
         previous_frame: Last frame of the previous segment, uint8, if this segment is predicted from
             it.
@@ -94,7 +94,7 @@ class LatentGrid:
     def __init__(
         self,
         config: LatentGridConfig,
-        steps: Steps,
+        steps: QuantisationSteps,
         symbols: Mapping[PlaneKind, Sequence[Int16Array]],
         device: torch.device,
         previous_frame: Picture | None = None,
@@ -152,7 +152,7 @@ class LatentGrid:
         return concatenate(parts)
 
     @torch.inference_mode()
-    def between(self, times: Sequence[float]) -> Picture:
+    def interpolate(self, times: Sequence[float]) -> Picture:
         """Interpolate pictures between frames along the motion of the nearest frames; uint8.
 
         Of two consecutive frames, one is predicted from the other, among others. Its motion field
@@ -208,7 +208,7 @@ class LatentGrid:
         )
 
     def _residual(
-        self, kind: PlaneKind, layout: GridLayout, frames: Sequence[int], steps: Sequence[float]
+        self, kind: PlaneKind, layout: SubbandLayout, frames: Sequence[int], steps: Sequence[float]
     ) -> Tensor:
         """Reconstruct the residuals of frames, shape (B, channels, H, W).
 

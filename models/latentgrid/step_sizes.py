@@ -59,7 +59,7 @@ class StepIndices:
         return float(2.0 ** (self.mix / OFFSET_OCTAVE - 6))
 
 
-def base_of(step: float) -> int:
+def base_index(step: float) -> int:
     """Return the base index of a luma step, or of the nearest step that has one.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.media import Float32Array, Int16Array
-from nvcodec.models.latentgrid.subbands import GridLayout
+from nvcodec.models.latentgrid.subbands import SubbandLayout
 from nvcodec.models.latentgrid.wavelets import Pyramid, analysis
 
 
@@ -19,7 +19,7 @@ def round_to_uint8(planes: Tensor) -> Tensor:
     return (planes + 0.5).clamp_(0, 255.5).to(torch.uint8)
 
 
-def to_pyramid(layout: GridLayout, bands: Sequence[Int16Array]) -> Pyramid:
+def to_pyramid(layout: SubbandLayout, bands: Sequence[Int16Array]) -> Pyramid:
     """Make a pyramid from arrays of symbols.
 
     Args:
@@ -34,7 +34,7 @@ def to_pyramid(layout: GridLayout, bands: Sequence[Int16Array]) -> Pyramid:
     return Pyramid(planes[0], tuple(reversed(details)))  # type: ignore[arg-type]
 
 
-def to_subbands(layout: GridLayout, planes: Tensor) -> list[Float32Array]:
+def to_subbands(layout: SubbandLayout, planes: Tensor) -> list[Float32Array]:
     """Return the wavelet coefficients of planes as arrays of padded size, float32.
 
     Args:
@@ -45,11 +45,11 @@ def to_subbands(layout: GridLayout, planes: Tensor) -> list[Float32Array]:
 
 
 def flatten_pyramid(pyramid: Pyramid) -> list[Tensor]:
-    """Return the bands of a pyramid from coarse to fine, in the order of `GridLayout.bands`."""
+    """Return the bands of a pyramid from coarse to fine, in the order of `SubbandLayout.bands`."""
     return [pyramid.coarse, *(band for bands in reversed(pyramid.details) for band in bands)]
 
 
-def crop_to_bands(layout: GridLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
+def crop_to_bands(layout: SubbandLayout, bands: Sequence[Tensor]) -> list[Float32Array]:
     """Return bands as arrays of padded size, float32.
 
     Args:

@@ -83,7 +83,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class GridLayout:
+class SubbandLayout:
     """The subbands of a plane in coding order, from coarse to fine.
 
     Attributes:

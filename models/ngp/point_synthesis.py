@@ -70,7 +70,7 @@ class PointSynthesis:
         return _levels(self(index))
 
     @torch.inference_mode()
-    def sized(self, times: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
+    def decode_at_size(self, times: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
         """Decode pictures of another size by evaluating the network at their points.
 
         In 4:2:0, a point has four luma samples, which were fitted at their positions around it. A

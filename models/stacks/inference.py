@@ -78,7 +78,7 @@ class Synthesis:
 
     def _head(self, index: Tensor) -> Tensor:
         """Return the output of the head, before the last shuffle and the mapping to [0, 1]."""
-        x, z = self.model.conditions(index.to(self._device))
+        x, z = self.model.stack_inputs(index.to(self._device))
         return self._stack(x.to(self._dtype).contiguous(memory_format=torch.channels_last), z)
 
     def _shuffled(self, x: Tensor, index: Tensor) -> Tensor:

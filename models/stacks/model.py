@@ -51,7 +51,7 @@ class StackModel(VideoModel):
         """
         return embedding
 
-    def conditions(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def stack_inputs(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the inputs of the stack: embeddings, and the time vectors of a boosted stack.
 
         Between frames, both are interpolated linearly. Time itself is not interpolated: most
@@ -69,8 +69,8 @@ class StackModel(VideoModel):
         """
         if not index.is_floating_point():
             return self.embed(index), None if self.time is None else self.time(index)
-        first, early = self.conditions(index.floor().long())
-        second, late = self.conditions(index.ceil().long())
+        first, early = self.stack_inputs(index.floor().long())
+        second, late = self.stack_inputs(index.ceil().long())
         share = (index - index.floor()).to(first.dtype)[:, None]
         z = None if early is None or late is None else torch.lerp(early, late, share)
         return torch.lerp(first, second, share[:, :, None, None]), z

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nvcodec.models.tokenizer.layout import CHANNELS, SPACE_STRIDE, TIME_STRIDE, steps_of
+from nvcodec.models.tokenizer.layout import CHANNELS, SPACE_STRIDE, TIME_STRIDE, token_step_count
 
 
 class TokenConditioning(nn.Module):
@@ -35,7 +35,7 @@ class TokenConditioning(nn.Module):
         super().__init__()
         for name, count, positions in zip(("rows", "columns"), cells, grid, strict=True):
             self.register_buffer(name, _overlaps(count, positions, side), persistent=False)
-        shape = (steps_of(frames), CHANNELS, *grid)
+        shape = (token_step_count(frames), CHANNELS, *grid)
         self.register_buffer("codes", torch.zeros(shape), persistent=False)
 
     def set_tokens(self, codes: Tensor) -> None:

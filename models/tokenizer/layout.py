@@ -17,12 +17,12 @@ CHANNELS = 6
 """Channels of a token's FSQ code."""
 
 
-def steps_of(frames: int) -> int:
+def token_step_count(frames: int) -> int:
     """Return the number of time steps of a segment: 1 + (frames - 1) / 4, rounded up."""
     return 1 + ceil((frames - 1) / TIME_STRIDE)
 
 
-def frames_of(frames: int) -> list[range]:
+def frames_of_token_steps(frames: int) -> list[range]:
     """Return the frame numbers of each time step; the last step may have fewer than four.
 
     Args:
@@ -32,7 +32,7 @@ def frames_of(frames: int) -> list[range]:
     return [range(1), *(range(first, min(first + TIME_STRIDE, frames)) for first in later)]
 
 
-def grid_of(width: int, height: int) -> tuple[int, int]:
+def token_grid_size(width: int, height: int) -> tuple[int, int]:
     """Return the rows and columns of cells that cover a picture; the last may reach beyond it.
 
     Args:

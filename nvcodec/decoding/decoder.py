@@ -26,7 +26,7 @@ from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
 from nvcodec.reconstruction.segment_decoder import SegmentDecoder, open_segment_decoder
-from nvcodec.tokenizer.token_sections import stored_tokens
+from nvcodec.tokenizer.token_sections import read_token_section
 from nvcodec.video.colour import rgb
 
 logger = logging.getLogger(__name__)
@@ -318,7 +318,7 @@ class Decoder(Closing):
         tokens = self.reader.header.tokens
         if tokens is None or not tokens.conditioning:
             return None
-        _, fsq_indices, _ = stored_tokens(self.reader, segment)
+        _, fsq_indices, _ = read_token_section(self.reader, segment)
         return fsq_indices
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
 from nvcodec.models.base.network_config import NetworkConfig
-from nvcodec.models.tokenizer.layout import grid_of, steps_of
+from nvcodec.models.tokenizer.layout import token_grid_size, token_step_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +135,8 @@ def _tokens(reader: Reader) -> TokensInfo | None:
     tokens, video = reader.header.tokens, reader.header.video
     if tokens is None:
         return None
-    rows, columns = grid_of(video.width, video.height)
-    steps = sum(steps_of(entry.frames) for entry in reader.segments)
+    rows, columns = token_grid_size(video.width, video.height)
+    steps = sum(token_step_count(entry.frames) for entry in reader.segments)
     return TokensInfo(
         tokenizer_id=tokens.tokenizer_id.hex(),
         fed=tokens.conditioning,

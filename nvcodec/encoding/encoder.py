@@ -35,7 +35,7 @@ from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import pack_payload
-from nvcodec.tokenizer.segment_tokens import located, tokenizer
+from nvcodec.tokenizer.segment_tokens import resolve_tokenizer_name, tokenizer
 from nvcodec.tokenizer.token_sections import token_format
 from nvcodec.video.masks import open_mask
 from nvcodec.video.source import Source, open_source
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class EncodedFile:
     """A file that an encode has written.
 
     Attributes:
@@ -100,7 +100,7 @@ class Encoder:
         if len(targets) != len(config.ladder or (0,)):
             raise ConfigError(f"expected a target for each size, got {len(targets)} targets")
         # Workers may run in another working directory.
-        config = replace(config, tokenizer=located(config.tokenizer))
+        config = replace(config, tokenizer=resolve_tokenizer_name(config.tokenizer))
         self._source, self._config = Path(source), config
         self._partials = [PartialFile(Path(target)) for target in targets]
         self._device = choose_device(config.device)
@@ -121,7 +121,7 @@ class Encoder:
             else 1
         )
 
-    def run(self, *, resume: bool = False, overwrite: bool = False) -> list[Encoded]:
+    def run(self, *, resume: bool = False, overwrite: bool = False) -> list[EncodedFile]:
         """Encode, and rename the finished files to their targets.
 
         Args:
@@ -150,7 +150,7 @@ class Encoder:
                 raise VideoError(f"{names}: cannot be written: {reason}") from error
             raise
 
-    def _encode(self, stack: ExitStack, resume: bool) -> list[Encoded]:
+    def _encode(self, stack: ExitStack, resume: bool) -> list[EncodedFile]:
         """Encode to the partial files, and publish them.
 
         Args:
@@ -205,7 +205,7 @@ class Encoder:
             file.finish(rest)
         publish(self._partials)
         return [
-            Encoded(
+            EncodedFile(
                 path=file.partial.target,
                 model=config.model,
                 parameters=file.parameters,

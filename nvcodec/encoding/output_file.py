@@ -18,7 +18,7 @@ from nvcodec.fitting.interface import CodedSegment
 from nvcodec.media import Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import split_payload
-from nvcodec.tokenizer.token_sections import stored_tokens, token_section_bytes
+from nvcodec.tokenizer.token_sections import read_token_section, token_section_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class OutputFile:
         config, body = split_payload(segment, self.header)
         fsq_indices = None
         if self.header.tokens and self.header.tokens.conditioning:
-            _, fsq_indices, _ = stored_tokens(self._stored, number)
+            _, fsq_indices, _ = read_token_section(self._stored, number)
         return CodedSegment(config=config, body=body, fsq_indices=fsq_indices)
 
     def begin(self, header: Header, tracks: Sequence[Track]) -> Header:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from nvcodec.media import Float32Array, Frames
-from nvcodec.video.scene_cuts import AROUND, is_cut, small_copies, still
+from nvcodec.video.scene_cuts import CONTEXT_PICTURES, is_cut, small_copies, still
 from nvcodec.video.source import Source
 
 # Frames of a segment. More frames share the bits of a network, but cost quality.
@@ -94,7 +94,7 @@ class _FrameBuffer:
         self._pieces: deque[Frames] = deque()
         self._held = 0
         self._ended = False
-        # Copies of up to `AROUND` frames that were taken last, then of the frames held.
+        # Copies of up to `CONTEXT_PICTURES` frames that were taken last, then of the frames held.
         self._copies: list[Float32Array] = []
 
     def fill(self, count: int) -> bool:
@@ -114,10 +114,10 @@ class _FrameBuffer:
         Args:
             number: Position of the frame in the buffer, from 0. A few frames after it are read.
         """
-        self.fill(number + AROUND)
+        self.fill(number + CONTEXT_PICTURES)
         place = len(self._copies) - self._held + number
-        before = self._copies[max(place - AROUND, 0) : place]
-        return bool(before) and is_cut(before, self._copies[place : place + AROUND])
+        before = self._copies[max(place - CONTEXT_PICTURES, 0) : place]
+        return bool(before) and is_cut(before, self._copies[place : place + CONTEXT_PICTURES])
 
     def still_at(self, number: int) -> bool:
         """Return whether the frame at a position shows the same picture as the first frame."""
@@ -152,7 +152,7 @@ class _FrameBuffer:
                 segment.valid_mask[place] = part.valid_mask
             done += len(part)
         self._held -= count
-        del self._copies[: max(len(self._copies) - self._held - AROUND, 0)]
+        del self._copies[: max(len(self._copies) - self._held - CONTEXT_PICTURES, 0)]
         if segment.valid_mask is not None and segment.valid_mask.all():
             return replace(segment, valid_mask=None)
         return segment

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from nvcodec.entropy.latents.decoder import GridReader
+from nvcodec.entropy.latents.decoder import LatentGridReader
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.model import LatentGrid, Steps
+from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.reconstruction.resampling import decode_times, resampled
 from nvcodec.video import colour as conversion
@@ -45,10 +45,10 @@ class LatentGridDecoder:
         previous: object = None,
     ) -> None:
         self._config, self._colour, self._device = config, colour, device
-        reader = GridReader(body, config.layouts, config.frames, config.levels)
-        steps = Steps.of(reader.coded.steps, config)
+        reader = LatentGridReader(body, config.layouts, config.frames, config.temporal_layers)
+        steps = QuantisationSteps.of(reader.coded.steps, config)
         symbols = reader.coded.grids.symbols
-        before = last_picture(previous, device) if config.predicted else None
+        before = reference_picture(previous, device) if config.predicted else None
         self._model = LatentGrid(config, steps, symbols, device, before, reader.read)
 
     @property
@@ -67,14 +67,14 @@ class LatentGridDecoder:
         return resampled(pictures, size, self._device)
 
     def _between(self, times: Sequence[float]) -> Planes:
-        return picture_planes(self._model.between(times), self._config, self._colour)
+        return picture_planes(self._model.interpolate(times), self._config, self._colour)
 
     def reference_state(self) -> Picture:
         """Return the last frame, in the planes of the model."""
         return self._model.planes([self._config.frames - 1])
 
 
-def last_picture(previous: object, device: torch.device) -> Picture:
+def reference_picture(previous: object, device: torch.device) -> Picture:
     """Return the reference frame of a predicted segment: the last frame of the segment before.
 
     Args:
@@ -114,7 +114,7 @@ def source_picture(frames: Frames, config: LatentGridConfig, colour: Colour) -> 
     return Picture(torch.from_numpy(planes[0])[:, None], torch.from_numpy(np.stack(planes[1:], 1)))
 
 
-def known_picture(frames: Frames, config: LatentGridConfig) -> Picture | None:
+def valid_picture(frames: Frames, config: LatentGridConfig) -> Picture | None:
     """Return which samples of `source_picture` are valid, that is not masked.
 
     Args:

@@ -89,7 +89,7 @@ class NetworkDecoder:
     def _evaluate_points(
         self, points: PointSynthesis, times: Sequence[float], size: tuple[int, int]
     ) -> Planes:
-        luma, *chroma = points.sized(torch.tensor(times, dtype=torch.float32), size)
+        luma, *chroma = points.decode_at_size(torch.tensor(times, dtype=torch.float32), size)
         if not chroma:
             return picture_planes(luma, self._config, self._colour)
         y, u, v = (plane.cpu().numpy() for plane in (luma, *chroma[0].unbind(1)))

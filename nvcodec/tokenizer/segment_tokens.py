@@ -31,7 +31,7 @@ def tokenizer(name: str) -> VideoTokenizer:
     return VideoTokenizer.from_pretrained(name)
 
 
-def located(name: str) -> str:
+def resolve_tokenizer_name(name: str) -> str:
     """Return a name of the same tokenizer that is valid in any working directory.
 
     Args:
@@ -41,7 +41,7 @@ def located(name: str) -> str:
     return str(folder.absolute()) if folder.is_dir() else name
 
 
-def tokens_of(frames: Frames, colour: Colour, name: str) -> npt.NDArray[np.uint8]:
+def tokenise_segment(frames: Frames, colour: Colour, name: str) -> npt.NDArray[np.uint8]:
     """Make the tokens of a segment.
 
     Args:

@@ -8,7 +8,12 @@ import numpy.typing as npt
 from nvcodec.container import Header, Reader, Segment, TokenFormat
 from nvcodec.entropy.tokens.codec import decode_tokens, encode_tokens
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
-from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, grid_of, steps_of
+from nvcodec.models.tokenizer.layout import (
+    SPACE_STRIDE,
+    TIME_STRIDE,
+    token_grid_size,
+    token_step_count,
+)
 from nvcodec.tokenizer.token_ids import LEVELS
 
 LEAST_BITS = 8.0
@@ -52,7 +57,7 @@ def check_format(tokens: TokenFormat) -> None:
         )
 
 
-def code_tokens(fsq_indices: npt.NDArray[np.uint8]) -> bytes:
+def encode_token_section(fsq_indices: npt.NDArray[np.uint8]) -> bytes:
     """Encode the tokens of a segment for its token section.
 
     Args:
@@ -61,7 +66,7 @@ def code_tokens(fsq_indices: npt.NDArray[np.uint8]) -> bytes:
     return encode_tokens(fsq_indices, LEVELS)
 
 
-def stored_tokens(
+def read_token_section(
     reader: Reader, index: int
 ) -> tuple[Segment, npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Read and decode the tokens of a segment.
@@ -81,7 +86,7 @@ def stored_tokens(
     if reader.header.tokens is not None:
         check_format(reader.header.tokens)
     section = reader.tokens(index)
-    shape = (steps_of(section.frames), *grid_of(*_size(reader.header)))
+    shape = (token_step_count(section.frames), *token_grid_size(*_size(reader.header)))
     try:
         fsq_indices, bits = decode_tokens(section.payload, shape, LEVELS)
     except BitstreamError as error:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError
-from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, steps_of
+from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, token_step_count
 from nvcodec.models.tokenizer.networks import TokenDecoder, TokenEncoder
 from nvcodec.tokenizer.fsq import quantise
 from nvcodec.tokenizer.input_frames import frames_first, pad_frames
@@ -231,7 +231,7 @@ class VideoTokenizer:
             rgb: Frames of the segment, uint8, shape (T, 3, H, W).
 
         Returns:
-            uint8, shape (t, h, w, 6): `steps_of(T)` time steps and `grid_of(W, H)` cells, as in
+            uint8, shape (t, h, w, 6): `token_step_count(T)` time steps and `token_grid_size(W, H)` cells, as in
             `nvcodec.models.tokenizer.layout`.
         """
         frames = torch.as_tensor(rgb).to(self._device)
@@ -250,7 +250,7 @@ class VideoTokenizer:
             Code vectors and FSQ indices, shape (B, t, 6, h, w).
         """
         frames, _, height, width = video.shape[1:]
-        steps = steps_of(frames)
+        steps = token_step_count(frames)
         longest = max(1, _PIXELS // (TIME_STRIDE * height * width))
         parts = []
         with torch.inference_mode():

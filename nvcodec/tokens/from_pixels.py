@@ -16,8 +16,13 @@ from nvcodec.container.probe import is_stream
 from nvcodec.decoding.decoder import Decoder
 from nvcodec.errors import ConfigError
 from nvcodec.media import Colour, Frames, VideoInfo
-from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, frames_of, grid_of
-from nvcodec.tokenizer.segment_tokens import tokenizer, tokens_of
+from nvcodec.models.tokenizer.layout import (
+    SPACE_STRIDE,
+    TIME_STRIDE,
+    frames_of_token_steps,
+    token_grid_size,
+)
+from nvcodec.tokenizer.segment_tokens import tokenise_segment, tokenizer
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.video.colour import matrix_for
@@ -103,11 +108,11 @@ def grid_from_pixels(
             if starts[0] >= stop:
                 break
             if ends[-1] > begin:
-                parts.append((tokens_of(frames, colour, name), starts, ends))
+                parts.append((tokenise_segment(frames, colour, name), starts, ends))
     if not parts:
         raise ConfigError(f"{path}: nothing can be shown from {begin:g} to {stop:g} s")
     fsq_indices, starts, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    shape = (len(starts), *grid_of(*small))
+    shape = (len(starts), *token_grid_size(*small))
     grid = TokenGrid(
         digits=fsq_indices.reshape(*shape, len(LEVELS)),
         bits=np.zeros(shape, np.float32),
@@ -131,7 +136,7 @@ def step_times(
     Returns:
         Starts and ends of the time steps, shape (t,) each.
     """
-    steps = frames_of(len(frames))
+    steps = frames_of_token_steps(len(frames))
     ticks = [Fraction(tick) for tick in frames.pts.tolist()]
     following = [*ticks[1:], ticks[-1] + 1 / (info.frame_rate * info.time_base)]
     ends = [

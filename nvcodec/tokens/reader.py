@@ -13,9 +13,9 @@ import numpy.typing as npt
 from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentEntry
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
-from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
+from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size, token_step_count
 from nvcodec.tokenizer.token_ids import LEVELS
-from nvcodec.tokenizer.token_sections import check_format, stored_tokens
+from nvcodec.tokenizer.token_sections import check_format, read_token_section
 from nvcodec.tokens.grid import TokenGrid
 
 _Float64Array = npt.NDArray[np.float64]
@@ -62,7 +62,7 @@ class TokenReader(Closing):
         self.tokenizer_id = header.tokens.tokenizer_id.hex()
         self.latents = "fed" if header.tokens.conditioning else "beside"
         self.size = header.video.width, header.video.height
-        self.shape = grid_of(*self.size)
+        self.shape = token_grid_size(*self.size)
         self.frame_rate: Fraction = header.video.frame_rate
         self.metadata: Mapping[str, str] = self._reader.metadata
         self.segments: tuple[SegmentEntry, ...] = self._reader.segments
@@ -71,7 +71,7 @@ class TokenReader(Closing):
     @property
     def steps(self) -> int:
         """Number of time steps of all segments."""
-        return sum(steps_of(entry.frames) for entry in self.segments)
+        return sum(token_step_count(entry.frames) for entry in self.segments)
 
     @property
     def duration(self) -> Fraction:
@@ -149,7 +149,7 @@ class TokenReader(Closing):
         parts = []
         for entry in self._during(first, last):
             try:
-                section, fsq_indices, bits = stored_tokens(self._reader, entry.index)
+                section, fsq_indices, bits = read_token_section(self._reader, entry.index)
             except BitstreamError as error:
                 if not skip_damaged:
                     raise
@@ -190,7 +190,7 @@ class TokenReader(Closing):
 
     def _times(self, section: Segment) -> tuple[_Float64Array, _Float64Array]:
         """Return starts and ends of the time steps of a segment, seconds, shape (t,) each."""
-        steps = frames_of(section.frames)
+        steps = frames_of_token_steps(section.frames)
         video = self._reader.header.video
         pts, durations = section.pts, section.durations
         starts = [pts[step.start] for step in steps]

@@ -24,7 +24,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from nvcodec.media import Float32Array, UInt8Array
 
 # Pictures compared on either side of a possible cut; a shorter flash or shot makes no cut.
-AROUND = 4
+CONTEXT_PICTURES = 4
 
 # Thresholds measured on 5 200 pictures of 21 clips with 38 cuts. Dissimilar: cuts reach at least
 # 1.47, motion at most 1.19. Sudden: cuts 2.5, gunfire 1.7. Lasting: cuts 1.09, other changes 0.94.
@@ -138,9 +138,9 @@ def is_cut(before: Sequence[Float32Array], after: Sequence[Float32Array]) -> boo
     """Return whether a new shot begins between two runs of pictures.
 
     Args:
-        before: Small copies of the last `AROUND` pictures before the possible cut, the nearest
+        before: Small copies of the last `CONTEXT_PICTURES` pictures before the possible cut, the nearest
             last; fewer at the beginning of the video, but at least one.
-        after: Small copies of the first `AROUND` pictures after it, the nearest first; fewer at the
+        after: Small copies of the first `CONTEXT_PICTURES` pictures after it, the nearest first; fewer at the
             end of the video, but at least one.
     """
     change = _residual(before[-1], after[0])

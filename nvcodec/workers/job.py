@@ -14,8 +14,12 @@ from math import inf
 from nvcodec.config import EncoderConfig
 from nvcodec.errors import NvcodecError
 from nvcodec.fitting.interface import CodedSegment, FitProgress, FitTask, SegmentFitter
-from nvcodec.tokenizer.segment_tokens import tokens_of
-from nvcodec.tokenizer.token_sections import code_tokens, payload_budget, token_section_bytes
+from nvcodec.tokenizer.segment_tokens import tokenise_segment
+from nvcodec.tokenizer.token_sections import (
+    encode_token_section,
+    payload_budget,
+    token_section_bytes,
+)
 from nvcodec.workers.reference_chain import ReferenceChain
 
 
@@ -120,8 +124,8 @@ def run_job(
     task = replace(task, previous=states, on_progress=on_progress)
     tokens, warnings = None, []
     if config.latents != "private":
-        fsq_indices = tokens_of(task.frames, task.colour, config.tokenizer)
-        tokens = code_tokens(fsq_indices)
+        fsq_indices = tokenise_segment(task.frames, task.colour, config.tokenizer)
+        tokens = encode_token_section(fsq_indices)
         task = replace(task, fsq_indices=fsq_indices if config.token_conditioned else None)
         # Tokens and payload share the target size. For a PSNR it is a guess of the payload alone.
         if config.psnr is None:

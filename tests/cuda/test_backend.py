@@ -66,7 +66,7 @@ def test_torch_serves_few_points_unless_a_backend_is_requested(stand_ins, monkey
 def test_a_backend_that_cannot_be_imported_is_skipped(stand_ins, monkeypatch):
     monkeypatch.setitem(sys.modules, "stand_in_tcnn", None)
     assert backend.choose(CUDA, 5000, call).__name__ == "stand_in_triton"
-    assert "cannot be imported" in backend.missing("tinycudann", CUDA)
+    assert "cannot be imported" in backend.unavailable_reason("tinycudann", CUDA)
 
 
 def test_a_failing_backend_is_tried_and_reported_once(stand_ins, caplog):

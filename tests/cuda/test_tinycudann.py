@@ -133,8 +133,8 @@ def test_perceptrons_are_packed_in_the_layout_of_tinycudann(tcnn, arguments):
     x = torch.randn(20, arguments[0], requires_grad=True)
     names = perceptron.activation, perceptron.output_activation
     assert module.refusal(weights, biases, *names, torch.bfloat16) is None
-    output = module.perceive(x, weights, biases, *names, torch.float32)
-    expected = torch_mlp.perceive(x, weights, biases, *names)
+    output = module.apply_layers(x, weights, biases, *names, torch.float32)
+    expected = torch_mlp.apply_layers(x, weights, biases, *names)
     torch.testing.assert_close(output, expected)
     up = torch.randn_like(expected)
     for gradient, expected_gradient in zip(

@@ -38,8 +38,8 @@ def results_of(device, arguments, count, *, dtype, bias):
     leaves = [x, *perceptron.parameters()]
     results = []
     for output in (
-        triton_mlp.perceive(x, weights, biases, *names, dtype),
-        torch_mlp.perceive(x, weights, biases, *names),
+        triton_mlp.apply_layers(x, weights, biases, *names, dtype),
+        torch_mlp.apply_layers(x, weights, biases, *names),
     ):
         results.append((output.detach(), *torch.autograd.grad(output, leaves, up.to(output.dtype))))
     return results
@@ -98,7 +98,9 @@ def test_samples_differ_by_less_than_an_8_bit_level(device):
     torch.nn.init.normal_(weights[-1], std=1.2)
     x = torch.randn(1000, 32, device=device)
     names = "relu", "none"
-    result = triton_mlp.perceive(x, weights, [None] * 3, *names, torch.float16).float().sigmoid()
+    result = (
+        triton_mlp.apply_layers(x, weights, [None] * 3, *names, torch.float16).float().sigmoid()
+    )
     expected = perceptron(x).sigmoid()
     assert float(expected.detach().std()) > 0.2
     assert float((result - expected).detach().abs().max()) < 1 / 255
@@ -128,9 +130,9 @@ def test_grids(device, levels, features):
 def test_it_serves_under_autocast_if_requested(device, monkeypatch):
     monkeypatch.setenv("NVCODEC_BACKEND", "triton")
     served = []
-    real = triton_mlp.perceive
+    real = triton_mlp.apply_layers
     monkeypatch.setattr(
-        triton_mlp, "perceive", lambda x, *rest: served.append(tuple(x.shape)) or real(x, *rest)
+        triton_mlp, "apply_layers", lambda x, *rest: served.append(tuple(x.shape)) or real(x, *rest)
     )
     perceptron = FusedMLP(4, 3, 16, 1, "relu", "none").to(device)
     x = torch.randn(2, 5, 4, device=device)
@@ -145,7 +147,7 @@ def test_it_serves_under_autocast_if_requested(device, monkeypatch):
 
 def perceptron_in_torch(perceptron, x):
     weights = [layer.weight for layer in perceptron.layers]
-    return torch_mlp.perceive(x, weights, [None] * len(weights), "relu", "none")
+    return torch_mlp.apply_layers(x, weights, [None] * len(weights), "relu", "none")
 
 
 @pytest.mark.parametrize(

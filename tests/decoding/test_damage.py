@@ -40,14 +40,14 @@ def test_every_truncation(whole):
         ends = [entry.offset + entry.size for entry in reader.segments]
     ticks = sorted(frames)
     for cut in sorted({*range(0, len(data), 7), *ends, *(end - 1 for end in ends)}):
-        kept = sum(end <= cut for end in ends)
+        encode_once = sum(end <= cut for end in ends)
         try:
             found, reported = _frames(data[:cut])
         except BitstreamError:
-            assert not kept, cut
+            assert not encode_once, cut
             continue
         assert reported
-        assert sorted(found) == ticks[: 3 * kept]
+        assert sorted(found) == ticks[: 3 * encode_once]
         assert all(found[tick] == frames[tick] for tick in found)
 
 

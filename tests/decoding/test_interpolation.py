@@ -74,13 +74,13 @@ def sliding(t: int, width: int, height: int) -> np.ndarray:
     return np.repeat(levels[:, 2 * t : 2 * t + width, None], 3, axis=2)
 
 
-def test_latentgrid_interpolates_motion(kept, make_clip, settings):
+def test_latentgrid_interpolates_motion(encode_once, make_clip, settings):
     size = (96, 48)
     clip = make_clip(
         "even.mkv", frames=5, size=size, codec="ffv1", picture=lambda t, w, h: sliding(2 * t, w, h)
     )
     config = settings(model="latentgrid", parameters=None, lmbda=2.0, epochs=2, segment=5)
-    with nvcodec.open(kept("sliding.nvc", clip, config), device="cpu") as video:
+    with nvcodec.open(encode_once("sliding.nvc", clip, config), device="cpu") as video:
         times = frame_times(video)
         gap = times[1] - times[0]
         decoded = video.planes(range(5))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.video import open_source
-from nvcodec.video.scene_cuts import AROUND, is_cut, small_copies, still
+from nvcodec.video.scene_cuts import CONTEXT_PICTURES, is_cut, small_copies, still
 
 HEIGHT, WIDTH = 72, 128
 
@@ -32,7 +32,7 @@ def cuts(pictures: list[np.ndarray]) -> list[int]:
     return [
         t
         for t in range(1, len(copies))
-        if is_cut(copies[max(t - AROUND, 0) : t], copies[t : t + AROUND])
+        if is_cut(copies[max(t - CONTEXT_PICTURES, 0) : t], copies[t : t + CONTEXT_PICTURES])
     ]
 
 
@@ -134,6 +134,6 @@ def test_real_clips(clips, name):
     found = [
         t
         for t in range(1, len(copies))
-        if is_cut(copies[max(t - AROUND, 0) : t], copies[t : t + AROUND])
+        if is_cut(copies[max(t - CONTEXT_PICTURES, 0) : t], copies[t : t + CONTEXT_PICTURES])
     ]
     assert found == CUTS[name]

@@ -17,7 +17,7 @@ from nvcodec.errors import ConfigError, OutputExistsError
 SIZES = (3000, 4500, 7000)
 
 
-class InterruptedEncodeError(Exception):
+class StoppedEncodeError(Exception):
     pass
 
 
@@ -31,9 +31,9 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def whole(shelf: Path, clip, config) -> dict[str, bytes]:
+def whole(shared_folder: Path, clip, config) -> dict[str, bytes]:
     """The files of an uninterrupted encode, as a dictionary of names and contents."""
-    folder = shelf / "ladder"
+    folder = shared_folder / "ladder"
     if not folder.exists():
         folder.mkdir()
         nvcodec.encode_ladder(clip, folder / "a.nvc", config, measure=False)
@@ -92,13 +92,13 @@ def test_an_interruption_between_two_files(clip, whole, config, tmp_path, monkey
     def add(self: OutputFile, *arguments: object) -> None:
         nonlocal left
         if not left:
-            raise InterruptedEncodeError
+            raise StoppedEncodeError
         left -= 1
         real(self, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(OutputFile, "add", add)
-        with pytest.raises(InterruptedEncodeError):
+        with pytest.raises(StoppedEncodeError):
             nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     partial = [name for name in contents(tmp_path) if name.endswith(".partial")]
     assert len(partial) == min(calls, 3)
@@ -117,13 +117,13 @@ def test_an_interruption_between_two_renames(clip, whole, config, tmp_path, monk
     def replace(old: Path, new: Path) -> None:
         nonlocal left
         if not left:
-            raise InterruptedEncodeError
+            raise StoppedEncodeError
         left -= 1
         real(old, new)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", replace)
-        with pytest.raises(InterruptedEncodeError):
+        with pytest.raises(StoppedEncodeError):
             nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     with pytest.raises(OutputExistsError):
         nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
@@ -131,13 +131,13 @@ def test_an_interruption_between_two_renames(clip, whole, config, tmp_path, monk
 
 
 def test_what_exists_is_not_touched(clip, whole, config, tmp_path):
-    kept = tmp_path / "a-4.5kB.nvc"
-    kept.write_bytes(b"precious")
+    encode_once = tmp_path / "a-4.5kB.nvc"
+    encode_once.write_bytes(b"precious")
     with pytest.raises(OutputExistsError):
         nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     with pytest.raises(OutputExistsError):
         nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config, resume=True)
-    assert contents(tmp_path) == {kept.name: b"precious"}
+    assert contents(tmp_path) == {encode_once.name: b"precious"}
     nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config, overwrite=True, measure=False)
     assert contents(tmp_path) == whole
 

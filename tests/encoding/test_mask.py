@@ -76,7 +76,7 @@ def still_mask(tmp_path) -> Path:
     return save(tmp_path / "mask.png", box())
 
 
-def fitted(source: Path, target: Path, config: nvcodec.EncoderConfig) -> bytes:
+def encode_bytes(source: Path, target: Path, config: nvcodec.EncoderConfig) -> bytes:
     nvcodec.encode(source, target, config, measure=False)
     return target.read_bytes()
 
@@ -108,15 +108,19 @@ def test_hidden_content_has_no_influence(lossless, tmp_path, settings, still_mas
     config = settings(mask=still_mask, segment=2, **options)
     contents = {"a": lambda t: 17 * t, "b": flicker}
     first, second = (
-        fitted(lossless(f"{name}.mkv", picture_with(content), 4), tmp_path / f"{name}.nvc", config)
+        encode_bytes(
+            lossless(f"{name}.mkv", picture_with(content), 4), tmp_path / f"{name}.nvc", config
+        )
         for name, content in contents.items()
     )
     assert first == second
 
 
 def test_without_a_mask_it_has(lossless, tmp_path, settings):
-    first = fitted(lossless("a.mkv", picture_with(lambda t: 0)), tmp_path / "a.nvc", settings())
-    second = fitted(lossless("b.mkv", picture_with(flicker)), tmp_path / "b.nvc", settings())
+    first = encode_bytes(
+        lossless("a.mkv", picture_with(lambda t: 0)), tmp_path / "a.nvc", settings()
+    )
+    second = encode_bytes(lossless("b.mkv", picture_with(flicker)), tmp_path / "b.nvc", settings())
     assert first != second
 
 
@@ -133,12 +137,12 @@ def test_a_hidden_cut_is_none(lossless, tmp_path, settings):
     cut = lossless("cut.mkv", picture_with(shots, strip), frames=18)
     plain = lossless("plain.mkv", picture_with(lambda t: 90, strip), frames=18)
     config = settings(segment=None)
-    fitted(cut, tmp_path / "a.nvc", config)
+    encode_bytes(cut, tmp_path / "a.nvc", config)
     assert nvcodec.inspect(tmp_path / "a.nvc").segments == ((0, 9), (9, 9))
     masked = settings(segment=None, mask=save(tmp_path / "mask.png", strip(0)))
-    found = fitted(cut, tmp_path / "b.nvc", masked)
+    found = encode_bytes(cut, tmp_path / "b.nvc", masked)
     assert nvcodec.inspect(tmp_path / "b.nvc").segments == ((0, 18),)
-    assert found == fitted(plain, tmp_path / "c.nvc", masked)
+    assert found == encode_bytes(plain, tmp_path / "c.nvc", masked)
 
 
 @pytest.mark.parametrize("model", ["hnerv", "nirvana", "latentgrid"])
@@ -150,7 +154,7 @@ def test_one_mask_a_frame(lossless, tmp_path, settings, model):
     if model == "latentgrid":
         options |= {"parameters": None, "psnr": 30.0, "epochs": 1}
     hidden = [
-        fitted(
+        encode_bytes(
             lossless(f"{number}.mkv", picture_with(content, lambda t: masks[t]), frames=5),
             tmp_path / f"{number}.nvc",
             settings(**options),
@@ -175,7 +179,7 @@ def test_what_is_hidden_is_filled_in(lossless, tmp_path, settings, still_mask, m
     if model == "latentgrid":
         options = {"model": model, "parameters": None, "psnr": 36.0, "epochs": 1}
     source = lossless("a.mkv", spoilt, 4)
-    fitted(source, tmp_path / "a.nvc", settings(mask=still_mask, **options))
+    encode_bytes(source, tmp_path / "a.nvc", settings(mask=still_mask, **options))
     with nvcodec.open(tmp_path / "a.nvc") as video:
         made = np.stack(list(video)).astype(float)
     truth = np.stack([smooth(t, WIDTH, HEIGHT) for t in range(4)])
@@ -191,8 +195,8 @@ def test_hidden_noise_costs_no_bits(lossless, tmp_path, settings, still_mask):
 
     options = {"model": "latentgrid", "parameters": None, "psnr": 34.0, "epochs": 1}
     source = lossless("a.mkv", picture_with(noise), 2)
-    spent = len(fitted(source, tmp_path / "a.nvc", settings(**options)))
-    saved = len(fitted(source, tmp_path / "b.nvc", settings(mask=still_mask, **options)))
+    spent = len(encode_bytes(source, tmp_path / "a.nvc", settings(**options)))
+    saved = len(encode_bytes(source, tmp_path / "b.nvc", settings(mask=still_mask, **options)))
     assert saved < 0.5 * spent
 
 
@@ -202,13 +206,13 @@ def test_a_white_mask_changes_nothing(clip, tmp_path, settings, model):
     if model == "latentgrid":
         options |= {"parameters": None, "bpp": 1.0, "epochs": 1, "frames": slice(0, 4)}
     mask = save(tmp_path / "mask.png", np.full((HEIGHT, WIDTH), 255, np.uint8))
-    plain = fitted(clip, tmp_path / "a.nvc", settings(**options))
-    assert fitted(clip, tmp_path / "b.nvc", settings(mask=mask, **options)) == plain
+    plain = encode_bytes(clip, tmp_path / "a.nvc", settings(**options))
+    assert encode_bytes(clip, tmp_path / "b.nvc", settings(mask=mask, **options)) == plain
 
 
 def test_a_resumed_encode_is_an_uninterrupted_one(clip, tmp_path, settings, still_mask, interrupt):
     config = settings(mask=still_mask)
-    whole = fitted(clip, tmp_path / "a.nvc", config)
+    whole = encode_bytes(clip, tmp_path / "a.nvc", config)
     interrupt(clip, tmp_path / "b.nvc", config, 1)
     other = settings(mask=save(tmp_path / "other.png", box(3)))
     for wrong in (other, settings()):
@@ -247,4 +251,4 @@ def test_the_command_line(clip, tmp_path, settings, still_mask, measured_here):
     whole = nvcodec.compare(clip, tmp_path / "a.nvc").quality
     assert report["psnr_y"] == pytest.approx(whole.psnr_y)
     config = settings(model="nerv", parameters=None, segment=12, mask=still_mask, device="auto")
-    assert (tmp_path / "a.nvc").read_bytes() == fitted(clip, tmp_path / "b.nvc", config)
+    assert (tmp_path / "a.nvc").read_bytes() == encode_bytes(clip, tmp_path / "b.nvc", config)

@@ -37,8 +37,8 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def clip(shelf, make_clip):
-    path = shelf / "drifting.mkv"
+def clip(shared_folder, make_clip):
+    path = shared_folder / "drifting.mkv"
     if not path.exists():
         # The last group is shorter than the others.
         make_clip("drifting.mkv", frames=11, codec="ffv1", picture=drifting).rename(path)
@@ -46,19 +46,19 @@ def clip(shelf, make_clip):
 
 
 @pytest.fixture
-def chain(kept, clip, config):
-    return kept("nirvana-groups.nvc", clip, config)
+def chain(encode_once, clip, config):
+    return encode_once("nirvana-groups.nvc", clip, config)
 
 
-def flags(source) -> list[bool]:
+def predicted_flags(source) -> list[bool]:
     with Reader(source) as reader:
         return [entry.predicted for entry in reader.segments]
 
 
 def test_groups_are_predicted_from_the_group_before(chain, clip, config, tmp_path):
-    assert flags(chain) == [False, True, True, True]
+    assert predicted_flags(chain) == [False, True, True, True]
     nvcodec.encode(clip, tmp_path / "a.nvc", replace(config, refresh=2), measure=False)
-    assert flags(tmp_path / "a.nvc") == [False, True, False, True]
+    assert predicted_flags(tmp_path / "a.nvc") == [False, True, False, True]
     with Reader(chain) as reader:
         assert [entry.frames for entry in reader.segments] == [3, 3, 3, 2]
 
@@ -84,7 +84,7 @@ def test_an_interrupted_encode_goes_on_to_the_same_file(
 def test_another_shot_is_not_predicted(make_clip, config, tmp_path):
     clip = make_clip("cut.mkv", frames=12, codec="ffv1", picture=cutting)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
-    assert flags(tmp_path / "a.nvc") == [False, True, False, True]
+    assert predicted_flags(tmp_path / "a.nvc") == [False, True, False, True]
 
 
 def test_groups_without_motion_cost_next_to_nothing(make_clip, config, tmp_path):
@@ -137,4 +137,4 @@ def test_files_of_a_ladder_are_not_predicted(clip, config, tmp_path):
     other_config = replace(config, parameters=None, ladder=(3000, 6000), epochs=4)
     nvcodec.encode_ladder(clip, tmp_path / "a.nvc", other_config, measure=False)
     for path in sorted(tmp_path.glob("*.nvc")):
-        assert flags(path) == [False] * 4
+        assert predicted_flags(path) == [False] * 4

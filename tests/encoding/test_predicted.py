@@ -39,8 +39,8 @@ def cutting(t: int, width: int, height: int) -> np.ndarray:
 
 
 @pytest.fixture
-def shot(shelf, make_clip):
-    path = shelf / "panning.mkv"
+def shot(shared_folder, make_clip):
+    path = shared_folder / "panning.mkv"
     if not path.exists():
         make_clip("panning.mkv", frames=8, codec="ffv1", picture=panning).rename(path)
     return path
@@ -52,20 +52,22 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def chain(kept, shot, config):
+def chain(encode_once, shot, config):
     """A file of four segments, all predicted except the first."""
-    return kept("chain.nvc", shot, config)
+    return encode_once("chain.nvc", shot, config)
 
 
-def flags(source) -> list[bool]:
+def predicted_flags(source) -> list[bool]:
     with Reader(source) as reader:
         return [entry.predicted for entry in reader.segments]
 
 
-def test_what_goes_on_is_smaller_at_equal_quality(shot, chain, config, tmp_path, measured_here):
+def test_predicted_segments_are_smaller_at_equal_quality(
+    shot, chain, config, tmp_path, measured_here
+):
     alone = nvcodec.encode(shot, tmp_path / "a.nvc", replace(config, refresh=1))
-    assert flags(tmp_path / "a.nvc") == [False] * 4
-    assert flags(chain) == [False, True, True, True]
+    assert predicted_flags(tmp_path / "a.nvc") == [False] * 4
+    assert predicted_flags(chain) == [False, True, True, True]
     assert nvcodec.inspect(chain).predicted == (1, 2, 3)
     assert chain.stat().st_size < 0.8 * alone.video_bytes
     found = nvcodec.compare(shot, chain).quality
@@ -74,19 +76,19 @@ def test_what_goes_on_is_smaller_at_equal_quality(shot, chain, config, tmp_path,
 
 def test_a_decoder_can_begin_at_every_refresh(shot, config, tmp_path):
     nvcodec.encode(shot, tmp_path / "a.nvc", replace(config, refresh=2), measure=False)
-    assert flags(tmp_path / "a.nvc") == [False, True, False, True]
+    assert predicted_flags(tmp_path / "a.nvc") == [False, True, False, True]
 
 
-def test_a_cut_stands_alone(make_clip, config, tmp_path):
+def test_a_segment_after_a_cut_is_not_predicted(make_clip, config, tmp_path):
     clip = make_clip("cut.mkv", frames=8, codec="ffv1", picture=cutting)
     nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
-    assert flags(tmp_path / "a.nvc") == [False, True, False, True]
+    assert predicted_flags(tmp_path / "a.nvc") == [False, True, False, True]
 
 
 @pytest.mark.parametrize("colour", list(nvcodec.ColourMode))
 def test_any_frame_is_what_playing_shows(shot, config, tmp_path, colour):
     nvcodec.encode(shot, tmp_path / "a.nvc", replace(config, colour=colour), measure=False)
-    assert any(flags(tmp_path / "a.nvc"))
+    assert any(predicted_flags(tmp_path / "a.nvc"))
     with nvcodec.open(tmp_path / "a.nvc", device="cpu") as video:
         played = np.stack(list(video))
     for order in ([7], [5, 2, 7, 0], list(range(7, -1, -1))):
@@ -104,18 +106,18 @@ def test_an_interrupted_encode_goes_on_to_the_same_file(
     assert path.read_bytes() == chain.read_bytes()
 
 
-def test_files_of_a_ladder_lean_on_themselves(shot, config, tmp_path):
+def test_files_of_a_ladder_are_predicted_from_themselves(shot, config, tmp_path):
     sizes = (2500, 5000)
     nvcodec.encode_ladder(
         shot, tmp_path / "a.nvc", replace(config, psnr=None, ladder=sizes), measure=False
     )
     paths = ladder_paths(tmp_path / "a.nvc", sizes)
-    assert flags(paths[0]) == flags(paths[1]) == [False, True, True, True]
+    assert predicted_flags(paths[0]) == predicted_flags(paths[1]) == [False, True, True, True]
     small, large = (nvcodec.compare(shot, path).quality.psnr_y for path in paths)
     assert 20 < small < large - 1
 
 
-def test_damage_costs_what_leans_on_it(chain):
+def test_damage_loses_the_segments_predicted_from_it(chain):
     data = bytearray(chain.read_bytes())
     with nvcodec.open(bytes(data), device="cpu") as video:
         played = np.stack(list(video))
@@ -130,7 +132,7 @@ def test_damage_costs_what_leans_on_it(chain):
         assert len(video.warnings) == 3
 
 
-def test_what_it_leans_on_must_be_known(chain):
+def test_a_missing_reference_is_refused(chain):
     with Reader(chain) as reader:
         stored, header = reader.segment(1), reader.header
     with pytest.raises(BitstreamError, match="not known"):

@@ -22,14 +22,14 @@ from nvcodec.workers.pool import JobDone
 from tests.fixtures.clips import drifting
 
 
-class Disorderly:
+class UnorderedPool:
     """A pool of three workers in this process, which finish in random order or die."""
 
     capacity = 3
 
     def __init__(self, config, fitter) -> None:
         self._config, self._fitter = config, fitter
-        self._jobs, self._chance = {}, random.Random(0)
+        self._jobs, self._rng = {}, random.Random(0)
         self.fitted, self.cancelled, self.most, self.closed = [], 0, 0, False
         self.lose: dict[int, int] = {}  # number of workers that each segment loses
         self.fail: dict[int, Exception] = {}
@@ -49,7 +49,7 @@ class Disorderly:
 
     def wait(self, on_progress) -> JobDone:
         # The larger of two random ids, so that late jobs tend to finish first.
-        job_id = max(self._chance.choices(list(self._jobs), k=2))
+        job_id = max(self._rng.choices(list(self._jobs), k=2))
         job = pickle.loads(self._jobs.pop(job_id))
         number = job.task.number
         if self.lose.get(number, 0):
@@ -66,14 +66,14 @@ class Disorderly:
 
 
 @pytest.fixture
-def disorder(monkeypatch):
+def encode_unordered(monkeypatch):
     """A function that encodes with such a pool, prepared by a callback, and returns the pool."""
 
     def encode(source, target, config, *, resume=False, on_progress=None, prepare=lambda one: None):
         made = []
 
         def workers(config, fitter, _):
-            made.append(Disorderly(config, fitter))
+            made.append(UnorderedPool(config, fitter))
             prepare(made[0])
             return made[0]
 
@@ -92,41 +92,47 @@ def disorder(monkeypatch):
 
 
 @pytest.fixture
-def long(shelf, make_clip):
+def long_clip(shared_folder, make_clip):
     """24 frames of 48x32, one shot."""
-    path = shelf / "long.mkv"
+    path = shared_folder / "long.mkv"
     if not path.exists():
         make_clip("l.mkv", frames=24, size=(48, 32), codec="ffv1", picture=drifting).rename(path)
     return path
 
 
-def checked(disorder, source, folder, config):
+def encode_both_ways(encode_unordered, source, folder, config):
     """Check that an unordered encode gives the file of an ordered one, and return its pool."""
     nvcodec.encode(source, folder / "a.nvc", config, measure=False)
-    workers = disorder(source, folder / "b.nvc", config)
+    workers = encode_unordered(source, folder / "b.nvc", config)
     assert (folder / "a.nvc").read_bytes() == (folder / "b.nvc").read_bytes()
     return workers
 
 
 @pytest.mark.parametrize("target", [{"bpp": 1.5}, {"psnr": 14.0}])
-def test_any_order_gives_the_same_file(disorder, long, tmp_path, settings, target):
+def test_jobs_that_end_in_any_order_give_the_same_file(
+    encode_unordered, long_clip, tmp_path, settings, target
+):
     config = settings(parameters=None, segment=3, frames=slice(0, 15), **target)
-    workers = checked(disorder, long, tmp_path, config)
+    workers = encode_both_ways(encode_unordered, long_clip, tmp_path, config)
     assert sorted(workers.fitted) == list(range(5)) != workers.fitted
     assert workers.most == 3
 
 
-def test_tokens_are_made_by_whoever_fits(disorder, long, tmp_path, settings, blocks):
+def test_workers_compute_the_tokens(encode_unordered, long_clip, tmp_path, settings, blocks):
     config = settings(segment=4, latents="both", tokenizer=blocks, parameters=None, size=40_000)
-    checked(disorder, long, tmp_path, config)
+    encode_both_ways(encode_unordered, long_clip, tmp_path, config)
     with Reader(tmp_path / "b.nvc") as reader:
         assert all(reader.tokens(number).payload for number in range(6))
 
 
 @pytest.mark.parametrize(("model", "epochs"), [("nirvana", 60), ("latentgrid", 2)])
-def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, model, epochs):
+def test_chains_are_fitted_at_the_same_time(
+    encode_unordered, long_clip, tmp_path, settings, model, epochs
+):
     config = settings(model=model, parameters=None, bpp=2.0, segment=2, refresh=2, epochs=epochs)
-    workers = checked(disorder, long, tmp_path, replace(config, frames=slice(0, 8)))
+    workers = encode_both_ways(
+        encode_unordered, long_clip, tmp_path, replace(config, frames=slice(0, 8))
+    )
     with Reader(tmp_path / "b.nvc") as reader:
         assert [entry.predicted for entry in reader.segments] == 2 * [False, True]
     assert workers.most == 2 and workers.cancelled == 0
@@ -135,71 +141,79 @@ def test_chains_are_fitted_side_by_side(disorder, long, tmp_path, settings, mode
         assert workers.fitted.index(first) < workers.fitted.index(first + 1)
 
 
-def test_chains_begin_at_cuts(disorder, make_clip, tmp_path, settings):
+def test_chains_begin_at_cuts(encode_unordered, make_clip, tmp_path, settings):
     def shots(t: int, width: int, height: int) -> np.ndarray:
         cells = np.random.default_rng(t // 6).integers(0, 256, (4, 6, 3), np.uint8)
         return cells.repeat(8, 0).repeat(8, 1)
 
     clip = make_clip("shots.mkv", frames=12, size=(48, 32), codec="ffv1", picture=shots)
     config = settings(model="nirvana", parameters=1500, segment=2, refresh=4, epochs=60)
-    workers = checked(disorder, clip, tmp_path, config)
+    workers = encode_both_ways(encode_unordered, clip, tmp_path, config)
     assert workers.fitted[:3] != [0, 1, 2]
     with Reader(tmp_path / "b.nvc") as reader:
         assert [entry.predicted for entry in reader.segments] == 2 * [False, True, True]
 
 
-def test_a_size_is_met_whatever_was_foretold(disorder, long, tmp_path, settings):
+def test_a_size_is_met_if_targets_change_during_fits(
+    encode_unordered, long_clip, tmp_path, settings
+):
     # The smallest networks take more than their share, which the first fit reveals.
     config = settings(parameters=None, size=1000, segment=3, frames=slice(0, 15))
-    workers = checked(disorder, long, tmp_path, config)
+    workers = encode_both_ways(encode_unordered, long_clip, tmp_path, config)
     assert workers.cancelled + len(workers.fitted) > 5
 
 
-def test_files_of_a_ladder(disorder, long, tmp_path, settings):
+def test_files_of_a_ladder(encode_unordered, long_clip, tmp_path, settings):
     config = settings(parameters=None, ladder=(3000, 9000), segment=4, epochs=3)
-    nvcodec.encode_ladder(long, tmp_path / "a.nvc", config, measure=False)
-    assert disorder(long, tmp_path / "b.nvc", config).most > 1
+    nvcodec.encode_ladder(long_clip, tmp_path / "a.nvc", config, measure=False)
+    assert encode_unordered(long_clip, tmp_path / "b.nvc", config).most > 1
     for one in ladder_paths(tmp_path / "a.nvc", (3000, 9000)):
         assert one.read_bytes() == one.with_name("b" + one.name[1:]).read_bytes()
 
 
 @pytest.mark.parametrize("model", ["hnerv", "nirvana"])
-def test_it_goes_on_with_any_number_of_workers(
-    disorder, long, tmp_path, settings, interrupt, model
+def test_an_encode_is_resumed_with_another_number_of_workers(
+    encode_unordered, long_clip, tmp_path, settings, interrupt, model
 ):
     config = settings(model=model, parameters=2500, segment=3)
-    nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
-    interrupt(long, tmp_path / "b.nvc", config, 3)
-    workers = disorder(long, tmp_path / "b.nvc", replace(config, workers=3), resume=True)
+    nvcodec.encode(long_clip, tmp_path / "a.nvc", config, measure=False)
+    interrupt(long_clip, tmp_path / "b.nvc", config, 3)
+    workers = encode_unordered(
+        long_clip, tmp_path / "b.nvc", replace(config, workers=3), resume=True
+    )
     assert sorted(workers.fitted) == [3, 4, 5, 6, 7]
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
 
 
-def test_a_lost_worker_is_replaced(disorder, long, tmp_path, settings):
+def test_a_lost_worker_is_replaced(encode_unordered, long_clip, tmp_path, settings):
     config = settings(segment=3)
-    nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
-    disorder(
-        long, tmp_path / "b.nvc", config, prepare=lambda one: one.lose.update({0: 2, 2: 1, 7: 2})
+    nvcodec.encode(long_clip, tmp_path / "a.nvc", config, measure=False)
+    encode_unordered(
+        long_clip, tmp_path / "b.nvc", config, prepare=lambda one: one.lose.update({0: 2, 2: 1, 7: 2})
     )  # fmt: skip
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
 
 
-def test_too_many_lost_workers(disorder, long, tmp_path, settings):
+def test_too_many_lost_workers(encode_unordered, long_clip, tmp_path, settings):
     config, target = settings(segment=3), tmp_path / "b.nvc"
     with pytest.raises(WorkerError, match=r"segment 5: 3 workers died .*as the test wants it"):
-        disorder(long, target, config, prepare=lambda one: one.lose.update({5: 3}))
+        encode_unordered(long_clip, target, config, prepare=lambda one: one.lose.update({5: 3}))
     # The segments before it are in the file.
     with nvcodec.open(tmp_path / "b.nvc.partial", device="cpu") as video:
         assert len(video) == 15
-    nvcodec.encode(long, tmp_path / "a.nvc", config, measure=False)
-    nvcodec.encode(long, target, config, measure=False, resume=True)
+    nvcodec.encode(long_clip, tmp_path / "a.nvc", config, measure=False)
+    nvcodec.encode(long_clip, target, config, measure=False, resume=True)
     assert (tmp_path / "a.nvc").read_bytes() == target.read_bytes()
 
 
-def test_errors_wait_for_their_turn(disorder, long, tmp_path, settings, monkeypatch):
+def test_errors_are_raised_after_all_segments_before(
+    encode_unordered, long_clip, tmp_path, settings, monkeypatch
+):
     config, error = settings(segment=3), ConfigError("such pictures cannot be fitted")
     with pytest.raises(ConfigError, match="such pictures") as raised:
-        disorder(long, tmp_path / "b.nvc", config, prepare=lambda one: one.fail.update({4: error}))
+        encode_unordered(
+            long_clip, tmp_path / "b.nvc", config, prepare=lambda one: one.fail.update({4: error})
+        )
     assert raised.value is error
     with nvcodec.open(tmp_path / "b.nvc.partial", device="cpu") as video:
         assert len(video) == 12
@@ -214,14 +228,16 @@ def test_errors_wait_for_their_turn(disorder, long, tmp_path, settings, monkeypa
     monkeypatch.setattr(Source, "frames", 0, raising=False)
     monkeypatch.setattr(Source, "read", fail)
     with pytest.raises(VideoError, match="damaged"):
-        disorder(long, tmp_path / "c.nvc", config)
+        encode_unordered(long_clip, tmp_path / "c.nvc", config)
     with nvcodec.open(tmp_path / "c.nvc.partial", device="cpu") as video:
         assert len(video) >= 9
 
 
-def test_progress_of_several_segments(disorder, long, tmp_path, settings, capsys):
+def test_progress_of_several_segments(encode_unordered, long_clip, tmp_path, settings, capsys):
     seen: list[nvcodec.Progress] = []
-    disorder(long, tmp_path / "a.nvc", settings(segment=3, epochs=4), on_progress=seen.append)
+    encode_unordered(
+        long_clip, tmp_path / "a.nvc", settings(segment=3, epochs=4), on_progress=seen.append
+    )
     assert {one.segment for one in seen} == set(range(8))
     assert {one.segments for one in seen} == {8}
     assert max(one.running for one in seen) == 3 and seen[-1].running == 1

@@ -15,9 +15,9 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def whole(kept, clip, config):
+def whole(encode_once, clip, config):
     """A file of three segments with an audio track."""
-    return kept("latentgrid.nvc", clip, config)
+    return encode_once("latentgrid.nvc", clip, config)
 
 
 def test_report_and_header(clip, config, tmp_path, measured_here):

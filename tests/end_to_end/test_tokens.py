@@ -25,16 +25,16 @@ from tests.fixtures.tokens import BlockTokenizer
 
 
 @pytest.fixture
-def wide(shelf, make_clip):
+def wide_clip(shared_folder, make_clip):
     """A clip of 12 frames of 100x70, without sound: 3 x 4 tokens per step."""
-    path = shelf / "wide.mkv"
+    path = shared_folder / "wide.mkv"
     if not path.exists():
         make_clip("w.mkv", frames=12, size=(100, 70), codec="ffv1").rename(path)
     return path
 
 
 @pytest.fixture
-def tokened(settings, blocks):
+def token_settings(settings, blocks):
     """A function of settings for encodes with tokens."""
 
     def made(**options) -> nvcodec.EncoderConfig:
@@ -59,21 +59,21 @@ PARTS = (slice(0, 5), slice(5, 10), slice(10, 12))
 @pytest.mark.parametrize(
     "model", [{"model": "nerv"}, {"model": "latentgrid", "parameters": None, "bpp": 0.5}]
 )
-def test_tokens_beside_any_model(tokened, settings, wide, tmp_path, model):
-    config = tokened(**model)
-    report = nvcodec.encode(wide, tmp_path / "a.nvc", config, measure=False)
+def test_tokens_beside_any_model(token_settings, settings, wide_clip, tmp_path, model):
+    config = token_settings(**model)
+    report = nvcodec.encode(wide_clip, tmp_path / "a.nvc", config, measure=False)
     with open_tokens(tmp_path / "a.nvc") as tokens:
         assert tokens.tokenizer_id == BlockTokenizer.tokenizer_id
         assert (tokens.latents, tokens.size, tokens.shape) == ("beside", (100, 70), (3, 4))
         grid = tokens.grid()
-        assert (grid.digits == expected(wide, *PARTS)).all()
+        assert (grid.digits == expected(wide_clip, *PARTS)).all()
         assert len({*grid.indices.ravel().tolist()}) > 10
         taken = tokens.token_bytes
     assert report.video_bytes == (tmp_path / "a.nvc").stat().st_size
     if model["model"] == "nerv":
         # Without a target size, tokens do not change the payloads.
         plain = settings(segment=5, **model)
-        nvcodec.encode(wide, tmp_path / "b.nvc", plain, measure=False)
+        nvcodec.encode(wide_clip, tmp_path / "b.nvc", plain, measure=False)
         with Reader(tmp_path / "a.nvc") as one, Reader(tmp_path / "b.nvc") as other:
             assert [one.payload(n) for n in range(3)] == [other.payload(n) for n in range(3)]
             assert 0 < one.file_bytes - other.file_bytes - taken < 50
@@ -81,15 +81,15 @@ def test_tokens_beside_any_model(tokened, settings, wide, tmp_path, model):
         assert len(video) == 12 and video[11].shape == (70, 100, 3) and not video.losses
 
 
-def test_what_a_decoder_sees_is_tokenised(tokened, wide, tmp_path):
-    config = tokened(resize=(64, 40), segment=12, parameters=8000)
-    nvcodec.encode(wide, tmp_path / "a.nvc", config, measure=False)
+def test_what_a_decoder_sees_is_tokenised(token_settings, wide_clip, tmp_path):
+    config = token_settings(resize=(64, 40), segment=12, parameters=8000)
+    nvcodec.encode(wide_clip, tmp_path / "a.nvc", config, measure=False)
     with open_tokens(tmp_path / "a.nvc") as tokens:
         assert tokens.size == (64, 40)
-        assert (tokens.grid().digits == expected(wide, slice(0, 12), size=(64, 40))).all()
+        assert (tokens.grid().digits == expected(wide_clip, slice(0, 12), size=(64, 40))).all()
 
 
-def test_what_a_mask_hides_is_not_in_the_tokens(tokened, make_clip, tmp_path):
+def test_what_a_mask_hides_is_not_in_the_tokens(token_settings, make_clip, tmp_path):
     files = []
     mask = np.full((70, 100), 255, np.uint8)
     mask[20:50, 30:80] = 0
@@ -104,12 +104,12 @@ def test_what_a_mask_hides_is_not_in_the_tokens(tokened, make_clip, tmp_path):
         options = {"frames": 4, "size": (100, 70), "codec": "ffv1", "picture": picture}
         source = make_clip(f"{grey}.mkv", **options)
         target = tmp_path / f"{grey}.nvc"
-        nvcodec.encode(source, target, tokened(mask=tmp_path / "mask.png"), measure=False)
+        nvcodec.encode(source, target, token_settings(mask=tmp_path / "mask.png"), measure=False)
         files.append(target.read_bytes())
     assert files[0] == files[1]
 
 
-def test_they_count_in_the_size(tokened, settings, wide, tmp_path):
+def test_they_count_in_the_size(token_settings, settings, wide_clip, tmp_path):
     assert payload_budget(None, bytes(10)) is None
     assert payload_budget(1000.0, bytes(10)) == 1000 - 8 * token_section_bytes(bytes(10))
     assert payload_budget(100.0, bytes(10)) == 8
@@ -117,7 +117,7 @@ def test_they_count_in_the_size(tokened, settings, wide, tmp_path):
     sizes = {}
     for latents in ("private", "both"):
         path = tmp_path / f"{latents}.nvc"
-        nvcodec.encode(wide, path, tokened(latents=latents, **config), measure=False)
+        nvcodec.encode(wide_clip, path, token_settings(latents=latents, **config), measure=False)
         sizes[latents] = path.stat().st_size
     assert abs(sizes["both"] - sizes["private"]) < 0.05 * sizes["private"]
     with Reader(tmp_path / "both.nvc") as one, Reader(tmp_path / "private.nvc") as other:
@@ -130,21 +130,21 @@ def test_they_count_in_the_size(tokened, settings, wide, tmp_path):
     assert shares[0] - shares[1] == pytest.approx(8 * 700 * 5 / 10)
 
 
-def test_an_interrupted_encode_goes_on(tokened, wide, tmp_path, interrupt):
-    config = tokened()
-    nvcodec.encode(wide, tmp_path / "a.nvc", config, measure=False)
-    interrupt(wide, tmp_path / "b.nvc", config, 2)
+def test_an_interrupted_encode_goes_on(token_settings, wide_clip, tmp_path, interrupt):
+    config = token_settings()
+    nvcodec.encode(wide_clip, tmp_path / "a.nvc", config, measure=False)
+    interrupt(wide_clip, tmp_path / "b.nvc", config, 2)
     with Reader(tmp_path / "b.nvc.partial") as reader:
         assert len(reader.segments) == 2 and reader.tokens(1).payload
     with pytest.raises(ConfigError, match="other settings"):
-        private = tokened(latents="private")
-        nvcodec.encode(wide, tmp_path / "b.nvc", private, resume=True, measure=False)
-    nvcodec.encode(wide, tmp_path / "b.nvc", config, resume=True, measure=False)
+        private = token_settings(latents="private")
+        nvcodec.encode(wide_clip, tmp_path / "b.nvc", private, resume=True, measure=False)
+    nvcodec.encode(wide_clip, tmp_path / "b.nvc", config, resume=True, measure=False)
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()
 
 
-def test_info(tokened, wide, tmp_path, capsys):
-    nvcodec.encode(wide, tmp_path / "a.nvc", tokened(), measure=False)
+def test_info(token_settings, wide_clip, tmp_path, capsys):
+    nvcodec.encode(wide_clip, tmp_path / "a.nvc", token_settings(), measure=False)
     assert main(["info", "--json", str(tmp_path / "a.nvc")]) == 0
     found = json.loads(capsys.readouterr().out)["tokens"]
     with open_tokens(tmp_path / "a.nvc") as tokens:
@@ -160,7 +160,7 @@ def test_info(tokened, wide, tmp_path, capsys):
     }
     code = "import sys, nvcodec; assert nvcodec.inspect('a.nvc').tokens; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-    nvcodec.encode(wide, tmp_path / "b.nvc", tokened(latents="private"), measure=False)
+    nvcodec.encode(wide_clip, tmp_path / "b.nvc", token_settings(latents="private"), measure=False)
     assert nvcodec.inspect(tmp_path / "b.nvc").tokens is None
 
 
@@ -184,14 +184,14 @@ def test_settings_that_cannot_work(settings):
         {"latents": "shared", "parameters": None, "psnr": 15},
     ],
 )
-def test_networks_made_of_tokens(tokened, wide, tmp_path, options):
-    config = tokened(model="hnerv", **options)
-    report = nvcodec.encode(wide, tmp_path / "a.nvc", config, measure=False)
+def test_networks_made_of_tokens(token_settings, wide_clip, tmp_path, options):
+    config = token_settings(model="hnerv", **options)
+    report = nvcodec.encode(wide_clip, tmp_path / "a.nvc", config, measure=False)
     # One epoch may not reach a PSNR.
     assert "psnr" in options or not report.warnings
     with open_tokens(tmp_path / "a.nvc") as tokens:
         assert tokens.latents == "fed"
-        assert (tokens.grid().digits == expected(wide, *PARTS)).all()
+        assert (tokens.grid().digits == expected(wide_clip, *PARTS)).all()
         taken = tokens.token_bytes
     assert report.video_bytes == (tmp_path / "a.nvc").stat().st_size > taken
     if "bpp" in options:
@@ -202,9 +202,9 @@ def test_networks_made_of_tokens(tokened, wide, tmp_path, options):
         assert (video.pictures_at([7 / 25], (100, 70))[0] == whole[7]).all()
 
 
-def test_without_its_tokens_a_segment_made_of_them_is_lost(tokened, wide, tmp_path):
+def test_without_its_tokens_a_segment_made_of_them_is_lost(token_settings, wide_clip, tmp_path):
     path = tmp_path / "a.nvc"
-    nvcodec.encode(wide, path, tokened(model="hnerv", latents="shared"), measure=False)
+    nvcodec.encode(wide_clip, path, token_settings(model="hnerv", latents="shared"), measure=False)
     with nvcodec.open(path, device="cpu") as video:
         whole = [video[t] for t in range(12)]
     data = bytearray(path.read_bytes())

@@ -69,8 +69,8 @@ def subtitled(make_clip) -> Path:
     )  # fmt: skip
 
 
-def test_every_subtitle_survives(subtitled, kept, tmp_path, settings):
-    stream, out = kept("subtitled.nvc", subtitled, settings()), tmp_path / "out.mkv"
+def test_every_subtitle_survives(subtitled, encode_once, tmp_path, settings):
+    stream, out = encode_once("subtitled.nvc", subtitled, settings()), tmp_path / "out.mkv"
     assert nvcodec.decode(stream, out).tracks == 2
     with open_tracks(out) as tracks:
         assert [track.kind for track in tracks.tracks] == ["audio", "subtitle"]
@@ -80,8 +80,8 @@ def test_every_subtitle_survives(subtitled, kept, tmp_path, settings):
         assert found[1] == expected
 
 
-def test_packets_after_the_last_frame_survive(subtitled, kept, tmp_path, settings):
-    stream, out = kept("subtitled.nvc", subtitled, settings()), tmp_path / "out.mkv"
+def test_packets_after_the_last_frame_survive(subtitled, encode_once, tmp_path, settings):
+    stream, out = encode_once("subtitled.nvc", subtitled, settings()), tmp_path / "out.mkv"
     nvcodec.decode(stream, out)
     given = _packets(subtitled)
     _, frames = read_back(subtitled)

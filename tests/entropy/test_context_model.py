@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.latents import neighbourhood
-from nvcodec.entropy.latents.context_model import Grids
+from nvcodec.entropy.latents.context_model import LatentGrids
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.neighbourhood import _sums
 from nvcodec.media import ColourMode
@@ -28,7 +28,7 @@ def make_config(size=(19, 30), frames=6, colour=ColourMode.YUV420, scales=3):
 
 def empty(config):
     networks = {kind: default_network(kind, layout) for kind, layout in config.layouts.items()}
-    return Grids(config.layouts, config.frames, networks)
+    return LatentGrids(config.layouts, config.frames, networks)
 
 
 def code_all(config, draw):
@@ -40,7 +40,7 @@ def code_all(config, draw):
         passes.append((coding_pass, symbols))
         return symbols
 
-    for layer in config.levels:
+    for layer in config.temporal_layers:
         for kind, layout in config.layouts.items():
             grids.code_band(layer, kind, [layout.scales + 1] * len(layer.frames), code)
     return grids, passes
@@ -86,7 +86,7 @@ def test_active_positions_are_coded_once(colour, size):
 def test_coding_order():
     config = make_config()
     _, passes = code_all(config, sparse(1))
-    depths = {frame: layer.depth for layer in config.levels for frame in layer.frames}
+    depths = {frame: layer.depth for layer in config.temporal_layers for frame in layer.frames}
     keys = []
     for coding_pass, _ in passes:
         frame, channel, y, x = coding_pass.positions
@@ -198,7 +198,7 @@ def test_sums_of_sparse_bands_are_the_same(monkeypatch, shape):
 def test_extents_are_the_least_that_hold_everything():
     config = make_config(frames=3)
     grids = empty(config)
-    layer = next(layer for layer in config.levels if layer.depth == 1)
+    layer = next(layer for layer in config.temporal_layers if layer.depth == 1)
     assert grids.extents(layer, PlaneKind.LUMA) == [0]
     for number, band in enumerate(config.luma_layout.bands):
         grids.symbols[PlaneKind.LUMA][number][layer.frames[0], 0, 0, 0] = -1
@@ -213,8 +213,8 @@ def test_ranks_beyond_the_extent_are_not_coded():
         coded.append(coding_pass.band)
         return np.ones(len(coding_pass.scales), np.int16)
 
-    grids.code_band(config.levels[0], PlaneKind.LUMA, [2], code)
+    grids.code_band(config.temporal_layers[0], PlaneKind.LUMA, [2], code)
     assert set(coded) == {0, 1, 2, 3}
     coded.clear()
-    grids.code_band(config.levels[0], PlaneKind.CHROMA, [0], code)
+    grids.code_band(config.temporal_layers[0], PlaneKind.CHROMA, [0], code)
     assert not coded

@@ -13,12 +13,12 @@ from nvcodec.entropy.latents.context_network import (
     LOGARITHMS,
     WEIGHT_LIMIT,
     ContextNetwork,
-    network_of,
-    numbers_of,
+    flatten_weights,
+    unflatten_weights,
 )
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.default_weights import SCALES
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 ROOT = Path(__file__).parents[2]
 CHANNELS = {PlaneKind.MOTION: 5, PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
@@ -28,7 +28,7 @@ def network(seed: int, bands: int = 4, channels: int = 2) -> ContextNetwork:
     rng = np.random.default_rng(seed)
     count = INPUTS * HIDDEN + INPUTS + HIDDEN + bands * channels
     numbers = rng.integers(-WEIGHT_LIMIT, WEIGHT_LIMIT + 1, count).astype(np.int32)
-    return network_of(numbers, bands, channels)
+    return unflatten_weights(numbers, bands, channels)
 
 
 def plain_scale(tested: ContextNetwork, inputs: list[int], bias: int) -> int:
@@ -59,7 +59,7 @@ def test_the_default_networks_use_many_scales():
     inputs = rng.choice(LOGARITHMS[:6], (500, INPUTS)).astype(np.float32)
     inputs[:, 12] = 64
     for kind, channels in CHANNELS.items():
-        tested = default_network(kind, GridLayout((64, 64), 3, channels))
+        tested = default_network(kind, SubbandLayout((64, 64), 3, channels))
         assert len(set(tested.scales(inputs, np.zeros(500, np.int8)).tolist())) > 10
 
 
@@ -67,7 +67,7 @@ def test_sums_of_the_largest_numbers_are_exact_in_any_order():
     largest = np.full(INPUTS * HIDDEN + INPUTS + HIDDEN + 1, WEIGHT_LIMIT, np.int32)
     rng = np.random.default_rng(1)
     for sign in (1, -1):
-        tested = network_of(largest * sign, 1, 1)
+        tested = unflatten_weights(largest * sign, 1, 1)
         inputs = np.full((1, INPUTS), 160, np.float32)
         first = inputs @ np.concatenate([tested.hidden, tested.linear[:, None]], 1).astype(
             np.float32
@@ -102,11 +102,11 @@ def test_logarithms():
 
 def test_numbers_and_back():
     tested = network(5, bands=7, channels=5)
-    again = network_of(numbers_of(tested), 7, 5)
+    again = unflatten_weights(flatten_weights(tested), 7, 5)
     for name in ("hidden", "linear", "output", "biases"):
         assert (getattr(tested, name) == getattr(again, name)).all()
-    beyond = network_of(numbers_of(tested) + 300, 7, 5)
-    assert (numbers_of(beyond) == WEIGHT_LIMIT).all()
+    beyond = unflatten_weights(flatten_weights(tested) + 300, 7, 5)
+    assert (flatten_weights(beyond) == WEIGHT_LIMIT).all()
 
 
 @pytest.mark.parametrize("kind", list(PlaneKind))
@@ -114,7 +114,7 @@ def test_biases_of_other_numbers_of_scales(kind):
     listed = SCALES[kind.name]
 
     def biases(scales):
-        return default_network(kind, GridLayout((4096, 4096), scales, CHANNELS[kind])).biases
+        return default_network(kind, SubbandLayout((4096, 4096), scales, CHANNELS[kind])).biases
 
     whole = biases(listed)
     assert (biases(listed - 1)[1:] == whole[4:]).all(), "the finest scales are matched"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.latents import decoder, encoder
-from nvcodec.entropy.latents.decoder import GridReader
+from nvcodec.entropy.latents.decoder import LatentGridReader
 from nvcodec.entropy.latents.encoder import encode_grids
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode
@@ -31,7 +31,7 @@ from tests.fixtures.latents import assert_same, decoded, empty_latents, make_con
 def test_round_trip(make_grids, size, frames, colour, busy):
     config = make_config(size, frames, colour, most=5)
     coded = make_grids(config, seed=frames, busy=busy)
-    assert_same(decoded(encode_grids(coded, config.levels), config), coded)
+    assert_same(decoded(encode_grids(coded, config.temporal_layers), config), coded)
 
 
 def test_the_largest_symbols(make_grids):
@@ -39,13 +39,13 @@ def test_the_largest_symbols(make_grids):
     coded = make_grids(config, seed=1, busy=1.0, largest=1023)
     coarse = coded.grids.symbols[1][0]
     coarse[0, 0, 0, 0], coarse[0, 0, 1, 1] = 2047, -2047
-    assert_same(decoded(encode_grids(coded, config.levels), config), coded)
+    assert_same(decoded(encode_grids(coded, config.temporal_layers), config), coded)
 
 
 def test_random_symbols_cost_what_their_tables_say(make_grids):
     config = make_config((96, 96), 2)
     coded = make_grids(config, seed=2, busy=0.3, largest=3)
-    body = encode_grids(coded, config.levels)
+    body = encode_grids(coded, config.temporal_layers)
     symbols = np.concatenate([b.ravel() for bands in coded.grids.symbols.values() for b in bands])
     counts = np.bincount(np.abs(symbols))
     entropy = -(counts * np.log2(counts / counts.sum())).sum() + counts[1:].sum()
@@ -55,7 +55,7 @@ def test_random_symbols_cost_what_their_tables_say(make_grids):
 
 def test_a_segment_of_zeros_is_tiny_and_padded():
     config = make_config((288, 352), 40, most=5)
-    body = encode_grids(empty_latents(config), config.levels)
+    body = encode_grids(empty_latents(config), config.temporal_layers)
     assert len(body) < 200
     assert_same(decoded(body, config), empty_latents(config))
 
@@ -65,19 +65,19 @@ def test_messages_are_padded_to_the_limits(monkeypatch):
     coded = empty_latents(config)
     # One symbol that is not zero makes its whole band coded.
     coded.grids.symbols[1][0][:, 0, 5, 5] = 1
-    body = encode_grids(coded, config.levels)
+    body = encode_grids(coded, config.temporal_layers)
     assert_same(decoded(body, config), coded)
     for module in (encoder, decoder):
         monkeypatch.setattr(module, "SYMBOLS_PER_BYTE", 1)
     with pytest.raises(BitstreamError, match="more than 1 symbols a byte"):
         decoded(body, config)
-    longer = encode_grids(coded, config.levels)
+    longer = encode_grids(coded, config.temporal_layers)
     assert len(longer) > 2 * 64 * 64 > len(body)
     assert_same(decoded(longer, config), coded)
     monkeypatch.undo()
     for module in (encoder, decoder):
         monkeypatch.setattr(module, "COEFFICIENTS_PER_BYTE", 20)
-    larger = encode_grids(coded, config.levels)
+    larger = encode_grids(coded, config.temporal_layers)
     assert 20 * len(larger) >= 2 * (64 * 64 + 2 * 32 * 32 + 5 * 16 * 16)
     assert_same(decoded(larger, config), coded)
 
@@ -85,13 +85,18 @@ def test_messages_are_padded_to_the_limits(monkeypatch):
 def test_only_depths_that_are_asked_for_are_read(make_grids):
     config = make_config((32, 48), 9)
     coded = make_grids(config, seed=8, busy=0.3)
-    reader = GridReader(
-        encode_grids(coded, config.levels), config.layouts, config.frames, config.levels
+    reader = LatentGridReader(
+        encode_grids(coded, config.temporal_layers),
+        config.layouts,
+        config.frames,
+        config.temporal_layers,
     )
-    deepest = config.levels[-1].depth
+    deepest = config.temporal_layers[-1].depth
     for depth in range(-1, deepest + 1):
         reader.read(depth)
-        read_frames = [f for layer in config.levels if layer.depth <= depth for f in layer.frames]
+        read_frames = [
+            f for layer in config.temporal_layers if layer.depth <= depth for f in layer.frames
+        ]
         other_frames = sorted({*range(config.frames)} - {*read_frames})
         for kind, bands in reader.coded.grids.symbols.items():
             for symbols, expected in zip(bands, coded.grids.symbols[kind], strict=True):
@@ -111,8 +116,8 @@ def test_every_rank_of_every_depth_has_its_own_range():
         height, width = band.size
         shape = (*symbols.shape[:2], height, width)
         symbols[..., :height, :width] = rng.integers(-1, 2, shape)
-    plain = len(encode_grids(coded, config.levels))
+    plain = len(encode_grids(coded, config.temporal_layers))
     coded.grids.symbols[PlaneKind.LUMA][0][0, 0, 0, 0] = 1500
-    body = encode_grids(coded, config.levels)
+    body = encode_grids(coded, config.temporal_layers)
     assert len(body) < plain + 64
     assert decoded(body, config).grids.symbols[PlaneKind.LUMA][0][0, 0, 0, 0] == 1500

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.latents import encoder
-from nvcodec.entropy.latents.context_model import Grids
+from nvcodec.entropy.latents.context_model import LatentGrids
 from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.errors import BitstreamError
@@ -20,7 +20,7 @@ from tests.fixtures.latents import STEPS, assert_same, decoded, empty_latents, m
 @pytest.fixture(scope="module")
 def sample(make_grids):
     config = make_config((18, 22), 2)
-    return config, encode_grids(make_grids(config, seed=5, busy=0.2), config.levels)
+    return config, encode_grids(make_grids(config, seed=5, busy=0.2), config.temporal_layers)
 
 
 def test_every_truncation_is_refused(sample):
@@ -62,7 +62,7 @@ def test_random_messages(make_grids, monkeypatch):
     for length in (0, 1, 7, 8, 9, 50, 2000):
         for fill in fills:
             monkeypatch.setattr(encoder, "_message", lambda *_, n=length, fill=fill: fill(n))
-            body = encode_grids(coded, config.levels)
+            body = encode_grids(coded, config.temporal_layers)
             try:
                 decoded(body, config)
                 outcomes.add("decoded")
@@ -78,7 +78,7 @@ def test_a_message_that_ends_early_is_noticed(make_grids, monkeypatch):
     whole = encoder._message
     monkeypatch.setattr(encoder, "_message", lambda *args: whole(*args)[:400])
     with pytest.raises(BitstreamError, match="400 bytes ends before its symbols"):
-        decoded(encode_grids(coded, config.levels), config)
+        decoded(encode_grids(coded, config.temporal_layers), config)
 
 
 def test_a_tiny_payload_that_claims_much_is_refused_at_once(sample):
@@ -100,7 +100,7 @@ def test_a_tiny_payload_that_claims_much_is_refused_at_once(sample):
 def test_payloads_that_pass_the_first_check_take_little_memory():
     # As many frames as the bytes allow, all of them empty.
     config = make_config((64, 64), 1, most=5)
-    body = encode_grids(empty_latents(config), config.levels)
+    body = encode_grids(empty_latents(config), config.temporal_layers)
     frames = 65536 * len(body) // sum(layout.values for layout in config.layouts.values())
     many = make_config((64, 64), frames, most=5)
     rng = np.random.default_rng(0)
@@ -117,24 +117,24 @@ def test_payloads_that_pass_the_first_check_take_little_memory():
 def test_extents_out_of_range_are_refused(make_grids, monkeypatch):
     config = make_config(frames=2)
     coded = make_grids(config, seed=1)
-    body = encode_grids(coded, config.levels)
+    body = encode_grids(coded, config.temporal_layers)
     assert_same(decoded(body, config), coded)
     for wrong in (-1, 5):
-        monkeypatch.setattr(Grids, "extents", lambda *_, wrong=wrong: [wrong])
+        monkeypatch.setattr(LatentGrids, "extents", lambda *_, wrong=wrong: [wrong])
         monkeypatch.setattr(encoder, "_message", lambda *_: b"")
         with pytest.raises(BitstreamError, match="extents of motion out of range"):
-            decoded(encode_grids(coded, config.levels), config)
+            decoded(encode_grids(coded, config.temporal_layers), config)
 
 
 @pytest.mark.parametrize("wrong", [0, 12])
 def test_ranges_out_of_range_are_refused(make_grids, monkeypatch, wrong):
     config = make_config(frames=3)
-    body = encode_grids(make_grids(config, seed=1), config.levels)
-    count = len(encoder._lengths(decoded(body, config).grids, [config.levels]))
+    body = encode_grids(make_grids(config, seed=1), config.temporal_layers)
+    count = len(encoder._lengths(decoded(body, config).grids, [config.temporal_layers]))
     monkeypatch.setattr(encoder, "_lengths", lambda *_: np.full(2 * count, wrong, np.int32))
     monkeypatch.setattr(encoder, "_message", lambda *_: b"")
     with pytest.raises(BitstreamError, match="ranges of symbols out of range"):
-        decoded(encode_grids(empty_latents(config), config.levels), config)
+        decoded(encode_grids(empty_latents(config), config.temporal_layers), config)
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,13 @@ def test_steps_out_of_range_are_refused(change, named):
     config = make_config()
     coded = empty_latents(config)
     fields = {name: getattr(STEPS, name) for name in StepIndices.__dataclass_fields__}
-    body = encode_grids(CodedGrids(StepIndices(**fields | change), coded.grids), config.levels)
+    body = encode_grids(
+        CodedGrids(StepIndices(**fields | change), coded.grids), config.temporal_layers
+    )
     with pytest.raises(BitstreamError, match=named):
         decoded(body, config)
     # The outermost values that are allowed.
     for edge in ({"base": 4095, "chroma": 63}, {"base": 0, "offsets": (-64,) * 8, "mix": 255}):
         steps = StepIndices(**fields | edge)
-        body = encode_grids(CodedGrids(steps, coded.grids), config.levels)
+        body = encode_grids(CodedGrids(steps, coded.grids), config.temporal_layers)
         assert decoded(body, config).steps == steps

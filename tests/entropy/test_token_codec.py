@@ -21,8 +21,8 @@ SHAPES = [(1, 1, 1), (1, 5, 4), (2, 1, 1), (3, 1, 7), (4, 6, 1), (10, 4, 5)]
 
 @pytest.mark.parametrize("kind", ["smooth", "random", "still"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_round_trip(make_digits, shape, kind):
-    digits = make_digits(shape, LEVELS, kind)
+def test_round_trip(make_fsq_indices, shape, kind):
+    digits = make_fsq_indices(shape, LEVELS, kind)
     message = encode_tokens(digits, LEVELS)
     found, bits = decode_tokens(message, shape, LEVELS)
     assert found.dtype == np.uint8 and found.flags.c_contiguous and (found == digits).all()
@@ -31,9 +31,9 @@ def test_round_trip(make_digits, shape, kind):
     assert (again == digits).all()
 
 
-def test_bits_add_up_to_the_message(make_digits):
+def test_bits_add_up_to_the_message(make_fsq_indices):
     for kind in ("smooth", "random"):
-        digits = make_digits((9, 8, 9), LEVELS, kind)
+        digits = make_fsq_indices((9, 8, 9), LEVELS, kind)
         message = encode_tokens(digits, LEVELS)
         _, bits = decode_tokens(message, digits.shape[:3], LEVELS)
         parameters, changes = choose_parameters(digits, LEVELS)
@@ -43,29 +43,29 @@ def test_bits_add_up_to_the_message(make_digits):
         assert 0 <= 8 * len(message) - 32 - scales - bits.sum() <= 70
 
 
-def test_expected_indices_cost_little(make_digits):
+def test_expected_indices_cost_little(make_fsq_indices):
     shape = (33, 9, 11)
     tokens = np.prod(shape)
     size = {
-        kind: 8 * len(encode_tokens(make_digits(shape, LEVELS, kind), LEVELS)) / tokens
+        kind: 8 * len(encode_tokens(make_fsq_indices(shape, LEVELS, kind), LEVELS)) / tokens
         for kind in ("smooth", "random", "still")
     }
     assert size["smooth"] < 0.5 * RAW
     assert RAW <= size["random"] < 1.02 * RAW
-    first = len(encode_tokens(make_digits((1, 9, 11), LEVELS, "still"), LEVELS))
+    first = len(encode_tokens(make_fsq_indices((1, 9, 11), LEVELS, "still"), LEVELS))
     assert size["still"] < 8 * (first + 16) / tokens
 
 
-def test_a_change_in_one_corner_is_paid_for_there(make_digits):
-    digits = make_digits((17, 9, 11), LEVELS, "still")
+def test_a_change_in_one_corner_is_paid_for_there(make_fsq_indices):
+    digits = make_fsq_indices((17, 9, 11), LEVELS, "still")
     rng = np.random.default_rng(1)
     digits[:, :3, :3] = rng.integers(0, 5, (17, 3, 3, 6))
     _, bits = decode_tokens(encode_tokens(digits, LEVELS), (17, 9, 11), LEVELS)
     assert bits[1:, :3, :3].mean() > 20 * bits[1:, 5:, 5:].mean()
 
 
-def test_other_parameters_are_not_better(make_digits):
-    digits = make_digits((4, 5, 6), LEVELS, "smooth")
+def test_other_parameters_are_not_better(make_fsq_indices):
+    digits = make_fsq_indices((4, 5, 6), LEVELS, "smooth")
     chosen_size = len(encode_tokens(digits, LEVELS))
     best, changes = choose_parameters(digits, LEVELS)
     simple = [
@@ -101,9 +101,9 @@ def test_scales_differ_by_kind_digit_and_class():
     )
 
 
-def test_damaged_messages_decode_to_something_or_are_refused(make_digits):
+def test_damaged_messages_decode_to_something_or_are_refused(make_fsq_indices):
     shape = (6, 4, 5)
-    message = encode_tokens(make_digits(shape, LEVELS, "smooth"), LEVELS)
+    message = encode_tokens(make_fsq_indices(shape, LEVELS, "smooth"), LEVELS)
     rng = np.random.default_rng(0)
     refused = 0
     damaged = [message[:size] for size in range(0, len(message), 3)]

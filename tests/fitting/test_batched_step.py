@@ -95,7 +95,7 @@ def threads(request):
 
 @pytest.mark.parametrize("colour", list(ColourMode))
 @pytest.mark.parametrize("threads", [1, 2], indirect=True)
-def test_company_changes_nothing(colour, threads):
+def test_a_step_does_not_depend_on_its_batch(colour, threads):
     _check([[0, 1, 2, 3, 4, 5, 6], [6, 2, 0], [3, 1], [4, 5]], KINDS, colour=colour)
 
 
@@ -108,7 +108,7 @@ def test_company_changes_nothing(colour, threads):
     ],
 )
 @pytest.mark.parametrize("threads", [1, 2], indirect=True)
-def test_company_changes_nothing_in_larger_networks(size, budget, threads):
+def test_a_step_of_a_larger_network_does_not_depend_on_its_batch(size, budget, threads):
     _check([[0, 1, 2, 3], [3, 1, 0]], KINDS[:4], size=size, budget=budget)
 
 
@@ -123,7 +123,7 @@ def test_it_is_the_network_that_is_stored(kind):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
 
 
-def test_who_takes_steps_at_once():
+def test_which_networks_are_batched():
     assert largest_batch(NirvanaConfig, FIT, 176 * 144, "cpu") > 4
     assert largest_batch(NirvanaConfig, FIT, 320 * 176, "cpu") == 4
     assert largest_batch(NirvanaConfig, FIT, 1280 * 720, "cpu") == 1

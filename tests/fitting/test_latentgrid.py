@@ -10,12 +10,12 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.entropy.coder.probability_tables import TOTAL, DistributionFamily, cumulative
-from nvcodec.entropy.latents.context_model import CodingPass, Grids
-from nvcodec.entropy.latents.context_network import INPUTS, numbers_of
+from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_network import INPUTS, flatten_weights
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import FitTask
-from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.fitting.latentgrid.fitter import LatentGridFitter
@@ -23,7 +23,7 @@ from nvcodec.fitting.latentgrid.optical_flow import OpticalFlow
 from nvcodec.fitting.latentgrid.rdoq import BITS, RdoQuantiser
 from nvcodec.media import Colour, ColourMode, Frames
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.subbands import GridLayout, PlaneKind
+from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 from nvcodec.reconstruction.latentgrid_decoder import (
     LatentGridDecoder,
     picture_planes,
@@ -101,7 +101,7 @@ def test_motion_saves_bits():
     with_motion, without = segment_fit(frames), segment_fit(frames)
     effort = Effort(motion_steps=8)
     with_result = with_motion.run(effort.steps(2100, 2100), effort, motion_steps=8)
-    no_motion = Effort(motion_steps=0, deadzone=1e9, motion_weight=1e9)
+    no_motion = Effort(motion_steps=0, deadzone=1e9, motion_lagrangian=1e9)
     without_result = without.run(no_motion.steps(2100, 2100), no_motion, motion_steps=0)
     assert len(with_result.body) < 0.6 * len(without_result.body)
     assert with_result.psnr > without_result.psnr - 0.5
@@ -194,7 +194,7 @@ def test_rdoq_chooses_the_cheapest_symbols():
     coefficients = rng.laplace(size=(1, 1, 20, 20), scale=1.5).astype(np.float32)
     scales = rng.integers(0, 40, 400)
     inputs, channels = np.zeros((400, INPUTS), np.float32), np.zeros(400, np.int64)
-    quantiser = RdoQuantiser(GridLayout((20, 20), 0, 1), (0,), [coefficients], 0.134)
+    quantiser = RdoQuantiser(SubbandLayout((20, 20), 0, 1), (0,), [coefficients], 0.134)
     symbols = quantiser(
         CodingPass(PlaneKind.LUMA, 0, coefficients.shape, np.arange(400), channels, inputs, scales)
     )
@@ -207,17 +207,17 @@ def test_rdoq_chooses_the_cheapest_symbols():
 
 @pytest.mark.parametrize("height", [1.0, 8.0])
 def test_children_count_in_favour_of_their_parent(height):
-    layout = GridLayout((32, 32), 2, 1)
+    layout = SubbandLayout((32, 32), 2, 1)
     config = LatentGridConfig.suited(size=(32, 32), frames=1, colour=ColourMode.YUV420)
     networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
     networks[PlaneKind.LUMA] = default_network(PlaneKind.LUMA, layout)
-    grids = Grids({**config.layouts, PlaneKind.LUMA: layout}, 1, networks)
+    grids = LatentGrids({**config.layouts, PlaneKind.LUMA: layout}, 1, networks)
     coefficients = [np.zeros((1, 1, *band.padded_size), np.float32) for band in layout.bands]
     parent_band, child_band = coefficients[1], coefficients[4]
     assert layout.bands[4].parent == 1
     parent_band[0, 0, 3, 5], child_band[0, 0, 7, 10] = -0.3, height
     quantiser = RdoQuantiser(layout, (0,), coefficients, 0.134)
-    grids.code_band(config.levels[0], PlaneKind.LUMA, [3], quantiser)
+    grids.code_band(config.temporal_layers[0], PlaneKind.LUMA, [3], quantiser)
     *_, first, _, _, second, _, _ = grids.symbols[PlaneKind.LUMA]
     # A child that costs more than it saves does not count.
     assert first[0, 0, 3, 5] == (-1 if height > 1 else 0)
@@ -228,7 +228,7 @@ def test_children_count_in_favour_of_their_parent(height):
 def test_training_of_context_networks_counts_their_weights():
     rng = np.random.default_rng(1)
     count = 20000
-    layout = GridLayout((32, 32), 3, 1)
+    layout = SubbandLayout((32, 32), 3, 1)
     default = default_network(PlaneKind.LUMA, layout)
     inputs = rng.integers(0, 100, (count, INPUTS)).astype(np.float32)
     inputs[:, 12:] = 0
@@ -236,8 +236,8 @@ def test_training_of_context_networks_counts_their_weights():
     symbols = np.rint(rng.laplace(size=count) * 2.0 ** (inputs[:, 9] / 20 - 2)).astype(np.int16)
     zeros = np.zeros(count, np.int64)
 
-    def collect(chosen: slice) -> Gathering:
-        samples = Gathering()
+    def collect(chosen: slice) -> ContextSamples:
+        samples = ContextSamples()
         none = zeros[chosen]
         coding_pass = CodingPass(PlaneKind.LUMA, 4, (1, 1, 1, 1), none, none, inputs[chosen], none)
         samples.add(coding_pass, symbols[chosen])
@@ -252,4 +252,4 @@ def test_training_of_context_networks_counts_their_weights():
     assert cost(fitted) < 0.9 * cost(default)
     # A few symbols are not worth a change of weights.
     few = fit_network(default, default, collect(slice(3)), steps=20, generator=generator)
-    assert np.abs(numbers_of(few) - numbers_of(default)).sum() < 20
+    assert np.abs(flatten_weights(few) - flatten_weights(default)).sum() < 20

@@ -41,7 +41,7 @@ from nvcodec.reconstruction.network_payload import NetworkState, decode_network
 from nvcodec.reconstruction.payload import split_payload
 from nvcodec.reconstruction.sample_layout import picture_planes
 from nvcodec.tokenizer import segment_tokens
-from nvcodec.tokenizer.token_sections import stored_tokens
+from nvcodec.tokenizer.token_sections import read_token_section
 from nvcodec.tokens import open_tokens
 
 FOLDER = Path(__file__).parent / "v1"
@@ -99,7 +99,7 @@ def digest(stream: bytes) -> list[str]:
 def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
     """Yield all integers that the pictures of a segment follow from."""
     if isinstance(config, LatentGridConfig):
-        coded = decode_grids(body, config.layouts, config.frames, config.levels)
+        coded = decode_grids(body, config.layouts, config.frames, config.temporal_layers)
         for kind, layout in config.layouts.items():
             for band, symbols in zip(layout.bands, coded.grids.symbols[kind], strict=True):
                 yield symbols[..., : band.size[0], : band.size[1]]
@@ -143,10 +143,10 @@ def reference(video: nvcodec.Decoder) -> list[Planes]:
             state = pictures.reference_state()
             found.append(pictures.planes(range(stored.frames)))
             continue
-        digits = stored_tokens(video.reader, entry.index)[1] if config.takes_tokens else None
+        digits = read_token_section(video.reader, entry.index)[1] if config.takes_tokens else None
         model = decode_network(body, config, name_of(header.model), state, digits)
         state = NetworkState(config, [tensor.clone() for tensor in model.transmitted()])
-        levels = synthesis(model, torch.float32).levels(torch.arange(stored.frames))
+        levels = synthesis(model, torch.float32).temporal_layers(torch.arange(stored.frames))
         found.append(picture_planes(levels, model.config, video.info.colour))
     return found
 

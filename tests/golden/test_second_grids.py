@@ -57,14 +57,14 @@ def test_symbols_and_pictures(second, make_grids, case, predicted):
     previous = before = None
     if predicted:
         first = replace(config, frames=2)
-        body = encode_grids(make_grids(first, seed=width, busy=0.5), first.levels)
+        body = encode_grids(make_grids(first, seed=width, busy=0.5), first.temporal_layers)
         previous = LatentGridDecoder(first, body, colour, CPU).reference_state()
         _, _, before = second.decode_grids(head, first.pack(), 2, body)
         config = replace(config, predicted=True)
-    body = encode_grids(make_grids(config, seed=height, busy=0.5), config.levels)
+    body = encode_grids(make_grids(config, seed=height, busy=0.5), config.temporal_layers)
     symbols, pictures, _ = second.decode_grids(head, config.pack(), frames, body, before)
 
-    coded = decode_grids(body, config.layouts, frames, config.levels)
+    coded = decode_grids(body, config.layouts, frames, config.temporal_layers)
     expected = [
         values[..., : band.size[0], : band.size[1]]
         for kind, layout in config.layouts.items()

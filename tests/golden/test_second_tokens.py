@@ -42,9 +42,9 @@ def second():
 
 @pytest.mark.parametrize("kind", ["smooth", "random", "still"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
-def test_digits(second, make_digits, case, kind):
+def test_digits(second, make_fsq_indices, case, kind):
     *shape, levels = case
-    digits = make_digits(tuple(shape), levels, kind, seed=sum(shape))
+    digits = make_fsq_indices(tuple(shape), levels, kind, seed=sum(shape))
     message = encode_tokens(digits, levels)
     ours, _ = decode_tokens(message, tuple(shape), levels)
     assert (ours == digits).all()
@@ -94,10 +94,10 @@ def test_golden_messages(second, name):
     assert all((digits[place] == values).all() for place, values in theirs.items())
 
 
-def test_a_token_has_the_same_id(second, make_digits):
+def test_a_token_has_the_same_id(second, make_fsq_indices):
     from nvcodec.tokenizer.token_ids import pack_ids
 
-    digits = make_digits((2, 3, 4), LEVELS, "random")
+    digits = make_fsq_indices((2, 3, 4), LEVELS, "random")
     ids = second.part("second_tokens").ids(
         {"tokens": {"levels": LEVELS}},
         {place: digits[place].tolist() for place in np.ndindex(2, 3, 4)},

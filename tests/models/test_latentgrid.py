@@ -12,7 +12,7 @@ from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.model import LatentGrid, Steps
+from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.models.latentgrid.subband_arrays import (
     round_to_uint8,
@@ -95,13 +95,13 @@ def test_bad_bytes_are_refused(packed) -> None:
 
 def test_layers_hold_all_frames_at_most_sixteen_together() -> None:
     config = make_config(frames=140, group=4)
-    frames = [frame for layer in config.levels for frame in layer.frames]
+    frames = [frame for layer in config.temporal_layers for frame in layer.frames]
     assert sorted(frames) == list(range(140))
-    assert max(len(layer.frames) for layer in config.levels) == 16
-    depths = [layer.depth for layer in config.levels]
+    assert max(len(layer.frames) for layer in config.temporal_layers) == 16
+    depths = [layer.depth for layer in config.temporal_layers]
     assert depths == sorted(depths)
     coded_frames: set[int] = set()
-    for layer in config.levels:
+    for layer in config.temporal_layers:
         assert len({len(of_frame) for of_frame in layer.references}) == 1
         for references in layer.references:
             assert coded_frames.issuperset(references)
@@ -126,7 +126,7 @@ def coded(make_grids: Callable[..., CodedGrids]) -> tuple[LatentGridConfig, Code
 
 def model(coded: tuple[LatentGridConfig, CodedGrids]) -> LatentGrid:
     config, latents = coded
-    steps = Steps.of(latents.steps, config)
+    steps = QuantisationSteps.of(latents.steps, config)
     return LatentGrid(config, steps, latents.grids.symbols, torch.device("cpu"))
 
 
@@ -195,7 +195,7 @@ def test_a_frame_without_latents_is_grey_or_its_reference(coded) -> None:
     for bands in symbols.values():
         for band in bands:
             band[1:] = 0
-    steps = Steps.of(latents.steps, config)
+    steps = QuantisationSteps.of(latents.steps, config)
     planes = LatentGrid(config, steps, symbols, torch.device("cpu")).planes(range(11))
     assert planes.luma[0].unique().numel() > 5
     for frame in range(1, 11):
@@ -218,7 +218,7 @@ def test_the_largest_latents_and_steps_stay_finite() -> None:
         for kind, layout in config.layouts.items()
     }
     largest = 2.0 ** (4095 / 256 + 63 / 16 - 4)
-    steps = Steps((largest,) * 5, (largest * 16,) * 5, 2.0**10, 2.0**10)
+    steps = QuantisationSteps((largest,) * 5, (largest * 16,) * 5, 2.0**10, 2.0**10)
     extreme = LatentGrid(config, steps, symbols, torch.device("cpu"))
     assert torch.isfinite(extreme._fields).all()
     planes = extreme.planes(range(5))

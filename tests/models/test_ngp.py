@@ -144,7 +144,7 @@ def test_decoding_at_the_size_of_the_video_gives_its_frames(colour, size):
     decoder = PointSynthesis(_model(config), torch.float32)
     times = torch.tensor([3.0, 0.0])
     expected = decoder.levels(times)
-    planes = decoder.sized(times, size)
+    planes = decoder.decode_at_size(times, size)
     if colour is ColourMode.YUV420:
         torch.testing.assert_close(planes[1], expected[:, 4:], atol=1, rtol=0)
         expected = depth_to_space(expected[:, :4], 2)[:, 0, : size[0], : size[1]]
@@ -162,7 +162,7 @@ def test_pictures_of_other_sizes_have_the_same_content(colour):
             layer.weight.fill_(0.5)
     decoder = PointSynthesis(model, torch.float32)
     for size in ((68, 150), (17, 25)):
-        luma = decoder.sized(torch.zeros(1), size)[0].reshape(-1, *size)[0].float()
+        luma = decoder.decode_at_size(torch.zeros(1), size)[0].reshape(-1, *size)[0].float()
         assert (luma - luma[0]).abs().max() <= 1
         position = (torch.arange(size[1]) + 0.5) / size[1]
         expected = 255 * (0.5 + 0.5 * (0.25 * position).tanh())

@@ -13,9 +13,9 @@ from nvcodec.models.tokenizer.conditioning import TokenConditioning
 from nvcodec.models.tokenizer.layout import (
     CHANNELS,
     SPACE_STRIDE,
-    frames_of,
-    steps_of,
+    frames_of_token_steps,
     token_channels,
+    token_step_count,
 )
 
 FRAMES = 11
@@ -31,8 +31,8 @@ def conditioning() -> TokenConditioning:
 def test_a_frame_is_conditioned_on_its_time_step_and_the_neighbouring_ones(conditioning):
     features = conditioning(torch.arange(FRAMES))
     assert features.shape == (FRAMES, token_channels(), 2, 3)
-    steps = steps_of(FRAMES)
-    for step, frames in enumerate(frames_of(FRAMES)):
+    steps = token_step_count(FRAMES)
+    for step, frames in enumerate(frames_of_token_steps(FRAMES)):
         neighbours = [max(step - 1, 0), step, min(step + 1, steps - 1)]
         for frame in frames:
             expected = torch.cat([conditioning.codes[neighbour] for neighbour in neighbours])
@@ -83,7 +83,7 @@ def test_configurations_conditioned_on_tokens(colour, latents, boosted):
     model = build("hnerv", config)
     assert model.planes(torch.tensor([0, 29])).shape[2:] == colour.native_size(size)
     # The tokens have an influence on the pictures.
-    model.set_tokens(torch.ones(steps_of(30), CHANNELS, 4, 6))
+    model.set_tokens(torch.ones(token_step_count(30), CHANNELS, 4, 6))
     assert not torch.equal(model.planes(torch.tensor([5])), model.planes(torch.tensor([0])))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.tokenizer.layout import frames_of, grid_of, steps_of
+from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size, token_step_count
 from nvcodec.tokenizer.token_ids import (
     IDS,
     LEVELS,
@@ -49,12 +49,12 @@ def test_fsq_indices_out_of_range(bad):
 
 @pytest.mark.parametrize("frames", range(1, 20))
 def test_every_frame_is_in_a_time_step(frames):
-    steps = frames_of(frames)
+    steps = frames_of_token_steps(frames)
     assert [frame for step in steps for frame in step] == list(range(frames))
-    assert len(steps) == steps_of(frames)
+    assert len(steps) == token_step_count(frames)
     assert len(steps[0]) == 1 and all(1 <= len(step) <= 4 for step in steps[1:])
 
 
 def test_the_grid_covers_the_picture():
-    assert grid_of(1280, 720) == (23, 40)
-    assert grid_of(1, 33) == (2, 1)
+    assert token_grid_size(1280, 720) == (23, 40)
+    assert token_grid_size(1, 33) == (2, 1)

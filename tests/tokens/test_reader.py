@@ -22,7 +22,7 @@ from nvcodec.errors import (
 )
 from nvcodec.media import VideoInfo
 from nvcodec.tokenizer.token_ids import LEVELS
-from nvcodec.tokenizer.token_sections import code_tokens, token_format
+from nvcodec.tokenizer.token_sections import encode_token_section, token_format
 from nvcodec.tokens import TokenGrid, open_tokens
 
 ID = "00112233445566778899aabbccddeeff"
@@ -37,8 +37,8 @@ SIZE = (100, 50)
 
 
 @pytest.fixture(scope="module")
-def fsq_indices(make_digits) -> np.ndarray:
-    return make_digits((7, 2, 4), LEVELS, "random")
+def fsq_indices(make_fsq_indices) -> np.ndarray:
+    return make_fsq_indices((7, 2, 4), LEVELS, "random")
 
 
 def write(fsq_indices, *, tokens: bool = True, fields=None, payload: int = 3000) -> bytes:
@@ -67,7 +67,7 @@ def write(fsq_indices, *, tokens: bool = True, fields=None, payload: int = 3000)
             steps = 1 + -(-(count - 1) // 4)
             writer.segment(
                 Segment(first_frame=first, pts=ticks, durations=gaps, payload=bytes(payload)),
-                code_tokens(fsq_indices[step : step + steps]) if fields else None,
+                encode_token_section(fsq_indices[step : step + steps]) if fields else None,
             )
             first, step = first + count, step + steps
         writer.finish()

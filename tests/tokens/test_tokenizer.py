@@ -11,7 +11,7 @@ import torch
 
 from nvcodec.errors import ConfigError
 from nvcodec.models.tokenizer.cell_motion import cell_motion
-from nvcodec.models.tokenizer.layout import grid_of, steps_of
+from nvcodec.models.tokenizer.layout import token_grid_size, token_step_count
 from nvcodec.tokenizer.fsq import distance, quantise
 from nvcodec.tokenizer.token_ids import IDS, codes_of, unpack_ids
 from nvcodec.tokens import VideoTokenizer
@@ -39,7 +39,7 @@ def picture(frames: int, height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(32, 64), (33, 40), (1, 1)])
 def test_any_length_and_size(tiny, frames, size):
     video = picture(frames, *size)
-    shape = (steps_of(frames), *grid_of(size[1], size[0]))
+    shape = (token_step_count(frames), *token_grid_size(size[1], size[0]))
     fsq_indices = tiny.digits(video.transpose(0, 3, 1, 2))
     assert fsq_indices.shape == (*shape, 6)
     encoded = tiny.encode(video)
@@ -55,7 +55,9 @@ def test_time_steps_do_not_depend_on_later_frames(tiny):
     video = picture(17, 40, 40).transpose(0, 3, 1, 2)
     whole = tiny.digits(video)
     for frames in (1, 5, 9):
-        np.testing.assert_array_equal(tiny.digits(video[:frames]), whole[: steps_of(frames)])
+        np.testing.assert_array_equal(
+            tiny.digits(video[:frames]), whole[: token_step_count(frames)]
+        )
 
 
 def test_encoding_in_parts_gives_the_same_tokens(tiny, monkeypatch):

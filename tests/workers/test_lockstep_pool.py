@@ -18,8 +18,8 @@ from tests.fixtures.clips import drifting
 
 
 @pytest.fixture
-def clip(shelf, make_clip):
-    path = shelf / "lockstep.mkv"
+def clip(shared_folder, make_clip):
+    path = shared_folder / "lockstep.mkv"
     if not path.exists():
         make_clip("lockstep.mkv", frames=14, codec="ffv1", picture=drifting).rename(path)
     return path

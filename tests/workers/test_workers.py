@@ -87,7 +87,7 @@ def test_what_a_worker_raises(clip, tmp_path, settings):
 
 
 @needs_proc
-def test_no_worker_survives_a_killed_encode(clip, kept, tmp_path, settings, environment):
+def test_no_worker_survives_a_killed_encode(clip, encode_once, tmp_path, settings, environment):
     options = {"model": "hnerv", "epochs": 15, "segment": 2, "bpp": 3.0, "device": "cpu"}
     config, target = settings(parameters=None, **options), tmp_path / "b.nvc"
     command = [sys.executable, "-m", "nvcodec", "encode", str(clip), "-o", str(target)]
@@ -107,7 +107,7 @@ def test_no_worker_survives_a_killed_encode(clip, kept, tmp_path, settings, envi
         assert time.monotonic() < deadline, "workers are left"
         time.sleep(0.02)
     nvcodec.encode(clip, target, config, measure=False, resume=True)
-    assert target.read_bytes() == kept("workers.nvc", clip, config).read_bytes()
+    assert target.read_bytes() == encode_once("workers.nvc", clip, config).read_bytes()
 
 
 @needs_proc

@@ -15,8 +15,8 @@ from nvcodec.entropy.latents.context_network import (
     INPUTS,
     WEIGHT_LIMIT,
     ContextNetwork,
-    network_of,
-    numbers_of,
+    flatten_weights,
+    unflatten_weights,
 )
 from nvcodec.media import Int16Array
 
@@ -26,7 +26,7 @@ _BATCH = 8192
 _LEARNING_RATE = 0.6  # of Adam, for weights of up to 127
 
 
-class Gathering:
+class ContextSamples:
     """Context samples: the network inputs and the symbols of coding passes."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Gathering:
         )
         self._symbols.append(symbols)
 
-    def extend(self, other: Gathering) -> None:
+    def extend(self, other: ContextSamples) -> None:
         """Add the samples of another collection."""
         self._inputs += other._inputs
         self._bias_numbers += other._bias_numbers
@@ -81,11 +81,11 @@ def code_length(symbols: Tensor, octaves: Tensor) -> Tensor:
 def fit_network(
     network: ContextNetwork,
     default: ContextNetwork,
-    context_samples: Gathering,
+    context_samples: ContextSamples,
     *,
     steps: int,
     generator: torch.Generator,
-    most_rows: int | None = _MAX_SAMPLES,
+    max_samples: int | None = _MAX_SAMPLES,
 ) -> ContextNetwork:
     """Return a network that predicts the scales of symbols better.
 
@@ -95,18 +95,18 @@ def fit_network(
         context_samples: Inputs and symbols.
         steps: Number of steps of Adam.
         generator: Random numbers for the choice of samples.
-        most_rows: Largest number of samples to train on; None for all.
+        max_samples: Largest number of samples to train on; None for all.
     """
     samples = context_samples.rows()
     if samples is None:
         return default
     inputs, bias_numbers, symbols = samples
     total = len(symbols)
-    if most_rows is not None and total > most_rows:
-        chosen = torch.randperm(total, generator=generator)[:most_rows]
+    if max_samples is not None and total > max_samples:
+        chosen = torch.randperm(total, generator=generator)[:max_samples]
         inputs, bias_numbers, symbols = inputs[chosen], bias_numbers[chosen], symbols[chosen]
-    reference = torch.from_numpy(numbers_of(default)).float()
-    weights = torch.from_numpy(numbers_of(network)).float().requires_grad_()
+    reference = torch.from_numpy(flatten_weights(default)).float()
+    weights = torch.from_numpy(flatten_weights(network)).float().requires_grad_()
     optimiser = torch.optim.Adam([weights], lr=_LEARNING_RATE, betas=(0.9, 0.98))
     size = min(_BATCH, len(symbols))
     for step in range(steps):
@@ -127,12 +127,12 @@ def fit_network(
         with torch.no_grad():
             weights.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)
     fitted = weights.detach().round()
-    candidates = [fitted, torch.from_numpy(numbers_of(network)).float(), reference]
+    candidates = [fitted, torch.from_numpy(flatten_weights(network)).float(), reference]
     best = min(
         candidates,
         key=lambda numbers: _cost(numbers, reference, inputs, bias_numbers, symbols, total),
     )
-    return network_of(best.numpy().astype(np.int32), *network.biases.shape)
+    return unflatten_weights(best.numpy().astype(np.int32), *network.biases.shape)
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ class Effort:
         deadzone: Motion latents of the first estimate below this are nearly zeroed.
         lagrangian: Cost of a bit in squared quantisation steps: the slope of rate and distortion of
             a Laplace source.
-        motion_weight: Cost of a bit in motion estimation, in squared quantisation steps.
+        motion_lagrangian: Cost of a bit in motion estimation, in squared quantisation steps.
         motion_rdoq_lagrangian: Cost of a bit in the RDOQ of motion latents, which are good
             estimates already, in squared quantisation steps.
         motion_step: Step of displacements at a luma step of 16, luma samples.
@@ -39,7 +39,7 @@ class Effort:
     motion_rate: float = 0.7
     deadzone: float = 1.0
     lagrangian: float = 0.134
-    motion_weight: float = 0.2
+    motion_lagrangian: float = 0.2
     motion_rdoq_lagrangian: float = 0.02
     motion_step: float = 0.25
     mix_step: float = 0.7

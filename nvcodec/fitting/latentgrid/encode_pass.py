@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
-from nvcodec.fitting.latentgrid.context_training import Gathering, fit_network
+from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.layer_coder import LayerCoder
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
@@ -27,7 +27,7 @@ class PassResult:
         error: Mean squared error over all samples of all planes.
         samples: Number of these samples.
         bits: Estimated bits of each kind of plane.
-        gathered: Context samples of each kind, if motion was estimated. Other passes are too many
+        context_samples: Context samples of each kind, if motion was estimated. Other passes are too many
             to train on all of them.
         decoded: The decoded frames, uint8.
     """
@@ -38,7 +38,7 @@ class PassResult:
     error: float
     samples: int
     bits: Mapping[PlaneKind, float]
-    gathered: Mapping[PlaneKind, Gathering]
+    context_samples: Mapping[PlaneKind, ContextSamples]
     decoded: Picture
 
 
@@ -65,7 +65,7 @@ class SegmentFit(SegmentState):
         coder = LayerCoder(self, steps, effort, motion_steps)
         done = measured = 0
         psnr = 0.0
-        for layer in self.config.levels:
+        for layer in self.config.temporal_layers:
             values = coder.code(layer)
             psnr += sum(values)
             measured += len(values)
@@ -76,12 +76,12 @@ class SegmentFit(SegmentState):
         coded = CodedGrids(steps, coder.grids)
         return PassResult(
             coded=coded,
-            body=encode_grids(coded, self.config.levels),
+            body=encode_grids(coded, self.config.temporal_layers),
             psnr=psnr / max(measured, 1),
             error=coder.squared_error / self.sample_count,
             samples=self.sample_count,
             bits=coder.bits,
-            gathered=coder.context_samples,
+            context_samples=coder.context_samples,
             decoded=coder.decoded,
         )
 
@@ -96,7 +96,7 @@ class SegmentFit(SegmentState):
             self.networks[kind] = fit_network(
                 self.networks[kind],
                 default_network(kind, layout),
-                result.gathered[kind],
+                result.context_samples[kind],
                 steps=steps,
                 generator=self.random,
             )

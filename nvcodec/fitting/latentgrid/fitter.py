@@ -15,7 +15,11 @@ from nvcodec.fitting.latentgrid.pass_schedule import PassSchedule
 from nvcodec.fitting.latentgrid.step_size_search import StepSearch, search_for
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.motion_compensation import Picture
-from nvcodec.reconstruction.latentgrid_decoder import known_picture, last_picture, source_picture
+from nvcodec.reconstruction.latentgrid_decoder import (
+    reference_picture,
+    source_picture,
+    valid_picture,
+)
 
 # Number of passes that estimate motion, then largest number that only change the step size.
 _MOTION_PASSES = 2
@@ -58,7 +62,7 @@ class LatentGridFitter(BaseFitter):
             size=task.size, frames=len(task.frames), colour=self.config.colour
         )
         picture = source_picture(task.frames, config, task.colour)
-        valid_mask = known_picture(task.frames, config)
+        valid_mask = valid_picture(task.frames, config)
         schedule = PassSchedule(task, effort)
         searches = [
             search_for(self.config, bits, task.pixels, effort, config.scales) for bits in task.bits
@@ -66,7 +70,7 @@ class LatentGridFitter(BaseFitter):
         # From the largest file to the smallest: motion and networks of a larger one serve a smaller.
         order = sorted(range(len(task.bits)), key=lambda index: -(task.bits[index] or 0.0))
         previous_frames = [
-            last_picture(state, _CPU) for state in task.previous if state is not None
+            reference_picture(state, _CPU) for state in task.previous if state is not None
         ]
         previous_frame = previous_frames[order[0]] if len(previous_frames) == len(order) else None
         if previous_frame and _prediction_pays(

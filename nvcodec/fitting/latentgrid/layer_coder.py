@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.latents.context_model import CodingPass, Grids
-from nvcodec.fitting.latentgrid.context_training import Gathering
+from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.fitting.latentgrid.context_training import ContextSamples
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.motion_estimation import MotionTask, downscale, estimate_motion
 from nvcodec.fitting.latentgrid.rdoq import RdoQuantiser
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
 from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
-from nvcodec.models.latentgrid.model import GREY, Steps
+from nvcodec.models.latentgrid.model import GREY, QuantisationSteps
 from nvcodec.models.latentgrid.motion_compensation import (
     CHANNELS,
     Picture,
@@ -73,13 +73,13 @@ class LayerCoder:
         self._motion_steps = motion_steps
         config = segment.config
         self._layouts = config.layouts
-        self.grids = Grids(self._layouts, config.frames, segment.networks)
+        self.grids = LatentGrids(self._layouts, config.frames, segment.networks)
         self.bits = dict.fromkeys(self._layouts, 0.0)
-        self.context_samples = {kind: Gathering() for kind in self._layouts}
+        self.context_samples = {kind: ContextSamples() for kind in self._layouts}
         self.squared_error = 0.0
         self.fields = torch.zeros(config.frames, CHANNELS, *config.field_size)
         self._flows = torch.zeros(config.frames, 2, 2, *config.field_size)
-        self._channel_steps = Steps.of(steps, config).field()
+        self._channel_steps = QuantisationSteps.of(steps, config).field()
         source = segment.source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 
@@ -188,7 +188,7 @@ class LayerCoder:
                 expected=expected[part],
                 step=self._steps.luma_step(layer),
                 steps=self._channel_steps,
-                lagrangian=effort.motion_weight,
+                lagrangian=effort.motion_lagrangian,
                 cell=config.cell,
                 layout=layout,
             )

@@ -18,7 +18,7 @@ from torch import Tensor
 from nvcodec.fitting.latentgrid.context_training import code_length
 from nvcodec.models.latentgrid.motion_compensation import Picture, predict
 from nvcodec.models.latentgrid.subband_arrays import flatten_pyramid
-from nvcodec.models.latentgrid.subbands import GridLayout, count_scales
+from nvcodec.models.latentgrid.subbands import SubbandLayout, count_scales
 from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
 
 # Point at which the proxy cost turns from quadratic to logarithmic, in squared steps.
@@ -70,7 +70,7 @@ class MotionTask:
     steps: Tensor
     lagrangian: float
     cell: int
-    layout: GridLayout
+    layout: SubbandLayout
 
     def fields(self, latents: Sequence[Tensor]) -> Tensor:
         """Return the fields of latents, shape (B, 5, h, w)."""

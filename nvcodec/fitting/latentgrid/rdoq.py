@@ -20,7 +20,7 @@ import numpy as np
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL, SCALES, scale_value
 from nvcodec.entropy.latents.context_model import CodingPass
 from nvcodec.media import Float32Array, Int16Array
-from nvcodec.models.latentgrid.subbands import GridLayout
+from nvcodec.models.latentgrid.subbands import SubbandLayout
 
 
 def _code_lengths() -> Float32Array:
@@ -57,7 +57,7 @@ class RdoQuantiser:
 
     def __init__(
         self,
-        layout: GridLayout,
+        layout: SubbandLayout,
         frames: Sequence[int],
         coefficients: Sequence[Float32Array],
         lagrangian: float,
@@ -97,7 +97,7 @@ class RdoQuantiser:
 
 
 def _gains_below(
-    layout: GridLayout, coefficients: Sequence[Float32Array], lagrangian: float
+    layout: SubbandLayout, coefficients: Sequence[Float32Array], lagrangian: float
 ) -> list[Float32Array | None]:
     """Return how much coding the descendants of every position saves, in squared steps.
 

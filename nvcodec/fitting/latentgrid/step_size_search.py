@@ -10,7 +10,12 @@ from nvcodec.config import DEFAULT_BPP, EncoderConfig
 from nvcodec.entropy.coder.probability_tables import LARGEST_SYMBOL
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import PassResult
-from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSET_OCTAVE, STEP_OCTAVE, base_of
+from nvcodec.models.latentgrid.step_sizes import (
+    LARGEST_BASE,
+    OFFSET_OCTAVE,
+    STEP_OCTAVE,
+    base_index,
+)
 
 # Largest coefficient of a plane that is not halved: 128 8-bit levels from grey, and overshoot.
 _LARGEST_SAMPLE = 160
@@ -110,7 +115,9 @@ def search_for(
         effort: The effort, which determines the cost of a bit.
         scales: Number of wavelet scales of luma; each doubles the largest coefficient.
     """
-    min_base = base_of(_LARGEST_SAMPLE * 2**scales / LARGEST_SYMBOL) - min(effort.offsets) * _OFFSET
+    min_base = (
+        base_index(_LARGEST_SAMPLE * 2**scales / LARGEST_SYMBOL) - min(effort.offsets) * _OFFSET
+    )
     if config.psnr is not None:
         # The mean squared error of a rather coarse quantiser is about a sixth of its squared step.
         step = 255 * 10 ** (-config.psnr / 20) * 6**0.5
@@ -120,7 +127,7 @@ def search_for(
             aim=_PSNR_AIM,
             tolerance=_PSNR_TOLERANCE,
             slope=-4.0,
-            base=base_of(step),
+            base=base_index(step),
             min_base=min_base,
             target_text=f"{config.psnr:g} dB",
         )
@@ -138,7 +145,7 @@ def search_for(
             aim=_LMBDA_AIM,
             tolerance=_LMBDA_TOLERANCE,
             slope=0.8,
-            base=base_of(4.0 * config.lmbda**0.8),
+            base=base_index(4.0 * config.lmbda**0.8),
             min_base=min_base,
             target_text=f"a lmbda of {config.lmbda:g}",
         )
@@ -149,7 +156,7 @@ def search_for(
         aim=_SIZE_AIM,
         tolerance=_SIZE_TOLERANCE,
         slope=-1.3,
-        base=base_of(24 * (0.1 * pixels / target_bits) ** 0.7),
+        base=base_index(24 * (0.1 * pixels / target_bits) ** 0.7),
         min_base=min_base,
         target_text=f"{target_bits / 8:.0f} bytes",
     )

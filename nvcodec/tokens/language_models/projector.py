@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nvcodec.errors import ConfigError
-from nvcodec.models.tokenizer.layout import grid_of
+from nvcodec.models.tokenizer.layout import token_grid_size
 from nvcodec.tokenizer.token_ids import LEVELS, unpack_ids
 from nvcodec.tokens.atomic_write import write_atomically
 from nvcodec.tokens.sequence import Tokens
@@ -246,7 +246,7 @@ def places_of(tokens: Tokens) -> np.ndarray[tuple[int, ...], np.dtype[np.float32
     Returns:
         float32, shape (N, 5).
     """
-    rows, columns = grid_of(*tokens.size)
+    rows, columns = token_grid_size(*tokens.size)
     begin, end = tokens.spans[:, 0].min(initial=np.inf), tokens.spans[:, 1].max(initial=-np.inf)
     seconds = max(end - begin, 1e-3)
     when = (tokens.times - begin) / seconds
