@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def config(settings) -> nvcodec.EncoderConfig:
-    return settings(parameters=None, ladder=SIZES, segment=6, model="nerv", epochs=4)
+    return settings(parameters=None, ladder=SIZES, segment=6, model="nerv")
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def test_what_is_hidden_is_filled_in(lossless, tmp_path, settings, still_mask, m
         shown[HIDDEN] = flicker(t)
         return shown
 
-    options = {"model": model, "epochs": 60}
+    options = {"model": model, "epochs": 40}
     if model == "latentgrid":
         options = {"model": model, "parameters": None, "psnr": 36.0, "epochs": 1}
     source = lossless("a.mkv", spoilt, 4)
