@@ -258,7 +258,7 @@ def test_commands_without_torch_do_not_import_it(tmp_path):
 
 
 def test_options_are_parsed():
-    from nvcodec.cli.arguments import frames, resize, size, span
+    from nvcodec.cli.values import frames, resize, size, span
 
     sizes = ("250kB", "1.5MB", "10 KiB", "77", "3b")
     assert [size(text) for text in sizes] == [250_000, 1_500_000, 10_240, 77, 3]

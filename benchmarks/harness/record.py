@@ -112,7 +112,7 @@ class ResultTable:
         return "\n".join([formatted[0], rule, *formatted[1:], *filter(None, [self.note])])
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+class BenchmarkHelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Help with defaults, except for those that say nothing; paths are relative to the repository."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
@@ -141,7 +141,7 @@ def parser(
     argument_parser = argparse.ArgumentParser(
         prog=" ".join(_program()),
         description=(description or "").partition("\n")[0],
-        formatter_class=HelpFormatter,
+        formatter_class=BenchmarkHelpFormatter,
     )
     argument_parser.add_argument(
         "--out", type=Path, default=RESULTS / f"{name}.json", help=out_help, metavar="JSON"

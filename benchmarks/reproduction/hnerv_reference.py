@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.harness.fit_to_file import copied, fit_watched, write_stream
-from benchmarks.harness.record import HelpFormatter
+from benchmarks.harness.record import BenchmarkHelpFormatter
 from benchmarks.reproduction.hnerv_quantisation import EMBEDDING_BITS, SIDE_SHARE, WEIGHT_BITS
 from nvcodec.config import FitConfig
 from nvcodec.device import choose_device
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.reproduction.hnerv_reference",
         description=(__doc__ or "").partition("\n")[0],
-        formatter_class=HelpFormatter,
+        formatter_class=BenchmarkHelpFormatter,
     )
     parser.add_argument("source", type=Path, help="video to encode")
     parser.add_argument("out", type=Path, help=".nvc file to write")

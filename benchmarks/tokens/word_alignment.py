@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.tokens.clip_vectors import ClipVectors
-from benchmarks.tokens.language_model_readers import LanguageModel, Projector
+from benchmarks.tokens.language_model_readers import ClipProjector, LanguageModel
 
 _RATE = 3e-3
 _BATCH = 48  # Clips per optimiser step.
@@ -23,7 +23,7 @@ _SHARPNESS = 3.0  # Logarithm of the initial factor in the softmax over options.
 
 
 def align_with_words(
-    projector: Projector,
+    projector: ClipProjector,
     model: LanguageModel,
     clips: dict[str, ClipVectors],
     key: tuple[str, int],

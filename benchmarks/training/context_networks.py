@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.harness.clips import read
-from benchmarks.harness.record import ROOT, HelpFormatter
+from benchmarks.harness.record import ROOT, BenchmarkHelpFormatter
 from nvcodec.entropy.latents.context_network import ContextNetwork, flatten_weights
 from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_network
@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.training.context_networks",
         description=(__doc__ or "").partition("\n")[0],
-        formatter_class=HelpFormatter,
+        formatter_class=BenchmarkHelpFormatter,
     )
     parser.add_argument("--clips", type=Path, required=True, help="folder of the clips")
     parser.add_argument("--rounds", type=int, default=2, help="rounds of fits and training")

@@ -7,19 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from nvcodec.decoding.decoder import Decoder
+from nvcodec.decoding.source_matcher import SourceMatcher, batch_size
 from nvcodec.errors import VideoError
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.metrics import Quality, QualityMeter
-from nvcodec.video.source import Source, open_source
+from nvcodec.video.source import open_source
 from nvcodec.video.tracks import Tracks, open_tracks
-
-_BATCH_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +78,7 @@ def compare(
             original = stack.enter_context(open_source(source, frames=frames, resize=size))
         meter = QualityMeter(compared.info.colour)
         warnings: list[str] = []
-        reference = _SourceMatcher(original)
+        reference = SourceMatcher(original)
         count = 0
         for batch in compared.batches():
             matched, counterparts = reference.match(batch, compared.timed, compared.info.time_base)
@@ -202,72 +198,12 @@ class _PlainVideo(_ComparedVideo):
             self.video_bytes = sum(entry.stat().st_size for entry in path.iterdir())
 
     def parts(self) -> Iterator[Frames]:
-        count = _batch(self.info)
+        count = batch_size(self.info)
         while len(part := self._source.read(count)):
             yield part
 
     def warnings(self) -> list[str]:
         return self._source.warnings
-
-
-class _SourceMatcher:
-    """Reads the source in step with the compared video, and matches their frames.
-
-    Args:
-        source: The source, at its first frame.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._skipped = 0
-        self._pending: Frames | None = None
-        # Containers round times to their clocks, by less than a third of a frame.
-        self._tolerance = 1 / source.info.frame_rate / 3
-
-    def match(self, batch: Frames, timed: bool, base: Fraction) -> tuple[Frames, Frames]:
-        """Match frames of the compared video with frames of the source.
-
-        Args:
-            batch: Next frames of the compared video.
-            timed: Match by time; False to match by order.
-            base: Seconds per tick of the times in `batch`.
-
-        Returns:
-            The frames of the batch that have a counterpart in the source, and their counterparts.
-        """
-        if not timed:
-            part = self._source.read(len(batch))
-            return _select(batch, list(range(len(part)))), part
-        places: list[int] = []
-        counterparts: list[Frames] = []
-        for place, ticks in enumerate(batch.pts.tolist()):
-            time = ticks * base
-            while (frame := self._next()) is not None and self._time(
-                frame
-            ) < time - self._tolerance:
-                self._skipped += 1
-            if frame is not None and self._time(frame) > time + self._tolerance:
-                self._pending = frame  # it may be the counterpart of the next frame
-            elif frame is not None:
-                places.append(place)
-                counterparts.append(frame)
-        return _select(batch, places), _concatenate(counterparts, batch)
-
-    def _next(self) -> Frames | None:
-        frame, self._pending = self._pending, None
-        if frame is None:
-            frame = self._source.read(1)
-        return frame if len(frame) else None
-
-    def _time(self, frame: Frames) -> Fraction:
-        return int(frame.pts[0]) * self._source.info.time_base
-
-    def count_unmatched(self) -> int:
-        """Read the rest of the source; return how many of its frames had no counterpart."""
-        count = self._skipped + (self._pending is not None)
-        while len(part := self._source.read(_batch(self._source.info))):
-            count += len(part)
-        return count
 
 
 def packet_sizes(tracks: Tracks) -> Iterator[int]:
@@ -277,30 +213,3 @@ def packet_sizes(tracks: Tracks) -> Iterator[int]:
         yield from (len(packet.data) for part in tracks.until(seconds) for packet in part)
         seconds += 10
     yield from (len(packet.data) for part in tracks.rest() for packet in part)
-
-
-def _batch(info: VideoInfo) -> int:
-    return max(1, min(32, _BATCH_BYTES // (info.width * info.height * 3 // 2)))
-
-
-def _select(frames: Frames, places: list[int]) -> Frames:
-    return Frames(
-        y=frames.y[places],
-        u=frames.u[places],
-        v=frames.v[places],
-        pts=frames.pts[places],
-        durations=frames.durations[places],
-    )
-
-
-def _concatenate(parts: list[Frames], like: Frames) -> Frames:
-    """Concatenate frames; without any, return no frames of the size of `like`."""
-    if not parts:
-        return _select(like, [])
-    return Frames(
-        y=np.concatenate([part.y for part in parts]),
-        u=np.concatenate([part.u for part in parts]),
-        v=np.concatenate([part.v for part in parts]),
-        pts=np.concatenate([part.pts for part in parts]),
-        durations=np.concatenate([part.durations for part in parts]),
-    )

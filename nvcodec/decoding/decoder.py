@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from operator import index
@@ -22,17 +21,13 @@ from nvcodec.closing import Closing
 from nvcodec.container import Reader
 from nvcodec.decoding.interpolation import FrameInterpolator
 from nvcodec.decoding.output_timing import batch_of, check_size
+from nvcodec.decoding.segment_cache import OPEN_SEGMENTS, SegmentCache
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Planes, UInt8Array
-from nvcodec.reconstruction.segment_decoder import SegmentDecoder, open_segment_decoder
-from nvcodec.tokenizer.token_sections import read_token_section
 from nvcodec.video.colour import rgb
 
 logger = logging.getLogger(__name__)
-
-# Number of segments that stay open. Playback needs one; random access jumps between a few.
-_OPEN_SEGMENTS = 8
 
 
 class Decoder(Closing):
@@ -63,9 +58,9 @@ class Decoder(Closing):
         self.reader = Reader(source)
         self.info = self.reader.header.video
         self.warnings: list[str] = []
-        self._open: OrderedDict[int, SegmentDecoder] = OrderedDict()
+        self._segments = SegmentCache(self.reader, self.device)
         self._interpolator = FrameInterpolator(
-            self.reader, self._segment_decoder, self._warn, self.device
+            self.reader, self._segments.get, self._warn, self.device
         )
 
     def __len__(self) -> int:
@@ -201,7 +196,7 @@ class Decoder(Closing):
         for entry in self.reader.segments:
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = min(most, self._segment_decoder(entry.index).batch) if first < last else 1
+                batch = min(most, self._segments.get(entry.index).batch) if first < last else 1
                 for begin in range(first, last, batch):
                     numbers = range(begin, min(begin + batch, last))
                     yield (
@@ -232,8 +227,8 @@ class Decoder(Closing):
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
         # Segments are opened before frames are allocated, so that a file that claims frames it does
         # not hold fails before it takes memory.
-        for owner in list(dict.fromkeys(owners))[:_OPEN_SEGMENTS]:
-            self._segment_decoder(owner)
+        for owner in list(dict.fromkeys(owners))[:OPEN_SEGMENTS]:
+            self._segments.get(owner)
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
         out = Frames(
@@ -253,7 +248,7 @@ class Decoder(Closing):
         segment = self.reader.segment_of(frames.start).index
         stored = self.reader.segment(segment)
         local = [number - stored.first_frame for number in frames]
-        y, u, v = self._segment_decoder(segment).interpolate(local, size)
+        y, u, v = self._segments.get(segment).interpolate(local, size)
         pts, durations = (
             np.array(ticks, np.int64)[local] for ticks in (stored.pts, stored.durations)
         )
@@ -267,7 +262,7 @@ class Decoder(Closing):
         out: Frames,
     ) -> None:
         """Decode frames of one segment into their places of `out`."""
-        segment_decoder = self._segment_decoder(segment)
+        segment_decoder = self._segments.get(segment)
         stored = self.reader.segment(segment)
         local = numbers - stored.first_frame
         out.pts[places] = np.array(stored.pts, np.int64)[local]
@@ -288,40 +283,7 @@ class Decoder(Closing):
             self.warnings.append(line)
             logger.warning("%s", line)
 
-    def _segment_decoder(self, segment: int) -> SegmentDecoder:
-        """Return the decoder of a segment; open it, and what it is predicted from, if needed."""
-        if segment in self._open:
-            self._open.move_to_end(segment)
-            return self._open[segment]
-        needed = self.reader.needed(segment)
-        first = next((n for n in reversed(needed) if n in self._open), needed.start)
-        opened = self._open.get(first)
-        for number in range(first + (opened is not None), needed.stop):
-            stored = self.reader.segment(number)
-            previous = opened.reference_state() if stored.predicted and opened else None
-            opened = open_segment_decoder(
-                stored,
-                self.reader.header,
-                self.device,
-                number=number,
-                previous=previous,
-                fsq_indices=self._fsq_indices(number),
-            )
-        assert opened is not None
-        self._open[segment] = opened
-        if len(self._open) > _OPEN_SEGMENTS:
-            self._open.popitem(last=False)
-        return opened
-
-    def _fsq_indices(self, segment: int) -> UInt8Array | None:
-        """Return the tokens of a segment if its model is conditioned on them, else None."""
-        tokens = self.reader.header.tokens
-        if tokens is None or not tokens.conditioning:
-            return None
-        _, fsq_indices, _ = read_token_section(self.reader, segment)
-        return fsq_indices
-
     def close(self) -> None:
         """Close the file and release its segments."""
-        self._open.clear()
+        self._segments.clear()
         self.reader.close()

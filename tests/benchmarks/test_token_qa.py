@@ -16,7 +16,7 @@ from benchmarks.harness import record
 from benchmarks.procedural.pictures import Pictures, load_pictures
 from benchmarks.tokens import qa, vector_sources
 from benchmarks.tokens.clip_vectors import ClipVectors, load_clips
-from benchmarks.tokens.language_model_readers import Projector
+from benchmarks.tokens.language_model_readers import ClipProjector
 from benchmarks.tokens.prompts import describe_scene, examples, question_prompt
 from benchmarks.tokens.questions import COLOUR, DIRECTION, KINDS, SIDE, draw_clips
 from benchmarks.tokens.vector_sources import BUDGETS, QUICK, make_source, places
@@ -126,7 +126,7 @@ def test_vectors_come_near_words():
     vectors = torch.randn(64, 16, 8, generator=generator)
     vectors[torch.arange(64), torch.from_numpy(random.integers(16, size=64)), answers[:, 0]] += 8
     clips = {"panning": ClipVectors((COLOUR,), {key: vectors}, answers)}
-    projector = Projector(8, width, 1.0)
+    projector = ClipProjector(8, width, 1.0)
     where = places(*key)
 
     def accuracy() -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.decoding import decoder as decoding
+from nvcodec.decoding import segment_cache
 from nvcodec.errors import BitstreamError, NvcodecError
 from nvcodec.reconstruction import network_decoder
 
@@ -127,13 +127,13 @@ def test_bytes_files_and_pipes(stream, pictures):
 
 def test_weights_are_loaded_once_per_segment(stream, monkeypatch):
     loaded = []
-    real = decoding.open_segment_decoder
+    real = segment_cache.open_segment_decoder
 
     def opened(stored, *rest, **options):
         loaded.append(stored.payload)
         return real(stored, *rest, **options)
 
-    monkeypatch.setattr(decoding, "open_segment_decoder", opened)
+    monkeypatch.setattr(segment_cache, "open_segment_decoder", opened)
     with nvcodec.open(stream, device="cpu") as video:
         for number in (0, 11, 1, 10, 5, 2, 9, 6):
             video[number]

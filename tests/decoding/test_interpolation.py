@@ -10,7 +10,7 @@ import pytest
 
 import nvcodec
 from nvcodec.container import Reader
-from nvcodec.decoding import decoder as decoding
+from nvcodec.decoding import segment_cache
 from nvcodec.decoding.interpolation import position
 from nvcodec.errors import BitstreamError
 from nvcodec.metrics import psnr
@@ -138,7 +138,7 @@ def two_shots(stream, monkeypatch):
         opened[number] = PlainSegmentDecoder(luma[stored.first_frame : stored.first_frame + 4])
         return opened[number]
 
-    monkeypatch.setattr(decoding, "open_segment_decoder", open_segment_decoder)
+    monkeypatch.setattr(segment_cache, "open_segment_decoder", open_segment_decoder)
     with nvcodec.open(stream, device="cpu") as video:
         yield video, luma, opened
 

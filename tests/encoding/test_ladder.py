@@ -17,7 +17,7 @@ from nvcodec.errors import ConfigError, OutputExistsError
 SIZES = (3000, 4500, 7000)
 
 
-class StoppedEncodeError(Exception):
+class EncodeStoppedBetweenFilesError(Exception):
     pass
 
 
@@ -92,13 +92,13 @@ def test_an_interruption_between_two_files(clip, whole, config, tmp_path, monkey
     def add(self: OutputFile, *arguments: object) -> None:
         nonlocal left
         if not left:
-            raise StoppedEncodeError
+            raise EncodeStoppedBetweenFilesError
         left -= 1
         real(self, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(OutputFile, "add", add)
-        with pytest.raises(StoppedEncodeError):
+        with pytest.raises(EncodeStoppedBetweenFilesError):
             nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     partial = [name for name in contents(tmp_path) if name.endswith(".partial")]
     assert len(partial) == min(calls, 3)
@@ -117,13 +117,13 @@ def test_an_interruption_between_two_renames(clip, whole, config, tmp_path, monk
     def replace(old: Path, new: Path) -> None:
         nonlocal left
         if not left:
-            raise StoppedEncodeError
+            raise EncodeStoppedBetweenFilesError
         left -= 1
         real(old, new)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", replace)
-        with pytest.raises(StoppedEncodeError):
+        with pytest.raises(EncodeStoppedBetweenFilesError):
             nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     with pytest.raises(OutputExistsError):
         nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import nvcodec
-from nvcodec.decoding import decoder
+from nvcodec.decoding import segment_cache
 from nvcodec.encoding import encoder
 from nvcodec.encoding.encoder import Encoder
 from nvcodec.encoding.output_file import OutputFile
@@ -126,7 +126,7 @@ def created(monkeypatch) -> dict[str, list]:
     monkeypatch.setitem(sys.modules, "grey.config", module)
     monkeypatch.setitem(MODELS, "grey", Family(200, "grey", "Grey", "a grey value per frame"))
     monkeypatch.setattr(encoder, "make_fitter", fitter)
-    monkeypatch.setattr(decoder, "open_segment_decoder", opened)
+    monkeypatch.setattr(segment_cache, "open_segment_decoder", opened)
     return created
 
 
@@ -231,7 +231,7 @@ def test_a_family_that_is_conditioned_on_tokens(
     (few,) = Encoder(clip, [tmp_path / "few.nvc"], replace(config, bpp=0.05)).run()
     assert any("tokens alone take" in line for line in few.warnings)
     monkeypatch.setattr(GreyConfig, "SUPPORTS_TOKENS", False)
-    refused = pytest.raises(UnsupportedVersionError, match=r"created from tokens, .* grey are not")
+    refused = pytest.raises(UnsupportedVersionError, match=r"made from tokens, .* grey are not")
     with nvcodec.open(path, device="cpu") as video, refused:
         video[0]
 
