@@ -15,7 +15,7 @@ def config(settings) -> nvcodec.EncoderConfig:
 
 
 @pytest.fixture
-def whole(encode_once, clip, config):
+def whole(encode_once, clip, config, few_context_steps):
     """A file of three segments with an audio track."""
     return encode_once("latentgrid.nvc", clip, config)
 
@@ -46,7 +46,7 @@ def test_an_interrupted_encode_goes_on_to_the_same_file(clip, config, whole, tmp
     assert path.read_bytes() == whole.read_bytes()
 
 
-def test_a_ladder_in_any_order(clip, settings, tmp_path):
+def test_a_ladder_in_any_order(clip, settings, tmp_path, few_context_steps):
     sizes = (500, 1000, 700)
     config = settings(
         model="latentgrid", parameters=None, ladder=sizes, epochs=3, segment=2, frames=slice(0, 4)
@@ -77,7 +77,7 @@ def test_a_number_of_parameters_is_refused(clip, settings, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(2, 2), (200, 3), (5, 64)])
-def test_tiny_pictures(make_clip, settings, tmp_path, measured_here, size):
+def test_tiny_pictures(make_clip, settings, tmp_path, measured_here, few_context_steps, size):
     clip = make_clip("tiny.mkv", frames=3, size=size, codec="ffv1", pix_fmt="yuv444p")
     config = settings(model="latentgrid", parameters=None, psnr=36.0, epochs=1)
     report = nvcodec.encode(clip, tmp_path / "a.nvc", config)
