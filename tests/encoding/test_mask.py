@@ -103,7 +103,9 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("options", FAMILIES.values(), ids=FAMILIES)
-def test_hidden_content_has_no_influence(lossless, tmp_path, settings, still_mask, options):
+def test_hidden_content_has_no_influence(
+    lossless, tmp_path, settings, few_context_steps, still_mask, options
+):
     # Two segments, the second of which may be predicted from the first.
     config = settings(mask=still_mask, segment=2, **options)
     contents = {"a": lambda t: 17 * t, "b": flicker}
@@ -146,7 +148,7 @@ def test_a_hidden_cut_is_none(lossless, tmp_path, settings):
 
 
 @pytest.mark.parametrize("model", ["hnerv", "nirvana", "latentgrid"])
-def test_one_mask_a_frame(lossless, tmp_path, settings, model):
+def test_one_mask_a_frame(lossless, tmp_path, settings, few_context_steps, model):
     # The first frame of the second segment is masked wholly.
     masks = [np.zeros_like(box()) if t == 3 else box(t) for t in range(5)]
     mask = save(tmp_path / "masks", *masks)
@@ -165,7 +167,9 @@ def test_one_mask_a_frame(lossless, tmp_path, settings, model):
 
 
 @pytest.mark.parametrize("model", ["hnerv", "latentgrid"])
-def test_what_is_hidden_is_filled_in(lossless, tmp_path, settings, still_mask, model):
+def test_what_is_hidden_is_filled_in(
+    lossless, tmp_path, settings, few_context_steps, still_mask, model
+):
     def smooth(t: int, width: int, height: int) -> np.ndarray:
         x, y = np.meshgrid(np.arange(width), np.arange(height))
         return np.stack([60 + 2 * x + t, 200 - 3 * y, 90 + x + y], -1).astype(np.uint8)
@@ -187,7 +191,7 @@ def test_what_is_hidden_is_filled_in(lossless, tmp_path, settings, still_mask, m
     assert 10 * np.log10(255**2 / error) > 24
 
 
-def test_hidden_noise_costs_no_bits(lossless, tmp_path, settings, still_mask):
+def test_hidden_noise_costs_no_bits(lossless, tmp_path, settings, few_context_steps, still_mask):
     chance = np.random.default_rng(0)
 
     def noise(t: int) -> object:
@@ -201,7 +205,7 @@ def test_hidden_noise_costs_no_bits(lossless, tmp_path, settings, still_mask):
 
 
 @pytest.mark.parametrize("model", ["hnerv", "latentgrid"])
-def test_a_white_mask_changes_nothing(clip, tmp_path, settings, model):
+def test_a_white_mask_changes_nothing(clip, tmp_path, settings, few_context_steps, model):
     options = {"model": model}
     if model == "latentgrid":
         options |= {"parameters": None, "bpp": 1.0, "epochs": 1, "frames": slice(0, 4)}
