@@ -20,7 +20,7 @@ def test_a_size_is_reached(make_clip, tmp_path, settings, target):
     clip = make_clip("a.mp4", frames=16, size=(96, 64))
     wanted = 4000
     value = wanted if target == "size" else 8 * wanted / (16 * 96 * 64)
-    config = settings(parameters=None, segment=8, epochs=20, **{target: value})
+    config = settings(parameters=None, segment=8, epochs=12, **{target: value})
     report = nvcodec.encode(clip, tmp_path / "a.nvc", config, measure=False)
     assert report.video_bytes == pytest.approx(wanted, rel=0.05)
 
