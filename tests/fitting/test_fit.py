@@ -84,8 +84,9 @@ def test_psnr_rises_and_the_stream_holds_it(name, colour, monkeypatch):
     if not model.config.boosted:
         recipe = dataclasses.replace(model.config.recipe, learning_rate=1e-2)
         monkeypatch.setattr(type(model.config), "RECIPE", recipe)
-    epochs = {"nerv, boosted": 60, "ngp": 120}.get(name, 25)
-    outcome = fit(_request(model, samples, FitConfig(epochs=epochs), on_progress=seen.append))
+    epochs = {"nerv, boosted": 40, "hnerv, boosted": 12, "nervpp, boosted": 15, "ngp": 120}
+    config = FitConfig(epochs=epochs.get(name, 25))
+    outcome = fit(_request(model, samples, config, on_progress=seen.append))
     floats = [progress.psnr for progress in seen if progress.stage == "float"]
     assert floats[-1] > floats[0] + 2
     assert outcome.psnr > floats[0] + 2
@@ -121,7 +122,7 @@ def test_the_seed_decides_everything(name):
 def test_a_size_is_reached(bits_per_value):
     model, samples = _start(budget=6000)
     target = bits_per_value * model.config.parameters
-    config = FitConfig(epochs=30, quantised_share=1.0)
+    config = FitConfig(epochs=15, quantised_share=1.0)
     outcome = fit(_request(model, samples, config), target_bits=target)
     size = 8 * len(encode_tensors(outcome.tensors, model.config.tensors()))
     assert size == pytest.approx(target, rel=0.04)
