@@ -1,4 +1,4 @@
-"""What `mkdocs.yml` cannot say: pages made from files outside docs/, and links that fit both places.
+"""Hooks of the documentation site: pages from files outside docs/, and links between all of them.
 
 Documents link to each other as GitHub resolves it, by their places in the repository. On the site
 some of them are elsewhere, so every relative link is translated; a link to a file that is no page
@@ -113,7 +113,7 @@ def _example(source: str, text: str) -> str:
 
 
 def _command_line() -> str:
-    """What every command says when asked for help, so that the page is that of this release."""
+    """Return a page of the help of every command, as this release prints it."""
     pages = ["# Command line\n", f"```text\n{_help()}```\n"]
     for command in _COMMAND.findall(_help()):
         pages += [f"## nvcodec {command}\n", f"```text\n{_help(command)}```\n"]

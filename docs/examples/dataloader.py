@@ -49,7 +49,7 @@ class FrameDataset(Dataset[tuple[Tensor, int, int]]):
         return picture.permute(2, 0, 1), file, frame
 
     def __getstate__(self) -> dict[str, object]:
-        """What a worker gets: everything but the open files."""
+        """Return the state that a worker gets: everything but the open files."""
         return {**self.__dict__, "decoders": {}}
 
 

@@ -32,7 +32,7 @@ from nvcodec.models.stacks.model import StackModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnakeConfig(StackConfig):
-    """What a decoder must know: strides, kernels and widths of the stages."""
+    """Pack the fields that a decoder needs: strides, kernels and widths of the stages."""
 
     SUPPORTS_BOOST = False
     RECIPE = Recipe(learning_rate=1e-2, batch=2, warmup=0.1, warmup_start=0.1, loss="l2")

@@ -47,7 +47,7 @@ class CodingPass:
     Attributes:
         kind: Kind of plane.
         band: Number of the band.
-        shape: Shape of `LatentGrids.symbols[kind][band]`.
+        shape: Shape of `LatentSymbols.symbols[kind][band]`.
         indices: Flat indices of the symbols in that array, shape (N,).
         channels: Channel of each symbol, shape (N,).
         inputs: Inputs of the context network, shape (N, 20).
@@ -76,7 +76,7 @@ class SymbolCoder(Protocol):
         ...
 
 
-class LatentGrids:
+class LatentSymbols:
     """The wavelet latents of a segment, as far as they are coded.
 
     Args:

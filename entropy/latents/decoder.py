@@ -11,7 +11,7 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.frequency_tables import TableSet
 from nvcodec.entropy.coder.integers import ByteCursor, IntegerArrayCoder, read_array
 from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
-from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
 from nvcodec.entropy.latents.context_network import (
     ContextNetwork,
     flatten_weights,
@@ -108,7 +108,7 @@ class LatentGridReader:
                 )
         networks = _read_networks(parts[1], layouts, scales)
         try:
-            grids = LatentGrids(layouts, frames, networks)
+            grids = LatentSymbols(layouts, frames, networks)
         except MemoryError as error:
             raise BitstreamError(f"segment payload: no memory for {count} coefficients") from error
         self.coded = CodedGrids(steps, grids)

@@ -26,7 +26,7 @@ from nvcodec.entropy.coder.probability_tables import (
     cumulative,
     scale_value,
 )
-from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
 from nvcodec.entropy.latents.context_network import ContextNetwork, flatten_weights
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.symbols import (
@@ -54,7 +54,7 @@ class CodedGrids:
     """
 
     steps: StepIndices
-    grids: LatentGrids
+    grids: LatentSymbols
 
 
 def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
@@ -106,7 +106,7 @@ def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
 
 
 def _message(
-    grids: LatentGrids,
+    grids: LatentSymbols,
     layers: Sequence[tuple[int, TemporalLayer]],
     ranges: Mapping[PlaneKind, Int32Array],
     extents: Mapping[PlaneKind, Sequence[Sequence[int]]],
@@ -141,7 +141,9 @@ def _message(
     return message + bytes(max(0, min_size - len(message)))
 
 
-def _lengths(grids: LatentGrids, layers_by_depth: Sequence[Sequence[TemporalLayer]]) -> Int32Array:
+def _lengths(
+    grids: LatentSymbols, layers_by_depth: Sequence[Sequence[TemporalLayer]]
+) -> Int32Array:
     """Return the bits of the largest magnitude, kind by kind, rank by rank, depth by depth.
 
     Where all symbols are zero, any number will do; the number before costs least.

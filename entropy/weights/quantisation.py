@@ -100,7 +100,7 @@ def quantise(values: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class RateModel(NamedTuple):
-    """How the size of a tensor is estimated.
+    """The rate model of a tensor: how its size is estimated.
 
     Attributes:
         family: Laplace or logistic.

@@ -4,9 +4,8 @@
                    the first stands alone or is predicted from the previous segment
     in between     bisection: the middle frame between two coded ones is predicted from both
 
-With an anchor distance of 16, for example, the layers of frames 0 to 16 are {0}, {16}, {8}, {4,
-12},
-{2, 6, 10, 14} and all odd ones. The frames of a layer do not depend on each other.
+With an anchor distance of 16, for example, the layers of frames 0 to 16 are {0}, {16}, {8},
+{4, 12}, {2, 6, 10, 14} and all odd ones. The frames of a layer do not depend on each other.
 """
 
 from __future__ import annotations

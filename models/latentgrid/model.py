@@ -36,12 +36,12 @@ from nvcodec.models.latentgrid.motion_compensation import (
     interpolate,
     predict,
 )
+from nvcodec.models.latentgrid.reconstruction import reconstruct
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subband_arrays import move_to_device, round_to_uint8, to_pyramid
 from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 from nvcodec.models.latentgrid.wavelets import synthesis
 
-GREY = 128.0
 # Samples that are predicted at a time, few enough for intermediate results to stay in the caches.
 _BATCH_SAMPLES = 1 << 19
 
@@ -83,7 +83,7 @@ class LatentGrid:
         config: Sizes and coding order.
         steps: Quantisation steps.
         symbols: Symbols of each kind and band, shape (frames, channels, *padded size); see
-            `LatentGrids.symbols`.
+            `LatentSymbols.symbols`.
         device: Device to compute on.
         previous_frame: Last frame of the previous segment, uint8, if this segment is predicted from
             it.
@@ -200,12 +200,11 @@ class LatentGrid:
                 for side in range(len(references[0]))
             ]
             predicted = predict(self._fields[list(frames)], sources, config.cell)
-        luma = self._residual(PlaneKind.LUMA, config.luma_layout, frames, self._steps.luma)
-        chroma = self._residual(PlaneKind.CHROMA, config.chroma_layout, frames, self._steps.chroma)
-        return Picture(
-            round_to_uint8(luma + (GREY if predicted is None else predicted.luma)),
-            round_to_uint8(chroma + (GREY if predicted is None else predicted.chroma)),
+        residual = Picture(
+            self._residual(PlaneKind.LUMA, config.luma_layout, frames, self._steps.luma),
+            self._residual(PlaneKind.CHROMA, config.chroma_layout, frames, self._steps.chroma),
         )
+        return reconstruct(predicted, residual)
 
     def _residual(
         self, kind: PlaneKind, layout: SubbandLayout, frames: Sequence[int], steps: Sequence[float]

@@ -25,7 +25,7 @@ MAX_HEADER = 2**17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a decoder must know before the first segment.
+    """The header of a file: all that a decoder needs before the first segment.
 
     Attributes:
         video: Size, rates and colour. Sides 1 to 65535, at most 2**26 pixels; fractions positive

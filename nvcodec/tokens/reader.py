@@ -99,7 +99,7 @@ class TokenReader(Closing):
 
     @property
     def damage(self) -> list[str]:
-        """What is known to be missing or damaged, one sentence each."""
+        """Missing and damaged parts of the file, one sentence each."""
         return [*map(str, self._reader.damage), *self._left_out]
 
     def require(self, tokenizer_id: str) -> None:

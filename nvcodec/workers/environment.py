@@ -18,7 +18,7 @@ from nvcodec.tokenizer.segment_tokens import tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeEnvironment:
-    """Everything that must be equal in all workers, so that a file does not depend on the pool.
+    """The settings that must be equal in all workers, so that a file does not depend on the pool.
 
     Attributes:
         config: Settings of the encode.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.latents import neighbourhood
-from nvcodec.entropy.latents.context_model import LatentGrids
+from nvcodec.entropy.latents.context_model import LatentSymbols
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.neighbourhood import _sums
 from nvcodec.media import ColourMode
@@ -28,7 +28,7 @@ def make_config(size=(19, 30), frames=6, colour=ColourMode.YUV420, scales=3):
 
 def empty(config):
     networks = {kind: default_network(kind, layout) for kind, layout in config.layouts.items()}
-    return LatentGrids(config.layouts, config.frames, networks)
+    return LatentSymbols(config.layouts, config.frames, networks)
 
 
 def code_all(config, draw):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.latents import encoder
-from nvcodec.entropy.latents.context_model import LatentGrids
+from nvcodec.entropy.latents.context_model import LatentSymbols
 from nvcodec.entropy.latents.decoder import decode_grids
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.errors import BitstreamError
@@ -120,7 +120,7 @@ def test_extents_out_of_range_are_refused(make_grids, monkeypatch):
     body = encode_grids(coded, config.temporal_layers)
     assert_same(decoded(body, config), coded)
     for wrong in (-1, 5):
-        monkeypatch.setattr(LatentGrids, "extents", lambda *_, wrong=wrong: [wrong])
+        monkeypatch.setattr(LatentSymbols, "extents", lambda *_, wrong=wrong: [wrong])
         monkeypatch.setattr(encoder, "_message", lambda *_: b"")
         with pytest.raises(BitstreamError, match="extents of motion out of range"):
             decoded(encode_grids(coded, config.temporal_layers), config)

@@ -10,7 +10,7 @@ import torch
 
 from nvcodec.config import EncoderConfig
 from nvcodec.entropy.coder.probability_tables import TOTAL, DistributionFamily, cumulative
-from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
 from nvcodec.entropy.latents.context_network import INPUTS, flatten_weights
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.errors import ConfigError
@@ -211,7 +211,7 @@ def test_children_count_in_favour_of_their_parent(height):
     config = LatentGridConfig.suited(size=(32, 32), frames=1, colour=ColourMode.YUV420)
     networks = {kind: default_network(kind, grid) for kind, grid in config.layouts.items()}
     networks[PlaneKind.LUMA] = default_network(PlaneKind.LUMA, layout)
-    grids = LatentGrids({**config.layouts, PlaneKind.LUMA: layout}, 1, networks)
+    grids = LatentSymbols({**config.layouts, PlaneKind.LUMA: layout}, 1, networks)
     coefficients = [np.zeros((1, 1, *band.padded_size), np.float32) for band in layout.bands]
     parent_band, child_band = coefficients[1], coefficients[4]
     assert layout.bands[4].parent == 1

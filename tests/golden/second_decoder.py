@@ -266,7 +266,7 @@ def finish_array(array, side):
 def network(head, config, frames):
     """Return the network, and its tensors as (shape, channel axis, group)."""
     if head["model"] == 6:
-        return part("second_points").layout(TOOLS, head, config)
+        return part("second_ngp").layout(TOOLS, head, config)
     net, layers = layers_and_latent(head, config, frames)
     tensors = []
     for shape, group in layers:
@@ -488,7 +488,7 @@ def decode_networks(head, config, frames, body, before):
         values = [value + base for value, base in zip(values, known, strict=True)]
         check(all(v.dtype == np.float32 for v in values), "sums in float32")
     if head["model"] == 6:
-        pictures = [part("second_points").run(net, values, t, frames) for t in range(frames)]
+        pictures = [part("second_ngp").run(net, values, t, frames) for t in range(frames)]
     else:
         pictures = [run_network(head, net, values, t, frames) for t in range(frames)]
     return coded, [to_planes(head, x) for x in pictures], (values, frames)
@@ -501,7 +501,9 @@ def decode_grids(head, config, frames, body, before=None):
     Returns symbols of each kind and band with the steps, the planes of each frame, and the state of
     the last.
     """
-    coded, pictures, last = part("second_grids").decode(TOOLS, head, config, frames, body, before)
+    coded, pictures, last = part("second_latentgrid").decode(
+        TOOLS, head, config, frames, body, before
+    )
     if not head["yuv"]:
         pictures = [from_rgb(head, np.array(picture, np.float64)) for picture in pictures]
     return coded, pictures, last

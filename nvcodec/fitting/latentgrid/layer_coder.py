@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.entropy.latents.context_model import CodingPass, LatentGrids
+from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
 from nvcodec.fitting.latentgrid.context_training import ContextSamples
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.motion_estimation import MotionTask, downscale, estimate_motion
@@ -20,7 +20,7 @@ from nvcodec.fitting.latentgrid.rdoq import RdoQuantiser
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
 from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
-from nvcodec.models.latentgrid.model import GREY, QuantisationSteps
+from nvcodec.models.latentgrid.model import QuantisationSteps
 from nvcodec.models.latentgrid.motion_compensation import (
     CHANNELS,
     Picture,
@@ -28,10 +28,10 @@ from nvcodec.models.latentgrid.motion_compensation import (
     flows,
     predict,
 )
+from nvcodec.models.latentgrid.reconstruction import GREY, reconstruct
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subband_arrays import (
     crop_to_bands,
-    round_to_uint8,
     to_pyramid,
     to_subbands,
 )
@@ -73,7 +73,7 @@ class LayerCoder:
         self._motion_steps = motion_steps
         config = segment.config
         self._layouts = config.layouts
-        self.grids = LatentGrids(self._layouts, config.frames, segment.networks)
+        self.grids = LatentSymbols(self._layouts, config.frames, segment.networks)
         self.bits = dict.fromkeys(self._layouts, 0.0)
         self.context_samples = {kind: ContextSamples() for kind in self._layouts}
         self.squared_error = 0.0
@@ -103,17 +103,16 @@ class LayerCoder:
             if mask is not None:
                 # Masked samples have the prediction as target, so that they cost nothing.
                 target = _select(mask, target, prediction)
-        step = self._steps.luma_step(layer)
-        residual = self._code_residual(
-            layer, PlaneKind.LUMA, (target.luma - prediction.luma) / step
+        luma_step, chroma_step = self._steps.luma_step(layer), self._steps.chroma_step(layer)
+        luma = self._code_residual(
+            layer, PlaneKind.LUMA, (target.luma - prediction.luma) / luma_step
         )
-        self.decoded.luma[frames] = round_to_uint8(prediction.luma + residual * step)
-        step = self._steps.chroma_step(layer)
-        residual = self._code_residual(
-            layer, PlaneKind.CHROMA, (target.chroma - prediction.chroma) / step
+        chroma = self._code_residual(
+            layer, PlaneKind.CHROMA, (target.chroma - prediction.chroma) / chroma_step
         )
-        self.decoded.chroma[frames] = round_to_uint8(prediction.chroma + residual * step)
-        decoded = self.decoded[frames].float()
+        coded = reconstruct(prediction, Picture(luma * luma_step, chroma * chroma_step))
+        self.decoded.luma[frames], self.decoded.chroma[frames] = coded.luma, coded.chroma
+        decoded = coded.float()
         if mask is not None:
             target = _select(mask, target, decoded)
         errors = (target.luma - decoded.luma).square()

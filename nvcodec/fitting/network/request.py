@@ -16,7 +16,7 @@ from nvcodec.models.base.video_model import VideoModel
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FitRequest:
-    """Everything a fit of one segment starts from, except the target size.
+    """The inputs of a fit of one segment, except the target size.
 
     Attributes:
         model: Network with fresh weights, on the device to compute on. The fit changes it in place
