@@ -137,10 +137,10 @@ def test_damage_loses_the_segments_predicted_from_it(chain):
 def test_a_missing_reference_is_refused(chain):
     with Reader(chain) as reader:
         stored, header = reader.segment(1), reader.header
-    with pytest.raises(BitstreamError, match="not known"):
+    with pytest.raises(BitstreamError, match="which is missing"):
         open_segment_decoder(stored, header, CPU, number=1)
     config, body = split_payload(stored, header)
-    with pytest.raises(BitstreamError, match="not known"):
+    with pytest.raises(BitstreamError, match="which is missing"):
         make_segment_decoder("latentgrid", config, body, header.video.colour, CPU, object())
 
 
