@@ -19,9 +19,8 @@ demo: setup
 	$(RUN) -m benchmarks.demo
 
 test: setup
-	# Tests of one file share what they make: a process takes them in order, and when it has no
-	# more, half of those that wait for another.
-	$(VENV)/bin/pytest -q -n logical --maxprocesses 4 --dist worksteal
+	# Tests of one file share what they made, and one Ray cluster.
+	$(VENV)/bin/pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(VENV)/bin/ruff check .
