@@ -19,8 +19,8 @@ demo: setup
 	$(RUN) -m benchmarks.demo
 
 test: setup
-	# Tests of one file share what they made, and one Ray cluster.
-	$(VENV)/bin/pytest -q -n logical --maxprocesses 4 --dist loadfile
+	# Tests of one file share what they made, and one Ray cluster. More threads would only wait.
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(VENV)/bin/ruff check .
