@@ -155,7 +155,7 @@ class LatentGrid:
     def interpolate(self, times: Sequence[float]) -> Picture:
         """Interpolate pictures between frames along the motion of the nearest frames; uint8.
 
-        Of two consecutive frames, one is predicted from the other, among others. Its motion field
+        One of two consecutive frames is predicted from the other, among others. Its motion field
         leads there.
 
         Args:

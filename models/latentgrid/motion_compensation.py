@@ -73,7 +73,7 @@ def expected_fields(
 ) -> Tensor:
     """Predict the fields of frames between two references from the motion between these references.
 
-    Of the two references of a frame, one was itself predicted from the other. Its motion is scaled
+    One of the two references of a frame was predicted from the other. Its motion is scaled
     by temporal distance and projected to the frame, as in the temporal direct mode of H.264,
     8.4.1.2.3, for fields.
 

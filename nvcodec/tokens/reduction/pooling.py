@@ -45,7 +45,7 @@ def pool_s(grid: TokenGrid, budget: int) -> Tokens:
 def stride_t(grid: TokenGrid, budget: int) -> Tokens:
     """Select time steps at equal distances and drop the others (STORM, test-time sampling).
 
-    Of the last selected time step, as many cells are selected as the budget leaves, at equal
+    In the last selected time step, as many cells are selected as the budget leaves, at equal
     distances.
 
     Args:
