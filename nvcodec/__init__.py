@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from nvcodec._lazy import lazy_exports
 from nvcodec._version import __version__ as __version__
 
 # An editable install does not find `cuda/` where the symbolic links beside this file were checked out
@@ -125,16 +126,4 @@ def open(source: str | os.PathLike[str] | bytes | BinaryIO, *, device: str = "au
     return Decoder(source, device=device)
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    if name in _SUBMODULES:
-        return import_module(f"nvcodec.{name}")
-    raise AttributeError(f"module 'nvcodec' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_exports(__name__, _HOMES, _SUBMODULES)

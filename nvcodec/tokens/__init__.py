@@ -9,8 +9,9 @@ with nvcodec.tokens.open_tokens("clip.nvc") as tokens:
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from nvcodec._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from nvcodec.tokenizer.tokenizer import VideoTokenizer
@@ -82,13 +83,4 @@ _HOMES = {
     "nvcodec.tokenizer.tokenizer": ("VideoTokenizer",),
 }
 
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_exports(__name__, _HOMES)
