@@ -19,8 +19,9 @@ from nvcodec.decoding.decode_file import decode_file
 from nvcodec.decoding.inspection import inspect
 from nvcodec.encoding.encoder import EncodedFile, Encoder
 from nvcodec.encoding.progress import Progress
-from nvcodec.errors import ConfigError, NvcodecError
+from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.subprocesses import child
+from nvcodec.targets.target import is_write_through
 
 decode = decode_file
 
@@ -159,6 +160,10 @@ def encode_ladder(
     """
     if config.ladder is None:
         raise ConfigError("expected a configuration with a ladder; use encode for one file")
+    if is_write_through(target):
+        raise VideoError(
+            f"{target}: it is a FIFO or device; expected a name of which those of the files are made"
+        )
     encoder = Encoder(source, ladder_paths(Path(target), config.ladder), config, on_progress)
     files = encoder.run(resume=resume, overwrite=overwrite)
     return tuple(_report(Path(source), encoded, config, measure=measure) for encoded in files)

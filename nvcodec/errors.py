@@ -30,6 +30,10 @@ class OutputExistsError(NvcodecError, FileExistsError):
     """The output exists already, and overwriting was not requested."""
 
 
+class OutputBusyError(NvcodecError, BlockingIOError):
+    """Another process is writing to the same output; the message says which."""
+
+
 class BitstreamError(NvcodecError, ValueError):
     """Malformed `.nvc` data. The message names the section and the byte offset."""
 

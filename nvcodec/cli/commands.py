@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr. torch is imported only by comma
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -38,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(options, "verbose", 0):
         level = logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format="nvcodec: %(message)s")
+    # Names that are not UTF-8 are written as the bytes that they are, so that another program finds
+    # the file; stderr shows these bytes as escapes.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
     # SIGTERM and SIGHUP must leave the same state as Ctrl-C: no partial output, resumable encodes.
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP"):

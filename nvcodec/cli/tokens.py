@@ -8,12 +8,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nvcodec.cli.help_format import HelpFormatter
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, NoTokensError
+from nvcodec.targets.target import check_inputs_are_kept
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.inputs import file_bytes
@@ -102,7 +104,8 @@ def run(options: argparse.Namespace) -> int:
     """
     begin = time.perf_counter()
     if options.output is not None:
-        check_name(options.output, overwrite=options.overwrite)
+        output = check_name(options.output, overwrite=options.overwrite)
+        check_inputs_are_kept([output], [Path(options.input)])
     if None not in (options.start, options.end) and not options.start < options.end:
         raise ConfigError(
             f"expected --from before --to, got {options.start:g} and {options.end:g} s"

@@ -25,6 +25,7 @@ from nvcodec.decoding.output_timing import (
 )
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
+from nvcodec.targets.target import check_inputs_are_kept
 from nvcodec.video.sink import Sink
 from nvcodec.video.sinks import open_sink
 
@@ -90,8 +91,8 @@ def decode_file(
 
     Raises:
         BitstreamError: If the file is malformed, or none of the frames can be decoded.
-        ConfigError: If the range of frames is empty, an option does not apply to the target, or the
-            size or frame rate is out of range.
+        ConfigError: If the range of frames is empty, an option does not apply to the target, the
+            target is the source, or the size or frame rate is out of range.
         OutputExistsError: If the target exists and `overwrite` is false.
         VideoError: If the target cannot be written.
     """
@@ -105,6 +106,7 @@ def decode_file(
                 f"{source}: expected a range within its {len(decoder)} frames, got {start}:{stop}"
             )
         info, total, parts = _output_frames(decoder, start, stop, size, fps)
+        check_inputs_are_kept([Path(target)], [Path(source)])
         numbers = list(reader.tracks)
         sink = stack.enter_context(
             open_sink(

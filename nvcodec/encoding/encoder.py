@@ -23,7 +23,7 @@ from nvcodec.container import Header, TokenFormat
 from nvcodec.device import choose_device
 from nvcodec.encoding.identity import identity
 from nvcodec.encoding.output_file import OutputFile
-from nvcodec.encoding.partial_file import PartialFile, check_targets, publish
+from nvcodec.encoding.partial_file import PartialFile, check_targets, lock_targets, publish
 from nvcodec.encoding.progress import EncodeProgress, Progress
 from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.encoding.scheduled_segment import ScheduledSegment
@@ -35,6 +35,7 @@ from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import pack_payload
+from nvcodec.tokenizer.pretrained import find_folder
 from nvcodec.tokenizer.segment_tokens import resolve_tokenizer_name, tokenizer
 from nvcodec.tokenizer.token_sections import token_format
 from nvcodec.video.masks import open_mask
@@ -88,6 +89,7 @@ class Encoder:
 
     Raises:
         ConfigError: If the number of targets is wrong, or the settings cannot work.
+        VideoError: If no file can be written at the path of a target.
     """
 
     def __init__(
@@ -133,12 +135,14 @@ class Encoder:
 
         Raises:
             OutputExistsError: If a target, or an interrupted encode of it, exists.
+            OutputBusyError: If another encode to one of the targets is running.
             ConfigError: If the settings cannot work, or differ from those of the interrupted
-                encode.
+                encode, or a target is the source, the mask or the tokenizer.
             VideoError: If the source cannot be read or a target cannot be written.
         """
-        check_targets(self._partials, self._source, resume=resume, overwrite=overwrite)
+        lock_targets(self._partials, self._inputs())
         try:
+            check_targets(self._partials, resume=resume, overwrite=overwrite)
             with ExitStack() as stack:
                 return self._encode(stack, resume)
         except BaseException as error:
@@ -149,6 +153,16 @@ class Encoder:
                 names = ", ".join(str(partial.target) for partial in self._partials)
                 raise VideoError(f"{names}: cannot be written: {reason}") from error
             raise
+
+    def _inputs(self) -> list[Path]:
+        """Return the files and folders that the encode reads."""
+        config = self._config
+        inputs = [self._source]
+        if config.mask is not None:
+            inputs.append(Path(config.mask))
+        if config.latents != "private":
+            inputs.append(find_folder(config.tokenizer))
+        return inputs
 
     def _encode(self, stack: ExitStack, resume: bool) -> list[EncodedFile]:
         """Encode to the partial files, and publish them.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.encoding.partial_file import PartialFile
@@ -70,7 +71,7 @@ class OutputFile:
         self._writer: Writer | None = None
         self._stored: Reader | None = None
 
-    def open(self, stack: ExitStack, identity: str, *, resume: bool) -> None:
+    def open(self, stack: ExitStack, identity: dict[str, Any], *, resume: bool) -> None:
         """Create the partial file, or open the one of an interrupted encode.
 
         Args:

@@ -1,19 +1,29 @@
 """The partial file of an encode: written beside its target, resumable, renamed when finished.
 
-`<target>.partial` holds every finished segment. `<target>.partial.json` holds the identity of the
-encode, so that only the same encode can resume it. If an encode of several files is interrupted
-during the renames, a target whose identity file still exists is finished.
+`<target>.partial` holds every finished segment. `<target>.partial.json` is its note, made first and
+removed last: with the identity of the encode, so that only the same encode can resume it, and a lock,
+so that two encodes never write to one target. If an encode of several files is interrupted during
+the renames, a target that its note describes is finished.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nvcodec.container import Reader, Writer
+from nvcodec.container.byte_source import ByteSource
+from nvcodec.container.resume_point import intact_prefix
+from nvcodec.encoding.identity import describe_differences
+from nvcodec.encoding.note import Note
 from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
+from nvcodec.targets.names import beside
+from nvcodec.targets.publication import publish as rename
+from nvcodec.targets.target import Target, check_inputs_are_kept
 
 logger = logging.getLogger(__name__)
 
@@ -24,58 +34,87 @@ class PartialFile:
     Args:
         target: Path of the finished file.
 
+    Raises:
+        VideoError: If no file can be written there.
+
     Attributes:
         target: Path of the finished file.
-        path: Path of the partial file.
+        path: Path of the partial file. It lies beside the file that symbolic links lead to.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.path = target.with_name(target.name + ".partial")
-        self._identity_file = target.with_name(target.name + ".partial.json")
+        found = Target.find(target)
+        if found.node in ("folder", "stream"):
+            kind = "a folder" if found.node == "folder" else "a FIFO or device"
+            raise VideoError(
+                f"{target}: cannot be written: it is {kind}; expected the name of a file, beside "
+                "which an encode keeps what is finished"
+            )
+        self._destination = found.destination
+        self.path = beside(found.destination, suffix=".partial")
+        self._note = Note(beside(found.destination, suffix=".partial.json"), target)
         self._overwrite = False
         self._owned = False
+        self._renamed = False
+
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """The files that an encode replaces or removes: the finished one, this one, its note."""
+        return self._destination, self.path, self._note.path
 
     @property
     def resumable(self) -> bool:
-        """Whether an interrupted encode has left a file that can be resumed."""
-        return self.path.exists() or self._published
+        """Whether an interrupted encode is there to be resumed, be it from its first segment."""
+        return self.path.exists() or self._note.existed
 
     @property
-    def _published(self) -> bool:
+    def is_published(self) -> bool:
         """Whether the finished file has its name, but its encode was interrupted after that."""
-        return self.target.exists() and self._identity_file.exists() and not self.path.exists()
+        finished = self._note.finished
+        if finished is None or not self._destination.is_file():
+            return False
+        if self._destination.stat().st_size != finished[0]:
+            return False
+        return _size_and_digest(self._destination) == finished
 
-    def check_target(self, source: Path, *, resume: bool, overwrite: bool) -> None:
+    def lock(self) -> None:
+        """Keep other encodes from the target, until `release` or `remove_note`.
+
+        Raises:
+            OutputBusyError: If another encode to the same target is running.
+            VideoError: If the folder cannot be written to.
+        """
+        try:
+            self._note.lock()
+        except OSError as error:
+            if isinstance(error, NvcodecError):
+                raise
+            self._note.restore()
+            raise self._failed(error) from error
+
+    def check_target(self, *, resume: bool, overwrite: bool, published: bool) -> None:
         """Check that the encode destroys no file.
 
         Args:
-            source: Path of the video.
             resume: Whether to resume an interrupted encode.
             overwrite: Whether to replace existing files.
+            published: Whether the target is the finished file of the encode that is resumed.
 
         Raises:
             OutputExistsError: If the target or an interrupted encode exists and must not be
                 replaced.
-            ConfigError: If the source would be overwritten.
-            VideoError: If the folder of the target is missing, or the target is a folder.
         """
-        if not self.target.parent.is_dir():
-            raise VideoError(f"{self.target}: cannot be written: its folder does not exist")
-        if self.target.is_dir():
-            raise VideoError(f"{self.target}: cannot be written: it is a folder")
-        self._overwrite = overwrite
-        if self.target.exists() and source.exists() and self.target.samefile(source):
-            raise ConfigError(f"{self.target} is the source itself; expected another name")
-        if self.target.exists() and not overwrite and not (resume and self._published):
+        self._overwrite, self._renamed = overwrite, published
+        if os.path.lexists(self._destination) and not overwrite and not published:
             raise OutputExistsError(f"{self.target} exists; pass -y (overwrite) to replace it")
-        if self.path.exists() and not (resume or overwrite):
+        if self.path.exists() and not (resume or overwrite) and self._holds_work():
             raise OutputExistsError(
                 f"{self.path} is left from an interrupted encode; pass --resume to go on with it, "
                 "or -y (overwrite) to start anew"
             )
 
-    def open(self, identity: str, *, resume: bool) -> Writer | None:
+    def open(self, identity: dict[str, Any], *, resume: bool) -> Writer | None:
         """Create the file, or open it to resume an interrupted encode.
 
         Args:
@@ -89,52 +128,54 @@ class PartialFile:
             ConfigError: If the file belongs to another encode, or is damaged beyond repair.
             VideoError: If the file cannot be written.
         """
-        if not (resume and self.resumable):
-            try:
-                writer = Writer(self.path)
-                self._owned = True
-                self._identity_file.write_text(identity)
-                return writer
-            except OSError as error:
-                reason = error.strerror or str(error)
-                raise VideoError(f"{self.target}: cannot be written: {reason}") from error
-        try:
-            stored_identity = self._identity_file.read_text()
-        except OSError as error:
-            raise ConfigError(
-                f"{self._identity_file} cannot be read, so nothing can be resumed"
-            ) from error
-        if stored_identity != identity:
-            raise ConfigError(
-                f"{self.path} was made from another video or with other settings; "
-                f"expected {stored_identity}, got {identity}"
-            )
-        if self._published:
+        if self._renamed:
+            if self._note.existed:
+                self._check_identity(identity)
             return None
-        try:
-            writer = Writer.resume(self.path)
+        if resume and self.path.exists() and self._holds_work():
+            self._check_identity(identity)
+            try:
+                writer = Writer.resume(self.path)
+            except BitstreamError as error:
+                raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
             self._owned = True
             return writer
-        except BitstreamError as error:
-            raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
+        try:
+            # The file may have the target as its second name, so it is removed, not emptied.
+            self.path.unlink(missing_ok=True)
+            self._owned = True
+            self._note.begin(identity)
+            return Writer(self.path)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def release(self) -> None:
-        """Clean up after a failure: keep the file if it holds segments, else remove it.
+        """Clean up after a failure: keep the file if it holds segments, else remove it; unlock.
 
         A file that this encode has not opened is left alone.
         """
-        if not self._owned or not self.path.exists():
-            return
-        try:
-            with Reader(self.path) as reader:
-                segments = len(reader.segments)
-        except (NvcodecError, OSError):
-            segments = 0
+        segments = 0
+        if self._owned and self.path.exists():
+            try:
+                with Reader(self.path) as reader:
+                    segments = len(reader.segments)
+            except (NvcodecError, OSError):
+                segments = 0
         if segments:
             logger.warning("%s keeps %d finished segments; --resume goes on", self.path, segments)
-        else:
+            self._note.release()
+        elif self._renamed:
+            self._note.release()
+        elif self._owned:
             self.path.unlink(missing_ok=True)
-            self._identity_file.unlink(missing_ok=True)
+            self._note.remove()
+        else:
+            self._note.restore()
+
+    def finish(self) -> None:
+        """Write down that the file is complete, before it or another file of a ladder is renamed."""
+        if not self._renamed:
+            self._note.finish(*_size_and_digest(self.path))
 
     def publish(self) -> None:
         """Rename the finished file to its target.
@@ -143,37 +184,98 @@ class PartialFile:
             OutputExistsError: If the target was created during the encode; the partial file is
                 kept.
         """
-        if self._published:
+        if self._renamed:
+            self.path.unlink(missing_ok=True)
             return
-        if self.target.exists() and not self._overwrite:
+        try:
+            rename(self.path, self._destination, overwrite=self._overwrite)
+        except FileExistsError as error:
             raise OutputExistsError(
-                f"{self.target} appeared while {self.path} was made; rename the latter yourself"
+                f"{self.target} appeared while {self.path} was made; move it away and pass "
+                "--resume, or rename the latter yourself"
+            ) from error
+        self._renamed = True
+
+    def remove_note(self) -> None:
+        """Remove the note, because there is nothing left to resume, and unlock the target."""
+        self._note.remove()
+
+    def _holds_work(self) -> bool:
+        """Return whether the partial file holds more than a killed encode leaves before a segment.
+
+        A file without a note is none that an encode was killed with, and is not touched either.
+        """
+        if not self._note.existed:
+            return True
+        try:
+            with self.path.open("rb") as file:
+                return any(entry.segment for entry in intact_prefix(ByteSource(file)))
+        except (BitstreamError, OSError):
+            return True
+
+    def _check_identity(self, identity: dict[str, Any]) -> None:
+        stored = self._note.identity
+        if stored is None:
+            raise ConfigError(
+                f"{self._note.path} does not say of what encode {self.path} is, so nothing can be "
+                "resumed; pass -y (overwrite) to start anew"
             )
-        os.replace(self.path, self.target)
+        if differences := describe_differences(stored, identity):
+            raise ConfigError(
+                f"{self.path} was made from another video or with other settings: {differences}; "
+                "expected the same, or -y (overwrite) to start anew"
+            )
 
-    def remove_identity(self) -> None:
-        """Remove the identity file, because there is nothing left to resume."""
-        self._identity_file.unlink(missing_ok=True)
+    def _failed(self, error: OSError) -> VideoError:
+        reason = error.strerror or str(error)
+        return VideoError(f"{self.target}: cannot be written: {reason}")
 
 
-def check_targets(
-    partials: Sequence[PartialFile], source: Path, *, resume: bool, overwrite: bool
-) -> None:
+def lock_targets(partials: Sequence[PartialFile], inputs: Sequence[Path]) -> None:
+    """Lock all targets of an encode, or none, after checking that no input is among them.
+
+    Args:
+        partials: Partial files of the encode.
+        inputs: Files and folders that the encode reads.
+
+    Raises:
+        ConfigError: If an input would be overwritten, or two targets are one file.
+        OutputBusyError: If another encode to one of the targets is running.
+        VideoError: If the folder of a target cannot be written to.
+    """
+    if len({partial.path for partial in partials}) < len(partials):
+        names = ", ".join(str(partial.target) for partial in partials)
+        raise ConfigError(f"{names}: two targets lead to the same file; expected different ones")
+    check_inputs_are_kept((file for partial in partials for file in partial.files), inputs)
+    locked: list[PartialFile] = []
+    try:
+        for partial in partials:
+            partial.lock()
+            locked.append(partial)
+    except BaseException:
+        for partial in locked:
+            partial.release()
+        raise
+
+
+def check_targets(partials: Sequence[PartialFile], *, resume: bool, overwrite: bool) -> None:
     """Check that an encode destroys no file, before any file is changed.
 
     Args:
         partials: Partial files of the encode.
-        source: Path of the video.
         resume: Whether to resume an interrupted encode.
         overwrite: Whether to replace existing files.
 
     Raises:
         OutputExistsError: If a target or an interrupted encode exists and must not be replaced.
-        ConfigError: If there is nothing to resume, or the source would be overwritten.
-        VideoError: If the folder of a target is missing, or a target is a folder.
+        ConfigError: If there is nothing to resume.
     """
-    for partial in partials:
-        partial.check_target(source, resume=resume, overwrite=overwrite)
+    published = [resume and partial.is_published for partial in partials]
+    # Notes are removed after all renames: if one is left of a ladder, all files have their names.
+    if any(published) and not any(partial.path.exists() for partial in partials):
+        published = [partial.target.exists() for partial in partials]
+    for partial, ready in zip(partials, published, strict=True):
+        partial.check_target(resume=resume, overwrite=overwrite, published=ready)
     if resume and not any(partial.resumable for partial in partials):
         raise ConfigError(
             f"{partials[0].path} does not exist, so there is nothing to resume; leave out --resume"
@@ -181,7 +283,7 @@ def check_targets(
 
 
 def publish(partials: Sequence[PartialFile]) -> None:
-    """Rename finished files to their targets, and remove their identity files after all renames.
+    """Rename finished files to their targets, and remove their notes after all renames.
 
     Args:
         partials: Partial files of the encode.
@@ -190,6 +292,15 @@ def publish(partials: Sequence[PartialFile]) -> None:
         OutputExistsError: If a target was created during the encode; its partial file is kept.
     """
     for partial in partials:
+        partial.finish()
+    for partial in partials:
         partial.publish()
     for partial in partials:
-        partial.remove_identity()
+        partial.remove_note()
+
+
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    """Return the size of a file in bytes, and the SHA-256 of its content."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest

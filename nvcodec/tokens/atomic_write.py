@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nvcodec.errors import OutputExistsError, VideoError
+from nvcodec.errors import NvcodecError, OutputBusyError, OutputExistsError, VideoError
+from nvcodec.targets.lock import FileLock
+from nvcodec.targets.names import beside
+from nvcodec.targets.publication import publish
+from nvcodec.targets.target import Target
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
+def check_target(path: Path, *, overwrite: bool) -> Target:
     """Check that a file can be written.
 
     Args:
-        path: File to write.
+        path: File to write; a FIFO or device is written through.
         overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The path, looked up.
 
     Raises:
         OutputExistsError: If the file exists and may not be replaced.
         VideoError: If the path is a folder, or its folder is missing.
     """
-    if not path.parent.is_dir():
-        raise VideoError(f"{path}: cannot be written: its folder does not exist")
-    if path.is_dir():
+    target = Target.find(path)
+    if target.node == "folder":
         raise VideoError(f"{path}: cannot be written: it is a folder")
-    if path.exists() and not overwrite:
+    if target.exists and not overwrite:
         raise OutputExistsError(f"{path} exists; pass -y (overwrite) to replace it")
+    return target
 
 
 def write_atomically(path: Path, content: bytes, *, overwrite: bool) -> None:
@@ -37,14 +44,35 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool) -> None:
 
     Raises:
         OutputExistsError: If the file exists and may not be replaced.
+        OutputBusyError: If another process is writing it.
         VideoError: If the file cannot be written.
     """
-    check_target(path, overwrite=overwrite)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    target = check_target(path, overwrite=overwrite)
+    try:
+        if target.node == "stream":
+            path.write_bytes(content)
+        else:
+            _replace(target.destination, content, overwrite=overwrite)
+    except FileExistsError as error:
+        raise OutputExistsError(f"{path} exists; pass -y (overwrite) to replace it") from error
+    except BlockingIOError as error:
+        raise OutputBusyError(f"{path} is being written by another process") from error
+    except OSError as error:
+        if isinstance(error, NvcodecError):
+            raise
+        raise VideoError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _replace(destination: Path, content: bytes, *, overwrite: bool) -> None:
+    temporary = beside(destination, prefix=".", suffix=".partial")
+    lock = FileLock.of_new_file(temporary)
     try:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise VideoError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
+        if os.name == "nt":  # renames no open file
+            lock.release()
+        publish(temporary, destination, overwrite=overwrite)
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        lock.release()

@@ -64,7 +64,8 @@ def save(
     Args:
         path: File to write; its name ends in `.safetensors`, `.npy` or `.jsonl`.
         tokens: Tokens to save.
-        video_id: Identifier of the video, for `.safetensors` and `.jsonl`.
+        video_id: Identifier of the video, for `.safetensors` and `.jsonl`. Bytes of a file name
+            that are not UTF-8 are stored as escapes of four letters each.
         overwrite: Replace an existing file.
 
     Raises:
@@ -73,6 +74,7 @@ def save(
         VideoError: If the file cannot be written.
     """
     target = check_name(path, overwrite=overwrite)
+    video_id = os.fsencode(video_id).decode("utf-8", "backslashreplace")
     suffix = target.suffix.lower()
     if suffix == ".npy":
         buffer = io.BytesIO()

@@ -80,6 +80,7 @@ class MuxedSink(Sink):
         self._shift: Fraction | None = None
         self._shift_ticks = 0
         self._waiting: list[tuple[int, list[Packet]]] = []
+        self._reserve()
         try:
             self._container = self._create()
         except (OSError, OverflowError, av.FFmpegError, ValueError) as error:

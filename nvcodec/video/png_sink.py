@@ -11,6 +11,9 @@ import av
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Frames, VideoInfo
+from nvcodec.targets.lock import FileLock
+from nvcodec.targets.names import beside
+from nvcodec.targets.publication import hand_on_permissions
 from nvcodec.video.colour import rgb
 from nvcodec.video.image_folder import TIMESTAMPS
 from nvcodec.video.sink import Sink
@@ -38,11 +41,7 @@ class PngSink(Sink):
             f"# sample_aspect_ratio {info.sample_aspect_ratio}",
         ]
         self._warn_tracks(tracks)
-        try:
-            self._discard()
-            self.partial.mkdir()
-        except OSError as error:
-            raise self._failed(error) from error
+        self._reserve()
 
     def _write(self, frames: Frames) -> None:
         for t in range(len(frames)):
@@ -59,30 +58,44 @@ class PngSink(Sink):
     def _cancel(self) -> None:
         return
 
+    def _lock_partial(self) -> FileLock:
+        lock = FileLock(self.partial, folder=True)
+        for left in self.partial.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        return lock
+
     def _publish(self) -> None:
-        if not self.path.is_dir():
-            os.replace(self.partial, self.path)
+        if not self._overwrite:
+            super()._publish()
+            return
+        old = beside(self.destination, prefix=".", suffix=".old")
+        if not self.destination.is_dir():
+            super()._publish()
+            shutil.rmtree(old, ignore_errors=True)  # of a run that was killed between two renames
             return
         # A folder cannot be replaced in one step: the old one is renamed, and restored on an error.
-        old = self.path.with_name(f".{self.path.name}.old")
+        hand_on_permissions(self.destination, self.partial)
         shutil.rmtree(old, ignore_errors=True)
-        os.replace(self.path, old)
+        os.replace(self.destination, old)
         try:
-            os.replace(self.partial, self.path)
+            os.replace(self.partial, self.destination)
         except OSError:
-            os.replace(old, self.path)
+            os.replace(old, self.destination)
             raise
         shutil.rmtree(old, ignore_errors=True)
 
     def _check_target(self) -> None:
         # An empty folder counts as absent: people often make the output folder first.
-        if self.path.is_dir() and not any(self.path.iterdir()):
+        if self.destination.is_dir() and not any(self.destination.iterdir()):
             return
         super()._check_target()
-        if self.path.is_dir():
+        if self.destination.is_dir():
             other = [
                 p.name
-                for p in self.path.iterdir()
+                for p in self.destination.iterdir()
                 if p.is_dir() or (p.suffix.lower() != ".png" and p.name != TIMESTAMPS)
             ]
             if other:

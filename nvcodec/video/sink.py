@@ -1,7 +1,8 @@
 """Video output: the common interface of `.mp4`, `.mkv`, `.y4m` and folders of PNG images.
 
 Output is written under a temporary name next to the target and renamed by `close`, so the target is
-always either complete or absent.
+always either complete or absent. While it is written its temporary file is locked. A FIFO or device
+is not replaced: formats that are written front to back are written through it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nvcodec.closing import Closing
-from nvcodec.errors import ConfigError, OutputExistsError, VideoError
+from nvcodec.errors import ConfigError, NvcodecError, OutputBusyError, OutputExistsError, VideoError
 from nvcodec.media import Frames, Packet, VideoInfo
+from nvcodec.targets.lock import FileLock
+from nvcodec.targets.names import beside
+from nvcodec.targets.publication import publish
+from nvcodec.targets.target import Target, is_write_through
 
 logger = logging.getLogger(__name__)
 
@@ -32,26 +37,42 @@ class Sink(Closing, abc.ABC):
 
     Raises:
         OutputExistsError: If the target exists and must not be replaced.
-        VideoError: If its folder is missing.
+        OutputBusyError: If another process is writing to the target.
+        VideoError: If its folder is missing, or no output of this kind can be written there.
 
     Attributes:
         path: Target file or folder.
         info: Properties of the frames.
         warnings: What this format cannot hold, in plain words.
-        partial: Temporary file or folder that `close` renames.
+        destination: File or folder behind symbolic links, which is replaced.
+        partial: Temporary file or folder that `close` renames; the target itself if it is a FIFO or
+            device.
     """
+
+    # Whether the format is written front to back, without returning to what was written.
+    _SEQUENTIAL = False
 
     def __init__(self, path: Path, info: VideoInfo, *, overwrite: bool) -> None:
         self.path = path
         self.info = info
         self.warnings: list[str] = []
-        self.partial = path.with_name(f".{path.name}.partial")
         self._overwrite = overwrite
         self._open = True
         self._last_pts: int | None = None
+        target = Target.find(path)
+        self.destination = target.destination
+        self._through = target.node == "stream"
+        self._lock: FileLock | None = None
+        if self._through:
+            if not self._SEQUENTIAL:
+                raise VideoError(
+                    f"{path}: cannot be written: it is a FIFO or device, through which only .y4m "
+                    "is written; expected the name of a file"
+                )
+            self.partial = path
+            return
+        self.partial = beside(self.destination, prefix=".", suffix=".partial")
         self._check_target()
-        if not path.parent.is_dir():
-            raise VideoError(f"{path}: cannot be written: its folder does not exist")
 
     def write(self, frames: Frames) -> None:
         """Append frames.
@@ -105,16 +126,18 @@ class Sink(Closing, abc.ABC):
                 self._cancel()
                 raise VideoError(f"{self.path}: not written: it got no frames")
             self._finish()
-            self._check_target()
-            self._publish()
+            if not self._through:
+                self._check_target()
+                self._publish()
         except OSError as error:
             self._discard()
-            if isinstance(error, OutputExistsError):
+            if isinstance(error, NvcodecError):
                 raise
             raise self._failed(error) from error
         except BaseException:
             self._discard()
             raise
+        self._unlock()
 
     def abort(self) -> None:
         """Stop writing and remove what was written; does nothing after `close` or `abort`."""
@@ -138,22 +161,62 @@ class Sink(Closing, abc.ABC):
     def _cancel(self) -> None:
         """Close open files without completing `partial`."""
 
+    def _reserve(self) -> None:
+        """Create `partial` and lock it; the last step before a subclass writes to it.
+
+        Raises:
+            OutputBusyError: If another process is writing to the target.
+            VideoError: If it cannot be created.
+        """
+        if self._through:
+            return
+        try:
+            self._lock = self._lock_partial()
+        except BlockingIOError as error:
+            raise OutputBusyError(
+                f"{self.path} is being written by another process; wait until it ends, or choose "
+                "another name"
+            ) from error
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _lock_partial(self) -> FileLock:
+        """Create `partial`, without what a killed process left in it, and lock it."""
+        return FileLock.of_new_file(self.partial)
+
     def _publish(self) -> None:
         """Rename `partial` to the target."""
-        os.replace(self.partial, self.path)
+        if os.name == "nt":  # renames no open file
+            self._unlock()
+        try:
+            publish(self.partial, self.destination, overwrite=self._overwrite)
+        except FileExistsError as error:
+            raise self._exists() from error
 
     def _discard(self) -> None:
+        """Remove `partial`, then let other processes write to the target."""
+        if self._lock is None:
+            return
         if self.partial.is_dir():
             shutil.rmtree(self.partial, ignore_errors=True)
         else:
             self.partial.unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _check_target(self) -> None:
-        if not self._overwrite and os.path.lexists(self.path):
-            raise OutputExistsError(f"{self.path} exists; allow overwriting or choose another name")
-        if self._wants_folder() != self.path.is_dir() and self.path.exists():
-            found = "a folder" if self.path.is_dir() else "a file"
+        if not self._overwrite and os.path.lexists(self.destination):
+            raise self._exists()
+        if self._wants_folder() != self.destination.is_dir() and self.destination.exists():
+            found = "a folder" if self.destination.is_dir() else "a file"
             raise VideoError(f"{self.path}: cannot be replaced: it is {found}")
+
+    def _exists(self) -> OutputExistsError:
+        return OutputExistsError(f"{self.path} exists; allow overwriting or choose another name")
 
     def _wants_folder(self) -> bool:
         return False
@@ -178,7 +241,8 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     """Return the kind of output that a path names: `.mp4`, `.mkv`, `.y4m` or `folder`.
 
     Args:
-        path: Target; a name without a suffix, or ending in a slash, is a folder.
+        path: Target; a name without a suffix, or ending in a slash, is a folder, unless it is that
+            of a FIFO or device such as `/dev/null`, which gets `.y4m`.
 
     Raises:
         ConfigError: If it has another suffix.
@@ -186,6 +250,8 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     suffix = Path(path).suffix.lower()
     if suffix in (".mp4", ".mkv", ".y4m"):
         return suffix
+    if not suffix and is_write_through(path):
+        return ".y4m"
     if not suffix or os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir():
         return "folder"
     raise ConfigError(

@@ -22,6 +22,8 @@ class Y4mSink(Sink):
         overwrite: Whether an existing target is replaced.
     """
 
+    _SEQUENTIAL = True
+
     def __init__(self, path: Path, info: VideoInfo, *, tracks: int, overwrite: bool) -> None:
         super().__init__(path, info, overwrite=overwrite)
         self._irregular = False
@@ -34,6 +36,7 @@ class Y4mSink(Sink):
             f"A{aspect.numerator}:{aspect.denominator} C420mpeg2 XYSCSS=420MPEG2 "
             f"XCOLORRANGE={'FULL' if info.colour.full_range else 'LIMITED'}\n"
         )
+        self._reserve()
         try:
             self._file = open(self.partial, "wb")  # noqa: SIM115
             self._file.write(header.encode("ascii"))

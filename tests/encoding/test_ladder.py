@@ -112,9 +112,9 @@ def test_an_interruption_between_two_files(clip, whole, config, tmp_path, monkey
 
 @pytest.mark.parametrize("renamed", [1, 2])
 def test_an_interruption_between_two_renames(clip, whole, config, tmp_path, monkeypatch, renamed):
-    real, left = os.replace, renamed
+    real, left = os.link, renamed
 
-    def replace(old: Path, new: Path) -> None:
+    def link(old: Path, new: Path) -> None:
         nonlocal left
         if not left:
             raise EncodeStoppedBetweenFilesError
@@ -122,7 +122,7 @@ def test_an_interruption_between_two_renames(clip, whole, config, tmp_path, monk
         real(old, new)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", replace)
+        patch.setattr(os, "link", link)
         with pytest.raises(EncodeStoppedBetweenFilesError):
             nvcodec.encode_ladder(clip, tmp_path / "a.nvc", config)
     with pytest.raises(OutputExistsError):
