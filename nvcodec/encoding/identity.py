@@ -68,7 +68,7 @@ def identity(
     """
     settings = asdict(config)
     settings["frames"] = str(config.frames)
-    settings["mask"] = config.mask and fingerprint(config.mask)
+    settings["mask"] = config.mask and fingerprint(Path(config.mask))
     # `config.fitting`, added below, combines these three.
     for name in ("preset", "epochs", "fit"):
         del settings[name]

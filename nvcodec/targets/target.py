@@ -90,15 +90,15 @@ def check_inputs_are_kept(outputs: Iterable[Path], inputs: Iterable[Path]) -> No
     replaced = {(status.st_dev, status.st_ino): path for path, status in _existing(outputs)}
     if not replaced:
         return
-    for path, status in _existing(inputs):
-        if not stat.S_ISDIR(status.st_mode):
-            continue
-        for entry in os.scandir(path):
-            # Only files of the same number are looked at: a folder may hold many pictures.
-            if any(entry.inode() == number for _, number in replaced):
-                _check(Path(entry.path), os.stat(entry.path), replaced)
+    numbers = {number for _, number in replaced}
     for path, status in _existing(inputs):
         _check(path, status, replaced)
+        if stat.S_ISDIR(status.st_mode):
+            # Only links and files of the same number are looked at: a folder may hold many pictures.
+            with os.scandir(path) as entries:
+                files = [Path(e.path) for e in entries if e.is_symlink() or e.inode() in numbers]
+            for file, file_status in _existing(files):
+                _check(file, file_status, replaced)
 
 
 def _check(path: Path, status: os.stat_result, replaced: dict[tuple[int, int], Path]) -> None:
