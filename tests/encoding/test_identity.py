@@ -70,7 +70,7 @@ def test_a_copy_elsewhere_resumes_and_a_change_in_the_middle_does_not(
     content = bytearray(padded.read_bytes())
     content[-1000] = 1
     copy.write_bytes(content)
-    with pytest.raises(ConfigError, match="another video.*: the source has another content"):
+    with pytest.raises(ConfigError, match=r"another video.*: the source has another content"):
         nvcodec.encode(copy, target, settings(), resume=True)
     shutil.copyfile(padded, copy)
     nvcodec.encode(copy, target, settings(), resume=True, measure=False)

@@ -106,8 +106,7 @@ def silent_stream() -> Path:
 
 
 @pytest.mark.parametrize("again", [{}, {"resume": True}, {"overwrite": True}])
-@pytest.mark.parametrize("ladder", [False, True])
-@pytest.mark.parametrize("precious", [False, True])
+@pytest.mark.parametrize(("ladder", "precious"), [(False, True), (True, False)])
 def test_a_kill_at_any_step(tmp_path, silent_stream, countdown, again, ladder, precious):
     _store([tmp_path / "whole.nvc"], silent_stream)
     data, step = (tmp_path / "whole.nvc").read_bytes(), 0
