@@ -20,6 +20,7 @@ from av.stream import Stream
 
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import Frames, Packet, Track, VideoInfo
+from nvcodec.video.matroska_aspect import PADDING, display_aspect, write_aspect
 from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
 from nvcodec.video.track_storage import Storage, add_track, formats_for, open_muxer, storage_of
@@ -34,6 +35,8 @@ _ENCODERS: dict[str, tuple[int, dict[str, str]]] = {
 }
 _MAX_TIMESCALE = 2**31 - 1
 _ODD_SIZES = ("libvpx-vp9", "ffv1")
+# Encoders whose streams do not tell players the sample aspect ratio.
+_WITHOUT_ASPECT = ("libvpx-vp9", "ffv1")
 
 
 class MuxedSink(Sink):
@@ -67,7 +70,12 @@ class MuxedSink(Sink):
         self._suffix = path.suffix.lower()
         self._encoder, self._options = self._choose(encoder, quality)
         self._storage = self._plan(tracks)
+        self.stored_tracks = len(self._storage)
         self._durations: dict[int, int] = {}
+        self._aspect: Fraction | None = None
+        ratio = info.sample_aspect_ratio
+        if self._suffix == ".mkv" and ratio != 1 and self._encoder in _WITHOUT_ASPECT:
+            self._aspect = display_aspect(info.width, info.height, ratio)
         # Seconds added to every timestamp. Packets wait for the first frame, which determines it.
         self._shift: Fraction | None = None
         self._shift_ticks = 0
@@ -125,6 +133,8 @@ class MuxedSink(Sink):
             self._container.close()
         except av.FFmpegError as error:
             raise VideoError(f"{self.path}: cannot be written: {_reason(error)}") from error
+        if self._aspect is not None:
+            write_aspect(self.partial, self._aspect)
         for index, writer in self._writers.items():
             if writer.moved:
                 self._warn(
@@ -190,6 +200,8 @@ class MuxedSink(Sink):
             context.color_primaries = colour.primaries
             context.color_trc = colour.transfer
             context.colorspace = colour.matrix
+            if self._aspect is not None:
+                video.metadata["title"] = PADDING
             self._video = video
             self._writers = {
                 index: TrackWriter(
@@ -226,12 +238,6 @@ class MuxedSink(Sink):
             )
         if encoder not in av.codecs_available:
             raise VideoError(f"{self.path}: this libav build has no encoder {encoder}")
-        aspect = self.info.sample_aspect_ratio
-        if self._suffix == ".mkv" and aspect != 1 and encoder in _ODD_SIZES:
-            raise VideoError(
-                f"{self.path}: {encoder} in Matroska would lose the sample aspect ratio {aspect}; "
-                "write .mp4"
-            )
         default, options = _ENCODERS[encoder]
         options = dict(options)
         if encoder != "ffv1":

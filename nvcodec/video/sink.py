@@ -38,6 +38,7 @@ class Sink(Closing, abc.ABC):
         path: Target file or folder.
         info: Properties of the frames.
         warnings: What this format cannot hold, in plain words.
+        stored_tracks: Number of audio and subtitle tracks that the output holds.
         partial: Temporary file or folder that `close` renames.
     """
 
@@ -45,6 +46,7 @@ class Sink(Closing, abc.ABC):
         self.path = path
         self.info = info
         self.warnings: list[str] = []
+        self.stored_tracks = 0
         self.partial = path.with_name(f".{path.name}.partial")
         self._overwrite = overwrite
         self._open = True
@@ -170,7 +172,7 @@ class Sink(Closing, abc.ABC):
         if count:
             self._warn(
                 f"{count} audio or subtitle tracks are not stored in this format; "
-                "write .mkv or .mp4 to keep them"
+                "write .mkv to keep them"
             )
 
 
