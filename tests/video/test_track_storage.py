@@ -150,10 +150,30 @@ def test_an_error_names_only_formats_that_work(make_clip, tmp_path, bitmap_track
     assert write(tmp_path / "out.mkv", mixed, []) == []
 
 
-def test_formats_of_odd_tracks():
-    # libav has no 64-bit integers in MP4, and nobody else needs them.
-    wide = codec_parameters.of_encoder("pcm_s64le", rate=8000, layout="mono")
-    only_mkv = dataclasses.replace(pcm_track(), codec="pcm_s64le", parameters=wide)
-    assert formats_for([only_mkv]) == [".mkv"]
-    malformed = dataclasses.replace(pcm_track(), parameters=b"")
-    assert formats_for([malformed]) == []
+@pytest.fixture
+def caption_track(tmp_path):
+    """A track of EIA-608 captions, which only QuickTime holds."""
+    path = tmp_path / "captions.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_mux_stream("eia_608", time_base=Fraction(1, 1000))
+        packet = av.Packet(bytes.fromhex("0000000a636461749420"))
+        packet.stream, packet.pts, packet.dts, packet.duration = stream, 0, 0, 1000
+        packet.time_base = Fraction(1, 1000)
+        container.mux(packet)
+    (track,), _, _ = tracks_of(path)
+    return track
+
+
+def test_what_no_format_holds_is_left_out(tmp_path, caption_track):
+    assert caption_track.codec == "eia_608"
+    mixed = [caption_track, pcm_track()]
+    assert formats_for(mixed) == []
+    for suffix in (".mkv", ".mp4"):
+        target = tmp_path / f"out{suffix}"
+        (line,) = write(target, mixed, [[], [tone(0, 800, 1)]])
+        assert line == f"track 0 (subtitle, eia_608) is not kept: {suffix} cannot hold it"
+        assert len(samples_of(target)) == 800
+
+
+def test_malformed_parameters_are_held_by_no_format():
+    assert formats_for([dataclasses.replace(pcm_track(), parameters=b"")]) == []
