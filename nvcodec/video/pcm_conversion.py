@@ -17,6 +17,7 @@ from av.audio.codeccontext import AudioCodecContext
 from nvcodec.media import Packet, Track
 from nvcodec.video import codec_parameters
 from nvcodec.video.libav_packets import libav_packet
+from nvcodec.video.tta_ending import decode_last_frame
 
 # Sample format of a decoder -> PCM codec that holds its samples exactly, and that both MP4 and
 # Matroska hold (but 64-bit integers, which MP4 does not).
@@ -126,8 +127,10 @@ class PcmConverter:
         except av.EOFError:
             return []
         except (av.FFmpegError, ValueError):
-            self.failed += 1
-            return []
+            frames = []
+            if self.source.codec == "tta" and packet is not None:
+                frames = decode_last_frame(self._context.extradata, packet, self._rate)
+            self.failed += not frames
         return [samples for frame in frames for samples in self._samples(frame)]
 
     def _samples(self, frame: av.AudioFrame) -> list[Packet]:
