@@ -8,7 +8,8 @@ the duration of each one, also of the last, is stored unchanged.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -100,7 +101,8 @@ class MuxedSink(Sink):
             self._waiting.append((track, list(packets)))
             return
         if (writer := self._writers.get(track)) is not None:
-            writer.write(packets, self._shift)
+            with self._times_within_bounds(track):
+                writer.write(packets, self._shift)
 
     def _write(self, frames: Frames) -> None:
         if self._shift is None and len(frames):
@@ -127,13 +129,14 @@ class MuxedSink(Sink):
 
     def _finish(self) -> None:
         self._encode(None)
-        for writer in self._writers.values():
-            writer.finish()
+        for index, writer in self._writers.items():
+            with self._times_within_bounds(index):
+                writer.finish()
         try:
             self._container.close()
         except av.FFmpegError as error:
             raise VideoError(f"{self.path}: cannot be written: {_reason(error)}") from error
-        if self._aspect is not None:
+        if self._aspect is not None and self.partial.is_file():  # not a pipe
             write_aspect(self.partial, self._aspect)
         for index, writer in self._writers.items():
             if writer.moved:
@@ -142,6 +145,8 @@ class MuxedSink(Sink):
                 )
             if writer.failed:
                 self._warn(f"{writer.failed} packets of track {index} cannot be decoded; left out")
+            if writer.rounded:
+                self._warn(f"samples of track {index} are rounded to 32 bits")
             if writer.closed:
                 self._warn(f"gaps of {float(writer.closed):.0f} s in track {index} were closed")
 
@@ -167,6 +172,16 @@ class MuxedSink(Sink):
             self._container.mux(packet)
         except (av.FFmpegError, OverflowError, ValueError) as error:
             raise VideoError(f"{self.path}: {what} cannot be written: {_reason(error)}") from error
+
+    @contextmanager
+    def _times_within_bounds(self, track: int) -> Iterator[None]:
+        """Turn the error of a time that no format holds into one that names the track."""
+        try:
+            yield
+        except OverflowError as error:
+            raise VideoError(
+                f"{self.path}: track {track} cannot be written: a time or duration is beyond 64 bits"
+            ) from error
 
     def _create(self) -> OutputContainer:
         # Matroska blocks may start before zero; shifting them would also shift the frames.

@@ -86,6 +86,8 @@ class PcmConverter:
         source: The track.
         track: The track as PCM; a tick is a sample.
         failed: Number of packets that could not be decoded.
+        rounded: Whether the decoder delivered other samples than it had announced, which had to be
+            rounded.
     """
 
     def __init__(self, track: Track, context: AudioCodecContext) -> None:
@@ -102,6 +104,7 @@ class PcmConverter:
         # Times of packets are rounded to ticks, and jitter.
         self._tolerance = rate * max(2 * track.time_base, Fraction(1, 50))
         self.failed = 0
+        self.rounded = False
         self.source = track
         self.track = replace(
             track,
@@ -142,6 +145,8 @@ class PcmConverter:
             self._next = stated or 0
         elif stated is not None and stated > self._next + self._tolerance:
             self._next = stated
+        # Of the decoders that decide late, only that of WavPack has samples of floating point.
+        self.rounded |= self._codec == "pcm_s32le" and frame.format.packed.name in ("flt", "dbl")
         frame.pts = None
         try:
             packed = self._resampler.resample(frame)

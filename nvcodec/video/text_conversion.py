@@ -39,6 +39,7 @@ class TextConverter:
     Attributes:
         track: The converted track.
         failed: Number of packets that could not be converted.
+        rounded: False; text is not rounded.
     """
 
     def __init__(self, track: Track, codec: str) -> None:
@@ -52,6 +53,7 @@ class TextConverter:
         self._encoder.time_base = Fraction(1, 1000)
         self._base = track.time_base
         self.failed = 0
+        self.rounded = False
         parameters = codec_parameters.of_encoder(codec, subtitle_header=header)
         self.track = replace(track, codec=codec, parameters=parameters)
 

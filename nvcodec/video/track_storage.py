@@ -41,10 +41,12 @@ class PacketConverter(Protocol):
     Attributes:
         track: The converted track.
         failed: Number of packets that could not be converted.
+        rounded: Whether samples had to be rounded.
     """
 
     track: Track
     failed: int
+    rounded: bool
 
     def convert(self, packet: Packet) -> list[Packet]:
         """Return what the next packet becomes."""

@@ -16,8 +16,10 @@ from nvcodec.media import Packet, Track
 from nvcodec.video.libav_packets import libav_packet
 from nvcodec.video.track_storage import Storage, decoder_of
 
-# Seconds of silence that are written for a gap; damaged files state gaps of years.
+# Seconds of silence that are written for a gap, and bytes for all gaps of a track: damaged files
+# state gaps of years.
 _LONGEST_SILENCE = 600
+_MOST_SILENCE = 1 << 31
 _SILENT_SAMPLES = 1 << 16
 
 
@@ -33,7 +35,7 @@ class TrackWriter:
 
     Attributes:
         moved: Number of packets whose times had to be moved up.
-        closed: Seconds of gaps too long for silence, which are closed.
+        closed: Seconds of gaps that are closed, being too long for silence.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class TrackWriter:
         self._shift = Fraction(0)
         self._last_dts: int | None = None
         self._end: int | None = None
+        self._silence_left = _MOST_SILENCE
         # The packet before, while its duration is unknown; and the last duration that was known.
         self._held: av.Packet[Stream] | None = None
         self._duration = 0
@@ -62,6 +65,11 @@ class TrackWriter:
     def failed(self) -> int:
         """Number of packets that could not be converted."""
         return self._converter.failed if self._converter else 0
+
+    @property
+    def rounded(self) -> bool:
+        """Whether samples had to be rounded."""
+        return self._converter is not None and self._converter.rounded
 
     def write(self, packets: Iterable[Packet], shift: Fraction) -> None:
         """Write packets.
@@ -140,14 +148,16 @@ class TrackWriter:
         if self._end is None or (dts - self._end) * base <= max(2 * base, Fraction(1, 50)):
             return
         gap = (dts - self._end) * base
-        if gap > _LONGEST_SILENCE:
+        bits = int("".join(filter(str.isdigit, self._track.codec)))
+        width = context.channels * bits // 8  # type: ignore[attr-defined]
+        left, time = round(gap * rate), self._end * base
+        if gap > _LONGEST_SILENCE or left * width > self._silence_left:
             self.closed += gap
             return
-        bits = int("".join(filter(str.isdigit, self._track.codec)))
-        left, time = round(gap * rate), self._end * base
+        self._silence_left -= left * width
         while left > 0:
             count = min(left, _SILENT_SAMPLES)
-            silence = av.Packet(bytes(count * context.channels * bits // 8))  # type: ignore[attr-defined]
+            silence = av.Packet(bytes(count * width))
             silence.stream, silence.time_base = self._stream, base
             silence.pts = silence.dts = round(time / base)
             silence.duration = max(round(Fraction(count, rate) / base), 1)

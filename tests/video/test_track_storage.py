@@ -129,6 +129,11 @@ def test_times_finer_than_the_format_do_not_collide(tmp_path):
     assert "1 packets of track 0 had decreasing times" in line
 
 
+def test_a_time_beyond_64_bits_is_a_typed_error(tmp_path):
+    with pytest.raises(VideoError, match="track 0 cannot be written: a time or duration"):
+        write(tmp_path / "out.mkv", [pcm_track()], [[tone(2**63, 800, 1)]])
+
+
 @pytest.fixture
 def bitmap_track(tmp_path):
     """A track of Blu-ray subtitles, which are pictures and only Matroska holds."""
@@ -177,3 +182,19 @@ def test_what_no_format_holds_is_left_out(tmp_path, caption_track):
 
 def test_malformed_parameters_are_held_by_no_format():
     assert formats_for([dataclasses.replace(pcm_track(), parameters=b"")]) == []
+
+
+def test_floating_point_of_wavpack_is_rounded_with_a_word(tmp_path):
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("wavpack", rate=8000)
+        stream.codec_context.format, stream.codec_context.layout = "fltp", "mono"
+        samples = np.linspace(-0.5, 0.5, 4096, dtype=np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 8000, 0, Fraction(1, 8000)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    tracks, packets, _ = tracks_of(source)
+    converted, rounded = write(tmp_path / "out.mp4", tracks, packets)
+    assert "pcm_s32le" in converted and "rounded to 32 bits" in rounded
+    assert np.abs(samples_of(tmp_path / "out.mp4") - samples_of(source)).max() < 1e-9
