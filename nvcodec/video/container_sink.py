@@ -19,25 +19,16 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.stream import Stream
 
-from nvcodec.errors import ConfigError, VideoError
+from nvcodec.errors import VideoError
 from nvcodec.media import Frames, Packet, Track, VideoInfo
 from nvcodec.video.matroska_aspect import PADDING, display_aspect, write_aspect
 from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
 from nvcodec.video.track_storage import Storage, add_track, formats_for, open_muxer, storage_of
 from nvcodec.video.track_writer import TrackWriter
+from nvcodec.video.video_encoders import WITHOUT_ASPECT, default_encoder, encoder_options
 
-# Encoder -> (default CRF, options). The default is nearly transparent.
-_ENCODERS: dict[str, tuple[int, dict[str, str]]] = {
-    "libx264": (12, {"preset": "medium", "bf": "0"}),
-    "libx265": (12, {"preset": "medium", "x265-params": "log-level=none:bframes=0"}),
-    "libvpx-vp9": (8, {"b": "0", "row-mt": "1", "cpu-used": "3", "auto-alt-ref": "0"}),
-    "ffv1": (0, {"level": "3"}),
-}
 _MAX_TIMESCALE = 2**31 - 1
-_ODD_SIZES = ("libvpx-vp9", "ffv1")
-# Encoders whose streams do not tell players the sample aspect ratio.
-_WITHOUT_ASPECT = ("libvpx-vp9", "ffv1")
 
 
 class MuxedSink(Sink):
@@ -69,13 +60,20 @@ class MuxedSink(Sink):
     ) -> None:
         super().__init__(path, info, overwrite=overwrite)
         self._suffix = path.suffix.lower()
-        self._encoder, self._options = self._choose(encoder, quality)
+        width, height = info.width, info.height
+        self._encoder = default_encoder(width, height) if encoder is None else encoder
+        self._options = encoder_options(self._encoder, quality, (width, height))
+        if encoder is None and self._encoder != "libx264":
+            self._warn(
+                f"{width}x{height} has an odd side, which H.264 cannot store in 4:2:0; encoded "
+                f"with {self._encoder}"
+            )
         self._storage = self._plan(tracks)
         self.stored_tracks = len(self._storage)
         self._durations: dict[int, int] = {}
         self._aspect: Fraction | None = None
         ratio = info.sample_aspect_ratio
-        if self._suffix == ".mkv" and ratio != 1 and self._encoder in _WITHOUT_ASPECT:
+        if self._suffix == ".mkv" and ratio != 1 and self._encoder in WITHOUT_ASPECT:
             self._aspect = display_aspect(info.width, info.height, ratio)
         # Seconds added to every timestamp. Packets wait for the first frame, which determines it.
         self._shift: Fraction | None = None
@@ -232,32 +230,6 @@ class MuxedSink(Sink):
             container.close()
             raise
         return container
-
-    def _choose(self, encoder: str | None, quality: int | None) -> tuple[str, dict[str, str]]:
-        """Return the encoder and its options, after checking that it can store the video."""
-        width, height = self.info.width, self.info.height
-        odd = bool(width % 2 or height % 2)
-        if encoder is None:
-            encoder = "libvpx-vp9" if odd else "libx264"
-            if odd:
-                self._warn(
-                    f"{width}x{height} has an odd side, which H.264 cannot store in 4:2:0; "
-                    "encoded with libvpx-vp9"
-                )
-        if encoder not in _ENCODERS:
-            raise ConfigError(f"encoder: expected one of {', '.join(_ENCODERS)}; found {encoder}")
-        if odd and encoder not in _ODD_SIZES:
-            raise ConfigError(
-                f"{encoder} cannot store {width}x{height} in 4:2:0, whose sides must be even; "
-                f"use {' or '.join(_ODD_SIZES)}"
-            )
-        if encoder not in av.codecs_available:
-            raise VideoError(f"{self.path}: this libav build has no encoder {encoder}")
-        default, options = _ENCODERS[encoder]
-        options = dict(options)
-        if encoder != "ffv1":
-            options["crf"] = str(default if quality is None else quality)
-        return encoder, options
 
     def _plan(self, tracks: Sequence[Track]) -> dict[int, Storage]:
         """Return how the tracks are stored; those that no format holds are left out.

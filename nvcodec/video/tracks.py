@@ -13,25 +13,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import get_args
 
 import av
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
-from av.packet import PktSideDataT
 from av.stream import Discard, Stream
 
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
 from nvcodec.video.codec_parameters import codec_name, describe
 from nvcodec.video.libav_decoder import open_container
+from nvcodec.video.libav_packets import stored_packet
 from nvcodec.video.pcm_conversion import PcmConverter
 
 logger = logging.getLogger(__name__)
 
 Seconds = Fraction | float | int
-
-_SIDE_DATA_TYPES: tuple[str, ...] = get_args(PktSideDataT)
 
 
 class Tracks(Closing):
@@ -197,7 +194,7 @@ class Tracks(Closing):
         if source.size == 0 and source.dts is None and source.pts is None:
             return  # the marker at the end of a stream, not a packet of the file
         index = self._slots[source.stream_index]
-        packet = _copy(source)
+        packet = stored_packet(source)
         time_base = self._bases[index]
         stamp = packet.dts if packet.dts is not None else packet.pts
         time = self._clock[index] if stamp is None else stamp * time_base
@@ -287,23 +284,6 @@ def _track(stream: Stream, parameters: bytes) -> Track | None:
         title=stream.metadata.get("title", ""),
         disposition=int(stream.disposition),
         parameters=parameters,
-    )
-
-
-def _copy(source: AvPacket[Stream]) -> Packet:
-    try:
-        side = tuple(
-            (_SIDE_DATA_TYPES.index(item.data_type), bytes(item)) for item in source.iter_sidedata()
-        )
-    except (ValueError, IndexError):
-        side = ()  # a type that this PyAV does not know
-    return Packet(
-        data=bytes(source),
-        pts=source.pts,
-        dts=source.dts,
-        duration=max(source.duration or 0, 0),
-        keyframe=source.is_keyframe,
-        side_data=side,
     )
 
 
