@@ -190,6 +190,9 @@ def _add_decode(commands: Any, run: Run) -> None:
     command.add_argument(
         "--quality", type=int, help="CRF of the encoder (default: near-transparent quality)"
     )
+    command.add_argument(
+        "--no-audio", action="store_true", help="leave out audio tracks; subtitles stay"
+    )
     _add_common(command, output=True)
     command.set_defaults(run=run)
 

@@ -136,6 +136,7 @@ def _decode(options: argparse.Namespace) -> int:
             device=options.device,
             encoder=options.encoder,
             quality=options.quality,
+            audio=not options.no_audio,
             overwrite=options.overwrite,
             on_progress=bar.update,
         )

@@ -191,7 +191,7 @@ class _PlainVideo(_ComparedVideo):
         self.seconds = time.perf_counter() - begin
         self.info = self._source.info
         if path.is_file():
-            with open_tracks(path) as tracks:
+            with open_tracks(path, convert=False) as tracks:
                 track_bytes = sum(packet_sizes(tracks))
             self.video_bytes = path.stat().st_size - track_bytes
         else:

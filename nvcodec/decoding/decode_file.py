@@ -41,7 +41,7 @@ class Decoded:
         frames: Number of frames written.
         width: Picture width, samples.
         height: Picture height, samples.
-        tracks: Number of audio and subtitle tracks copied.
+        tracks: Number of audio and subtitle tracks written.
         seconds: Time that decoding and writing took, seconds.
         warnings: What is missing or could not be stored, one sentence each.
     """
@@ -65,6 +65,7 @@ def decode_file(
     device: str = "auto",
     encoder: str | None = None,
     quality: int | None = None,
+    audio: bool = True,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Decoded:
@@ -83,6 +84,7 @@ def decode_file(
         device: Device that decodes: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
         encoder: Video encoder of `.mp4` and `.mkv`, one that `nvcodec.video.sinks.open_sink` knows.
         quality: CRF of that encoder; None for a near-transparent quality.
+        audio: Whether to write audio tracks; subtitles are written anyway.
         overwrite: Replace an existing target.
         on_progress: Function that is called with the number of frames written and to be written.
 
@@ -107,7 +109,7 @@ def decode_file(
             )
         info, total, parts = _output_frames(decoder, start, stop, size, fps)
         check_inputs_are_kept([Path(target)], [Path(source)])
-        numbers = list(reader.tracks)
+        numbers = [n for n, track in reader.tracks.items() if audio or track.kind != "audio"]
         sink = stack.enter_context(
             open_sink(
                 target,
@@ -152,7 +154,7 @@ def decode_file(
             frames=written,
             width=info.width,
             height=info.height,
-            tracks=len(numbers),
+            tracks=sink.stored_tracks,
             seconds=time.monotonic() - started,
             warnings=tuple(dict.fromkeys([*decoder.losses, *sink.warnings])),
         )

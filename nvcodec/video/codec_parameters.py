@@ -13,9 +13,12 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from nvcodec.errors import VideoError
@@ -30,7 +33,7 @@ _MAX_HEADER = 16 << 20
 _MATROSKA, _QUICKTIME, _MP4, _AVI = 1, 2, 3, 4
 _FORMATS = {_MATROSKA: "matroska", _QUICKTIME: "mov", _MP4: "mp4", _AVI: "avi"}
 # libav's Matroska reader requires one cluster; this is an empty one at time 0.
-_EMPTY_CLUSTER = bytes.fromhex("1f43b67583e78100")
+_FIRST_CLUSTER = {_MATROSKA: bytes.fromhex("1f43b67583e78100")}
 
 
 def describe(stream: Stream) -> bytes | None:
@@ -54,9 +57,38 @@ def describe(stream: Stream) -> bytes | None:
         except (av.FFmpegError, ValueError, IndexError, AttributeError):
             continue
         if same and len(header) <= _MAX_HEADER:
-            head = _HEAD.pack(_VERSION, kind, rate, len(layout), len(header))
-            return head + layout + zlib.compress(header, 9)
+            return _pack(kind, rate, layout, header)
     return None
+
+
+def of_encoder(
+    codec: str, *, rate: int = 0, layout: str = "", subtitle_header: bytes | None = None
+) -> bytes:
+    """Return the codec parameters of a track that libav is to encode: PCM, or subtitles of text.
+
+    Args:
+        codec: Name of the encoder.
+        rate: Samples per second, for audio.
+        layout: Channel layout as libavutil spells it, for audio.
+        subtitle_header: Styles of the subtitles, in the form of an ASS header.
+
+    Raises:
+        ValueError: If no format describes the codec with these settings.
+    """
+    for kind in _FORMATS:
+        try:
+            with _open_header(kind) as (file, container):
+                stream: Any = container.add_stream(codec, rate=rate or None)
+                if rate:
+                    stream.codec_context.layout = layout
+                else:
+                    stream.codec_context.subtitle_header = subtitle_header
+                container.start_encoding()
+                header = file.getvalue()
+        except (av.FFmpegError, ValueError, OverflowError):
+            continue
+        return _pack(kind, rate, layout.encode(), header + _FIRST_CLUSTER.get(kind, b""))
+    raise ValueError(f"no format describes {codec} of {rate} samples per second, {layout}")
 
 
 def template(track: Track) -> InputContainer:
@@ -104,8 +136,7 @@ def restore(track: Track, stream: Stream) -> None:
     if track.kind != "audio":
         return
     context = stream.codec_context
-    # One or two channels without a stated order can have only one; MP4 cannot store "no order".
-    layout = {"1 channels": "mono", "2 channels": "stereo"}.get(layout, layout)
+    layout = ordered_layout(layout)  # MP4 cannot store "no order"
     try:
         if layout and _layout_of(stream) != layout:
             context.layout = layout  # type: ignore[attr-defined]
@@ -113,6 +144,11 @@ def restore(track: Track, stream: Stream) -> None:
             context.sample_rate = rate  # type: ignore[attr-defined]
     except (ValueError, OverflowError, RuntimeError) as error:
         raise _malformed(track, f"channel layout {layout!r}") from error
+
+
+def ordered_layout(layout: str) -> str:
+    """Return a channel layout with an order: one or two channels can have only one."""
+    return {"1 channels": "mono", "2 channels": "stereo"}.get(layout, layout)
 
 
 def codec_name(stream: Stream) -> str:
@@ -145,7 +181,22 @@ def _malformed(track: Track, what: str) -> VideoError:
     return VideoError(f"{track.kind} track ({track.codec}): malformed parameters: {what}")
 
 
+def _pack(kind: int, rate: int, layout: bytes, header: bytes) -> bytes:
+    head = _HEAD.pack(_VERSION, kind, rate, len(layout), len(header))
+    return head + layout + zlib.compress(header, 9)
+
+
 def _write(stream: Stream, kind: int) -> bytes:
+    with _open_header(kind) as (file, container):
+        container.add_stream_from_template(stream, opaque=True)
+        container.start_encoding()
+        header = file.getvalue()
+    return header + _FIRST_CLUSTER.get(kind, b"")
+
+
+@contextmanager
+def _open_header(kind: int) -> Iterator[tuple[io.BytesIO, OutputContainer]]:
+    """Open a file in memory, of which only the header is of interest."""
     file = io.BytesIO()
     # A fragmented QuickTime file has its whole header at the start.
     options = {"movflags": "empty_moov+default_base_moof", "fflags": "bitexact"}
@@ -153,12 +204,9 @@ def _write(stream: Stream, kind: int) -> bytes:
         del options["movflags"]
     container = av.open(file, "w", format=_FORMATS[kind], options=options)
     try:
-        container.add_stream_from_template(stream, opaque=True)
-        container.start_encoding()
-        header = file.getvalue()
+        yield file, container
     finally:
         container.close()
-    return header + _EMPTY_CLUSTER if kind == _MATROSKA else header
 
 
 def _read(header: bytes, kind: int) -> InputContainer:

@@ -7,37 +7,28 @@ the duration of each one, also of the last, is stored unchanged.
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
+from av.codec.context import Flags
 from av.container import OutputContainer
-from av.packet import PacketSideData
 from av.stream import Stream
 
-from nvcodec.errors import ConfigError, VideoError
+from nvcodec.errors import VideoError
 from nvcodec.media import Frames, Packet, Track, VideoInfo
-from nvcodec.video import codec_parameters
+from nvcodec.video.matroska_aspect import PADDING, display_aspect, write_aspect
 from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
+from nvcodec.video.track_storage import Storage, add_track, formats_for, open_muxer, storage_of
+from nvcodec.video.track_writer import TrackWriter
+from nvcodec.video.video_encoders import WITHOUT_ASPECT, default_encoder, encoder_options
 
-_FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
-_SKIP_SAMPLES = 11
-# Side data that muxers store, and the size they assume without a check (None: text of any length).
-_STORED_SIDE_DATA: dict[int, int | None] = {_SKIP_SAMPLES: 10, 16: None, 17: None}
-
-# Encoder -> (default CRF, options). The default is nearly transparent.
-_ENCODERS: dict[str, tuple[int, dict[str, str]]] = {
-    "libx264": (12, {"preset": "medium", "bf": "0"}),
-    "libx265": (12, {"preset": "medium", "x265-params": "log-level=none:bframes=0"}),
-    "libvpx-vp9": (8, {"b": "0", "row-mt": "1", "cpu-used": "3", "auto-alt-ref": "0"}),
-    "ffv1": (0, {"level": "3"}),
-}
 _MAX_TIMESCALE = 2**31 - 1
-_ODD_SIZES = ("libvpx-vp9", "ffv1")
 
 
 class MuxedSink(Sink):
@@ -68,14 +59,22 @@ class MuxedSink(Sink):
         quality: int | None,
     ) -> None:
         super().__init__(path, info, overwrite=overwrite)
-        self._format = _FORMATS[path.suffix.lower()]
-        self._encoder, self._options = self._choose(encoder, quality)
-        for index, track in enumerate(tracks):
-            self._check_track(index, track)
-        self._tracks = tuple(tracks)
+        self._suffix = path.suffix.lower()
+        width, height = info.width, info.height
+        self._encoder = default_encoder(width, height) if encoder is None else encoder
+        self._options = encoder_options(self._encoder, quality, (width, height))
+        if encoder is None and self._encoder != "libx264":
+            self._warn(
+                f"{width}x{height} has an odd side, which H.264 cannot store in 4:2:0; encoded "
+                f"with {self._encoder}"
+            )
+        self._storage = self._plan(tracks)
+        self.stored_tracks = len(self._storage)
         self._durations: dict[int, int] = {}
-        self._last_dts: list[int | None] = [None] * len(tracks)
-        self._moved = [0] * len(tracks)
+        self._aspect: Fraction | None = None
+        ratio = info.sample_aspect_ratio
+        if self._suffix == ".mkv" and ratio != 1 and self._encoder in WITHOUT_ASPECT:
+            self._aspect = display_aspect(info.width, info.height, ratio)
         # Seconds added to every timestamp. Packets wait for the first frame, which determines it.
         self._shift: Fraction | None = None
         self._shift_ticks = 0
@@ -100,8 +99,9 @@ class MuxedSink(Sink):
         if self._shift is None:
             self._waiting.append((track, list(packets)))
             return
-        for packet in packets:
-            self._mux(self._to_libav(track, packet), f"track {track}")
+        if (writer := self._writers.get(track)) is not None:
+            with self._times_within_bounds(track):
+                writer.write(packets, self._shift)
 
     def _write(self, frames: Frames) -> None:
         if self._shift is None and len(frames):
@@ -128,13 +128,26 @@ class MuxedSink(Sink):
 
     def _finish(self) -> None:
         self._encode(None)
+        for index, writer in self._writers.items():
+            with self._times_within_bounds(index):
+                writer.finish()
         try:
             self._container.close()
         except av.FFmpegError as error:
             raise VideoError(f"{self.path}: cannot be written: {_reason(error)}") from error
-        for index, count in enumerate(self._moved):
-            if count:
-                self._warn(f"{count} packets of track {index} had decreasing times; moved up")
+        if self._aspect is not None and self.partial.is_file():  # not a pipe
+            write_aspect(self.partial, self._aspect)
+        for index, writer in self._writers.items():
+            if writer.moved:
+                self._warn(
+                    f"{writer.moved} packets of track {index} had decreasing times; moved up"
+                )
+            if writer.failed:
+                self._warn(f"{writer.failed} packets of track {index} cannot be decoded; left out")
+            if writer.rounded:
+                self._warn(f"samples of track {index} are rounded to 32 bits")
+            if writer.closed:
+                self._warn(f"gaps of {float(writer.closed):.0f} s in track {index} were closed")
 
     def _cancel(self) -> None:
         try:
@@ -159,19 +172,31 @@ class MuxedSink(Sink):
         except (av.FFmpegError, OverflowError, ValueError) as error:
             raise VideoError(f"{self.path}: {what} cannot be written: {_reason(error)}") from error
 
+    @contextmanager
+    def _times_within_bounds(self, track: int) -> Iterator[None]:
+        """Turn the error of a time that no format holds into one that names the track."""
+        try:
+            yield
+        except OverflowError as error:
+            raise VideoError(
+                f"{self.path}: track {track} cannot be written: a time or duration is beyond 64 bits"
+            ) from error
+
     def _create(self) -> OutputContainer:
         # Matroska blocks may start before zero; shifting them would also shift the frames.
-        if self._format == "matroska":
+        stored = self._storage.values()
+        if self._suffix == ".mkv":
             options = {"avoid_negative_ts": "disabled"}
         else:
             # MP4 stores a late start in ticks of the movie, by default milliseconds.
-            bases = [self.info.time_base, *(track.time_base for track in self._tracks)]
+            bases = [self.info.time_base, *(storage.track.time_base for storage in stored)]
             ticks = math.lcm(*(base.denominator for base in bases))
             exact = ticks if ticks <= _MAX_TIMESCALE else self.info.time_base.denominator
             options = {"movie_timescale": str(min(exact, _MAX_TIMESCALE))}
             # A bit rate box after a subtitle description is read back as part of the description.
             options["write_btrt"] = "0"
-        container = av.open(str(self.partial), "w", format=self._format, options=options)
+        through_tee = any(storage.through_tee for storage in stored)
+        container = open_muxer(str(self.partial), self._suffix, options, through_tee=through_tee)
         try:
             video = container.add_stream(
                 self._encoder, rate=self.info.frame_rate, options=self._options
@@ -181,120 +206,59 @@ class MuxedSink(Sink):
             context.width, context.height = self.info.width, self.info.height
             context.pix_fmt = "yuv420p"
             context.time_base = self.info.time_base
+            # PyAV sets it for formats that want it, but does not see them behind the tee muxer.
+            context.flags |= Flags.global_header
             context.sample_aspect_ratio = self.info.sample_aspect_ratio
             colour = self.info.colour
             context.color_range = 2 if colour.full_range else 1
             context.color_primaries = colour.primaries
             context.color_trc = colour.transfer
             context.colorspace = colour.matrix
+            if self._aspect is not None:
+                video.metadata["title"] = PADDING
             self._video = video
-            self._streams = [_add(container, track) for track in self._tracks]
+            self._writers = {
+                index: TrackWriter(
+                    storage,
+                    add_track(container, storage.track),
+                    partial(self._mux, what=f"track {index}"),
+                    mp4=self._suffix == ".mp4",
+                )
+                for index, storage in self._storage.items()
+            }
             container.start_encoding()
         except BaseException:
             container.close()
             raise
         return container
 
-    def _to_libav(self, track: int, packet: Packet) -> av.Packet[Stream]:
-        """Convert a packet, with timestamps that the muxer accepts."""
-        description = self._tracks[track]
-        copy = av.Packet(packet.data)
-        copy.stream = self._streams[track]
-        copy.time_base = description.time_base
-        shift = round((self._shift or 0) / description.time_base)
-        pts = None if packet.pts is None else packet.pts + shift
-        dts = pts if packet.dts is None else packet.dts + shift
-        last = self._last_dts[track]
-        if dts is None:
-            dts = 0 if last is None else last + max(packet.duration, 1)
-        elif last is not None and dts <= last and description.kind == "audio":
-            self._moved[track] += 1
-            dts = last + 1
-        self._last_dts[track] = dts
-        copy.dts = dts
-        copy.pts = dts if pts is None else max(pts, dts)
-        copy.duration = packet.duration
-        copy.is_keyframe = packet.keyframe
-        for kind, data in packet.side_data:
-            size = _STORED_SIDE_DATA.get(kind, -1)
-            if size is None or size == len(data):
-                side = PacketSideData(kind, len(data))  # type: ignore[call-arg]
-                side.update(data)
-                copy.set_sidedata(side)
-        return copy
+    def _plan(self, tracks: Sequence[Track]) -> dict[int, Storage]:
+        """Return how the tracks are stored; those that no format holds are left out.
 
-    def _choose(self, encoder: str | None, quality: int | None) -> tuple[str, dict[str, str]]:
-        """Return the encoder and its options, after checking that it can store the video."""
-        width, height = self.info.width, self.info.height
-        odd = bool(width % 2 or height % 2)
-        if encoder is None:
-            encoder = "libvpx-vp9" if odd else "libx264"
-            if odd:
-                self._warn(
-                    f"{width}x{height} has an odd side, which H.264 cannot store in 4:2:0; "
-                    "encoded with libvpx-vp9"
+        Raises:
+            VideoError: If another format holds all tracks, and this one does not.
+        """
+        plan: dict[int, Storage] = {}
+        for index, track in enumerate(tracks):
+            name = f"track {index} ({track.kind}, {track.codec})"
+            storage = storage_of(track, self._suffix)
+            if storage is not None:
+                plan[index] = storage
+                if storage.converter:
+                    self._warn_converted(name, track, storage.track)
+                continue
+            others = formats_for(tracks)
+            if others:
+                raise VideoError(
+                    f"{self.path}: {name} cannot be stored in {self._suffix}; "
+                    f"use {' or '.join(others)}"
                 )
-        if encoder not in _ENCODERS:
-            raise ConfigError(f"encoder: expected one of {', '.join(_ENCODERS)}; found {encoder}")
-        if odd and encoder not in _ODD_SIZES:
-            raise ConfigError(
-                f"{encoder} cannot store {width}x{height} in 4:2:0, whose sides must be even; "
-                f"use {' or '.join(_ODD_SIZES)}"
-            )
-        if encoder not in av.codecs_available:
-            raise VideoError(f"{self.path}: this libav build has no encoder {encoder}")
-        aspect = self.info.sample_aspect_ratio
-        if self._format == "matroska" and aspect != 1 and encoder in _ODD_SIZES:
-            raise VideoError(
-                f"{self.path}: {encoder} in Matroska would lose the sample aspect ratio {aspect}; "
-                "write .mp4"
-            )
-        default, options = _ENCODERS[encoder]
-        options = dict(options)
-        if encoder != "ffv1":
-            options["crf"] = str(default if quality is None else quality)
-        return encoder, options
+            self._warn(f"{name} is not kept: {self._suffix} cannot hold it")
+        return plan
 
-    def _check_track(self, index: int, track: Track) -> None:
-        """Check that the format can store a track, alone, so that an error can name the track."""
-        file = io.BytesIO()
-        other = ".mkv" if self._format == "mp4" else ".mp4"
-        container = av.open(file, "w", format=self._format)
-        try:
-            stream = _add(container, track)
-            container.start_encoding()
-            if track.codec.startswith("pcm_"):
-                # MP4 reports an unsupported PCM track only when the file is finished.
-                sample = av.Packet(bytes(24 * max(stream.codec_context.channels, 1)))  # type: ignore[attr-defined]
-                sample.stream, sample.pts, sample.dts, sample.duration = stream, 0, 0, 1
-                container.mux(sample)
-                container.close()
-        except (av.FFmpegError, OverflowError, ValueError) as error:
-            if isinstance(error, VideoError):
-                raise
-            raise VideoError(
-                f"{self.path}: track {index} ({track.kind}, {track.codec}) cannot be stored in "
-                f"{self.path.suffix.lower()}; use {other}"
-            ) from error
-        finally:
-            try:
-                container.close()
-            except (av.FFmpegError, ValueError):
-                # Some formats cannot finish an empty file; only the header was to be checked.
-                file.close()
-
-
-def _add(container: OutputContainer, track: Track) -> Stream:
-    with codec_parameters.template(track) as described:
-        stream = container.add_stream_from_template(described.streams[0], opaque=True)
-    codec_parameters.restore(track, stream)
-    stream.time_base = Fraction(track.time_base)
-    stream.disposition = track.disposition  # type: ignore[assignment]
-    if track.language:
-        stream.metadata["language"] = track.language
-    if track.title:
-        stream.metadata["title"] = track.title
-    return stream
+    def _warn_converted(self, name: str, track: Track, stored: Track) -> None:
+        how = "text is kept as" if track.kind == "subtitle" else "decoded samples are kept, in"
+        self._warn(f"{name} cannot be copied to {self._suffix}; its {how} {stored.codec}")
 
 
 def _reason(error: BaseException) -> str:

@@ -44,6 +44,7 @@ class Sink(Closing, abc.ABC):
         path: Target file or folder.
         info: Properties of the frames.
         warnings: What this format cannot hold, in plain words.
+        stored_tracks: Number of audio and subtitle tracks that the output holds.
         destination: File or folder behind symbolic links, which is replaced.
         partial: Temporary file or folder that `close` renames; the target itself if it is a FIFO or
             device.
@@ -56,6 +57,7 @@ class Sink(Closing, abc.ABC):
         self.path = path
         self.info = info
         self.warnings: list[str] = []
+        self.stored_tracks = 0
         self._overwrite = overwrite
         self._open = True
         self._last_pts: int | None = None
@@ -233,7 +235,7 @@ class Sink(Closing, abc.ABC):
         if count:
             self._warn(
                 f"{count} audio or subtitle tracks are not stored in this format; "
-                "write .mkv or .mp4 to keep them"
+                "write .mkv to keep them"
             )
 
 

@@ -1,7 +1,8 @@
 """Input of audio and subtitle tracks: all packets, bit for bit, on the source's clock.
 
 The file is demuxed a second time, so that packets and pictures are read at their own pace. Nothing
-is decoded.
+is decoded, except audio whose codec cannot be described outside of its container, such as the LPCM
+of discs: it becomes PCM.
 """
 
 from __future__ import annotations
@@ -12,24 +13,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import get_args
 
 import av
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
-from av.packet import PktSideDataT
 from av.stream import Discard, Stream
 
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
 from nvcodec.video.codec_parameters import codec_name, describe
 from nvcodec.video.libav_decoder import open_container
+from nvcodec.video.libav_packets import stored_packet
+from nvcodec.video.pcm_conversion import PcmConverter
 
 logger = logging.getLogger(__name__)
 
 Seconds = Fraction | float | int
-
-_SIDE_DATA_TYPES: tuple[str, ...] = get_args(PktSideDataT)
 
 
 class Tracks(Closing):
@@ -43,8 +42,18 @@ class Tracks(Closing):
         warnings: Tracks that cannot be copied, and damage met; complete at the end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, start: Seconds | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: Seconds | None = None,
+        convert: bool = True,
+    ) -> None:
         self.path = Path(path)
+        self._convert = convert
+        self._converters: dict[int, PcmConverter] = {}
+        # Seconds per tick of the file's packets; converted ones may have other ticks.
+        self._bases: list[Fraction] = []
         self.tracks: tuple[Track, ...] = ()
         self.warnings: list[str] = []
         self._start = None if start is None else Fraction(start)
@@ -134,6 +143,10 @@ class Tracks(Closing):
                     self._warn(f"attachment {stream.index} (a font or picture) is not kept")
                 continue
             track = _describe(stream)
+            converter = self._converter_for(stream) if track is None else None
+            if converter is not None:
+                track = converter.track
+                self._converters[len(described)] = converter
             if track is None:
                 stream.discard = Discard.all
                 self._warn(
@@ -143,8 +156,24 @@ class Tracks(Closing):
                 continue
             self._slots[stream.index] = len(described)
             described.append(track)
+            self._bases.append(converter.source.time_base if converter else track.time_base)
         self.tracks = tuple(described)
         return container
+
+    def _converter_for(self, stream: Stream) -> PcmConverter | None:
+        """Return a converter of an audio stream that cannot be copied; None if there is none."""
+        track = _track(stream, b"")
+        if track is None or not self._convert or not isinstance(stream, av.AudioStream):
+            return None
+        try:
+            converter = PcmConverter(track, stream.codec_context)
+        except (av.FFmpegError, ValueError):
+            return None
+        self._warn(
+            f"audio stream {stream.index} ({track.codec}) cannot be copied; its samples are kept "
+            f"without loss, as {converter.track.codec}"
+        )
+        return converter
 
     def _past(self, index: int, end: Fraction) -> bool:
         # Skipped and trimmed packets count too, so that a resumed run reads no further.
@@ -165,13 +194,28 @@ class Tracks(Closing):
         if source.size == 0 and source.dts is None and source.pts is None:
             return  # the marker at the end of a stream, not a packet of the file
         index = self._slots[source.stream_index]
-        packet = _copy(source)
-        time_base = self.tracks[index].time_base
+        packet = stored_packet(source)
+        time_base = self._bases[index]
         stamp = packet.dts if packet.dts is not None else packet.pts
         time = self._clock[index] if stamp is None else stamp * time_base
         self._clock[index] = time + packet.duration * time_base
         self._reached[index] = time
         self._corrupt += source.is_corrupt
+        converter = self._converters.get(index)
+        for queued in converter.convert(packet) if converter else (packet,):
+            self._queue(index, queued, time)
+
+    def _queue(self, index: int, packet: Packet, time: Fraction) -> None:
+        """Queue a packet of a track, unless it lies before the start or is to be skipped.
+
+        Args:
+            index: Number of the track.
+            packet: The packet.
+            time: Its time if it has none, seconds.
+        """
+        time_base = self.tracks[index].time_base
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        time = time if stamp is None else stamp * time_base
         if self._start is not None and _ends_before(packet, time, time_base, self._start):
             return
         if self._skip[index]:
@@ -181,6 +225,13 @@ class Tracks(Closing):
 
     def _end(self) -> None:
         self._ended = True
+        for index, converter in self._converters.items():
+            for packet in converter.flush():
+                self._queue(index, packet, self._clock[index])
+            if converter.failed:
+                self._warn(
+                    f"{converter.failed} packets of track {index} cannot be decoded; left out"
+                )
         if self._corrupt:
             self._warn(f"{self._corrupt} audio or subtitle packets are damaged; they are kept")
 
@@ -189,7 +240,9 @@ class Tracks(Closing):
         logger.warning("%s: %s", self.path, line)
 
 
-def open_tracks(path: str | os.PathLike[str], *, start: Seconds | None = None) -> Tracks:
+def open_tracks(
+    path: str | os.PathLike[str], *, start: Seconds | None = None, convert: bool = True
+) -> Tracks:
     """Open the audio and subtitle tracks of a file; a folder of images has none.
 
     Args:
@@ -198,6 +251,7 @@ def open_tracks(path: str | os.PathLike[str], *, start: Seconds | None = None) -
             Packets that end at or before it are dropped; a packet that extends past it is kept
             whole. Timestamps stay on the source's clock. To trim the end, stop after `until(end)`
             instead of calling `rest`.
+        convert: Whether audio that cannot be copied is decoded to PCM; if not, it is left out.
 
     Returns:
         The opened tracks; a context manager.
@@ -205,16 +259,21 @@ def open_tracks(path: str | os.PathLike[str], *, start: Seconds | None = None) -
     Raises:
         VideoError: If the file cannot be read.
     """
-    return Tracks(path, start=start)
+    return Tracks(path, start=start, convert=convert)
 
 
 def _describe(stream: Stream) -> Track | None:
     """Return the description of a stream, None if its codec cannot be described."""
-    # A stream without a decoder has no codec context, although its type says it has.
-    if getattr(stream, "codec_context", None) is None or not stream.time_base:
+    if getattr(stream, "codec_context", None) is None:
         return None
     parameters = describe(stream)
-    if parameters is None:
+    return None if parameters is None else _track(stream, parameters)
+
+
+def _track(stream: Stream, parameters: bytes) -> Track | None:
+    """Return the description of a stream with given parameters, None if it has no decoder."""
+    # A stream without a decoder has no codec context, although its type says it has.
+    if getattr(stream, "codec_context", None) is None or not stream.time_base:
         return None
     language = stream.metadata.get("language", "")
     return Track(
@@ -225,23 +284,6 @@ def _describe(stream: Stream) -> Track | None:
         title=stream.metadata.get("title", ""),
         disposition=int(stream.disposition),
         parameters=parameters,
-    )
-
-
-def _copy(source: AvPacket[Stream]) -> Packet:
-    try:
-        side = tuple(
-            (_SIDE_DATA_TYPES.index(item.data_type), bytes(item)) for item in source.iter_sidedata()
-        )
-    except (ValueError, IndexError):
-        side = ()  # a type that this PyAV does not know
-    return Packet(
-        data=bytes(source),
-        pts=source.pts,
-        dts=source.dts,
-        duration=max(source.duration or 0, 0),
-        keyframe=source.is_keyframe,
-        side_data=side,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import nvcodec
+from nvcodec.cli import main
 from nvcodec.container import Reader
 from nvcodec.video import open_tracks
 from tests.fixtures.videos import read_back
@@ -97,3 +99,42 @@ def test_without_sound(clip, tmp_path, settings):
     nvcodec.encode(clip, tmp_path / "a.nvc", settings(audio=False), measure=False)
     info = nvcodec.inspect(tmp_path / "a.nvc")
     assert info.tracks == {} and info.bytes == info.video_bytes
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])
+def test_sound_of_windows_media_beside_subtitles(make_clip, encode_once, tmp_path, settings, name):
+    spoken = make_clip("spoken.wmv", codec="wmv2", frames=6, size=(48, 32), audio=["wmav2"])
+    stream = encode_once("spoken.nvc", spoken, settings(resize=(47, 33)))
+    done = nvcodec.decode(stream, tmp_path / name)
+    assert done.tracks == 1
+    converted = [line for line in done.warnings if "wmav2" in line]
+    (copied,) = _packets(tmp_path / name)
+    if name == "out.mkv":
+        assert converted == []
+        assert [packet[0] for packet in copied] == [packet[0] for packet in _packets(spoken)[0]]
+    else:
+        assert len(converted) == 1
+
+
+def test_odd_size_and_subtitles_in_both_formats(subtitled, encode_once, tmp_path, settings):
+    stream = encode_once("odd.nvc", subtitled, settings(resize=(47, 33)))
+    aspect = nvcodec.inspect(stream).video.sample_aspect_ratio
+    assert aspect != 1
+    for name in ("odd.mkv", "odd.mp4"):
+        done = nvcodec.decode(stream, tmp_path / name)
+        assert done.tracks == 2
+        source, frames = read_back(tmp_path / name)
+        assert source.info.sample_aspect_ratio == aspect
+        assert frames.y.shape == (12, 33, 47)
+
+
+def test_decode_without_sound(subtitled, encode_once, tmp_path, settings, capsys):
+    stream = encode_once("subtitled.nvc", subtitled, settings())
+    for name in ("out.mkv", "out.mp4"):
+        assert nvcodec.decode(stream, tmp_path / name, audio=False).tracks == 1
+        with open_tracks(tmp_path / name) as tracks:
+            assert [track.kind for track in tracks.tracks] == ["subtitle"]
+    target = str(tmp_path / "command.mkv")
+    assert main(["decode", str(stream), "-o", target, "--no-audio", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tracks"] == 1
+    assert nvcodec.decode(stream, tmp_path / "out.y4m").tracks == 0

@@ -7,12 +7,13 @@ import os
 import time
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import Colour
-from nvcodec.video import open_sink
+from nvcodec.video import open_sink, open_tracks
 from tests.fixtures.videos import VFR, read_back, seconds, synthetic_frames, video_info
 
 
@@ -68,6 +69,28 @@ def test_odd_sizes_keep_their_size(tmp_path, size, suffix):
     assert np.abs(back.y.astype(int) - synthetic_frames(3, size).y).mean() < 4
 
 
+ASPECTS = [Fraction(4, 3), Fraction(63, 64), Fraction(65535, 32768), Fraction(65521, 65519)]
+
+
+@pytest.mark.parametrize("encoder", [None, "ffv1"])
+@pytest.mark.parametrize("aspect", ASPECTS)
+def test_odd_sizes_keep_any_aspect_in_matroska(tmp_path, make_clip, encoder, aspect):
+    sound = make_clip("in.wmv", codec="wmv2", audio=("wmav2",))  # beside a track through "tee"
+    path = tmp_path / "odd.mkv"
+    with open_tracks(sound) as tracks:
+        described = video_info((65, 47), sample_aspect_ratio=aspect, colour=Colour(matrix=6))
+        with open_sink(path, described, tracks=tracks.tracks, encoder=encoder) as sink:
+            sink.write(synthetic_frames(3, (65, 47)))
+            sink.write_packets(0, tracks.rest()[0])
+    source, back = read_back(path)
+    assert source.info.sample_aspect_ratio == aspect
+    assert source.info.colour == Colour(matrix=6)
+    assert back.y.shape == (3, 47, 65)
+    with av.open(str(path)) as container:
+        assert "title" not in container.streams.video[0].metadata
+        assert sum(packet.size > 0 for packet in container.demux(audio=0)) > 3
+
+
 def test_ffv1_is_lossless_at_any_size(tmp_path):
     path = tmp_path / "odd.mkv"
     with open_sink(path, video_info((35, 27)), encoder="ffv1") as sink:
@@ -92,8 +115,6 @@ def test_what_cannot_be_stored_is_refused_and_says_what_can(tmp_path):
         open_sink(tmp_path / "a.mp4", video_info((65, 47)), encoder="libx264")
     with pytest.raises(ConfigError, match="expected one of libx264"):
         open_sink(tmp_path / "a.mp4", video_info(), encoder="nothing")
-    with pytest.raises(VideoError, match=r"write \.mp4"):
-        open_sink(tmp_path / "a.mkv", video_info((65, 47), sample_aspect_ratio=Fraction(4, 3)))
     with pytest.raises(ConfigError, match=r"\.mp4, \.mkv, \.y4m"):
         open_sink(tmp_path / "a.xyz", video_info())
     with pytest.raises(ConfigError, match="apply to"):

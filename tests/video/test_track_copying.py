@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from fractions import Fraction
 
 import av
 import pytest
 
-from nvcodec.errors import VideoError
 from nvcodec.video import open_sink, open_source, open_tracks
 from tests.fixtures.videos import read_back, seconds, synthetic_frames, video_info
 
@@ -110,14 +110,14 @@ def subtitle_file(path, codec, header, payloads):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "payloads", "refused"),
+    ("name", "codec", "payloads"),
     [
-        ("s.mkv", "subrip", [b"Hello", b"<i>again</i>"], ".mp4"),
-        ("s.mkv", "ass", [b"0,0,Default,,0,0,0,,Hi", b"1,0,Default,,0,0,0,,Ho"], ".mp4"),
-        ("s.mp4", "mov_text", [b"\x00\x05Hello", b"\x00\x05again"], ".mkv"),
+        ("s.mkv", "subrip", [b"Hello", b"<i>again</i>"]),
+        ("s.mkv", "ass", [b"0,0,Default,,0,0,0,,Hello", b"1,0,Default,,0,0,0,,{\\i1}again"]),
+        ("s.mp4", "mov_text", [b"\x00\x05Hello", b"\x00\x05again"]),
     ],
 )
-def test_subtitles(tmp_path, name, codec, payloads, refused):
+def test_subtitles(tmp_path, name, codec, payloads):
     source = tmp_path / name
     subtitle_file(source, codec, SCRIPT, payloads)
     with open_tracks(source) as tracks:
@@ -136,10 +136,31 @@ def test_subtitles(tmp_path, name, codec, payloads, refused):
         base = back.tracks[0].time_base
         assert [p.pts * base for p in again] == [p.pts * track.time_base for p in packets]
         assert [p.duration * base for p in again] == [p.duration * track.time_base for p in packets]
-    works = source.suffix
-    with pytest.raises(VideoError, match=rf"track 0 \(subtitle, {codec}\).*use {works}"):
-        open_sink(tmp_path / f"no{refused}", video_info(), tracks=[track])
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, target.name])
+    # The other format gets the same text in its own codec, and the user one warning.
+    other = tmp_path / ("other.mp4" if source.suffix == ".mkv" else "other.mkv")
+    with open_sink(other, video_info(), tracks=[track]) as sink:
+        sink.write(synthetic_frames(10))
+        sink.write_packets(0, packets)
+    (warning,) = sink.warnings
+    assert f"track 0 (subtitle, {codec}) cannot be copied" in warning
+    assert shown_text(other) == [
+        (0, Fraction(1, 10), "Hello"),
+        (Fraction(1, 10), Fraction(1, 10), "again" if codec == "mov_text" else "_again"),
+    ]
+
+
+def shown_text(path):
+    """Read the subtitles of a file: time and duration in seconds, and text, `_` before italics."""
+    shown = []
+    with av.open(str(path)) as container:
+        stream = container.streams.subtitles[0]
+        for packet in container.demux(stream):
+            for line in stream.codec_context.decode(packet) if packet.size > 2 else ():
+                text = re.sub(r"\{\\i[01]\}", "_", line.dialogue.decode())
+                shown.append(
+                    (packet.pts * packet.time_base, packet.duration * packet.time_base, text)
+                )
+    return shown
 
 
 def test_surround_sound_of_a_real_film(bunny, tmp_path):
