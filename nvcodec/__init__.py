@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nvcodec.errors import (
         BitstreamError,
         ChecksumError,
+        ClosedError,
         ConfigError,
         NoTokensError,
         NvcodecError,
@@ -50,6 +51,7 @@ __all__ = [
     "PRESETS",
     "BitstreamError",
     "ChecksumError",
+    "ClosedError",
     "ColourMode",
     "Comparison",
     "ConfigError",
@@ -84,6 +86,7 @@ _HOMES = {
     "nvcodec.errors": (
         "BitstreamError",
         "ChecksumError",
+        "ClosedError",
         "ConfigError",
         "NoTokensError",
         "NvcodecError",

@@ -30,6 +30,10 @@ class OutputExistsError(NvcodecError, FileExistsError):
     """The output exists already, and overwriting was not requested."""
 
 
+class ClosedError(NvcodecError, ValueError):
+    """An `.nvc` file was read after it was closed."""
+
+
 class BitstreamError(NvcodecError, ValueError):
     """Malformed `.nvc` data. The message names the section and the byte offset."""
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
-from nvcodec.container.byte_source import ByteSource, open_seekable
+from nvcodec.container.byte_source import ByteSource, StoredFile
 from nvcodec.container.checks import check_header_framing, check_preamble
 from nvcodec.container.damage import Damage
 from nvcodec.container.framing import PREAMBLE
@@ -41,7 +40,8 @@ class Reader(Closing):
 
     A finished file is opened through its index: only header, metadata, tracks and index are read
     and checked, whatever the file's size. Without a usable index every section is checked once, and
-    each intact one stays usable. A reader must not be used by several threads at a time.
+    each intact one stays usable. Several threads may use a reader at a time, and so may processes
+    that are forked. A pickled reader is opened anew, by its path or with its contents.
 
     Args:
         source: Path, bytes, or binary file whose first byte is the first of the stream. A file that
@@ -62,11 +62,15 @@ class Reader(Closing):
         UnsupportedVersionError: If this release does not know the major version or a critical
             section.
         BitstreamError: If this is not an `.nvc` stream.
+        VideoError: If it is the `reopenable` file of another reader, and has changed since.
+
+    Raises (all methods that read):
+        ClosedError: If the reader is closed.
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
-        with ExitStack() as stack:
-            self._source = ByteSource(open_seekable(source, stack))
+        self._source = ByteSource.open(source)
+        try:
             self.file_bytes = self._source.size
             preamble = self._source.read(0, min(len(PREAMBLE), self._source.size))
             self.version = check_preamble(preamble)
@@ -76,7 +80,20 @@ class Reader(Closing):
             self.header = read_header(self._source.payload(framing), self.version[1])
             self._table = SectionTable(self._source, framing)
             self._list_contents()
-            self._stack = stack.pop_all()
+        except BaseException:
+            self._source.close()
+            raise
+
+    def __reduce__(self) -> tuple[type[Reader], tuple[bytes | StoredFile]]:
+        return Reader, (self.reopenable(),)
+
+    def reopenable(self) -> bytes | StoredFile:
+        """Return the contents or the path by which another process can open the same file.
+
+        Raises:
+            ConfigError: If the source is a pipe or a file object.
+        """
+        return self._source.reopenable()
 
     def _list_contents(self) -> None:
         """Read tracks and metadata, and list the segments."""
@@ -147,9 +164,10 @@ class Reader(Closing):
             ChecksumError: If the section is damaged.
             BitstreamError: If it is malformed.
         """
-        listed = self._entry(index)
-        if self._last and self._last.first_frame == listed.first_frame:
-            return self._last
+        self.check_open()
+        listed, last = self._entry(index), self._last
+        if last and last.first_frame == listed.first_frame:
+            return last
         entry = self._segment_entries[index]
         with self._table.recording_damage(entry):
             cursor = self._table.payload(entry)
@@ -286,9 +304,17 @@ class Reader(Closing):
         self._table.check_all()
         return self.damage
 
+    def check_open(self) -> None:
+        """Raise an error if the reader is closed.
+
+        Raises:
+            ClosedError: If it is closed.
+        """
+        self._source.check_open()
+
     def close(self) -> None:
-        """Close the file if it was opened by this reader."""
-        self._stack.close()
+        """Close the file if it was opened by this reader. Reads in other threads still end well."""
+        self._source.close()
 
     def _entry(self, index: int) -> SegmentEntry:
         if not 0 <= index < len(self.segments):

@@ -37,7 +37,8 @@ class SectionTable:
 
     def __init__(self, source: ByteSource, header: Framing) -> None:
         self._source = source
-        self._reported: set[int] = set()
+        # By byte offset. Of several threads that find the same damage, one inserts its own error.
+        self._reported: dict[int, BitstreamError] = {}
         self.damage: list[Damage] = []
         self.end: int | None = None
         index = read_index_if_valid(source, header)
@@ -146,9 +147,8 @@ class SectionTable:
         return framing
 
     def _record(self, entry: IndexEntry, error: BitstreamError) -> None:
-        if entry.offset in self._reported:
+        if self._reported.setdefault(entry.offset, error) is not error:
             return
-        self._reported.add(entry.offset)
         lost = entry.segment
         self.damage.append(
             Damage(

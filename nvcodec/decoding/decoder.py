@@ -11,21 +11,25 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from operator import index
-from typing import BinaryIO, cast, overload
+from typing import TYPE_CHECKING, BinaryIO, cast, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from nvcodec.closing import Closing
 from nvcodec.container import Reader
+from nvcodec.container.byte_source import StoredFile
 from nvcodec.decoding.interpolation import FrameInterpolator
 from nvcodec.decoding.output_timing import batch_of, check_size
-from nvcodec.decoding.segment_cache import OPEN_SEGMENTS, SegmentCache
+from nvcodec.decoding.segment_cache import OPEN_SEGMENTS, OpenSegment, SegmentCache
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
-from nvcodec.media import Frames, Planes, UInt8Array
+from nvcodec.media import Frames, Int64Array, Planes, UInt8Array
 from nvcodec.video.colour import rgb
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,9 @@ class Decoder(Closing):
 
     Indexing returns RGB pictures, `planes` returns 8-bit 4:2:0 samples. Frames are numbered as in
     the file. Access to a frame of a damaged or missing segment raises an error.
+
+    Several threads may use a decoder at a time. In a forked process it opens its segments anew. A
+    pickled decoder opens the file anew, by its path or with its contents.
 
     Args:
         source: Path, contents, or binary file object.
@@ -49,19 +56,27 @@ class Decoder(Closing):
     Raises:
         BitstreamError: If the source is not an `.nvc` stream, or its header is damaged.
         ConfigError: If the device is not available.
+        VideoError: If a pickled decoder is opened anew, and its file has changed.
+
+    Raises (all methods that decode):
+        ClosedError: If the decoder is closed.
     """
 
     def __init__(
         self, source: str | os.PathLike[str] | bytes | BinaryIO, *, device: str = "auto"
     ) -> None:
-        self.device = choose_device(device)
+        self.device, self._device_name = choose_device(device), device
         self.reader = Reader(source)
         self.info = self.reader.header.video
         self.warnings: list[str] = []
+        self._warned: dict[str, object] = {}
         self._segments = SegmentCache(self.reader, self.device)
         self._interpolator = FrameInterpolator(
             self.reader, self._segments.get, self._warn, self.device
         )
+
+    def __reduce__(self) -> tuple[partial[Self], tuple[bytes | StoredFile]]:
+        return partial(type(self), device=self._device_name), (self.reader.reopenable(),)
 
     def __len__(self) -> int:
         """Return the number of frames, up to the end of the last readable segment."""
@@ -125,7 +140,7 @@ class Decoder(Closing):
             BitstreamError: If the segment of the frame is damaged.
         """
         entry = self.reader.segment_at(seconds)
-        ticks = self.reader.segment(entry.index).pts
+        ticks = self._segments.pts(entry.index)
         shown = bisect_right(ticks, Fraction(seconds) / self.info.time_base)
         return entry.first_frame + max(shown - 1, 0)
 
@@ -169,6 +184,7 @@ class Decoder(Closing):
             ConfigError: If no video may have that size.
             IndexError: If the file has no frames.
         """
+        self.reader.check_open()
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
         return self._interpolator.planes(times, (height, width))
@@ -188,6 +204,7 @@ class Decoder(Closing):
         Raises:
             ConfigError: If no video may have that size.
         """
+        self.reader.check_open()
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
         own = (width, height) == (self.info.width, self.info.height)
@@ -220,6 +237,7 @@ class Decoder(Closing):
             IndexError: If a frame is not in the file.
             BitstreamError: If the segment of a frame is damaged.
         """
+        self.reader.check_open()
         total = len(self)
         numbers = np.array([index(n) + total if n < 0 else index(n) for n in frames], np.int64)
         if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
@@ -227,8 +245,8 @@ class Decoder(Closing):
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
         # Segments are opened before frames are allocated, so that a file that claims frames it does
         # not hold fails before it takes memory.
-        for owner in list(dict.fromkeys(owners))[:OPEN_SEGMENTS]:
-            self._segments.get(owner)
+        distinct = list(dict.fromkeys(owners))
+        opened = {owner: self._segments.get(owner) for owner in distinct[:OPEN_SEGMENTS]}
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
         out = Frames(
@@ -238,40 +256,18 @@ class Decoder(Closing):
             pts=np.empty(len(numbers), np.int64),
             durations=np.empty(len(numbers), np.int64),
         )
-        for owner in dict.fromkeys(owners):
+        for owner in distinct:
             places = np.flatnonzero(np.array(owners) == owner)
-            self._decode(owner, numbers[places], places, out)
+            segment = opened.get(owner) or self._segments.get(owner)
+            _decode(segment, numbers[places] - segment.first_frame, places, out)
         return out
 
     def _planes_sized(self, frames: range, size: tuple[int, int]) -> Frames:
         """Decode frames of one segment at another size, height and width."""
-        segment = self.reader.segment_of(frames.start).index
-        stored = self.reader.segment(segment)
-        local = [number - stored.first_frame for number in frames]
-        y, u, v = self._segments.get(segment).interpolate(local, size)
-        pts, durations = (
-            np.array(ticks, np.int64)[local] for ticks in (stored.pts, stored.durations)
-        )
-        return Frames(y=y, u=u, v=v, pts=pts, durations=durations)
-
-    def _decode(
-        self,
-        segment: int,
-        numbers: npt.NDArray[np.int64],
-        places: npt.NDArray[np.int64],
-        out: Frames,
-    ) -> None:
-        """Decode frames of one segment into their places of `out`."""
-        segment_decoder = self._segments.get(segment)
-        stored = self.reader.segment(segment)
-        local = numbers - stored.first_frame
-        out.pts[places] = np.array(stored.pts, np.int64)[local]
-        out.durations[places] = np.array(stored.durations, np.int64)[local]
-        batch = segment_decoder.batch
-        for begin in range(0, len(local), batch):
-            where = places[begin : begin + batch]
-            planes = segment_decoder.planes(local[begin : begin + batch].tolist())
-            out.y[where], out.u[where], out.v[where] = planes
+        segment = self._segments.get(self.reader.segment_of(frames.start).index)
+        local = [number - segment.first_frame for number in frames]
+        y, u, v = segment.interpolate(local, size)
+        return Frames(y=y, u=u, v=v, pts=segment.pts[local], durations=segment.durations[local])
 
     @property
     def losses(self) -> list[str]:
@@ -279,11 +275,25 @@ class Decoder(Closing):
         return [*map(str, self.reader.damage), *self.warnings]
 
     def _warn(self, line: str) -> None:
-        if line not in self.warnings:
+        token = object()
+        if self._warned.setdefault(line, token) is token:  # only the first thread that says it
             self.warnings.append(line)
             logger.warning("%s", line)
 
     def close(self) -> None:
-        """Close the file and release its segments."""
-        self._segments.clear()
+        """Close the file and release its segments.
+
+        A frame that another thread is decoding is finished, or its access raises `ClosedError`.
+        """
         self.reader.close()
+        self._segments.clear()
+
+
+def _decode(segment: OpenSegment, local: Int64Array, places: Int64Array, out: Frames) -> None:
+    """Decode frames of one segment, by their numbers within it, into their places of `out`."""
+    out.pts[places] = segment.pts[local]
+    out.durations[places] = segment.durations[local]
+    for begin in range(0, len(local), segment.batch):
+        where = places[begin : begin + segment.batch]
+        planes = segment.planes(local[begin : begin + segment.batch].tolist())
+        out.y[where], out.u[where], out.v[where] = planes

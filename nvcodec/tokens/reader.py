@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentEntry
+from nvcodec.container.byte_source import StoredFile
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
 from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size, token_step_count
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokenizer.token_sections import check_format, read_token_section
 from nvcodec.tokens.grid import TokenGrid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _Float64Array = npt.NDArray[np.float64]
 
@@ -24,7 +28,9 @@ _Float64Array = npt.NDArray[np.float64]
 class TokenReader(Closing):
     """An `.nvc` file that is open for reading tokens; `nvcodec.tokens.open_tokens` makes one.
 
-    Only the header, the index and the token sections of the requested segments are read.
+    Only the header, the index and the token sections of the requested segments are read. Several
+    threads may use a reader at a time, and so may processes that are forked. A pickled reader opens
+    the file anew, by its path or with its contents.
 
     Args:
         source: Path, contents, or binary file object.
@@ -66,7 +72,10 @@ class TokenReader(Closing):
         self.frame_rate: Fraction = header.video.frame_rate
         self.metadata: Mapping[str, str] = self._reader.metadata
         self.segments: tuple[SegmentEntry, ...] = self._reader.segments
-        self._left_out: list[str] = []
+        self._left_out: dict[str, None] = {}
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes | StoredFile]]:
+        return type(self), (self._reader.reopenable(),)
 
     @property
     def steps(self) -> int:
@@ -100,7 +109,7 @@ class TokenReader(Closing):
     @property
     def damage(self) -> list[str]:
         """Missing and damaged parts of the file, one sentence each."""
-        return [*map(str, self._reader.damage), *self._left_out]
+        return [*map(str, self._reader.damage), *list(self._left_out)]
 
     def require(self, tokenizer_id: str) -> None:
         """Check that the tokens were made by a tokenizer.
@@ -141,7 +150,9 @@ class TokenReader(Closing):
                 tokens.
             BitstreamError: If tokens in the time range are damaged or missing and `skip_damaged` is
                 not set.
+            ClosedError: If the reader is closed.
         """
+        self._reader.check_open()
         if tokenizer_id is not None:
             self.require(tokenizer_id)
         first = -np.inf if start is None else start
@@ -154,7 +165,7 @@ class TokenReader(Closing):
                 if not skip_damaged:
                     raise
                 if not any(str(error) in line for line in self.damage):
-                    self._left_out.append(str(error))
+                    self._left_out.setdefault(str(error))
                 continue
             parts.append((fsq_indices, bits, *self._times(section)))
         empty = (
@@ -207,7 +218,7 @@ class TokenReader(Closing):
         return np.array(seconds[0]), np.array(seconds[1])
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Reads in other threads still end well."""
         self._reader.close()
 
 
