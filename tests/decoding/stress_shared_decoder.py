@@ -14,8 +14,9 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 
 import numpy as np
 import torch
@@ -43,6 +44,10 @@ class Pictures(Dataset[UInt8Array]):
     def __getitem__(self, index: int) -> UInt8Array:
         video, frame = self.places[index]
         return self.videos[video][frame]
+
+    def close(self) -> None:
+        for video in self.videos:
+            video.close()
 
 
 class Rounds:
@@ -80,7 +85,7 @@ def by_threads(paths: Sequence[Path], right: list[UInt8Array], rounds: int) -> i
         for frame in frames:
             try:
                 failures[place] += wrong(shared[frame], right[frame])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - every error counts
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
                 failures[place] += 1
 
@@ -100,34 +105,53 @@ def by_threads(paths: Sequence[Path], right: list[UInt8Array], rounds: int) -> i
             thread.start()
         for thread in threads:
             thread.join()
+    data.close()
     return sum(failures)
 
 
-def by_workers(paths: Sequence[Path], right: list[UInt8Array], rounds: int, method: str) -> int:
+def by_workers(
+    paths: Sequence[Path], right: list[UInt8Array], rounds: int, method: str, workers: int
+) -> int:
     """Let the workers of a loader read; forked ones anew in every round, spawned ones in all.
+
+    A thread of this process reads from the same decoders, also at the moment of a fork.
 
     Returns:
         The number of wrong pictures; an error in a worker is raised here.
     """
     data = Pictures(paths)
-    for frame in range(0, len(data), 3):  # some segments are open when the workers are forked
-        data[frame]
+    ended = Event()
+
+    def read() -> None:
+        for frame in cycle(range(0, len(data), 5)):
+            if ended.is_set():
+                return
+            data[frame]
+            time.sleep(0.01)
+
     sampler, failures = Rounds(len(data), 2), 0
     loader = DataLoader(
         data,
         batch_size=None,
         sampler=sampler,  # type: ignore[arg-type]
-        num_workers=2,
+        num_workers=workers,
         collate_fn=_same,
         multiprocessing_context=method,
         persistent_workers=method == "spawn",
     )
-    for _ in range(rounds):
-        found = list(loader)
-        failures += sum(
-            wrong(np.asarray(picture), right[frame])
-            for picture, frame in zip(found, sampler.last, strict=True)
-        )
+    thread = Thread(target=read)
+    thread.start()
+    try:
+        for _ in range(rounds):
+            found = list(loader)
+            failures += sum(
+                wrong(np.asarray(picture), right[frame])
+                for picture, frame in zip(found, sampler.last, strict=True)
+            )
+    finally:
+        ended.set()
+        thread.join()
+        data.close()
     return failures
 
 
@@ -139,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=10, help="of each way of reading")
     parser.add_argument("--ways", nargs="+", default=["threads", "fork", "spawn"])
+    parser.add_argument("--workers", type=int, default=2, help="of a loader")
     parser.add_argument("--streams", default="", help="only those with this in their name")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -146,13 +171,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = sorted(STREAMS.glob(f"*{options.streams}*/stream.nvc"))
     alone = Pictures(paths)
     right = [alone[frame] for frame in range(len(alone))]
+    alone.close()
     bad = 0
     for way in options.ways:
         begin = time.perf_counter()
         if way == "threads":
             failures = by_threads(paths, right, options.rounds)
         else:
-            failures = by_workers(paths, right, options.rounds, way)
+            failures = by_workers(paths, right, options.rounds, way, options.workers)
         read = options.rounds * FRAMES * (THREADS if way == "threads" else 1)
         print(  # noqa: T201
             f"{way}: {failures} of {read} pictures wrong, {options.rounds} rounds, "
