@@ -12,6 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import BinaryIO, final
 
+from nvcodec.arguments import Seconds
 from nvcodec.closing import Closing
 from nvcodec.container.byte_source import ByteSource, StoredFile
 from nvcodec.container.checks import check_header_framing, check_preamble
@@ -271,13 +272,14 @@ class Reader(Closing):
         """
         return segment_with(self.segments, frame, self.damage)
 
-    def segment_at(self, seconds: float | Fraction) -> SegmentEntry:
+    def segment_at(self, seconds: Seconds) -> SegmentEntry:
         """Return the segment shown at a time; the first or last one for times outside the video.
 
         Args:
-            seconds: Time on the scale of the timestamps, `pts * time_base`; finite.
+            seconds: Time on the scale of the timestamps, `pts * time_base`.
 
         Raises:
+            ConfigError: If the time is not a number (NaN).
             IndexError: If there are no segments.
         """
         return segment_shown(self.segments, seconds, self.header.video.time_base)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
+from nvcodec.arguments import Seconds, exact_seconds
 from nvcodec.container.damage import Damage
 from nvcodec.container.index import IndexEntry
 from nvcodec.container.segment_section import Segment
@@ -102,21 +103,22 @@ def segment_with(
 
 
 def segment_shown(
-    segments: Sequence[SegmentEntry], seconds: float | Fraction, time_base: Fraction
+    segments: Sequence[SegmentEntry], seconds: Seconds, time_base: Fraction
 ) -> SegmentEntry:
     """Return the segment shown at a time; the first or last one for times outside the video.
 
     Args:
         segments: Segments in order.
-        seconds: Time on the scale of the timestamps, `pts * time_base`; finite.
+        seconds: Time on the scale of the timestamps, `pts * time_base`.
         time_base: Seconds per tick.
 
     Raises:
+        ConfigError: If the time is not a number (NaN).
         IndexError: If there are no segments.
     """
     if not segments:
         raise IndexError("the stream holds no segments")
-    ticks = floor(Fraction(seconds) / time_base)
+    ticks = floor(exact_seconds(seconds) / time_base)
     position = bisect_right(segments, ticks, key=lambda entry: entry.start) - 1
     return segments[max(position, 0)]
 

@@ -9,14 +9,21 @@ from __future__ import annotations
 import logging
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import index
-from typing import TYPE_CHECKING, BinaryIO, cast, overload
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
+from nvcodec.arguments import (
+    Seconds,
+    exact_seconds,
+    frame_number,
+    frame_numbers,
+    rounding_of,
+    sequence_of_times,
+)
 from nvcodec.closing import Closing
 from nvcodec.container import Reader
 from nvcodec.container.byte_source import StoredFile
@@ -82,75 +89,76 @@ class Decoder(Closing):
         """Return the number of frames, up to the end of the last readable segment."""
         return self.reader.frame_count
 
-    @overload
-    def __getitem__(self, frames: int) -> UInt8Array: ...
-    @overload
-    def __getitem__(self, frames: slice | Sequence[int]) -> UInt8Array: ...
-    def __getitem__(self, frames: int | slice | Sequence[int]) -> UInt8Array:
+    def __getitem__(self, frames: object) -> UInt8Array:
         """Decode frames to RGB.
 
         Args:
-            frames: Frame number (negative numbers count from the end), slice, or sequence of
-                numbers in any order. Several frames are decoded in batches.
+            frames: Frame number (negative numbers count from the end); slice; sequence, array or
+                tensor of numbers in any order; or one truth value per frame, which selects those
+                that are true. Several frames are decoded in batches.
 
         Returns:
             uint8, shape (H, W, 3) for a number, (N, H, W, 3) otherwise.
 
         Raises:
-            IndexError: If a frame is not in the file.
+            IndexError: If a frame is not in the file, or there is not one truth value per frame.
+            TypeError: If they are neither integers nor truth values.
             BitstreamError: If the segment of a frame is damaged.
         """
-        if isinstance(frames, (int, np.integer)):
-            (picture,) = self[[int(frames)]]
-            return cast(UInt8Array, picture)
-        numbers = range(len(self))[frames] if isinstance(frames, slice) else frames
-        part = self.planes(numbers)
-        return rgb(part.y, part.u, part.v, self.info.colour)
+        number = frame_number(frames)
+        part = self.planes(frames if number is None else [number])
+        pictures = rgb(part.y, part.u, part.v, self.info.colour)
+        return pictures if number is None else cast(UInt8Array, pictures[0])
 
     def __iter__(self) -> Iterator[UInt8Array]:
         """Decode all frames in order to RGB, uint8, shape (H, W, 3) each."""
         for part in self.frames():
             yield from rgb(part.y, part.u, part.v, self.info.colour)
 
-    def frame_at(self, seconds: float | Fraction) -> UInt8Array:
+    def frame_at(self, seconds: Seconds) -> UInt8Array:
         """Decode the frame that is shown at a time to RGB.
 
         Args:
-            seconds: Time on the video's clock, seconds. Before the first frame, the first frame is
-                returned; after the last frame, the last.
+            seconds: Time on the video's clock, seconds: a number of any type, possibly infinite.
+                Before the first frame, the first frame is returned; after the last frame, the last.
 
         Returns:
             uint8, shape (H, W, 3).
 
         Raises:
+            ConfigError: If the time is not a number (NaN).
             IndexError: If the file has no frames.
             BitstreamError: If the segment of the frame is damaged.
         """
         return self[self.frame_number(seconds)]
 
-    def frame_number(self, seconds: float | Fraction) -> int:
+    def frame_number(self, seconds: Seconds) -> int:
         """Return the number of the frame that is shown at a time.
 
         Args:
-            seconds: Time on the video's clock, seconds. Before the first frame, its number is
-                returned; after the last frame, that of the last.
+            seconds: Time on the video's clock, seconds: a number of any type, possibly infinite.
+                Before the first frame, its number is returned; after the last frame, that of the
+                last. A float that is the time of a frame but for its rounding stands for that time.
 
         Raises:
+            ConfigError: If the time is not a number (NaN).
             IndexError: If the file has no frames.
             BitstreamError: If the segment of the frame is damaged.
         """
-        entry = self.reader.segment_at(seconds)
+        latest = exact_seconds(seconds) + rounding_of(seconds)
+        entry = self.reader.segment_at(latest)
         ticks = self._segments.pts(entry.index)
-        shown = bisect_right(ticks, Fraction(seconds) / self.info.time_base)
+        shown = bisect_right(ticks, latest / self.info.time_base)
         return entry.first_frame + max(shown - 1, 0)
 
     def pictures_at(
-        self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
+        self, times: Iterable[Seconds], size: tuple[int, int] | None = None
     ) -> UInt8Array:
         """Decode or interpolate pictures at any times to RGB, like `planes_at`.
 
         Args:
-            times: N times on the video's clock, seconds, in any order.
+            times: N times on the video's clock, seconds, in any order: a sequence, array or tensor
+                of numbers of any type.
             size: Width and height of the pictures, samples; None for those of the video.
 
         Returns:
@@ -158,14 +166,12 @@ class Decoder(Closing):
 
         Raises:
             BitstreamError: If nothing in the file can be decoded.
-            ConfigError: If no video may have that size.
+            ConfigError: If no video may have that size, or a time is not a number (NaN).
             IndexError: If the file has no frames.
         """
         return rgb(*self.planes_at(times, size), self.info.colour)
 
-    def planes_at(
-        self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
-    ) -> Planes:
+    def planes_at(self, times: Iterable[Seconds], size: tuple[int, int] | None = None) -> Planes:
         """Decode or interpolate pictures at any times, also between frames, at any size.
 
         At the time of a frame, the picture is that frame. Within a shot, pictures between frames
@@ -173,7 +179,8 @@ class Decoder(Closing):
         nearest frame is held. `warnings` lists frames that could not be decoded.
 
         Args:
-            times: N times on the video's clock, seconds, in any order.
+            times: N times on the video's clock, seconds, in any order: a sequence, array or tensor
+                of numbers of any type.
             size: Width and height of the pictures, samples; None for those of the video.
 
         Returns:
@@ -181,13 +188,13 @@ class Decoder(Closing):
 
         Raises:
             BitstreamError: If nothing in the file can be decoded.
-            ConfigError: If no video may have that size.
+            ConfigError: If no video may have that size, or a time is not a number (NaN).
             IndexError: If the file has no frames.
         """
         self.reader.check_open()
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
-        return self._interpolator.planes(times, (height, width))
+        return self._interpolator.planes(sequence_of_times(times), (height, width))
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, size: tuple[int, int] | None = None
@@ -209,7 +216,8 @@ class Decoder(Closing):
         check_size((width, height))
         own = (width, height) == (self.info.width, self.info.height)
         most = len(self) if own else batch_of((height, width))
-        stop = len(self) if stop is None else min(stop, len(self))
+        start = index(start)
+        stop = len(self) if stop is None else min(index(stop), len(self))
         for entry in self.reader.segments:
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
@@ -224,24 +232,22 @@ class Decoder(Closing):
             except BitstreamError as error:
                 self._warn(f"frames {first}..{last - 1} are not decoded: {error}")
 
-    def planes(self, frames: Sequence[int]) -> Frames:
+    def planes(self, frames: object) -> Frames:
         """Decode frames to 8-bit 4:2:0.
 
         Args:
-            frames: Frame numbers in any order; negative numbers count from the end.
+            frames: Several frames, as for indexing.
 
         Returns:
             Pictures, timestamps and durations, in the order of `frames`.
 
         Raises:
-            IndexError: If a frame is not in the file.
+            IndexError: If a frame is not in the file, or there is not one truth value per frame.
+            TypeError: If they are neither integers nor truth values.
             BitstreamError: If the segment of a frame is damaged.
         """
         self.reader.check_open()
-        total = len(self)
-        numbers = np.array([index(n) + total if n < 0 else index(n) for n in frames], np.int64)
-        if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
-            raise IndexError(f"expected frame numbers in -{total}..{total - 1}, got {list(frames)}")
+        numbers = frame_numbers(frames, len(self))
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
         # Segments are opened before frames are allocated, so that a file that claims frames it does
         # not hold fails before it takes memory.

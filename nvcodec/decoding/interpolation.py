@@ -46,7 +46,7 @@ class FrameInterpolator:
         self._video_size = (reader.header.video.height, reader.header.video.width)
         self._broken: dict[int, BitstreamError] = {}
 
-    def planes(self, times: Sequence[float | Fraction], size: tuple[int, int]) -> Planes:
+    def planes(self, times: Sequence[Fraction], size: tuple[int, int]) -> Planes:
         """Decode or interpolate pictures at any times.
 
         Args:
@@ -85,7 +85,7 @@ class FrameInterpolator:
         return out
 
     def _inside(
-        self, segment: int, times: dict[int, float | Fraction], size: tuple[int, int], out: Planes
+        self, segment: int, times: dict[int, Fraction], size: tuple[int, int], out: Planes
     ) -> dict[int, float]:
         """Store the pictures at times up to the last frame of a segment.
 
@@ -103,7 +103,7 @@ class FrameInterpolator:
         ticks = self._frame_times(segment, segment_decoder)
         last = self._reader.segments[segment].frames - 1
         positions = {
-            place: position(Fraction(time) / self._reader.header.video.time_base, ticks)
+            place: position(time / self._reader.header.video.time_base, ticks)
             for place, time in times.items()
         }
         inside = [place for place, where in positions.items() if where <= last]

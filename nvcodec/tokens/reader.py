@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentEntry
 from nvcodec.container.byte_source import StoredFile
@@ -129,8 +130,8 @@ class TokenReader(Closing):
 
     def grid(
         self,
-        start: float | None = None,
-        end: float | None = None,
+        start: Seconds | None = None,
+        end: Seconds | None = None,
         *,
         tokenizer_id: str | None = None,
         skip_damaged: bool = False,
@@ -138,16 +139,16 @@ class TokenReader(Closing):
         """Read the tokens of the video, or of the time steps of which a part is in a time range.
 
         Args:
-            start: Start of the time range on the video's clock, seconds; None for that of the
-                video.
+            start: Start of the time range on the video's clock, seconds, a number of any type; None
+                for that of the video.
             end: End of the time range, seconds; None for that of the video.
             tokenizer_id: Identity of the tokenizer that must have made the tokens; None for any.
             skip_damaged: Leave out segments with damaged tokens, and list them in `damage`. Segments
                 that a file without index has lost completely are always left out.
 
         Raises:
-            ConfigError: If nothing is shown in the time range, or another tokenizer made the
-                tokens.
+            ConfigError: If nothing is shown in the time range, a time is not a number (NaN), or
+                another tokenizer made the tokens.
             BitstreamError: If tokens in the time range are damaged or missing and `skip_damaged` is
                 not set.
             ClosedError: If the reader is closed.
@@ -155,8 +156,8 @@ class TokenReader(Closing):
         self._reader.check_open()
         if tokenizer_id is not None:
             self.require(tokenizer_id)
-        first = -np.inf if start is None else start
-        last = np.inf if end is None else end
+        first = -np.inf if start is None else float_seconds(start)
+        last = np.inf if end is None else float_seconds(end)
         parts = []
         for entry in self._during(first, last):
             try:
