@@ -12,6 +12,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import BinaryIO, final
 
+import numpy as np
+
 from nvcodec.arguments import Seconds
 from nvcodec.closing import Closing
 from nvcodec.container.byte_source import ByteSource, StoredFile
@@ -20,15 +22,19 @@ from nvcodec.container.damage import Damage
 from nvcodec.container.framing import PREAMBLE
 from nvcodec.container.header import read_header
 from nvcodec.container.packets import read_packets
+from nvcodec.container.section_list import (
+    IndexEntry,
+    SectionList,
+    SegmentEntry,
+    SegmentList,
+)
 from nvcodec.container.section_table import SectionTable
 from nvcodec.container.section_types import HEADER, PACKETS, TRACK
 from nvcodec.container.segment_lookup import (
-    SegmentEntry,
     matches_entry,
     segment_shown,
     segment_with,
     segments_needed,
-    segments_of,
 )
 from nvcodec.container.segment_section import Segment, read_segment
 from nvcodec.errors import BitstreamError
@@ -101,9 +107,8 @@ class Reader(Closing):
         tracks, metadata = self._table.tracks_and_metadata()
         self.tracks: Mapping[int, Track] = MappingProxyType(tracks)
         self.metadata: Mapping[str, str] = MappingProxyType(metadata)
-        self.segments = segments_of(self._table.entries)
-        self._segment_entries = tuple(entry for entry in self._table.entries if entry.segment)
-        self._token_entries = self._table.token_entries(self.header.tokens)
+        self.segments = SegmentList(self._table.entries)
+        self._token_places = self._table.token_places(self.header.tokens, self.segments)
         self._last: Segment | None = None
 
     @property
@@ -137,12 +142,13 @@ class Reader(Closing):
     @property
     def track_bytes(self) -> int:
         """Size of intact track and packets sections, bytes, framing included."""
-        return sum(entry.size for entry in self._table.entries if entry.kind in (TRACK, PACKETS))
+        return self._table.entries.of_kind(TRACK, PACKETS).bytes
 
     @property
     def token_bytes(self) -> int:
         """Size of the sections of tokens that were found, bytes, framing included."""
-        return sum(entry.size for entry in self._token_entries if entry)
+        found = self._token_places[self._token_places >= 0]
+        return SectionList(self._table.entries.records[found]).bytes
 
     @property
     def bytes_read(self) -> int:
@@ -169,7 +175,7 @@ class Reader(Closing):
         listed, last = self._entry(index), self._last
         if last and last.first_frame == listed.first_frame:
             return last
-        entry = self._segment_entries[index]
+        entry = self._section(index)
         with self._table.recording_damage(entry):
             cursor = self._table.payload(entry)
             offset = cursor.offset
@@ -199,16 +205,16 @@ class Reader(Closing):
                 f"{HEADER} section, byte {len(PREAMBLE)}: the file holds no tokens"
             )
         kind = self.header.tokens.section
-        entry = self._token_entries[index]
-        if entry is None:
+        place = int(self._token_places[index])
+        if place < 0:
             for damage in self.damage:
                 if damage.offset < listed.offset <= damage.offset + damage.size:
                     raise damage.error()
             raise BitstreamError(
                 f"{kind} section, byte {listed.offset}: missing before segment {index}"
             )
-        lost = self._segment_entries[index].segment if self.header.tokens.conditioning else None
-        entry = replace(entry, kind=kind, segment=lost)
+        lost = self._section(index).segment if self.header.tokens.conditioning else None
+        entry = replace(self._table.entries[place], kind=kind, segment=lost)
         with self._table.recording_damage(entry):
             cursor = self._table.small_payload(entry)
             offset = cursor.offset
@@ -242,9 +248,9 @@ class Reader(Closing):
             ChecksumError: If a section is damaged, unless `skip_damaged`.
             BitstreamError: If it is malformed, unless `skip_damaged`.
         """
-        for entry in self._table.entries:
-            if entry.kind != PACKETS or entry.track != track:
-                continue
+        sections = self._table.entries.of_kind(PACKETS)
+        for place in np.flatnonzero(sections.records["track"] == track).tolist():
+            entry = sections[place]
             try:
                 with self._table.recording_damage(entry):
                     cursor = self._table.payload(entry)
@@ -317,6 +323,10 @@ class Reader(Closing):
     def close(self) -> None:
         """Close the file if it was opened by this reader. Reads in other threads still end well."""
         self._source.close()
+
+    def _section(self, index: int) -> IndexEntry:
+        """Return the section of a segment."""
+        return self._table.entries[int(self.segments.places[index])]
 
     def _entry(self, index: int) -> SegmentEntry:
         if not 0 <= index < len(self.segments):

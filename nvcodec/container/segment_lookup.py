@@ -4,43 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
 from nvcodec.arguments import Seconds, exact_seconds
 from nvcodec.container.damage import Damage
-from nvcodec.container.index import IndexEntry
+from nvcodec.container.section_list import SegmentEntry
 from nvcodec.container.segment_section import Segment
 from nvcodec.errors import BitstreamError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentEntry:
-    """Position and frames of a segment, as the index lists them.
-
-    Attributes:
-        index: Position in `Reader.segments`.
-        first_frame: Number of its first frame in the video.
-        frames: Number of frames.
-        start: Timestamp of its first frame, ticks of the video's time base.
-        predicted: Whether decoding needs the decoded state of the previous segment.
-        offset: Byte offset of the section.
-        size: Size of the section, bytes, framing and timestamps included.
-    """
-
-    index: int
-    first_frame: int
-    frames: int
-    start: int
-    predicted: bool
-    offset: int
-    size: int
-
-    @property
-    def stop_frame(self) -> int:
-        """Number of the frame after its last."""
-        return self.first_frame + self.frames
 
 
 def matches_entry(segment: Segment, entry: SegmentEntry, *, predicted: bool) -> bool:
@@ -56,23 +27,6 @@ def matches_entry(segment: Segment, entry: SegmentEntry, *, predicted: bool) -> 
         entry.frames,
         entry.start,
         predicted,
-    )
-
-
-def segments_of(entries: Iterable[IndexEntry]) -> tuple[SegmentEntry, ...]:
-    """Return the segments among the sections of a file, in order."""
-    sections = [(entry, entry.segment) for entry in entries if entry.segment]
-    return tuple(
-        SegmentEntry(
-            index=index,
-            first_frame=segment.first_frame,
-            frames=segment.frames,
-            start=segment.start,
-            predicted=segment.predicted,
-            offset=entry.offset,
-            size=entry.size,
-        )
-        for index, (entry, segment) in enumerate(sections)
     )
 
 

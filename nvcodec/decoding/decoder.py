@@ -218,10 +218,11 @@ class Decoder(Closing):
         most = len(self) if own else batch_of((height, width))
         start = index(start)
         stop = len(self) if stop is None else min(index(stop), len(self))
-        for entry in self.reader.segments:
+        for number in self.reader.segments.between(start, stop):
+            entry = self.reader.segments[number]
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = min(most, self._segments.get(entry.index).batch) if first < last else 1
+                batch = min(most, self._segments.get(number).batch)
                 for begin in range(first, last, batch):
                     numbers = range(begin, min(begin + batch, last))
                     yield (

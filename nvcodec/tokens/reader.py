@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
@@ -12,10 +13,11 @@ import numpy.typing as npt
 
 from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.closing import Closing
-from nvcodec.container import Reader, Segment, SegmentEntry
+from nvcodec.container import Reader, Segment, SegmentEntry, SegmentList
 from nvcodec.container.byte_source import StoredFile
+from nvcodec.decoding.inspection import total_steps
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
-from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size, token_step_count
+from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokenizer.token_sections import check_format, read_token_section
 from nvcodec.tokens.grid import TokenGrid
@@ -72,7 +74,7 @@ class TokenReader(Closing):
         self.shape = token_grid_size(*self.size)
         self.frame_rate: Fraction = header.video.frame_rate
         self.metadata: Mapping[str, str] = self._reader.metadata
-        self.segments: tuple[SegmentEntry, ...] = self._reader.segments
+        self.segments: SegmentList = self._reader.segments
         self._left_out: dict[str, None] = {}
 
     def __reduce__(self) -> tuple[type[Self], tuple[bytes | StoredFile]]:
@@ -81,7 +83,7 @@ class TokenReader(Closing):
     @property
     def steps(self) -> int:
         """Number of time steps of all segments."""
-        return sum(token_step_count(entry.frames) for entry in self.segments)
+        return total_steps(self.segments)
 
     @property
     def duration(self) -> Fraction:
@@ -159,9 +161,9 @@ class TokenReader(Closing):
         first = -np.inf if start is None else float_seconds(start)
         last = np.inf if end is None else float_seconds(end)
         parts = []
-        for entry in self._during(first, last):
+        for number in self._during(first, last):
             try:
-                section, fsq_indices, bits = read_token_section(self._reader, entry.index)
+                section, fsq_indices, bits = read_token_section(self._reader, number)
             except BitstreamError as error:
                 if not skip_damaged:
                     raise
@@ -188,17 +190,16 @@ class TokenReader(Closing):
         )
         return grid if start is None and end is None else grid.during(first, last)
 
-    def _during(self, start: float, end: float) -> list[SegmentEntry]:
+    def _during(self, start: float, end: float) -> range:
         """Return the segments of which a part may be shown in a time range, seconds."""
         base = self._reader.header.video.time_base
-        starts = [float(entry.start * base) for entry in self.segments]
+
+        def begins(entry: SegmentEntry) -> float:
+            return float(entry.start * base)
+
         # Only the last frame of a segment may still be shown when the next segment starts.
-        following = [*starts, np.inf][1:]
-        return [
-            entry
-            for entry, begins, ends in zip(self.segments, starts, following, strict=True)
-            if begins < end and ends > start
-        ]
+        first = max(bisect_right(self.segments, start, key=begins) - 1, 0)
+        return range(first, bisect_left(self.segments, end, key=begins))
 
     def _times(self, section: Segment) -> tuple[_Float64Array, _Float64Array]:
         """Return starts and ends of the time steps of a segment, seconds, shape (t,) each."""
