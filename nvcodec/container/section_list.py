@@ -5,8 +5,10 @@ A file may have a million sections. An entry is an object only while somebody lo
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, overload
 
 import numpy as np
@@ -230,3 +232,19 @@ class SegmentList(Sequence[SegmentEntry]):
             first += 1
         last = int(np.searchsorted(first_frames, stop, "left")) if start < stop else first
         return range(first, max(first, last))
+
+    def shown(self, start: float, end: float, time_base: Fraction) -> range:
+        """Return the numbers of the segments of which a part may be shown in a time range.
+
+        Args:
+            start: Start of the range, seconds, possibly infinite.
+            end: End of the range, seconds, possibly infinite.
+            time_base: Seconds per tick.
+        """
+
+        def begins(entry: SegmentEntry) -> float:
+            return float(entry.start * time_base)
+
+        # Only the last frame of a segment may still be shown when the next segment starts.
+        first = max(bisect_right(self, start, key=begins) - 1, 0)
+        return range(first, bisect_left(self, end, key=begins))

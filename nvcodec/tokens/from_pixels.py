@@ -155,12 +155,9 @@ def _decode_segments(
     video: Decoder, size: tuple[int, int], begin: float, stop: float
 ) -> Iterator[Frames]:
     """Decode the segments in a time range, at a width and height; leave out damaged ones."""
-    base = video.info.time_base
-    entries = video.reader.segments
-    firsts = [float(entry.start * base) for entry in entries]
-    for entry, first, following in zip(entries, firsts, [*firsts[1:], np.inf], strict=True):
-        if first >= stop or following <= begin:
-            continue
+    segments = video.reader.segments
+    for number in segments.shown(begin, stop, video.info.time_base):
+        entry = segments[number]
         parts = list(video.frames(entry.first_frame, entry.stop_frame, size=size))
         if parts:
             yield Frames(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.closing import Closing
-from nvcodec.container import Reader, Segment, SegmentEntry, SegmentList
+from nvcodec.container import Reader, Segment, SegmentList
 from nvcodec.container.byte_source import StoredFile
 from nvcodec.decoding.inspection import total_steps
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
@@ -161,7 +160,7 @@ class TokenReader(Closing):
         first = -np.inf if start is None else float_seconds(start)
         last = np.inf if end is None else float_seconds(end)
         parts = []
-        for number in self._during(first, last):
+        for number in self.segments.shown(first, last, self._reader.header.video.time_base):
             try:
                 section, fsq_indices, bits = read_token_section(self._reader, number)
             except BitstreamError as error:
@@ -189,17 +188,6 @@ class TokenReader(Closing):
             tokenizer_id=self.tokenizer_id,
         )
         return grid if start is None and end is None else grid.during(first, last)
-
-    def _during(self, start: float, end: float) -> range:
-        """Return the segments of which a part may be shown in a time range, seconds."""
-        base = self._reader.header.video.time_base
-
-        def begins(entry: SegmentEntry) -> float:
-            return float(entry.start * base)
-
-        # Only the last frame of a segment may still be shown when the next segment starts.
-        first = max(bisect_right(self.segments, start, key=begins) - 1, 0)
-        return range(first, bisect_left(self.segments, end, key=begins))
 
     def _times(self, section: Segment) -> tuple[_Float64Array, _Float64Array]:
         """Return starts and ends of the time steps of a segment, seconds, shape (t,) each."""
