@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nvcodec.errors import (
         BitstreamError,
         ChecksumError,
+        ClosedError,
         ConfigError,
         NoTokensError,
         NvcodecError,
@@ -51,6 +52,7 @@ __all__ = [
     "PRESETS",
     "BitstreamError",
     "ChecksumError",
+    "ClosedError",
     "ColourMode",
     "Comparison",
     "ConfigError",
@@ -86,6 +88,7 @@ _HOMES = {
     "nvcodec.errors": (
         "BitstreamError",
         "ChecksumError",
+        "ClosedError",
         "ConfigError",
         "NoTokensError",
         "NvcodecError",

@@ -34,6 +34,10 @@ class OutputBusyError(NvcodecError, BlockingIOError):
     """Another process is writing to the same output; the message says which."""
 
 
+class ClosedError(NvcodecError, ValueError):
+    """An `.nvc` file was read after it was closed."""
+
+
 class BitstreamError(NvcodecError, ValueError):
     """Malformed `.nvc` data. The message names the section and the byte offset."""
 

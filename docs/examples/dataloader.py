@@ -1,10 +1,10 @@
 """Random access: the frames of several .nvc files as batches of a PyTorch `DataLoader`.
 
-Nothing is decoded but the frames of a batch. An open decoder cannot be copied to another process,
-so the data set keeps paths, and every worker opens a file when it first needs a frame of it.
+Nothing is decoded but the frames of a batch. The data set holds open decoders: workers that are
+forked inherit them, and for workers that are spawned they are opened again by their paths.
 
     python docs/examples/dataloader.py
-    python docs/examples/dataloader.py a.nvc b.nvc --workers 4 --batch 16
+    python docs/examples/dataloader.py a.nvc b.nvc --workers 4 --batch 16 --start spawn
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class FrameDataset(Dataset[tuple[Tensor, int, int]]):
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = [Path(path) for path in paths]
-        # Reads headers and indices only: this is instant, also for long videos.
-        self.stops = list(accumulate(nvcodec.inspect(path).frames for path in self.paths))
-        self.decoders: dict[int, nvcodec.Decoder] = {}
+        # Reads headers and indices only: this is instant, also for long videos. A GPU is better left
+        # to the training.
+        self.videos = [nvcodec.open(path, device="cpu") for path in paths]
+        self.stops = list(accumulate(map(len, self.videos)))
 
     def __len__(self) -> int:
         return self.stops[-1]
@@ -42,15 +42,7 @@ class FrameDataset(Dataset[tuple[Tensor, int, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         file = bisect_right(self.stops, index)
         frame = index - (self.stops[file - 1] if file else 0)
-        if file not in self.decoders:
-            # This line runs in the worker. A GPU is better left to the training.
-            self.decoders[file] = nvcodec.open(self.paths[file], device="cpu")
-        picture = torch.from_numpy(self.decoders[file][frame])
-        return picture.permute(2, 0, 1), file, frame
-
-    def __getstate__(self) -> dict[str, object]:
-        """Return the state that a worker gets: everything but the open files."""
-        return {**self.__dict__, "decoders": {}}
+        return torch.from_numpy(self.videos[file][frame]).permute(2, 0, 1), file, frame
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("out"), help="where these go")
     parser.add_argument("--frames", type=int, default=16, help="of each of these")
     parser.add_argument("--workers", type=int, default=2, help="processes that decode")
+    parser.add_argument("--start", choices=["fork", "spawn"], help="how these are started")
     parser.add_argument("--batch", type=int, default=8, help="frames in a batch")
     options = parser.parse_args(argv)
     files = options.files or [options.folder / name for name in ("first.nvc", "second.nvc")]
@@ -70,7 +63,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             nvcodec.encode(clip(), path, config, overwrite=True, measure=False)
 
     data = FrameDataset(files)
-    loader = DataLoader(data, options.batch, shuffle=True, num_workers=options.workers)
+    loader = DataLoader(
+        data,
+        options.batch,
+        shuffle=True,
+        num_workers=options.workers,
+        multiprocessing_context=options.start,
+    )
     seen: set[tuple[int, int]] = set()
     for pictures, numbers, frames in loader:
         seen |= set(zip(numbers.tolist(), frames.tolist(), strict=True))

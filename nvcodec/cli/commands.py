@@ -24,6 +24,9 @@ from nvcodec.cli.arguments import parser
 from nvcodec.errors import NvcodecError
 from nvcodec.models import MODELS
 
+_LISTED = 100
+"""Most segments and other items of a list that `info` prints for people; `--json` prints all."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -179,7 +182,7 @@ def _info(options: argparse.Namespace) -> int:
         "parameters": info.parameters,
         "macs_per_pixel": info.macs_per_pixel,
         "tokens": info.tokens and asdict(info.tokens),
-        "segments": [list(segment) for segment in info.segments],
+        "segments": _segments(info, len(info.index) if options.json else _LISTED),
         "predicted": list(info.predicted),
         "tracks": [
             {"kind": track.kind, "codec": track.codec, "language": track.language}
@@ -192,8 +195,22 @@ def _info(options: argparse.Namespace) -> int:
         print(json.dumps(fields))  # noqa: T201
     else:
         for name, value in fields.items():
-            print(f"{name:20} {value}")  # noqa: T201
+            count = len(info.index) if name == "segments" else None
+            print(f"{name:20} {_shortened(value, count)}")  # noqa: T201
     return 0
+
+
+def _segments(info: nvcodec.StreamInfo, most: int) -> list[list[int]]:
+    """Return first frame and number of frames of the first segments."""
+    columns = [info.index.column(name)[:most].tolist() for name in ("first_frame", "frames")]
+    return [list(segment) for segment in zip(*columns, strict=True)]
+
+
+def _shortened(value: object, count: int | None = None) -> object:
+    """Return a value for people: of long lists, the beginning and the number of items."""
+    if not isinstance(value, list) or max(count or 0, len(value)) <= _LISTED:
+        return value
+    return f"{str(value[:_LISTED])[:-1]}, ...], {count or len(value)} in all"
 
 
 def _backends(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from nvcodec.container.header import Header
 from nvcodec.container.packets import PacketsSection
 from nvcodec.container.reader import Reader
 from nvcodec.container.resume_point import Resumed
-from nvcodec.container.segment_lookup import SegmentEntry
+from nvcodec.container.section_list import SegmentEntry, SegmentList
 from nvcodec.container.segment_section import Segment, TokensSection
 from nvcodec.container.sequential_reader import read_forward
 from nvcodec.container.token_format import TokenFormat
@@ -36,6 +36,7 @@ __all__ = [
     "Resumed",
     "Segment",
     "SegmentEntry",
+    "SegmentList",
     "TokenFormat",
     "TokensSection",
     "TrackSection",

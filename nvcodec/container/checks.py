@@ -9,7 +9,8 @@ from __future__ import annotations
 from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.framing import MAGIC, MAJOR, MINOR, PREAMBLE, Framing
 from nvcodec.container.header import MAX_HEADER
-from nvcodec.container.index import END_SIZE, OTHER, Index, IndexEntry, read_end, read_index
+from nvcodec.container.index import END_SIZE, StoredIndex, read_end, read_index
+from nvcodec.container.section_list import OTHER, IndexEntry
 from nvcodec.container.section_types import END, HEADER, INDEX, SECTION_TYPES, is_critical
 from nvcodec.errors import BitstreamError, TruncatedStreamError, UnsupportedVersionError
 
@@ -76,7 +77,7 @@ def refuse_unknown(kind: str, offset: int) -> None:
         )
 
 
-def read_index_if_valid(source: ByteSource, header: Framing) -> Index | None:
+def read_index_if_valid(source: ByteSource, header: Framing) -> StoredIndex | None:
     """Read the index of a finished file, found from its end; None unless it is intact and fits.
 
     Args:
@@ -104,9 +105,8 @@ def read_index_if_valid(source: ByteSource, header: Framing) -> Index | None:
         return None
     if entries[-1].offset + entries[-1].size != framing.offset:
         return None  # bytes were inserted or lost in between
-    for entry in entries:
-        if entry.kind == OTHER:
-            _refuse_intact_unknown(source, entry)
+    for entry in entries.of_kind(OTHER):
+        _refuse_intact_unknown(source, entry)
     return index
 
 

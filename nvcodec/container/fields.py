@@ -185,6 +185,10 @@ class Cursor:
         self._position += count
         return self._data[start : self._position]
 
+    def peek(self, count: int) -> bytes:
+        """Return the next `count` bytes, fewer at the end, without moving on."""
+        return self._data[self._position : self._position + count]
+
     def sized(self, name: str, limit: int) -> bytes:
         """Read at most `limit` bytes, preceded by their number."""
         return self.take(name, self.varint(f"length of {name}", 0, limit))

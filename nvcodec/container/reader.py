@@ -7,28 +7,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import BinaryIO, final
 
+import numpy as np
+
+from nvcodec.arguments import Seconds
 from nvcodec.closing import Closing
-from nvcodec.container.byte_source import ByteSource, open_seekable
+from nvcodec.container.byte_source import ByteSource, StoredFile
 from nvcodec.container.checks import check_header_framing, check_preamble
 from nvcodec.container.damage import Damage
 from nvcodec.container.framing import PREAMBLE
 from nvcodec.container.header import read_header
 from nvcodec.container.packets import read_packets
+from nvcodec.container.section_list import (
+    IndexEntry,
+    SectionList,
+    SegmentEntry,
+    SegmentList,
+)
 from nvcodec.container.section_table import SectionTable
 from nvcodec.container.section_types import HEADER, PACKETS, TRACK
 from nvcodec.container.segment_lookup import (
-    SegmentEntry,
     matches_entry,
     segment_shown,
     segment_with,
     segments_needed,
-    segments_of,
 )
 from nvcodec.container.segment_section import Segment, read_segment
 from nvcodec.errors import BitstreamError
@@ -41,7 +47,8 @@ class Reader(Closing):
 
     A finished file is opened through its index: only header, metadata, tracks and index are read
     and checked, whatever the file's size. Without a usable index every section is checked once, and
-    each intact one stays usable. A reader must not be used by several threads at a time.
+    each intact one stays usable. Several threads may use a reader at a time, and so may processes
+    that are forked. A pickled reader is opened anew, by its path or with its contents.
 
     Args:
         source: Path, bytes, or binary file whose first byte is the first of the stream. A file that
@@ -62,11 +69,15 @@ class Reader(Closing):
         UnsupportedVersionError: If this release does not know the major version or a critical
             section.
         BitstreamError: If this is not an `.nvc` stream.
+        VideoError: If it is the `reopenable` file of another reader, and has changed since.
+
+    Raises (all methods that read):
+        ClosedError: If the reader is closed.
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
-        with ExitStack() as stack:
-            self._source = ByteSource(open_seekable(source, stack))
+        self._source = ByteSource.open(source)
+        try:
             self.file_bytes = self._source.size
             preamble = self._source.read(0, min(len(PREAMBLE), self._source.size))
             self.version = check_preamble(preamble)
@@ -76,16 +87,28 @@ class Reader(Closing):
             self.header = read_header(self._source.payload(framing), self.version[1])
             self._table = SectionTable(self._source, framing)
             self._list_contents()
-            self._stack = stack.pop_all()
+        except BaseException:
+            self._source.close()
+            raise
+
+    def __reduce__(self) -> tuple[type[Reader], tuple[bytes | StoredFile]]:
+        return Reader, (self.reopenable(),)
+
+    def reopenable(self) -> bytes | StoredFile:
+        """Return the contents or the path by which another process can open the same file.
+
+        Raises:
+            ConfigError: If the source is a pipe or a file object.
+        """
+        return self._source.reopenable()
 
     def _list_contents(self) -> None:
         """Read tracks and metadata, and list the segments."""
         tracks, metadata = self._table.tracks_and_metadata()
         self.tracks: Mapping[int, Track] = MappingProxyType(tracks)
         self.metadata: Mapping[str, str] = MappingProxyType(metadata)
-        self.segments = segments_of(self._table.entries)
-        self._segment_entries = tuple(entry for entry in self._table.entries if entry.segment)
-        self._token_entries = self._table.token_entries(self.header.tokens)
+        self.segments = SegmentList(self._table.entries)
+        self._token_places = self._table.token_places(self.header.tokens, self.segments)
         self._last: Segment | None = None
 
     @property
@@ -119,12 +142,13 @@ class Reader(Closing):
     @property
     def track_bytes(self) -> int:
         """Size of intact track and packets sections, bytes, framing included."""
-        return sum(entry.size for entry in self._table.entries if entry.kind in (TRACK, PACKETS))
+        return self._table.entries.of_kind(TRACK, PACKETS).bytes
 
     @property
     def token_bytes(self) -> int:
         """Size of the sections of tokens that were found, bytes, framing included."""
-        return sum(entry.size for entry in self._token_entries if entry)
+        found = self._token_places[self._token_places >= 0]
+        return SectionList(self._table.entries.records[found]).bytes
 
     @property
     def bytes_read(self) -> int:
@@ -147,10 +171,11 @@ class Reader(Closing):
             ChecksumError: If the section is damaged.
             BitstreamError: If it is malformed.
         """
-        listed = self._entry(index)
-        if self._last and self._last.first_frame == listed.first_frame:
-            return self._last
-        entry = self._segment_entries[index]
+        self.check_open()
+        listed, last = self._entry(index), self._last
+        if last and last.first_frame == listed.first_frame:
+            return last
+        entry = self._section(index)
         with self._table.recording_damage(entry):
             cursor = self._table.payload(entry)
             offset = cursor.offset
@@ -180,16 +205,16 @@ class Reader(Closing):
                 f"{HEADER} section, byte {len(PREAMBLE)}: the file holds no tokens"
             )
         kind = self.header.tokens.section
-        entry = self._token_entries[index]
-        if entry is None:
+        place = int(self._token_places[index])
+        if place < 0:
             for damage in self.damage:
                 if damage.offset < listed.offset <= damage.offset + damage.size:
                     raise damage.error()
             raise BitstreamError(
                 f"{kind} section, byte {listed.offset}: missing before segment {index}"
             )
-        lost = self._segment_entries[index].segment if self.header.tokens.conditioning else None
-        entry = replace(entry, kind=kind, segment=lost)
+        lost = self._section(index).segment if self.header.tokens.conditioning else None
+        entry = replace(self._table.entries[place], kind=kind, segment=lost)
         with self._table.recording_damage(entry):
             cursor = self._table.small_payload(entry)
             offset = cursor.offset
@@ -223,9 +248,9 @@ class Reader(Closing):
             ChecksumError: If a section is damaged, unless `skip_damaged`.
             BitstreamError: If it is malformed, unless `skip_damaged`.
         """
-        for entry in self._table.entries:
-            if entry.kind != PACKETS or entry.track != track:
-                continue
+        sections = self._table.entries.of_kind(PACKETS)
+        for place in np.flatnonzero(sections.records["track"] == track).tolist():
+            entry = sections[place]
             try:
                 with self._table.recording_damage(entry):
                     cursor = self._table.payload(entry)
@@ -253,13 +278,14 @@ class Reader(Closing):
         """
         return segment_with(self.segments, frame, self.damage)
 
-    def segment_at(self, seconds: float | Fraction) -> SegmentEntry:
+    def segment_at(self, seconds: Seconds) -> SegmentEntry:
         """Return the segment shown at a time; the first or last one for times outside the video.
 
         Args:
-            seconds: Time on the scale of the timestamps, `pts * time_base`; finite.
+            seconds: Time on the scale of the timestamps, `pts * time_base`.
 
         Raises:
+            ConfigError: If the time is not a number (NaN).
             IndexError: If there are no segments.
         """
         return segment_shown(self.segments, seconds, self.header.video.time_base)
@@ -286,9 +312,21 @@ class Reader(Closing):
         self._table.check_all()
         return self.damage
 
+    def check_open(self) -> None:
+        """Raise an error if the reader is closed.
+
+        Raises:
+            ClosedError: If it is closed.
+        """
+        self._source.check_open()
+
     def close(self) -> None:
-        """Close the file if it was opened by this reader."""
-        self._stack.close()
+        """Close the file if it was opened by this reader. Reads in other threads still end well."""
+        self._source.close()
+
+    def _section(self, index: int) -> IndexEntry:
+        """Return the section of a segment."""
+        return self._table.entries[int(self.segments.places[index])]
 
     def _entry(self, index: int) -> SegmentEntry:
         if not 0 <= index < len(self.segments):

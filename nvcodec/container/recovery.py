@@ -14,7 +14,8 @@ from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.checks import refuse_unknown
 from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.framing import TYPE_SIZE, Framing
-from nvcodec.container.index import MAX_SECTIONS, IndexEntry, read_end, read_index
+from nvcodec.container.index import MAX_SECTIONS, read_end, read_index
+from nvcodec.container.section_list import IndexEntry, SectionCollector, SectionList
 from nvcodec.container.section_types import (
     END,
     HEADER,
@@ -53,7 +54,7 @@ class ScanResult:
         finished: Whether the file has its end section.
     """
 
-    entries: tuple[IndexEntry, ...]
+    entries: SectionList
     damage: tuple[Damage, ...]
     finished: bool
 
@@ -78,7 +79,7 @@ class _Scanner:
         self._source = source
         self._hash_left = _HASH_FACTOR * source.size + _CHUNK
         self._failures_left = _MAX_FAILURES
-        self._entries: list[IndexEntry] = []
+        self._entries = SectionCollector()
         self._damage: list[Damage] = []
         # Positions in `_damage` of damage since the last segment, which may have held frames.
         self._suspects: list[int] = []
@@ -121,7 +122,7 @@ class _Scanner:
             )
         self._finish(finished)
         return ScanResult(
-            entries=tuple(self._entries), damage=tuple(self._damage), finished=finished
+            entries=self._entries.sections(), damage=tuple(self._damage), finished=finished
         )
 
     def _intact(self, position: int) -> Framing | None:
@@ -187,11 +188,8 @@ class _Scanner:
         if framing.kind == SEGMENT:
             return self._accept_segment(framing, entry)
         if framing.kind == INDEX:
-            self._total = sum(
-                entry.segment.frames
-                for entry in read_index(self._source.payload(framing)).entries
-                if entry.segment
-            )
+            listed = read_index(self._source.payload(framing)).entries
+            self._total = int(listed.records["frames"].sum())
             self._index = framing
             return False
         if framing.kind == END:

@@ -10,9 +10,9 @@ from nvcodec.container.checks import check_header_framing, check_preamble, read_
 from nvcodec.container.fields import Cursor
 from nvcodec.container.framing import MAJOR, MINOR, PREAMBLE, Framing
 from nvcodec.container.header import MAX_HEADER, Header, read_header
-from nvcodec.container.index import IndexEntry
 from nvcodec.container.packets import read_packets
 from nvcodec.container.recovery import holds_section, scan
+from nvcodec.container.section_list import IndexEntry
 from nvcodec.container.section_types import PACKETS, SEGMENT, TRACK
 from nvcodec.container.segment_section import Segment, read_segment
 from nvcodec.container.track_sections import read_track

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from itertools import pairwise
+
+import numpy as np
 
 from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.checks import read_index_if_valid
 from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.fields import Cursor
 from nvcodec.container.framing import Framing
-from nvcodec.container.index import END_SIZE, OTHER, IndexEntry
+from nvcodec.container.index import END_SIZE
 from nvcodec.container.recovery import scan
+from nvcodec.container.section_list import OTHER, IndexEntry, SegmentList
 from nvcodec.container.section_types import HEADER, INDEX, METADATA, TRACK
 from nvcodec.container.token_format import TokenFormat
 from nvcodec.container.track_sections import read_metadata, read_track
 from nvcodec.errors import BitstreamError, ChecksumError
-from nvcodec.media import Track
+from nvcodec.media import Int64Array, Track
 
 
 class SectionTable:
@@ -37,7 +39,8 @@ class SectionTable:
 
     def __init__(self, source: ByteSource, header: Framing) -> None:
         self._source = source
-        self._reported: set[int] = set()
+        # By byte offset. Of several threads that find the same damage, one inserts its own error.
+        self._reported: dict[int, BitstreamError] = {}
         self.damage: list[Damage] = []
         self.end: int | None = None
         index = read_index_if_valid(source, header)
@@ -58,31 +61,31 @@ class SectionTable:
                 )
             )
 
-    def token_entries(self, tokens: TokenFormat | None) -> tuple[IndexEntry | None, ...]:
-        """Return the section of tokens directly before each segment, None where it is missing.
+    def token_places(self, tokens: TokenFormat | None, segments: SegmentList) -> Int64Array:
+        """Return where the section of tokens directly before each segment stands.
 
         Args:
             tokens: Token format of the file; None if it holds no tokens.
+            segments: Segments of the file.
 
         Returns:
-            One entry per segment; empty if the file holds no tokens.
+            Position in `entries` for each segment, -1 where there is no such section; empty if the
+            file holds no tokens.
         """
         if tokens is None:
-            return ()
-        kinds = (OTHER, tokens.section)  # the index has no code for sections of tokens
-        return tuple(
-            before if before.kind in kinds and before.offset + before.size == entry.offset else None
-            for before, entry in pairwise(self.entries)
-            if entry.segment
-        )
+            return np.empty(0, np.int64)
+        records, places = self.entries.records, segments.places
+        before = records[places - 1]
+        # The index has no code for sections of tokens.
+        found = self.entries.are_of(OTHER, tokens.section)[places - 1]
+        found &= (places > 0) & (before["offset"] + before["size"] == records["offset"][places])
+        return np.where(found, places - 1, -1)
 
     def tracks_and_metadata(self) -> tuple[dict[int, Track], dict[str, str]]:
         """Read the intact tracks, by number, and the metadata, later sections over earlier ones."""
         tracks: dict[int, Track] = {}
         metadata: dict[str, str] = {}
-        for entry in self.entries:
-            if entry.kind not in (TRACK, METADATA):
-                continue
+        for entry in self.entries.of_kind(TRACK, METADATA):
             with suppress(BitstreamError), self.recording_damage(entry):
                 cursor = self.payload(entry)
                 if entry.kind == METADATA:
@@ -146,9 +149,8 @@ class SectionTable:
         return framing
 
     def _record(self, entry: IndexEntry, error: BitstreamError) -> None:
-        if entry.offset in self._reported:
+        if self._reported.setdefault(entry.offset, error) is not error:
             return
-        self._reported.add(entry.offset)
         lost = entry.segment
         self.damage.append(
             Damage(

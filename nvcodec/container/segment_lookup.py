@@ -4,42 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
+from nvcodec.arguments import Seconds, exact_seconds
 from nvcodec.container.damage import Damage
-from nvcodec.container.index import IndexEntry
+from nvcodec.container.section_list import SegmentEntry
 from nvcodec.container.segment_section import Segment
 from nvcodec.errors import BitstreamError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentEntry:
-    """Position and frames of a segment, as the index lists them.
-
-    Attributes:
-        index: Position in `Reader.segments`.
-        first_frame: Number of its first frame in the video.
-        frames: Number of frames.
-        start: Timestamp of its first frame, ticks of the video's time base.
-        predicted: Whether decoding needs the decoded state of the previous segment.
-        offset: Byte offset of the section.
-        size: Size of the section, bytes, framing and timestamps included.
-    """
-
-    index: int
-    first_frame: int
-    frames: int
-    start: int
-    predicted: bool
-    offset: int
-    size: int
-
-    @property
-    def stop_frame(self) -> int:
-        """Number of the frame after its last."""
-        return self.first_frame + self.frames
 
 
 def matches_entry(segment: Segment, entry: SegmentEntry, *, predicted: bool) -> bool:
@@ -55,23 +27,6 @@ def matches_entry(segment: Segment, entry: SegmentEntry, *, predicted: bool) -> 
         entry.frames,
         entry.start,
         predicted,
-    )
-
-
-def segments_of(entries: Iterable[IndexEntry]) -> tuple[SegmentEntry, ...]:
-    """Return the segments among the sections of a file, in order."""
-    sections = [(entry, entry.segment) for entry in entries if entry.segment]
-    return tuple(
-        SegmentEntry(
-            index=index,
-            first_frame=segment.first_frame,
-            frames=segment.frames,
-            start=segment.start,
-            predicted=segment.predicted,
-            offset=entry.offset,
-            size=entry.size,
-        )
-        for index, (entry, segment) in enumerate(sections)
     )
 
 
@@ -102,21 +57,22 @@ def segment_with(
 
 
 def segment_shown(
-    segments: Sequence[SegmentEntry], seconds: float | Fraction, time_base: Fraction
+    segments: Sequence[SegmentEntry], seconds: Seconds, time_base: Fraction
 ) -> SegmentEntry:
     """Return the segment shown at a time; the first or last one for times outside the video.
 
     Args:
         segments: Segments in order.
-        seconds: Time on the scale of the timestamps, `pts * time_base`; finite.
+        seconds: Time on the scale of the timestamps, `pts * time_base`.
         time_base: Seconds per tick.
 
     Raises:
+        ConfigError: If the time is not a number (NaN).
         IndexError: If there are no segments.
     """
     if not segments:
         raise IndexError("the stream holds no segments")
-    ticks = floor(Fraction(seconds) / time_base)
+    ticks = floor(exact_seconds(seconds) / time_base)
     position = bisect_right(segments, ticks, key=lambda entry: entry.start) - 1
     return segments[max(position, 0)]
 

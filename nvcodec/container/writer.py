@@ -18,7 +18,7 @@ from nvcodec.closing import Closing
 from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.framing import MAGIC, MAJOR, write_section
 from nvcodec.container.header import Header, write_header
-from nvcodec.container.index import MAX_SECTIONS, Index, IndexEntry, write_end, write_index
+from nvcodec.container.index import MAX_SECTIONS, Index, write_end, write_index
 from nvcodec.container.packets import write_packets
 from nvcodec.container.resume_point import (
     Resumed,
@@ -26,6 +26,7 @@ from nvcodec.container.resume_point import (
     intact_prefix,
     read_kept_sections,
 )
+from nvcodec.container.section_list import IndexEntry
 from nvcodec.container.section_types import HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
 from nvcodec.container.segment_section import Segment, SegmentSummary, write_segment
 from nvcodec.container.token_format import TokenFormat

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
-from nvcodec.container import Reader
+import numpy as np
+
+from nvcodec.container import Reader, SegmentList
 from nvcodec.errors import BitstreamError
 from nvcodec.media import ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
@@ -51,8 +53,7 @@ class StreamInfo:
         colour_mode: Colour mode of the model.
         frames: Number of frames.
         duration: Duration, seconds.
-        segments: First frame and number of frames of each segment.
-        predicted: Numbers of the segments that are predicted from the segment before them.
+        index: The segments as the index lists them.
         model: Name of the model family.
         boosted: Whether every block of the first segment's network is conditioned on time.
         parameters: Number of stored values of the first segment's model, by the stream header.
@@ -72,8 +73,7 @@ class StreamInfo:
     colour_mode: ColourMode
     frames: int
     duration: Fraction
-    segments: tuple[tuple[int, int], ...]
-    predicted: tuple[int, ...]
+    index: SegmentList
     model: str
     boosted: bool
     parameters: int
@@ -83,6 +83,17 @@ class StreamInfo:
     metadata: dict[str, str]
     complete: bool
     damage: tuple[str, ...]
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """First frame and number of frames of each segment."""
+        columns = (self.index.column(name).tolist() for name in ("first_frame", "frames"))
+        return tuple(zip(*columns, strict=True))
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """Numbers of the segments that are predicted from the segment before them."""
+        return tuple(np.flatnonzero(self.index.column("predicted")).tolist())
 
 
 def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
@@ -117,8 +128,7 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
             colour_mode=header.colour_mode,
             frames=frames,
             duration=reader.duration,
-            segments=tuple((entry.first_frame, entry.frames) for entry in reader.segments),
-            predicted=tuple(entry.index for entry in reader.segments if entry.predicted),
+            index=reader.segments,
             model=model,
             boosted=isinstance(config, NetworkConfig) and config.boosted,
             parameters=config.parameters,
@@ -131,12 +141,21 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
         )
 
 
+def total_steps(segments: SegmentList) -> int:
+    """Return the number of time steps of tokens of all segments."""
+    lengths, counts = np.unique(segments.column("frames"), return_counts=True)
+    return sum(
+        token_step_count(length) * count
+        for length, count in zip(lengths.tolist(), counts.tolist(), strict=True)
+    )
+
+
 def _tokens(reader: Reader) -> TokensInfo | None:
     tokens, video = reader.header.tokens, reader.header.video
     if tokens is None:
         return None
     rows, columns = token_grid_size(video.width, video.height)
-    steps = sum(token_step_count(entry.frames) for entry in reader.segments)
+    steps = total_steps(reader.segments)
     return TokensInfo(
         tokenizer_id=tokens.tokenizer_id.hex(),
         fed=tokens.conditioning,

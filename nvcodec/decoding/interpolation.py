@@ -17,10 +17,10 @@ import torch
 
 from nvcodec.container import Reader
 from nvcodec.decoding.output_timing import batch_of
+from nvcodec.decoding.segment_cache import OpenSegment
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Planes
 from nvcodec.reconstruction.resampling import blended, resampled
-from nvcodec.reconstruction.segment_decoder import SegmentDecoder
 from nvcodec.video.scene_cuts import is_cut, small_copies
 
 
@@ -37,7 +37,7 @@ class FrameInterpolator:
     def __init__(
         self,
         reader: Reader,
-        open_segment: Callable[[int], SegmentDecoder],
+        open_segment: Callable[[int], OpenSegment],
         warn: Callable[[str], None],
         device: torch.device,
     ) -> None:
@@ -46,7 +46,7 @@ class FrameInterpolator:
         self._video_size = (reader.header.video.height, reader.header.video.width)
         self._broken: dict[int, BitstreamError] = {}
 
-    def planes(self, times: Sequence[float | Fraction], size: tuple[int, int]) -> Planes:
+    def planes(self, times: Sequence[Fraction], size: tuple[int, int]) -> Planes:
         """Decode or interpolate pictures at any times.
 
         Args:
@@ -85,7 +85,7 @@ class FrameInterpolator:
         return out
 
     def _inside(
-        self, segment: int, times: dict[int, float | Fraction], size: tuple[int, int], out: Planes
+        self, segment: int, times: dict[int, Fraction], size: tuple[int, int], out: Planes
     ) -> dict[int, float]:
         """Store the pictures at times up to the last frame of a segment.
 
@@ -100,10 +100,10 @@ class FrameInterpolator:
             distance to the next frame, by place in `out`.
         """
         segment_decoder = self._segment_decoder(segment)
-        ticks = self._frame_times(segment)
+        ticks = self._frame_times(segment, segment_decoder)
         last = self._reader.segments[segment].frames - 1
         positions = {
-            place: position(Fraction(time) / self._reader.header.video.time_base, ticks)
+            place: position(time / self._reader.header.video.time_base, ticks)
             for place, time in times.items()
         }
         inside = [place for place, where in positions.items() if where <= last]
@@ -114,9 +114,9 @@ class FrameInterpolator:
             _store(out, places, pictures)
         return {place: where - last for place, where in positions.items() if where > last}
 
-    def _frame_times(self, segment: int) -> list[int]:
+    def _frame_times(self, segment: int, opened: OpenSegment) -> list[int]:
         """Return the times of the frames of a segment, and of the next frame if it follows, in ticks."""
-        ticks = list(self._reader.segment(segment).pts)
+        ticks: list[int] = opened.pts.tolist()
         entries = self._reader.segments
         if segment + 1 < len(entries):
             following = entries[segment + 1]
@@ -164,7 +164,7 @@ class FrameInterpolator:
                 self._mark_broken(other, other_error)
         raise error
 
-    def _segment_decoder(self, segment: int) -> SegmentDecoder:
+    def _segment_decoder(self, segment: int) -> OpenSegment:
         if segment in self._broken:
             raise self._broken[segment]
         return self._open_segment(segment)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
 
-from nvcodec.container import Reader, Segment, SegmentEntry
+from nvcodec.container import Reader, Segment
 from nvcodec.container.fields import MAX_TERM
 from nvcodec.container.header import MAX_PIXELS, MAX_SIDE
 from nvcodec.container.segment_section import MAX_FRAMES
@@ -120,8 +119,8 @@ def time_span(reader: Reader, start: int, stop: int) -> tuple[Fraction, Fraction
     Raises:
         BitstreamError: If none of the frames can be read.
     """
-    entries = [e for e in reader.segments if e.first_frame < stop and e.stop_frame > start]
-    first, last = _first_readable(reader, entries), _first_readable(reader, entries[::-1])
+    numbers = reader.segments.between(start, stop)
+    first, last = _first_readable(reader, numbers), _first_readable(reader, numbers[::-1])
     begin = first.pts[max(start - first.first_frame, 0)]
     place = min(stop - last.first_frame, last.frames) - 1
     base, rate = reader.header.video.time_base, reader.header.video.frame_rate
@@ -129,12 +128,12 @@ def time_span(reader: Reader, start: int, stop: int) -> tuple[Fraction, Fraction
     return begin * base, last.pts[place] * base + shown
 
 
-def _first_readable(reader: Reader, entries: Sequence[SegmentEntry]) -> Segment:
+def _first_readable(reader: Reader, numbers: range) -> Segment:
     """Read the first of the segments that is not damaged."""
     error = BitstreamError("the file holds none of the requested frames")
-    for entry in entries:
+    for number in numbers:
         try:
-            return reader.segment(entry.index)
+            return reader.segment(number)
         except BitstreamError as segment_error:
             error = segment_error
     raise error

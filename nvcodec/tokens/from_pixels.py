@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.container.probe import is_stream
 from nvcodec.decoding.decoder import Decoder
@@ -59,8 +60,8 @@ def grid_from_pixels(
     path: str | os.PathLike[str],
     *,
     name: str = DEFAULT_TOKENIZER,
-    start: float | None = None,
-    end: float | None = None,
+    start: Seconds | None = None,
+    end: Seconds | None = None,
     size: tuple[int, int] | None = None,
     device: str = "auto",
 ) -> TokenGrid:
@@ -82,12 +83,13 @@ def grid_from_pixels(
         is that of the tokenised pictures.
 
     Raises:
-        ConfigError: If there is no such tokenizer, or nothing is shown in the time range.
+        ConfigError: If there is no such tokenizer, nothing is shown in the time range, or a time is
+            not a number (NaN).
         VideoError: If the video cannot be read.
         BitstreamError: If the file is an `.nvc` file of which nothing can be decoded.
     """
-    begin = -np.inf if start is None else start
-    stop = np.inf if end is None else end
+    begin = -np.inf if start is None else float_seconds(start)
+    stop = np.inf if end is None else float_seconds(end)
     network = tokenizer(name)  # fails before any decoding
     parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
     with ExitStack() as stack:
@@ -153,12 +155,9 @@ def _decode_segments(
     video: Decoder, size: tuple[int, int], begin: float, stop: float
 ) -> Iterator[Frames]:
     """Decode the segments in a time range, at a width and height; leave out damaged ones."""
-    base = video.info.time_base
-    entries = video.reader.segments
-    firsts = [float(entry.start * base) for entry in entries]
-    for entry, first, following in zip(entries, firsts, [*firsts[1:], np.inf], strict=True):
-        if first >= stop or following <= begin:
-            continue
+    segments = video.reader.segments
+    for number in segments.shown(begin, stop, video.info.time_base):
+        entry = segments[number]
         parts = list(video.frames(entry.first_frame, entry.stop_frame, size=size))
         if parts:
             yield Frames(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.arguments import Seconds, float_seconds, frame_numbers
 from nvcodec.errors import ConfigError
 from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_ids
 
@@ -76,16 +76,17 @@ class TokenGrid:
         middle: npt.NDArray[np.float64] = (self.starts + self.ends) / 2
         return middle
 
-    def during(self, start: float, end: float) -> TokenGrid:
+    def during(self, start: Seconds, end: Seconds) -> TokenGrid:
         """Return the time steps of which a part is shown in a time range.
 
         Args:
-            start: Start of the time range, seconds.
+            start: Start of the time range, seconds, a number of any type.
             end: End of the time range, seconds, exclusive.
 
         Raises:
-            ConfigError: If there is no such time step.
+            ConfigError: If there is no such time step, or a time is not a number (NaN).
         """
+        start, end = float_seconds(start), float_seconds(end)
         steps = np.flatnonzero((self.ends > start) & (self.starts < end))
         if not steps.size:
             raise ConfigError(
@@ -94,18 +95,24 @@ class TokenGrid:
             )
         return self.at(steps)
 
-    def at(self, steps: npt.NDArray[np.integer[Any]]) -> TokenGrid:
+    def at(self, steps: object) -> TokenGrid:
         """Return time steps by number.
 
         Args:
-            steps: Numbers of the time steps, shape (N,), in the order of the result.
+            steps: Slice; numbers of time steps, negative ones counted from the end, in a sequence,
+                array or tensor, in the order of the result; or one truth value per time step.
+
+        Raises:
+            IndexError: If there is no such time step, or not one truth value per time step.
+            TypeError: If they are neither integers nor truth values.
         """
+        numbers = frame_numbers(steps, len(self.bits))
         return replace(
             self,
-            digits=self.digits[steps],
-            bits=self.bits[steps],
-            starts=self.starts[steps],
-            ends=self.ends[steps],
+            digits=self.digits[numbers],
+            bits=self.bits[numbers],
+            starts=self.starts[numbers],
+            ends=self.ends[numbers],
         )
 
     def region(self, rows: slice, columns: slice) -> TokenGrid:

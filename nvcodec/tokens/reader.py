@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.closing import Closing
-from nvcodec.container import Reader, Segment, SegmentEntry
+from nvcodec.container import Reader, Segment, SegmentList
+from nvcodec.container.byte_source import StoredFile
+from nvcodec.decoding.inspection import total_steps
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
-from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size, token_step_count
+from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokenizer.token_sections import check_format, read_token_section
 from nvcodec.tokens.grid import TokenGrid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _Float64Array = npt.NDArray[np.float64]
 
@@ -24,7 +30,9 @@ _Float64Array = npt.NDArray[np.float64]
 class TokenReader(Closing):
     """An `.nvc` file that is open for reading tokens; `nvcodec.tokens.open_tokens` makes one.
 
-    Only the header, the index and the token sections of the requested segments are read.
+    Only the header, the index and the token sections of the requested segments are read. Several
+    threads may use a reader at a time, and so may processes that are forked. A pickled reader opens
+    the file anew, by its path or with its contents.
 
     Args:
         source: Path, contents, or binary file object.
@@ -65,13 +73,16 @@ class TokenReader(Closing):
         self.shape = token_grid_size(*self.size)
         self.frame_rate: Fraction = header.video.frame_rate
         self.metadata: Mapping[str, str] = self._reader.metadata
-        self.segments: tuple[SegmentEntry, ...] = self._reader.segments
-        self._left_out: list[str] = []
+        self.segments: SegmentList = self._reader.segments
+        self._left_out: dict[str, None] = {}
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes | StoredFile]]:
+        return type(self), (self._reader.reopenable(),)
 
     @property
     def steps(self) -> int:
         """Number of time steps of all segments."""
-        return sum(token_step_count(entry.frames) for entry in self.segments)
+        return total_steps(self.segments)
 
     @property
     def duration(self) -> Fraction:
@@ -100,7 +111,7 @@ class TokenReader(Closing):
     @property
     def damage(self) -> list[str]:
         """Missing and damaged parts of the file, one sentence each."""
-        return [*map(str, self._reader.damage), *self._left_out]
+        return [*map(str, self._reader.damage), *list(self._left_out)]
 
     def require(self, tokenizer_id: str) -> None:
         """Check that the tokens were made by a tokenizer.
@@ -120,8 +131,8 @@ class TokenReader(Closing):
 
     def grid(
         self,
-        start: float | None = None,
-        end: float | None = None,
+        start: Seconds | None = None,
+        end: Seconds | None = None,
         *,
         tokenizer_id: str | None = None,
         skip_damaged: bool = False,
@@ -129,32 +140,34 @@ class TokenReader(Closing):
         """Read the tokens of the video, or of the time steps of which a part is in a time range.
 
         Args:
-            start: Start of the time range on the video's clock, seconds; None for that of the
-                video.
+            start: Start of the time range on the video's clock, seconds, a number of any type; None
+                for that of the video.
             end: End of the time range, seconds; None for that of the video.
             tokenizer_id: Identity of the tokenizer that must have made the tokens; None for any.
             skip_damaged: Leave out segments with damaged tokens, and list them in `damage`. Segments
                 that a file without index has lost completely are always left out.
 
         Raises:
-            ConfigError: If nothing is shown in the time range, or another tokenizer made the
-                tokens.
+            ConfigError: If nothing is shown in the time range, a time is not a number (NaN), or
+                another tokenizer made the tokens.
             BitstreamError: If tokens in the time range are damaged or missing and `skip_damaged` is
                 not set.
+            ClosedError: If the reader is closed.
         """
+        self._reader.check_open()
         if tokenizer_id is not None:
             self.require(tokenizer_id)
-        first = -np.inf if start is None else start
-        last = np.inf if end is None else end
+        first = -np.inf if start is None else float_seconds(start)
+        last = np.inf if end is None else float_seconds(end)
         parts = []
-        for entry in self._during(first, last):
+        for number in self.segments.shown(first, last, self._reader.header.video.time_base):
             try:
-                section, fsq_indices, bits = read_token_section(self._reader, entry.index)
+                section, fsq_indices, bits = read_token_section(self._reader, number)
             except BitstreamError as error:
                 if not skip_damaged:
                     raise
                 if not any(str(error) in line for line in self.damage):
-                    self._left_out.append(str(error))
+                    self._left_out.setdefault(str(error))
                 continue
             parts.append((fsq_indices, bits, *self._times(section)))
         empty = (
@@ -176,18 +189,6 @@ class TokenReader(Closing):
         )
         return grid if start is None and end is None else grid.during(first, last)
 
-    def _during(self, start: float, end: float) -> list[SegmentEntry]:
-        """Return the segments of which a part may be shown in a time range, seconds."""
-        base = self._reader.header.video.time_base
-        starts = [float(entry.start * base) for entry in self.segments]
-        # Only the last frame of a segment may still be shown when the next segment starts.
-        following = [*starts, np.inf][1:]
-        return [
-            entry
-            for entry, begins, ends in zip(self.segments, starts, following, strict=True)
-            if begins < end and ends > start
-        ]
-
     def _times(self, section: Segment) -> tuple[_Float64Array, _Float64Array]:
         """Return starts and ends of the time steps of a segment, seconds, shape (t,) each."""
         steps = frames_of_token_steps(section.frames)
@@ -207,7 +208,7 @@ class TokenReader(Closing):
         return np.array(seconds[0]), np.array(seconds[1])
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Reads in other threads still end well."""
         self._reader.close()
 
 

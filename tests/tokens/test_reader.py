@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from nvcodec.container import Header, Segment, Writer
 from nvcodec.errors import (
     BitstreamError,
     ChecksumError,
+    ClosedError,
     ConfigError,
     NoTokensError,
     NvcodecError,
@@ -247,3 +251,50 @@ def test_other_files_are_refused(tmp_path):
         open_tokens(b"something else")
     with pytest.raises(FileNotFoundError):
         open_tokens(tmp_path / "none.nvc")
+
+
+def test_times_and_steps_of_all_types(data):
+    with open_tokens(data) as reader:
+        whole = reader.grid()
+        part = reader.grid(1.5, 2.2)
+        assert 0 < len(part.starts) < len(whole.starts)
+        for make in (
+            np.float64,
+            np.array,
+            Fraction,
+            lambda t: torch.tensor(t, dtype=torch.float64),
+        ):
+            assert (reader.grid(make(1.5), make(2.2)).digits == part.digits).all()
+        assert (reader.grid(-np.inf, np.float32(np.inf)).digits == whole.digits).all()
+        for use in (reader.grid, lambda time: whole.during(time, 2)):
+            with pytest.raises(ConfigError, match="NaN"):
+                use(np.float32("nan"))
+        with pytest.raises(ConfigError, match="no token is shown"):
+            whole.during(Fraction(100), Fraction(200))
+        mask = np.arange(7) % 3 == 0
+        for steps in (mask, torch.tensor(mask), [0, 3, -1], torch.tensor([0, 3, 6])):
+            assert (whole.at(steps).digits == whole.digits[[0, 3, 6]]).all()
+        with pytest.raises(IndexError, match="expected 7 truth values"):
+            whole.at(mask[:5])
+        with pytest.raises(TypeError):
+            whole.at([0.5])
+
+
+def test_closed_and_pickled_readers(data, tmp_path):
+    path = tmp_path / "a.nvc"
+    path.write_bytes(data)
+    reader = open_tokens(path)
+    with pickle.loads(pickle.dumps(reader)) as again:
+        assert (again.grid().digits == reader.grid().digits).all()
+    reader.close()
+    with pytest.raises(ClosedError):
+        reader.grid()
+    with pytest.raises(ClosedError):
+        pickle.dumps(reader)
+
+
+def test_threads_read_the_same_tokens(data):
+    with open_tokens(data) as reader, ThreadPoolExecutor(4) as pool:
+        right = reader.grid().digits
+        grids = list(pool.map(lambda _: reader.grid().digits, range(40)))
+    assert all((grid == right).all() for grid in grids)

@@ -1,0 +1,40 @@
+"""Renewal of locks in a forked process.
+
+A fork copies locks as they are, but only the thread that forked goes on in the child. A lock that
+another thread held at that moment would therefore stay locked for ever.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+
+class LockOwner(Protocol):
+    """An object that renews its locks, and what they protect, in a forked process."""
+
+    def after_fork(self) -> None:
+        """Make new locks, and drop state that another thread may have left half-changed."""
+        ...
+
+
+_owners: WeakSet[LockOwner] = WeakSet()
+
+
+def renew_after_fork(owner: LockOwner) -> None:
+    """Call `owner.after_fork()` in every process that is forked from this one.
+
+    Args:
+        owner: Object with locks; it is not kept alive.
+    """
+    _owners.add(owner)
+
+
+def _renew_all() -> None:
+    for owner in list(_owners):
+        owner.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_renew_all)
