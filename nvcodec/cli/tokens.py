@@ -51,6 +51,7 @@ def add_to(commands: Any, common: Callable[..., None]) -> None:
         "tokens",
         help="extract tokens of a video for language models",
         formatter_class=HelpFormatter,
+        example="nvcodec tokens clip.nvc --budget 64 -o clip.safetensors",
     )
     command.add_argument("input", metavar="FILE", help=".nvc file, or any video")
     command.add_argument(

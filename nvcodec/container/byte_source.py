@@ -16,6 +16,7 @@ from nvcodec.container.fields import Cursor
 from nvcodec.container.framing import CRC_SIZE, MAX_FRAMING, Framing, read_framing
 from nvcodec.container.section_types import CONDITIONING_TOKENS, TOKENS
 from nvcodec.errors import ChecksumError, TruncatedStreamError
+from nvcodec.urls import refuse_url
 
 _CHUNK = 2**20
 
@@ -30,7 +31,8 @@ def open_seekable(source: str | os.PathLike[str] | bytes | BinaryIO, stack: Exit
     if isinstance(source, (bytes, bytearray, memoryview)):
         return stack.enter_context(BytesIO(source))
     if isinstance(source, (str, os.PathLike)):
-        return stack.enter_context(open(source, "rb"))
+        refuse_url(source)
+        source = stack.enter_context(open(source, "rb"))  # noqa: SIM115
     if source.seekable():
         return source
     with ExitStack() as spooling:

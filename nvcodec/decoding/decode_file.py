@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from nvcodec.decoding.output_timing import (
 )
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
+from nvcodec.spooling import Input, readable_path
 from nvcodec.video.sink import Sink
 from nvcodec.video.sinks import open_sink
 
@@ -36,7 +38,7 @@ class Decoded:
     """Report of a decode.
 
     Attributes:
-        path: Path of the written file or folder.
+        path: Path of the written file or folder; `-` for a file object.
         frames: Number of frames written.
         width: Picture width, samples.
         height: Picture height, samples.
@@ -55,8 +57,8 @@ class Decoded:
 
 
 def decode_file(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: Input,
+    target: str | os.PathLike[str] | BinaryIO,
     *,
     frames: slice | None = None,
     size: tuple[int, int] | None = None,
@@ -70,8 +72,9 @@ def decode_file(
     """Decode an `.nvc` file to a video.
 
     Args:
-        source: `.nvc` file.
-        target: Video to write: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images.
+        source: `.nvc` file, pipe, or binary file object.
+        target: Video to write: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images. A binary file object,
+            such as a pipe, gets the frames as `.y4m` as soon as they are decoded.
         frames: Frames to decode, a slice with step 1; output times then start at the first of them.
             None for all frames.
         size: Width and height of the output, samples; None for those of the file. The sample aspect
@@ -94,9 +97,11 @@ def decode_file(
             size or frame rate is out of range.
         OutputExistsError: If the target exists and `overwrite` is false.
         VideoError: If the target cannot be written.
+        BrokenPipeError: If the target is a pipe whose reader is gone.
     """
     started = time.monotonic()
     with ExitStack() as stack:
+        source = stack.enter_context(readable_path(source))
         decoder = stack.enter_context(Decoder(source, device=device))
         reader = decoder.reader
         start, stop, step = (frames or slice(None)).indices(len(decoder))
@@ -146,7 +151,7 @@ def decode_file(
         for damage in reader.damage:
             logger.warning("%s: %s", source, damage)
         return Decoded(
-            path=Path(target),
+            path=Path(target if isinstance(target, (str, os.PathLike)) else "-"),
             frames=written,
             width=info.width,
             height=info.height,

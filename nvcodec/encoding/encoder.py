@@ -121,12 +121,30 @@ class Encoder:
             else 1
         )
 
-    def run(self, *, resume: bool = False, overwrite: bool = False) -> list[EncodedFile]:
+    def check_targets(self, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Check that the encode destroys no file; `run` does it, too.
+
+        Args:
+            resume: Whether to resume an interrupted encode of the same video and settings.
+            overwrite: Whether to replace existing targets, and to discard an interrupted encode.
+
+        Raises:
+            OutputExistsError: If a target, or an interrupted encode of it, exists.
+            ConfigError: If there is nothing to resume, or the source would be overwritten.
+            VideoError: If a target cannot be written.
+        """
+        check_targets(self._partials, self._source, resume=resume, overwrite=overwrite)
+
+    def run(
+        self, *, resume: bool = False, overwrite: bool = False, resumable: bool = True
+    ) -> list[EncodedFile]:
         """Encode, and rename the finished files to their targets.
 
         Args:
             resume: Whether to resume an interrupted encode of the same video and settings.
             overwrite: Whether to replace existing targets, and to discard an interrupted encode.
+            resumable: Whether an encode that fails leaves its partial files in order to be resumed;
+                if not, the caller removes them.
 
         Returns:
             Description of each file, in the order of the targets.
@@ -137,12 +155,12 @@ class Encoder:
                 encode.
             VideoError: If the source cannot be read or a target cannot be written.
         """
-        check_targets(self._partials, self._source, resume=resume, overwrite=overwrite)
+        self.check_targets(resume=resume, overwrite=overwrite)
         try:
             with ExitStack() as stack:
                 return self._encode(stack, resume)
         except BaseException as error:
-            for partial in self._partials:
+            for partial in self._partials if resumable else ():
                 partial.release()
             if isinstance(error, OSError) and not isinstance(error, NvcodecError):
                 reason = error.strerror or str(error)

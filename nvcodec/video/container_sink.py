@@ -170,7 +170,9 @@ class MuxedSink(Sink):
             options = {"movie_timescale": str(min(exact, _MAX_TIMESCALE))}
             # A bit rate box after a subtitle description is read back as part of the description.
             options["write_btrt"] = "0"
-        container = av.open(str(self.partial), "w", format=self._format, options=options)
+        # Without the prefix a colon in a file name would be read as a protocol.
+        name = f"file:{self.partial}"
+        container = av.open(name, "w", format=self._format, options=options)
         try:
             video = container.add_stream(
                 self._encoder, rate=self.info.frame_rate, options=self._options

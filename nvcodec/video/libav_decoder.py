@@ -20,6 +20,8 @@ import av
 from av.stream import Disposition
 
 from nvcodec.errors import VideoError
+from nvcodec.spooling import is_pipe
+from nvcodec.urls import refuse_url
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -200,8 +202,12 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises:
         VideoError: If there is no such file or libav cannot read it.
     """
+    refuse_url(path)
     if not path.exists():
         raise VideoError(f"{path}: no such file")
+    if is_pipe(path):
+        # It is opened more than once: a second time it would be empty, or wait for ever.
+        raise VideoError(f"{path}: expected a video file, found a pipe; save it to a file first")
     if path.is_dir():
         raise VideoError(f"{path}: expected a video file, found a directory")
     if path.is_file() and path.stat().st_size == 0:
