@@ -146,19 +146,6 @@ def encode(
         return report if stream is None else replace(report, file="-")
 
 
-def _copy(path: Path, stream: BinaryIO) -> None:
-    """Copy a file to an open one, such as a pipe."""
-    try:
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, stream)
-        stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise VideoError(f"standard output: cannot be written: {reason}") from error
-
-
 def encode_ladder(
     source: Input,
     target: str | os.PathLike[str],
@@ -223,6 +210,19 @@ def _exact_size(size: int) -> str:
         return f"{size}B"
     large = size >= 1_000_000 and size % 1000 == 0
     return f"{size / (1e6 if large else 1e3):.3f}".rstrip("0").rstrip(".") + "kM"[large] + "B"
+
+
+def _copy(path: Path, stream: BinaryIO) -> None:
+    """Copy a file to an open one, such as a pipe."""
+    try:
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise VideoError(f"standard output: cannot be written: {reason}") from error
 
 
 def _report(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,9 +160,9 @@ def is_pipe(path: Path) -> bool:
 
 
 def _name_of(file: BinaryIO) -> str:
-    name = getattr(file, "name", None)
-    if name in ("<stdin>", 0):
+    if sys.stdin is not None and file is getattr(sys.stdin, "buffer", None):
         return "standard input"
+    name = getattr(file, "name", None)
     return name if isinstance(name, str) else "the given file object"
 
 

@@ -75,8 +75,10 @@ def run(options: argparse.Namespace) -> int:
             "for another player: nvcodec decode IN.nvc -o OUT.mp4"
         )
     from nvcodec.decoding.decode_file import decode_file  # decoding needs torch
+    from nvcodec.decoding.inspection import inspect
 
     with readable_path(binary_input(options.input)) as path:
+        inspect(path)  # a file that cannot be read opens no window
         frames = _frames_from(path, options.start) if options.start else None
         command = [player, *_PLAYERS[player](f"nvcodec {options.input}")]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
