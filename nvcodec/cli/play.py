@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
@@ -74,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
             "expected ffplay or mpv on PATH, found neither; install FFmpeg or mpv, or write a file "
             "for another player: nvcodec decode IN.nvc -o OUT.mp4"
         )
+    import subprocess  # only this command needs it
+
     from nvcodec.decoding.decode_file import decode_file  # decoding needs torch
     from nvcodec.decoding.inspection import inspect
 

@@ -122,6 +122,9 @@ def test_decode_info_and_compare_read_pipes(tmp_path, temporary, y4m):
         # The frames of y4m are evenly spaced, those of the file are not.
         assert b"standard input" in done.stderr and b"nvcodec-" not in done.stderr
     assert run_piped(["compare", "-", "-"]).returncode == 2
+    stored = (GOLDEN / "nerv-tokens-yuv420" / "stream.nvc").read_bytes()
+    done = run_piped(["tokens", "-", "--json"], stored)
+    assert done.returncode == 0 and json.loads(done.stdout)["file_bytes"] == len(stored)
     assert list(temporary.iterdir()) == []
 
 
