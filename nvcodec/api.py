@@ -136,10 +136,12 @@ def encode(
             stream, path = target, stack.enter_context(temporary_file("standard output"))
         file = stack.enter_context(input_file(source))
         encoder = Encoder(file.path, [path], config, on_progress)
-        # Before a pipe is read, which cannot be taken back.
-        encoder.check_targets(resume=resume, overwrite=overwrite)
-        file.fill()
-        (encoded,) = encoder.run(resume=resume, overwrite=overwrite, resumable=stream is None)
+        (encoded,) = encoder.run(
+            resume=resume,
+            overwrite=overwrite,
+            resumable=stream is None,
+            fill_source=file.fill,
+        )
         if stream is not None:
             _copy(encoded.path, stream)
         report = _report(file.path, encoded, config, measure=measure)
@@ -187,9 +189,7 @@ def encode_ladder(
     with input_file(source) as file:
         paths = ladder_paths(Path(target), config.ladder)
         encoder = Encoder(file.path, paths, config, on_progress)
-        encoder.check_targets(resume=resume, overwrite=overwrite)
-        file.fill()
-        files = encoder.run(resume=resume, overwrite=overwrite)
+        files = encoder.run(resume=resume, overwrite=overwrite, fill_source=file.fill)
         return tuple(_report(file.path, encoded, config, measure=measure) for encoded in files)
 
 

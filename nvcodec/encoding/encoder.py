@@ -121,30 +121,22 @@ class Encoder:
             else 1
         )
 
-    def check_targets(self, *, resume: bool = False, overwrite: bool = False) -> None:
-        """Check that the encode destroys no file; `run` does it, too.
-
-        Args:
-            resume: Whether to resume an interrupted encode of the same video and settings.
-            overwrite: Whether to replace existing targets, and to discard an interrupted encode.
-
-        Raises:
-            OutputExistsError: If a target, or an interrupted encode of it, exists.
-            ConfigError: If there is nothing to resume, or the source would be overwritten.
-            VideoError: If a target cannot be written.
-        """
-        check_targets(self._partials, self._source, resume=resume, overwrite=overwrite)
-
     def run(
-        self, *, resume: bool = False, overwrite: bool = False, resumable: bool = True
+        self,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        resumable: bool = True,
+        fill_source: Callable[[], None] | None = None,
     ) -> list[EncodedFile]:
         """Encode, and rename the finished files to their targets.
 
         Args:
             resume: Whether to resume an interrupted encode of the same video and settings.
             overwrite: Whether to replace existing targets, and to discard an interrupted encode.
-            resumable: Whether an encode that fails leaves its partial files in order to be resumed;
-                if not, the caller removes them.
+            resumable: Whether an encode that fails keeps its finished segments to be resumed.
+            fill_source: Function that is called when the targets have been checked, before the source
+                is read. It may copy a pipe, which cannot be taken back, to the path of the source.
 
         Returns:
             Description of each file, in the order of the targets.
@@ -155,13 +147,15 @@ class Encoder:
                 encode.
             VideoError: If the source cannot be read or a target cannot be written.
         """
-        self.check_targets(resume=resume, overwrite=overwrite)
+        check_targets(self._partials, self._source, resume=resume, overwrite=overwrite)
         try:
+            if fill_source is not None:
+                fill_source()
             with ExitStack() as stack:
                 return self._encode(stack, resume)
         except BaseException as error:
-            for partial in self._partials if resumable else ():
-                partial.release()
+            for partial in self._partials:
+                partial.release(keep=resumable)
             if isinstance(error, OSError) and not isinstance(error, NvcodecError):
                 reason = error.strerror or str(error)
                 names = ", ".join(str(partial.target) for partial in self._partials)

@@ -118,10 +118,13 @@ class PartialFile:
         except BitstreamError as error:
             raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
 
-    def release(self) -> None:
+    def release(self, *, keep: bool = True) -> None:
         """Clean up after a failure: keep the file if it holds segments, else remove it.
 
         A file that this encode has not opened is left alone.
+
+        Args:
+            keep: Whether a file with segments is kept.
         """
         if not self._owned or not self.path.exists():
             return
@@ -130,7 +133,7 @@ class PartialFile:
                 segments = len(reader.segments)
         except (NvcodecError, OSError):
             segments = 0
-        if segments:
+        if segments and keep:
             logger.warning("%s keeps %d finished segments; --resume goes on", self.path, segments)
         else:
             self.path.unlink(missing_ok=True)
