@@ -147,7 +147,7 @@ class VideoFile:
             # An error must end the pass instead of being concealed: pictures that a damaged
             # reference spoils may be shown before it, and some decoders mark no damage.
             context.options = {"err_detect": "explode"}
-        packets = shown = decoded = 0
+        packets = shown = decoded = end = 0
         demuxed = self.container.demux(self.stream)
         while True:
             try:
@@ -162,6 +162,10 @@ class VideoFile:
                 packets += 1
                 shown += not packet.is_discard and not _never_shown(context.name, packet)
                 self.damage.truncated |= packet.is_corrupt
+                end = (packet.pos or 0) + packet.size
+            elif self.container.format.name == "yuv4mpegpipe" and 0 < end < self.container.size:
+                # libav drops a frame that the file ends in without a word.
+                self.damage.truncated = True
             try:
                 pictures = context.decode(None if last else packet)
             except av.EOFError:

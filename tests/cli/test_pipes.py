@@ -64,6 +64,16 @@ def test_a_command_encodes_standard_input(tmp_path, temporary, y4m, measured_her
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("missing", [0, 1, 900])
+def test_a_pipe_that_ends_too_early_is_said_to(missing, tmp_path, y4m):
+    # The program that writes it may have failed.
+    report = nvcodec.encode(
+        io.BytesIO(y4m[: len(y4m) - missing]), tmp_path / "a.nvc", quick(), measure=False
+    )
+    assert report.frames == 5 - bool(missing)
+    assert ["ends inside" in line for line in report.warnings] == [True] * bool(missing)
+
+
 def test_pipes_that_have_names(tmp_path, temporary, y4m):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
