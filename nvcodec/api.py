@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nvcodec.config import EncoderConfig
 from nvcodec.decoding.decode_file import decode_file
@@ -20,8 +22,10 @@ from nvcodec.decoding.inspection import inspect
 from nvcodec.encoding.encoder import EncodedFile, Encoder
 from nvcodec.encoding.progress import Progress
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
+from nvcodec.spooling import Input, input_file, temporary_file
 from nvcodec.subprocesses import child
 from nvcodec.targets.target import is_write_through
+from nvcodec.urls import refuse_url
 
 decode = decode_file
 
@@ -33,7 +37,7 @@ class EncodeReport:
     Quality fields and `decode_seconds` are None if the file was not measured.
 
     Attributes:
-        file: Path of the written file.
+        file: Path of the written file; `-` for a file object.
         bytes: Size of the file, bytes.
         video_bytes: Size of the file without audio and subtitle tracks, bytes.
         bpp: Bits of `video_bytes` per pixel.
@@ -86,8 +90,8 @@ class EncodeReport:
 
 
 def encode(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: Input,
+    target: str | os.PathLike[str] | BinaryIO,
     config: EncoderConfig | None = None,
     *,
     resume: bool = False,
@@ -98,8 +102,9 @@ def encode(
     """Encode a video and measure the file.
 
     Args:
-        source: Video file, or folder of images.
-        target: `.nvc` file to write.
+        source: Video file, folder of images, pipe, or binary file object. Pipes and file objects are
+            first copied to a temporary file, to their end.
+        target: `.nvc` file to write, or a binary file object that takes all of it at the end.
         config: Settings; None for the defaults, which are those of the command line.
         resume: Continue an interrupted encode of the same video with the same settings.
         overwrite: Replace an existing target, and discard an interrupted encode.
@@ -112,19 +117,40 @@ def encode(
 
     Raises:
         OutputExistsError: If the target, or an interrupted encode of it, exists.
-        ConfigError: If the settings are invalid, or differ from those of the encode to resume.
+        ConfigError: If the settings are invalid, or differ from those of the encode to resume. An
+            encode to a file object cannot be resumed.
         VideoError: If the source cannot be read or the target cannot be written.
+        BrokenPipeError: If the target is a pipe whose reader is gone.
     """
     config = config or EncoderConfig()
     if config.ladder is not None:
         raise ConfigError("a ladder makes several files; use encode_ladder")
-    encoder = Encoder(source, [target], config, on_progress)
-    (encoded,) = encoder.run(resume=resume, overwrite=overwrite)
-    return _report(Path(source), encoded, config, measure=measure)
+    with ExitStack() as stack:
+        stream = None
+        path: str | os.PathLike[str]
+        if isinstance(target, (str, os.PathLike)):
+            refuse_url(target, output=True)
+            path = target
+        elif resume:
+            raise ConfigError("resume: expected a file to go on with, found a pipe as the target")
+        else:
+            stream, path = target, stack.enter_context(temporary_file("standard output"))
+        file = stack.enter_context(input_file(source))
+        encoder = Encoder(file.path, [path], config, on_progress)
+        (encoded,) = encoder.run(
+            resume=resume,
+            overwrite=overwrite,
+            resumable=stream is None,
+            fill_source=file.fill,
+        )
+        if stream is not None:
+            _copy(encoded.path, stream)
+        report = _report(file.path, encoded, config, measure=measure)
+        return report if stream is None else replace(report, file="-")
 
 
 def encode_ladder(
-    source: str | os.PathLike[str],
+    source: Input,
     target: str | os.PathLike[str],
     config: EncoderConfig,
     *,
@@ -140,7 +166,7 @@ def encode_ladder(
     largest size only.
 
     Args:
-        source: Video file, or folder of images.
+        source: Video file, folder of images, pipe, or binary file object, as for `encode`.
         target: Path from which `ladder_paths` derives the names of the files.
         config: Settings with a `ladder`.
         resume: Continue an interrupted encode of the same video with the same settings.
@@ -160,13 +186,16 @@ def encode_ladder(
     """
     if config.ladder is None:
         raise ConfigError("expected a configuration with a ladder; use encode for one file")
+    refuse_url(target, output=True)
     if is_write_through(target):
         raise VideoError(
             f"{target}: it is a FIFO or device; expected a name of which those of the files are made"
         )
-    encoder = Encoder(source, ladder_paths(Path(target), config.ladder), config, on_progress)
-    files = encoder.run(resume=resume, overwrite=overwrite)
-    return tuple(_report(Path(source), encoded, config, measure=measure) for encoded in files)
+    with input_file(source) as file:
+        paths = ladder_paths(Path(target), config.ladder)
+        encoder = Encoder(file.path, paths, config, on_progress)
+        files = encoder.run(resume=resume, overwrite=overwrite, fill_source=file.fill)
+        return tuple(_report(file.path, encoded, config, measure=measure) for encoded in files)
 
 
 def ladder_paths(target: Path, sizes: Sequence[int]) -> list[Path]:
@@ -186,6 +215,19 @@ def _exact_size(size: int) -> str:
         return f"{size}B"
     large = size >= 1_000_000 and size % 1000 == 0
     return f"{size / (1e6 if large else 1e3):.3f}".rstrip("0").rstrip(".") + "kM"[large] + "B"
+
+
+def _copy(path: Path, stream: BinaryIO) -> None:
+    """Copy a file to an open one, such as a pipe."""
+    try:
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise VideoError(f"standard output: cannot be written: {reason}") from error
 
 
 def _report(

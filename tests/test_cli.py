@@ -82,7 +82,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
 def test_help_and_models():
     done = run("--help")
     assert done.returncode == 0 and done.stderr == ""
-    for command in ("encode", "decode", "info", "compare", "tokens", "models"):
+    for command in ("encode", "decode", "info", "compare", "play", "tokens", "models"):
         assert re.search(rf"^ +{command} ", done.stdout, re.MULTILINE)
     done = run("encode", "--help")
     for option in [
@@ -136,7 +136,8 @@ def test_help_and_models():
 def test_wrong_usage(arguments, tmp_path):
     done = run(*arguments, folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "usage: nvcodec" in done.stderr and "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert re.match(r"nvcodec( encode| info)?: error: .*; for example: nvcodec ", line)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -244,7 +245,7 @@ def test_commands_without_torch_do_not_import_it(tmp_path):
         "    except SystemExit as leave:\n"
         "        code = leave.code\n"
         "    assert code == 0, arguments\n"
-        "names = {'torch', 'av', 'compressai', 'models', 'entropy', 'cuda'} & set(sys.modules)\n"
+        "names = {'torch', 'av', 'compressai', 'shtab', 'models', 'entropy', 'cuda'} & set(sys.modules)\n"
         "print('found', sorted(names))\n"
         "import nvcodec.api\n"
         "print('found', sorted({'compressai', 'torchvision', 'models', 'entropy'}"

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import nvcodec
+from nvcodec.cli.completion import PrintCompletion
 from nvcodec.cli.help_format import HelpFormatter
+from nvcodec.cli.play import add_to as add_play
 from nvcodec.cli.tokens import add_to as add_tokens
+from nvcodec.cli.usage import Parser
 from nvcodec.cli.values import frames, rate, resize, size, sizes, span, workers
 from nvcodec.config import DEFAULT_TOKENIZER, LATENTS
 from nvcodec.models import DEFAULT_MODEL, MODELS
@@ -23,22 +26,25 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     Args:
         run: Functions that run `encode`, `decode`, `info`, `compare` and `models`, by name. The
-            parsed arguments hold the function of the given command as `run`. The function of
-            `tokens` is `nvcodec.cli.tokens.run`.
+            parsed arguments hold the function of the given command as `run`. Those of `play` and
+            `tokens` are in their modules.
     """
-    arguments = argparse.ArgumentParser(
+    arguments = Parser(
         prog="nvcodec",
         description="Neural video codec: encode a video as a small neural network in one file, "
         "and decode it.",
+        example="nvcodec encode clip.mp4 -o clip.nvc",
     )
     arguments.add_argument("--version", action=_Version)
+    arguments.add_argument("--print-completion", action=PrintCompletion)
     commands = arguments.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_encode(commands, run["encode"])
     _add_decode(commands, run["decode"])
     _add_info(commands, run["info"])
     _add_compare(commands, run["compare"])
+    add_play(commands, _add_common)
     add_tokens(commands, _add_common)
-    models = commands.add_parser("models", help="list the model families")
+    models = commands.add_parser("models", help="list the model families", example="nvcodec models")
     models.set_defaults(run=run["models"])
     return arguments
 
@@ -48,9 +54,21 @@ def _add_encode(commands: Any, run: Run) -> None:
         "encode",
         help="fit a model to a video and write it to a file",
         formatter_class=HelpFormatter,
+        example="nvcodec encode clip.mp4 -o clip.nvc",
     )
-    command.add_argument("input", metavar="INPUT", help="video file, or folder of images")
-    command.add_argument("-o", "--output", required=True, metavar="OUT.nvc", help="file to write")
+    command.add_argument(
+        "input",
+        metavar="INPUT",
+        help="video file, folder of images, or - for a video on standard input, which is first "
+        "copied to a temporary file (in the folder TMPDIR)",
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT.nvc",
+        help="file to write, or - for standard output; the result is then printed on stderr",
+    )
     network = command.add_argument_group("model and size")
     network.add_argument(
         "--model", choices=list(MODELS), default=DEFAULT_MODEL, help="model family"
@@ -160,14 +178,16 @@ def _add_decode(commands: Any, run: Run) -> None:
         "decode",
         help="decode a .nvc file to a video file or PNG images",
         formatter_class=HelpFormatter,
+        example="nvcodec decode clip.nvc -o clip.mp4",
     )
-    command.add_argument("input", metavar="IN.nvc", help="file to decode")
+    command.add_argument("input", metavar="IN.nvc", help="file to decode, or - for standard input")
     command.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="OUT",
-        help="video to write: .mp4, .mkv, .y4m or a folder of PNG images",
+        help="video to write: .mp4, .mkv, .y4m, a folder of PNG images, or - for pictures as y4m on "
+        "standard output; the result is then printed on stderr",
     )
     command.add_argument(
         "--frames", type=frames, metavar="A:B", help="decode only frames A to B-1, counted from 0"
@@ -198,8 +218,14 @@ def _add_decode(commands: Any, run: Run) -> None:
 
 
 def _add_info(commands: Any, run: Run) -> None:
-    command = commands.add_parser("info", help="show what a .nvc file holds, without decoding it")
-    command.add_argument("input", metavar="IN.nvc", nargs="?", help="file to inspect")
+    command = commands.add_parser(
+        "info",
+        help="show what a .nvc file holds, without decoding it",
+        example="nvcodec info clip.nvc",
+    )
+    command.add_argument(
+        "input", metavar="IN.nvc", nargs="?", help="file to inspect, or - for standard input"
+    )
     command.add_argument(
         "--backends",
         action="store_true",
@@ -210,9 +236,17 @@ def _add_info(commands: Any, run: Run) -> None:
 
 
 def _add_compare(commands: Any, run: Run) -> None:
-    command = commands.add_parser("compare", help="measure the quality of a .nvc file or any video")
+    command = commands.add_parser(
+        "compare",
+        help="measure the quality of a .nvc file or any video",
+        example="nvcodec compare clip.mp4 clip.nvc",
+    )
     command.add_argument("source", metavar="SOURCE", help="original video")
-    command.add_argument("other", metavar="OTHER", help=".nvc file or any video to measure")
+    command.add_argument(
+        "other",
+        metavar="OTHER",
+        help=".nvc file or any video to measure; - for SOURCE or OTHER is standard input",
+    )
     command.add_argument(
         "--frames", type=frames, metavar="A:B", help="use only frames A to B-1 of SOURCE"
     )
@@ -220,11 +254,16 @@ def _add_compare(commands: Any, run: Run) -> None:
         "--device", default="auto", help="device to decode on: auto, cpu or cuda (default: auto)"
     )
     _add_common(command, output=False)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, misused=command.error)
 
 
-def _add_common(command: argparse.ArgumentParser, *, output: bool) -> None:
-    command.add_argument("--json", action="store_true", help="print the result as one JSON object")
+def _add_common(
+    command: argparse.ArgumentParser, *, output: bool = False, result: bool = True
+) -> None:
+    if result:
+        command.add_argument(
+            "--json", action="store_true", help="print the result as one JSON object"
+        )
     if output:
         command.add_argument(
             "-y", "--overwrite", action="store_true", help="replace existing output files"

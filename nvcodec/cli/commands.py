@@ -21,8 +21,10 @@ from typing import Any, NoReturn
 
 import nvcodec
 from nvcodec.cli.arguments import parser
-from nvcodec.errors import NvcodecError
+from nvcodec.cli.standard_streams import PIPE, binary_input, binary_output
+from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.models import MODELS
+from nvcodec.spooling import readable_path, with_names
 
 _LISTED = 100
 """Most segments and other items of a list that `info` prints for people; `--json` prints all."""
@@ -41,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.ERROR if getattr(options, "quiet", False) else logging.WARNING
     if getattr(options, "verbose", 0):
         level = logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format="nvcodec: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LogFormatter("nvcodec: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
     # Names that are not UTF-8 are written as the bytes that they are, so that another program finds
     # the file; stderr shows these bytes as escapes.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -69,6 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("nvcodec: interrupted", file=sys.stderr)  # noqa: T201
         return 130
+
+
+class _LogFormatter(logging.Formatter):
+    """Calls pipes by their names instead of the paths of their temporary files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_names(super().format(record))
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -105,18 +116,20 @@ def _encode(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     line = "{file}: {bytes} bytes, {bpp:.4f} bpp, Y {psnr_y:.2f} dB"
-    with EncodeBar(visible=_bars(options)) as bar:
-        arguments = (options.input, options.output, config)
-        settings = {"resume": options.resume, "overwrite": options.overwrite}
-        if options.ladder is None:
-            report = nvcodec.encode(*arguments, **settings, on_progress=bar.update)
-        else:
-            reports = nvcodec.encode_ladder(*arguments, **settings, on_progress=bar.update)
-    if options.ladder is None:
-        _result(options, _fields(report), line)
-    elif options.json:
-        print(json.dumps({"files": [_fields(report) for report in reports]}))  # noqa: T201
-    else:
+    settings = {"resume": options.resume, "overwrite": options.overwrite}
+    with binary_output(options.output) as target:
+        source = binary_input(options.input)
+        with EncodeBar(visible=_bars(options)) as bar:
+            settings["on_progress"] = bar.update
+            if options.ladder is None:
+                reports = [nvcodec.encode(source, target, config, **settings)]
+            elif isinstance(target, str):
+                reports = [*nvcodec.encode_ladder(source, target, config, **settings)]
+            else:
+                raise ConfigError("--ladder writes several files; name a file instead of -o -")
+        if options.json and options.ladder is not None:
+            print(json.dumps({"files": [_fields(report) for report in reports]}))  # noqa: T201
+            return 0
         for report in reports:
             _result(options, _fields(report), line)
     return 0
@@ -129,30 +142,31 @@ def _fields(report: nvcodec.EncodeReport) -> dict[str, Any]:
 def _decode(options: argparse.Namespace) -> int:
     from nvcodec.cli.progress_bars import DecodeBar
 
-    with DecodeBar(visible=_bars(options)) as bar:
-        decoded = nvcodec.decode(
-            options.input,
-            options.output,
-            frames=options.frames,
-            size=options.size,
-            fps=options.fps,
-            device=options.device,
-            encoder=options.encoder,
-            quality=options.quality,
-            audio=not options.no_audio,
-            overwrite=options.overwrite,
-            on_progress=bar.update,
-        )
-    fields = {
-        "file": str(decoded.path),
-        "frames": decoded.frames,
-        "width": decoded.width,
-        "height": decoded.height,
-        "tracks": decoded.tracks,
-        "decode_seconds": decoded.seconds,
-        "warnings": list(decoded.warnings),
-    }
-    _result(options, fields, "{file}: {frames} frames of {width}x{height}")
+    with binary_output(options.output) as target:
+        with DecodeBar(visible=_bars(options)) as bar:
+            decoded = nvcodec.decode(
+                binary_input(options.input),
+                target,
+                frames=options.frames,
+                size=options.size,
+                fps=options.fps,
+                device=options.device,
+                encoder=options.encoder,
+                quality=options.quality,
+                audio=not options.no_audio,
+                overwrite=options.overwrite,
+                on_progress=bar.update,
+            )
+        fields = {
+            "file": str(decoded.path),
+            "frames": decoded.frames,
+            "width": decoded.width,
+            "height": decoded.height,
+            "tracks": decoded.tracks,
+            "decode_seconds": decoded.seconds,
+            "warnings": list(decoded.warnings),
+        }
+        _result(options, fields, "{file}: {frames} frames of {width}x{height}")
     return 0
 
 
@@ -161,7 +175,8 @@ def _info(options: argparse.Namespace) -> int:
         options.misused("expected either IN.nvc or --backends")
     if options.backends:
         return _backends(options)
-    info = nvcodec.inspect(options.input)
+    with readable_path(binary_input(options.input)) as path:
+        info = nvcodec.inspect(path)
     video = info.video
     fields = {
         "file": options.input,
@@ -229,8 +244,13 @@ def _backends(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    if options.source == options.other == PIPE:
+        options.misused("SOURCE and OTHER cannot both be standard input")
     comparison = nvcodec.compare(
-        options.source, options.other, frames=options.frames, device=options.device
+        binary_input(options.source),
+        binary_input(options.other),
+        frames=options.frames,
+        device=options.device,
     )
     for warning in comparison.warnings:
         logging.getLogger("nvcodec").warning("%s", warning)
@@ -258,6 +278,8 @@ def _bars(options: argparse.Namespace) -> bool:
 
 
 def _result(options: argparse.Namespace, fields: dict[str, Any], line: str) -> None:
+    if sys.stdout is sys.stderr and options.quiet and not options.json:
+        return  # standard output has the data, and stderr should have errors only
     print(json.dumps(fields) if options.json else line.format(**fields))  # noqa: T201
 
 

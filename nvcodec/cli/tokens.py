@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from nvcodec.cli.help_format import HelpFormatter
+from nvcodec.cli.standard_streams import binary_input
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, NoTokensError
+from nvcodec.spooling import readable_path
 from nvcodec.targets.target import check_inputs_are_kept
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
@@ -53,8 +55,11 @@ def add_to(commands: Any, common: Callable[..., None]) -> None:
         "tokens",
         help="extract tokens of a video for language models",
         formatter_class=HelpFormatter,
+        example="nvcodec tokens clip.nvc --budget 64 -o clip.safetensors",
     )
-    command.add_argument("input", metavar="FILE", help=".nvc file, or any video")
+    command.add_argument(
+        "input", metavar="FILE", help=".nvc file, any video, or - for standard input"
+    )
     command.add_argument(
         "-o", "--output", metavar="OUT", help="file to write: .safetensors, .npy or .jsonl"
     )
@@ -112,7 +117,8 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.reduce is not None and options.budget is None:
         raise ConfigError(f"--reduce {options.reduce} needs --budget, the number of tokens")
-    source = _input_tokens(options)
+    with readable_path(binary_input(options.input)) as path:
+        source = _input_tokens(options, path)
     grid = source.grid if options.fps is None else at_rate(source.grid, options.fps)
     if options.budget is None:
         tokens = flatten(grid)
@@ -149,13 +155,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _input_tokens(options: argparse.Namespace) -> _InputTokens:
+def _input_tokens(options: argparse.Namespace, path: Path) -> _InputTokens:
     """Read the tokens that the file stores, or make tokens from its pictures."""
-    if options.via == "stream" or (options.via == "auto" and is_stream(options.input)):
+    if options.via == "stream" or (options.via == "auto" and is_stream(path)):
         from nvcodec.tokens.reader import open_tokens  # only this command needs it
 
         try:
-            with open_tokens(options.input) as reader:
+            with open_tokens(path) as reader:
                 grid = reader.grid(options.start, options.end)
                 return _InputTokens(grid, "stream", reader.bytes_read, reader.file_bytes)
         except NoTokensError:
@@ -163,8 +169,6 @@ def _input_tokens(options: argparse.Namespace) -> _InputTokens:
                 raise
     from nvcodec.tokens.from_pixels import grid_from_pixels  # decoding needs torch
 
-    grid = grid_from_pixels(
-        options.input, name=options.tokenizer, start=options.start, end=options.end
-    )
-    size = file_bytes(options.input)
+    grid = grid_from_pixels(path, name=options.tokenizer, start=options.start, end=options.end)
+    size = file_bytes(path)
     return _InputTokens(grid, "pixels", size, size)

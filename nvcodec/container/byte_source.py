@@ -25,6 +25,7 @@ from nvcodec.errors import (
     VideoError,
 )
 from nvcodec.forking import renew_after_fork
+from nvcodec.urls import refuse_url
 
 _CHUNK = 2**20
 
@@ -39,7 +40,8 @@ def open_seekable(source: str | os.PathLike[str] | bytes | BinaryIO, stack: Exit
     if isinstance(source, (bytes, bytearray, memoryview)):
         return stack.enter_context(BytesIO(source))
     if isinstance(source, (str, os.PathLike)):
-        return stack.enter_context(open(source, "rb"))
+        refuse_url(source)
+        source = stack.enter_context(open(source, "rb"))  # noqa: SIM115
     if source.seekable():
         return source
     with ExitStack() as spooling:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from nvcodec.decoding.source_matcher import SourceMatcher, batch_size
 from nvcodec.errors import VideoError
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.metrics import Quality, QualityMeter
+from nvcodec.spooling import Input, readable_path, with_names
 from nvcodec.video.source import open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 
@@ -23,7 +23,7 @@ class Comparison:
     """Quality and size of a video, compared with its source.
 
     Attributes:
-        file: Path of the compared video.
+        file: Path of the compared video, or the name of a pipe.
         bytes: Size of its file, bytes.
         video_bytes: Size without audio and subtitle tracks, bytes.
         bpp: Bits of `video_bytes` per pixel of all frames in the file.
@@ -46,8 +46,8 @@ class Comparison:
 
 
 def compare(
-    source: str | os.PathLike[str],
-    other: str | os.PathLike[str],
+    source: Input,
+    other: Input,
     *,
     frames: slice | None = None,
     device: str = "auto",
@@ -59,8 +59,8 @@ def compare(
     clock, those of other files by their order.
 
     Args:
-        source: Original video.
-        other: `.nvc` file or any video to compare with it.
+        source: Original video: a file, a folder of images, a pipe, or a binary file object.
+        other: `.nvc` file or any video to compare with it, likewise.
         frames: Frames of the source to use, by display order; None for all.
         device: Device that decodes an `.nvc` file: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
 
@@ -69,7 +69,8 @@ def compare(
         BitstreamError: If the `.nvc` file is malformed.
     """
     with ExitStack() as stack:
-        path = Path(other)
+        source = stack.enter_context(readable_path(source))
+        path = stack.enter_context(readable_path(other))
         compared = _NvcVideo(path, device, stack) if _is_nvc(path) else _PlainVideo(path, stack)
         size = (compared.info.width, compared.info.height)
         original = stack.enter_context(open_source(source, frames=frames))
@@ -96,7 +97,7 @@ def compare(
             warnings.append(f"{missing} frames of {source} have no counterpart in {path}")
         video_bytes = compared.video_bytes
         return Comparison(
-            file=path,
+            file=Path(with_names(str(path))),
             bytes=path.stat().st_size,
             video_bytes=video_bytes,
             bpp=8 * video_bytes / (compared.frames * size[0] * size[1]),
@@ -104,7 +105,7 @@ def compare(
             height=size[1],
             quality=meter.result(),
             decode_seconds=compared.seconds,
-            warnings=(*warnings, *compared.warnings()),
+            warnings=tuple(map(with_names, (*warnings, *compared.warnings()))),
         )
 
 

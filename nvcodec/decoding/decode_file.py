@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from nvcodec.decoding.output_timing import (
 )
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import Frames, Packet, VideoInfo
+from nvcodec.spooling import Input, readable_path
 from nvcodec.targets.target import check_inputs_are_kept
 from nvcodec.video.sink import Sink
 from nvcodec.video.sinks import open_sink
@@ -37,7 +39,7 @@ class Decoded:
     """Report of a decode.
 
     Attributes:
-        path: Path of the written file or folder.
+        path: Path of the written file or folder; `-` for a file object.
         frames: Number of frames written.
         width: Picture width, samples.
         height: Picture height, samples.
@@ -56,8 +58,8 @@ class Decoded:
 
 
 def decode_file(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: Input,
+    target: str | os.PathLike[str] | BinaryIO,
     *,
     frames: slice | None = None,
     size: tuple[int, int] | None = None,
@@ -72,8 +74,9 @@ def decode_file(
     """Decode an `.nvc` file to a video.
 
     Args:
-        source: `.nvc` file.
-        target: Video to write: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images.
+        source: `.nvc` file, pipe, or binary file object.
+        target: Video to write: `.mp4`, `.mkv`, `.y4m`, or a folder for PNG images. A binary file object,
+            such as a pipe, gets the frames as `.y4m` as soon as they are decoded.
         frames: Frames to decode, a slice with step 1; output times then start at the first of them.
             None for all frames.
         size: Width and height of the output, samples; None for those of the file. The sample aspect
@@ -97,9 +100,11 @@ def decode_file(
             target is the source, or the size or frame rate is out of range.
         OutputExistsError: If the target exists and `overwrite` is false.
         VideoError: If the target cannot be written.
+        BrokenPipeError: If the target is a pipe whose reader is gone.
     """
     started = time.monotonic()
     with ExitStack() as stack:
+        source = stack.enter_context(readable_path(source))
         decoder = stack.enter_context(Decoder(source, device=device))
         reader = decoder.reader
         start, stop, step = (frames or slice(None)).indices(len(decoder))
@@ -108,7 +113,8 @@ def decode_file(
                 f"{source}: expected a range within its {len(decoder)} frames, got {start}:{stop}"
             )
         info, total, parts = _output_frames(decoder, start, stop, size, fps)
-        check_inputs_are_kept([Path(target)], [Path(source)])
+        if isinstance(target, (str, os.PathLike)):
+            check_inputs_are_kept([Path(target)], [Path(source)])
         numbers = [n for n, track in reader.tracks.items() if audio or track.kind != "audio"]
         sink = stack.enter_context(
             open_sink(
@@ -150,7 +156,7 @@ def decode_file(
         for damage in reader.damage:
             logger.warning("%s: %s", source, damage)
         return Decoded(
-            path=Path(target),
+            path=Path(target if isinstance(target, (str, os.PathLike)) else "-"),
             frames=written,
             width=info.width,
             height=info.height,

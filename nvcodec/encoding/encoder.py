@@ -123,12 +123,22 @@ class Encoder:
             else 1
         )
 
-    def run(self, *, resume: bool = False, overwrite: bool = False) -> list[EncodedFile]:
+    def run(
+        self,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        resumable: bool = True,
+        fill_source: Callable[[], None] | None = None,
+    ) -> list[EncodedFile]:
         """Encode, and rename the finished files to their targets.
 
         Args:
             resume: Whether to resume an interrupted encode of the same video and settings.
             overwrite: Whether to replace existing targets, and to discard an interrupted encode.
+            resumable: Whether an encode that fails keeps its finished segments to be resumed.
+            fill_source: Function that is called when the targets have been checked, before the source
+                is read. It may copy a pipe, which cannot be taken back, to the path of the source.
 
         Returns:
             Description of each file, in the order of the targets.
@@ -143,11 +153,13 @@ class Encoder:
         lock_targets(self._partials, self._inputs())
         try:
             check_targets(self._partials, resume=resume, overwrite=overwrite)
+            if fill_source is not None:
+                fill_source()
             with ExitStack() as stack:
                 return self._encode(stack, resume)
         except BaseException as error:
             for partial in self._partials:
-                partial.release()
+                partial.release(keep=resumable)
             if isinstance(error, OSError) and not isinstance(error, NvcodecError):
                 reason = error.strerror or str(error)
                 names = ", ".join(str(partial.target) for partial in self._partials)

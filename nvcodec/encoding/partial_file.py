@@ -149,10 +149,13 @@ class PartialFile:
         except OSError as error:
             raise self._failed(error) from error
 
-    def release(self) -> None:
+    def release(self, *, keep: bool = True) -> None:
         """Clean up after a failure: keep the file if it holds segments, else remove it; unlock.
 
         A file that this encode has not opened is left alone.
+
+        Args:
+            keep: Whether a file with segments is kept.
         """
         segments = 0
         if self._owned and self.path.exists():
@@ -161,7 +164,7 @@ class PartialFile:
                     segments = len(reader.segments)
             except (NvcodecError, OSError):
                 segments = 0
-        if segments:
+        if segments and keep:
             logger.warning("%s keeps %d finished segments; --resume goes on", self.path, segments)
             self._note.release()
         elif self._renamed:

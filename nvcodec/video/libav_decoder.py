@@ -20,6 +20,8 @@ import av
 from av.stream import Disposition
 
 from nvcodec.errors import VideoError
+from nvcodec.spooling import is_pipe
+from nvcodec.urls import refuse_url
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -145,7 +147,7 @@ class VideoFile:
             # An error must end the pass instead of being concealed: pictures that a damaged
             # reference spoils may be shown before it, and some decoders mark no damage.
             context.options = {"err_detect": "explode"}
-        packets = shown = decoded = 0
+        packets = shown = decoded = end = 0
         demuxed = self.container.demux(self.stream)
         while True:
             try:
@@ -160,6 +162,10 @@ class VideoFile:
                 packets += 1
                 shown += not packet.is_discard and not _never_shown(context.name, packet)
                 self.damage.truncated |= packet.is_corrupt
+                end = (packet.pos or 0) + packet.size
+            elif self.container.format.name == "yuv4mpegpipe" and 0 < end < self.container.size:
+                # libav drops a frame that the file ends in without a word.
+                self.damage.truncated = True
             try:
                 pictures = context.decode(None if last else packet)
             except av.EOFError:
@@ -200,8 +206,12 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises:
         VideoError: If there is no such file or libav cannot read it.
     """
+    refuse_url(path)
     if not path.exists():
         raise VideoError(f"{path}: no such file")
+    if is_pipe(path):
+        # It is opened more than once: a second time it would be empty, or wait for ever.
+        raise VideoError(f"{path}: expected a video file, found a pipe; save it to a file first")
     if path.is_dir():
         raise VideoError(f"{path}: expected a video file, found a directory")
     if path.is_file() and path.stat().st_size == 0:

@@ -84,6 +84,7 @@ class Sink(Closing, abc.ABC):
 
         Raises:
             VideoError: If they have another size, do not follow in time, or cannot be written.
+            BrokenPipeError: If the output is a pipe whose reader is gone.
         """
         expected = (self.info.height, self.info.width)
         if frames.y.shape[1:] != expected:
@@ -97,6 +98,8 @@ class Sink(Closing, abc.ABC):
             self._last_pts = pts
         try:
             self._write(frames)
+        except BrokenPipeError:
+            raise  # the reader of a pipe is gone, which is no failure of the output
         except OSError as error:
             raise self._failed(error) from error
 
@@ -133,7 +136,7 @@ class Sink(Closing, abc.ABC):
                 self._publish()
         except OSError as error:
             self._discard()
-            if isinstance(error, NvcodecError):
+            if isinstance(error, (NvcodecError, BrokenPipeError)):
                 raise
             raise self._failed(error) from error
         except BaseException:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from nvcodec.errors import ConfigError
 from nvcodec.media import Track, VideoInfo
+from nvcodec.urls import refuse_url
 from nvcodec.video.container_sink import MuxedSink
 from nvcodec.video.png_sink import PngSink
 from nvcodec.video.sink import Sink, suffix_of
-from nvcodec.video.y4m_sink import Y4mSink
+from nvcodec.video.y4m_sink import Y4mPipe, Y4mSink
 
 
 def open_sink(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | BinaryIO,
     info: VideoInfo,
     *,
     tracks: Sequence[Track] = (),
@@ -26,7 +28,8 @@ def open_sink(
     """Open a video for writing: `.mp4`, `.mkv`, `.y4m`, or a folder of PNG images.
 
     Args:
-        path: Target; a name without a suffix, or ending in a slash, is a folder.
+        path: Target; a name without a suffix, or ending in a slash, is a folder. An open binary file,
+            such as a pipe, gets the frames as `.y4m` as soon as they come, and stays open.
         info: Properties of the frames.
         tracks: Audio and subtitle tracks whose packets will follow.
         overwrite: Whether an existing target is replaced.
@@ -41,7 +44,13 @@ def open_sink(
         ConfigError: If the suffix is unknown or an option does not apply.
         OutputExistsError: If the target exists and `overwrite` is false.
         VideoError: If the target cannot be written, or cannot hold a track.
+        BrokenPipeError: If the target is a pipe whose reader is gone.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        if encoder is not None or quality is not None:
+            raise ConfigError("encoder and quality apply to .mp4 and .mkv only, not to a pipe")
+        return Y4mPipe(path, info, tracks=len(tracks))
+    refuse_url(path, output=True)
     kind = suffix_of(path)
     target = Path(path)
     if kind in (".mp4", ".mkv"):

@@ -125,7 +125,9 @@ def open_muxer(
         through_tee: Whether a track needs the tee muxer.
     """
     if not through_tee or isinstance(path, io.BytesIO):
-        return av.open(path, "w", format=FORMATS[suffix], options=dict(options))
+        # Without the prefix a colon in a file name would be read as a protocol.
+        file = f"file:{path}" if isinstance(path, str) else path
+        return av.open(file, "w", format=FORMATS[suffix], options=dict(options))
     settings = ":".join(f"{name}={value}" for name, value in options.items())
     quoted = "".join("\\" + c if c in _TEE_SYNTAX else c for c in f"file:{path}")
     target = f"[f={FORMATS[suffix]}:onfail=abort{settings and ':' + settings}]{quoted}"

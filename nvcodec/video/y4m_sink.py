@@ -7,6 +7,7 @@ The format has a fixed frame rate and no colour matrix. Chroma is declared as si
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.video.sink import Sink
@@ -38,11 +39,16 @@ class Y4mSink(Sink):
         )
         self._reserve()
         try:
-            self._file = open(self.partial, "wb")  # noqa: SIM115
+            self._file = self._create()
             self._file.write(header.encode("ascii"))
+        except BrokenPipeError:
+            raise
         except OSError as error:
             self._discard()
             raise self._failed(error) from error
+
+    def _create(self) -> BinaryIO:
+        return open(self.partial, "wb")
 
     def _write(self, frames: Frames) -> None:
         tick = 1 / (self.info.frame_rate * self.info.time_base)
@@ -58,6 +64,9 @@ class Y4mSink(Sink):
 
     def _finish(self) -> None:
         self._file.close()
+        self._warn_irregular()
+
+    def _warn_irregular(self) -> None:
         if self._irregular:
             self._warn("the frames are not evenly spaced; .y4m keeps only the nominal frame rate")
 
@@ -67,3 +76,40 @@ class Y4mSink(Sink):
         except OSError:
             # A full disk cannot flush the file, which is about to be deleted anyway.
             return
+
+
+class Y4mPipe(Y4mSink):
+    """Frames written as `.y4m` to an open file, such as a pipe, as soon as they come.
+
+    Args:
+        pipe: Binary file, which stays open.
+        info: Properties of the frames.
+        tracks: Number of tracks, which this format cannot store.
+    """
+
+    def __init__(self, pipe: BinaryIO, info: VideoInfo, *, tracks: int) -> None:
+        self._pipe = pipe
+        super().__init__(Path("standard output"), info, tracks=tracks, overwrite=True)
+
+    def _create(self) -> BinaryIO:
+        return self._pipe
+
+    def _write(self, frames: Frames) -> None:
+        super()._write(frames)
+        self._pipe.flush()
+
+    def _finish(self) -> None:
+        self._pipe.flush()
+        self._warn_irregular()
+
+    def _cancel(self) -> None:
+        """Leave what was written, because its reader has it already."""
+
+    def _check_target(self) -> None:
+        """Accept the pipe: it has no name that something else could have."""
+
+    def _publish(self) -> None:
+        """Leave the pipe as it is."""
+
+    def _discard(self) -> None:
+        """Leave the pipe as it is."""
