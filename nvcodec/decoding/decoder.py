@@ -17,6 +17,7 @@ from typing import BinaryIO, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.allocation import reporting_allocation_failures
 from nvcodec.closing import Closing
 from nvcodec.container import Reader
 from nvcodec.decoding.interpolation import FrameInterpolator
@@ -90,7 +91,8 @@ class Decoder(Closing):
             return cast(UInt8Array, picture)
         numbers = range(len(self))[frames] if isinstance(frames, slice) else frames
         part = self.planes(numbers)
-        return rgb(part.y, part.u, part.v, self.info.colour)
+        with reporting_allocation_failures(f"{len(part)} frames in RGB"):
+            return rgb(part.y, part.u, part.v, self.info.colour)
 
     def __iter__(self) -> Iterator[UInt8Array]:
         """Decode all frames in order to RGB, uint8, shape (H, W, 3) each."""
@@ -146,7 +148,9 @@ class Decoder(Closing):
             ConfigError: If no video may have that size.
             IndexError: If the file has no frames.
         """
-        return rgb(*self.planes_at(times, size), self.info.colour)
+        planes = self.planes_at(times, size)
+        with reporting_allocation_failures(f"{len(planes[0])} pictures in RGB"):
+            return rgb(*planes, self.info.colour)
 
     def planes_at(
         self, times: Sequence[float | Fraction], size: tuple[int, int] | None = None
@@ -171,7 +175,8 @@ class Decoder(Closing):
         """
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
-        return self._interpolator.planes(times, (height, width))
+        with reporting_allocation_failures(f"{len(times)} pictures of {width}x{height}"):
+            return self._interpolator.planes(times, (height, width))
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, size: tuple[int, int] | None = None
@@ -196,7 +201,8 @@ class Decoder(Closing):
         for entry in self.reader.segments:
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = min(most, self._segments.get(entry.index).batch) if first < last else 1
+                with reporting_allocation_failures(f"segment {entry.index}"):
+                    batch = min(most, self._segments.get(entry.index).batch) if first < last else 1
                 for begin in range(first, last, batch):
                     numbers = range(begin, min(begin + batch, last))
                     yield (
@@ -220,6 +226,11 @@ class Decoder(Closing):
             IndexError: If a frame is not in the file.
             BitstreamError: If the segment of a frame is damaged.
         """
+        what = f"{len(frames)} frames of {self.info.width}x{self.info.height}"
+        with reporting_allocation_failures(what):
+            return self._planes(frames)
+
+    def _planes(self, frames: Sequence[int]) -> Frames:
         total = len(self)
         numbers = np.array([index(n) + total if n < 0 else index(n) for n in frames], np.int64)
         if numbers.size and not (numbers.min() >= 0 and numbers.max() < total):
@@ -245,6 +256,11 @@ class Decoder(Closing):
 
     def _planes_sized(self, frames: range, size: tuple[int, int]) -> Frames:
         """Decode frames of one segment at another size, height and width."""
+        what = f"{len(frames)} frames of {size[1]}x{size[0]}"
+        with reporting_allocation_failures(what):
+            return self._resampled(frames, size)
+
+    def _resampled(self, frames: range, size: tuple[int, int]) -> Frames:
         segment = self.reader.segment_of(frames.start).index
         stored = self.reader.segment(segment)
         local = [number - stored.first_frame for number in frames]

@@ -14,6 +14,10 @@ from nvcodec.tokenizer.token_sections import read_token_section
 OPEN_SEGMENTS = 8
 """Number of segments that stay open. Playback needs one; random access jumps between a few."""
 
+# Pixels of a picture of all open segments together; two segments stay open in any case, because
+# pictures between them are cross-faded.
+_OPEN_PIXELS = 1 << 24
+
 
 class SegmentCache:
     """Opens the segments of a file, and keeps those used last.
@@ -55,7 +59,9 @@ class SegmentCache:
             )
         assert opened is not None
         self._open[segment] = opened
-        if len(self._open) > OPEN_SEGMENTS:
+        video = self._reader.header.video
+        most = max(2, min(OPEN_SEGMENTS, _OPEN_PIXELS // (video.width * video.height)))
+        if len(self._open) > most:
             self._open.popitem(last=False)
         return opened
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.allocation import reporting_allocation_failures
 from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentEntry
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
@@ -118,6 +119,7 @@ class TokenReader(Closing):
                 "(nvcodec tokens FILE --via pixels)"
             )
 
+    @reporting_allocation_failures("the tokens of the video")
     def grid(
         self,
         start: float | None = None,
