@@ -20,7 +20,7 @@ from nvcodec.reconstruction.sample_layout import picture_planes
 _BATCH_SAMPLES = 1 << 20
 _LARGEST_BATCH = 32
 # Values of a layer's output for all of these frames together.
-_BATCH_VALUES = 1 << 27
+_BATCH_VALUES = 1 << 26
 
 
 class NetworkDecoder:
