@@ -22,6 +22,10 @@ class WorkerError(NvcodecError, RuntimeError):
     """A segment could not be fitted because each worker that tried it died."""
 
 
+class OutOfMemoryError(NvcodecError, MemoryError):
+    """The system refused memory that a computation needs; the message names the computation."""
+
+
 class NoTokensError(NvcodecError, LookupError):
     """Tokens were requested from a file that holds none."""
 

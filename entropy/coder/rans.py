@@ -24,6 +24,8 @@ from nvcodec.media import Int32Array
 
 _MIN_SYMBOLS = 8
 _MIN_STATE = 1 << 31
+# Symbols that are decoded at a time.
+_AT_A_TIME = 1 << 20
 
 
 @cache
@@ -167,11 +169,15 @@ def decode(data: bytes, numbers: Int32Array, tables: TableSet) -> Int32Array:
     # Eight bytes of state, then at most one word per symbol: in a damaged message the state may
     # stay so small, 0 for one, that each symbol reads a whole word.
     slack = bytes(4 * numbers.size + 16)
-    symbols: Sequence[int] = (
-        _coder()
-        .RansDecoder()
-        .decode_with_indexes(
+    decoder = _coder().RansDecoder()
+    if numbers.size <= _AT_A_TIME:
+        symbols = decoder.decode_with_indexes(
             data + slack, numbers.tolist(), tables.cumulatives, tables.sizes, tables.offsets
         )
+        return np.fromiter(symbols, np.int32, numbers.size)
+    # Lists of Python integers take many times the memory of the symbols.
+    decoder.set_stream(data + slack)
+    parts = (numbers[start : start + _AT_A_TIME] for start in range(0, numbers.size, _AT_A_TIME))
+    return np.concatenate(
+        [_to_array(decoder.decode_stream(*tables.select(part))) for part in parts]
     )
-    return np.fromiter(symbols, np.int32, numbers.size)

@@ -19,7 +19,7 @@ from nvcodec.models.stacks.config import (
 )
 from nvcodec.models.stacks.geometry import Geometry, derive
 from nvcodec.models.stacks.layer_config import LayerSpec, suited_time_width
-from nvcodec.models.tokenizer.layout import token_channels
+from nvcodec.models.tokenizer.layout import token_channels, token_grid_size
 
 _GRID_AREA = 8  # 2x4 embeddings are the best in the paper's table 8
 _CHANNELS = 16
@@ -82,6 +82,16 @@ class HNeRVConfig(StackConfig):
             return ()
         shape = (self.frames, self.channels, *self.grid)
         return (TensorSpec("embedding", shape, channel_axis=1, latent=True),)
+
+    @property
+    def largest_tensor(self) -> int:
+        """Number of values of the largest tensor of one frame, the weights of tokens included."""
+        largest = super(HNeRVConfig, self).largest_tensor
+        if not self.token_conditioned:
+            return largest
+        height, width = self.size
+        pairs = zip(self.grid, token_grid_size(width, height), strict=True)
+        return max(largest, *(positions * cells for positions, cells in pairs))
 
     @property
     def takes_tokens(self) -> bool:

@@ -203,6 +203,12 @@ class LatentGridConfig(ModelConfig):
         return ((100 * 4 / 3 + 2 * 16) * luma + (100 * 4 / 3 + 2 * 4) * chroma) / prod(self.size)
 
     @property
+    def decoded_frame_bytes(self) -> int:
+        """Memory of a decoded frame: its samples, and its motion field in float32, bytes."""
+        samples = prod(self.size) + 2 * prod(self.chroma_size)
+        return samples + 4 * self.field_layout.values
+
+    @property
     def largest_tensor(self) -> int:
         """Number of values of the largest intermediate tensor for one frame."""
         return 5 * prod(self.size)

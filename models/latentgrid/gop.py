@@ -129,3 +129,19 @@ class Hierarchy:
                 needed.add(frame)
                 pending += self.all_references[frame]
         return frozenset(needed)
+
+    def around(self, frames: Iterable[int]) -> set[int]:
+        """Return the frames between and at the nearest anchors that some frames depend on.
+
+        Args:
+            frames: Numbers of the frames, which are not returned unless another depends on them.
+        """
+        found: set[int] = set()
+        pending = list(frames)
+        while pending:
+            references = self.all_references[pending.pop()]
+            # The references of anchors, of which each has one, lead to the start of the segment.
+            if len(references) > 1:
+                pending += set(references) - found
+                found.update(references)
+        return found

@@ -27,14 +27,16 @@ from torch import Tensor
 from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT
+from nvcodec.models.latentgrid.large_frames import decode_in_strips, residual_rows
 from nvcodec.models.latentgrid.motion_compensation import (
     CHANNELS,
     Picture,
+    carried_motion,
     concatenate,
-    expected_fields,
     flows,
     interpolate,
     predict,
+    project_motion,
 )
 from nvcodec.models.latentgrid.reconstruction import reconstruct
 from nvcodec.models.latentgrid.step_sizes import StepIndices
@@ -43,7 +45,10 @@ from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 from nvcodec.models.latentgrid.wavelets import synthesis
 
 # Samples that are predicted at a time, few enough for intermediate results to stay in the caches.
+# A frame with more is decoded in strips.
 _BATCH_SAMPLES = 1 << 19
+# Memory of the decoded frames that are kept for later use.
+_CACHE_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +107,20 @@ class LatentGrid:
     ) -> None:
         self.config, self._steps, self._symbols = config, steps, symbols
         self._device, self._previous_frame, self._read_depth = device, previous_frame, read_depth
-        self._decoded: OrderedDict[int, Picture] = OrderedDict()
-        # The frames of two GOPs, so that playing in order never decodes an anchor twice.
-        self._cache_size = 2 * config.group + 2
-        # Motion fields of every frame and their flows, up to the layers that are counted.
-        size = config.field_size
-        self._fields = torch.zeros(config.frames, CHANNELS, *size, device=device)
-        self._flows = torch.zeros(config.frames, 2, 2, *size, device=device)
-        self._layers_done = 0
+        # Frames and their motion fields, those used last at the end. A frame without
+        # references has no field.
+        self._decoded: OrderedDict[int, tuple[Picture, Tensor | None]] = OrderedDict()
+        # The frames of two GOPs, as far as they are small; of large ones at least those that playing
+        # in order needs again, so that it never decodes a frame twice.
+        playback = config.group.bit_length() + 3
+        self._cache_size = max(
+            playback, min(2 * config.group + 2, _CACHE_BYTES // config.decoded_frame_bytes)
+        )
         self._field_steps = steps.field().to(device)
+        self._residuals = (
+            (PlaneKind.LUMA, config.luma_layout, steps.luma),
+            (PlaneKind.CHROMA, config.chroma_layout, steps.chroma),
+        )
 
     @torch.inference_mode()
     def planes(self, frames: Sequence[int]) -> Picture:
@@ -123,33 +133,46 @@ class LatentGrid:
             One frame for each number, in the order of the numbers.
         """
         hierarchy = self.config.hierarchy
+        self._touch(frames)
         missing = hierarchy.needed(frames, decoded=self._decoded.keys())
         # In long chains of anchors, frames that no other one needs are dropped on the way.
         uses = Counter(reference for frame in missing for reference in hierarchy.references(frame))
         uses.update(frames)
-        for number, layer in enumerate(hierarchy.layers):
+        batch_size = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
+        for layer, depth in zip(hierarchy.layers, hierarchy.depths, strict=True):
             due = [prediction for prediction in layer if prediction.frame in missing]
-            if due:
-                self._find_fields(number)
-            batch_size = max(1, _BATCH_SAMPLES // (self.config.size[0] * self.config.size[1]))
+            if due and self._read_depth is not None:
+                self._read_depth(depth)
             for start in range(0, len(due), batch_size):
                 batch = due[start : start + batch_size]
-                decoded = self._decode(
-                    [prediction.frame for prediction in batch],
-                    [prediction.references for prediction in batch],
-                )
+                numbers = [prediction.frame for prediction in batch]
+                references = [prediction.references for prediction in batch]
+                fields = self._fields(numbers, references) if references[0] else None
+                decoded = self._decode(numbers, references, fields)
                 for index, prediction in enumerate(batch):
-                    self._decoded[prediction.frame] = decoded[index : index + 1]
+                    part = slice(index, index + 1)
+                    field = None if fields is None else fields[part]
+                    self._decoded[prediction.frame] = decoded[part], field
                     uses.subtract(prediction.references)
-                    for reference in prediction.references:
-                        if not uses[reference] and len(self._decoded) > self._cache_size:
-                            self._decoded.pop(reference, None)
-        for frame in frames:
-            self._decoded.move_to_end(frame)
-        parts = [self._decoded[frame] for frame in frames]
-        while len(self._decoded) > max(self._cache_size, len(set(frames))):
-            self._decoded.popitem(last=False)
+                self._drop(self._cache_size, uses)
+        self._touch(frames)
+        parts = [self._decoded[frame][0] for frame in frames]
+        self._drop(self._cache_size, dict.fromkeys(frames, 1))
         return concatenate(parts)
+
+    def _touch(self, frames: Sequence[int]) -> None:
+        """Move frames, and before them the frames around them that they depend on, to the end."""
+        for frame in (*sorted(self.config.hierarchy.around(frames)), *frames):
+            if frame in self._decoded:
+                self._decoded.move_to_end(frame)
+
+    def _drop(self, most: int, uses: Mapping[int, int]) -> None:
+        """Drop the frames used longest ago until `most` are left, but none that is still of use."""
+        surplus = len(self._decoded) - most
+        if surplus > 0:
+            unused = [frame for frame in self._decoded if not uses.get(frame)]
+            for frame in unused[:surplus]:
+                del self._decoded[frame]
 
     @torch.inference_mode()
     def interpolate(self, times: Sequence[float]) -> Picture:
@@ -172,76 +195,92 @@ class LatentGrid:
             side = self.config.hierarchy.references(near).index(far)
             share = torch.tensor([abs(time - near)], device=self._device)
             near_frame, far_frame = (frames[[index[frame]]].float() for frame in (near, far))
-            moved = interpolate(
-                self._flows[[near], side], near_frame, far_frame, share, self.config.cell
-            )
+            flow = self._flow(near, side)
+            moved = interpolate(flow, near_frame, far_frame, share, self.config.cell)
             pictures.append(Picture(round_to_uint8(moved.luma), round_to_uint8(moved.chroma)))
         return concatenate(pictures)
 
     def _picture(self, frame: int) -> Picture:
         """Return a decoded frame, or the last one of the previous segment."""
         if frame != PREVIOUS_SEGMENT:
-            return self._decoded[frame]
+            return self._decoded[frame][0]
         assert self._previous_frame is not None
         return self._previous_frame
 
-    def _decode(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Picture:
+    def _flow(self, frame: int, side: int) -> Tensor:
+        """Return the motion of a decoded frame to one of its references, shape (1, 2, h, w)."""
+        field = self._decoded[frame][1]
+        assert field is not None
+        return flows(field)[:, side]
+
+    def _decode(
+        self, frames: Sequence[int], references: Sequence[tuple[int, ...]], fields: Tensor | None
+    ) -> Picture:
         """Decode frames of a temporal layer, whose references are decoded.
 
         Args:
             frames: Numbers of the frames.
             references: References of each frame, equally many for all.
+            fields: Motion fields of the frames, shape (B, 5, h, w); None without references.
         """
         config = self.config
-        predicted = None
-        if references[0]:
-            sources = [
-                concatenate([self._picture(both[side]) for both in references]).float()
-                for side in range(len(references[0]))
-            ]
-            predicted = predict(self._fields[list(frames)], sources, config.cell)
-        residual = Picture(
-            self._residual(PlaneKind.LUMA, config.luma_layout, frames, self._steps.luma),
-            self._residual(PlaneKind.CHROMA, config.chroma_layout, frames, self._steps.chroma),
-        )
+        sources = [
+            concatenate([self._picture(both[side]) for both in references]).float()
+            for side in range(len(references[0]))
+        ]
+        if config.size[0] * config.size[1] > _BATCH_SAMPLES:
+            (frame,) = frames
+            luma, chroma = (
+                residual_rows(layout, self._bands(kind, [frame]), steps[frame], self._device)
+                for kind, layout, steps in self._residuals
+            )
+            return decode_in_strips(
+                fields,
+                sources,
+                luma,
+                chroma,
+                size=config.size,
+                chroma_height=config.chroma_size[0],
+                cell=config.cell,
+                samples=_BATCH_SAMPLES,
+            )
+        predicted = None if fields is None else predict(fields, sources, config.cell)
+        residual = Picture(*(self._residual(frames, *planes) for planes in self._residuals))
         return reconstruct(predicted, residual)
 
     def _residual(
-        self, kind: PlaneKind, layout: SubbandLayout, frames: Sequence[int], steps: Sequence[float]
+        self, frames: Sequence[int], kind: PlaneKind, layout: SubbandLayout, steps: Sequence[float]
     ) -> Tensor:
         """Reconstruct the residuals of frames, shape (B, channels, H, W).
 
         Args:
+            frames: Numbers of the frames.
             kind: Kind of the planes.
             layout: Their subbands.
-            frames: Numbers of the frames.
             steps: Quantisation step of every frame of the segment, 8-bit levels.
         """
-        pyramid = to_pyramid(layout, [band[list(frames)] for band in self._symbols[kind]])
-        pyramid = move_to_device(pyramid, self._device)
+        pyramid = move_to_device(to_pyramid(layout, self._bands(kind, frames)), self._device)
         scale = torch.tensor([steps[frame] for frame in frames], device=self._device)
         return synthesis(pyramid) * scale.view(-1, 1, 1, 1)
 
-    def _find_fields(self, last_layer: int) -> None:
-        """Compute the motion fields up to a layer.
+    def _bands(self, kind: PlaneKind, frames: Sequence[int]) -> list[Int16Array]:
+        """Return the symbols of frames, band by band: a view if there is one frame only."""
+        if len(frames) == 1:
+            return [band[frames[0] : frames[0] + 1] for band in self._symbols[kind]]
+        return [band[list(frames)] for band in self._symbols[kind]]
+
+    def _fields(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Tensor:
+        """Return the motion fields of frames of a temporal layer, shape (B, 5, h, w).
 
         Args:
-            last_layer: Number of the layer in `Hierarchy.layers`.
+            frames: Numbers of the frames.
+            references: The one or two references of each frame, which are decoded.
         """
-        hierarchy, layout = self.config.hierarchy, self.config.field_layout
-        for number in range(self._layers_done, last_layer + 1):
-            if self._read_depth is not None:
-                self._read_depth(hierarchy.depths[number])
-            frames = [prediction.frame for prediction in hierarchy.layers[number]]
-            references = [prediction.references for prediction in hierarchy.layers[number]]
-            if references[0]:
-                pyramid = to_pyramid(
-                    layout, [band[frames] for band in self._symbols[PlaneKind.MOTION]]
-                )
-                coded = synthesis(move_to_device(pyramid, self._device)) * self._field_steps
-                expected = expected_fields(
-                    frames, references, hierarchy.all_references, self._flows, self.config.cell
-                )
-                self._fields[frames] = coded + expected
-                self._flows[frames] = flows(self._fields[frames])
-            self._layers_done = number + 1
+        config = self.config
+        pyramid = to_pyramid(config.field_layout, self._bands(PlaneKind.MOTION, frames))
+        coded = synthesis(move_to_device(pyramid, self._device)) * self._field_steps
+        if len(references[0]) < 2:
+            return coded
+        known = config.hierarchy.all_references
+        motion = torch.cat([self._flow(*place) for place in carried_motion(references, known)])
+        return coded + project_motion(motion, frames, references, known, config.cell)

@@ -105,14 +105,14 @@ class NGPConfig(NetworkConfig):
             )
         layers = (
             TensorSpec(f"layer {number}", (outputs, inputs))
-            for number, (inputs, outputs) in enumerate(pairwise(self._sizes))
+            for number, (inputs, outputs) in enumerate(pairwise(self.point_values))
         )
         return (*tables, *layers)
 
     @property
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates per frame and pixel: 8 vertices of each level, and perceptron."""
-        sizes = self._sizes
+        sizes = self.point_values
         point = 8 * sizes[0] + sum(inputs * outputs for inputs, outputs in pairwise(sizes))
         return point * prod(self.native_size) / prod(self.size)
 
@@ -124,10 +124,11 @@ class NGPConfig(NetworkConfig):
             *(spec.size for spec in self.tensors()),
             height * width * self.colour.channels,
             *(max(width * x, height * y) for x, y, _ in self.levels),
+            width * max(self.point_values),
         )
 
     @property
-    def _sizes(self) -> tuple[int, ...]:
+    def point_values(self) -> tuple[int, ...]:
         """Number of values of a point before the perceptron and after each of its layers."""
         inputs = len(self.levels) * self.features
         return (inputs, *(self.width,) * self.depth, self.colour.channels)

@@ -10,8 +10,10 @@ from torch import Tensor
 from nvcodec.media import ColourMode
 from nvcodec.models.ngp.model import NGP
 
-# Number of points decoded at a time; their intermediate results stay in the caches.
+# Number of points decoded at a time, and of their values before or within the perceptron: few enough
+# for intermediate results to stay in the caches.
 _POINTS_AT_A_TIME = 1 << 15
+_VALUES_AT_A_TIME = 1 << 24
 # Number of rows of a resized picture decoded at a time.
 _ROWS_AT_A_TIME = 128
 # Positions are rounded to this fraction of the distance between points.
@@ -163,7 +165,8 @@ class PointSynthesis:
         """
         count = len(range(self.model.config.colour.channels)[channels])
         samples = torch.empty(len(times), count, len(rows), len(columns), device=self._device)
-        height = max(1, _POINTS_AT_A_TIME // len(columns))
+        values = max(self.model.config.point_values)
+        height = max(1, min(_POINTS_AT_A_TIME, _VALUES_AT_A_TIME // values) // len(columns))
         frames = max(1, height // len(rows))
         reduced = self._dtype is not torch.float32
         with torch.autocast(self._device.type, self._dtype, enabled=reduced):

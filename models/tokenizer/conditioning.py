@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
 from nvcodec.models.tokenizer.layout import CHANNELS, SPACE_STRIDE, TIME_STRIDE, token_step_count
+
+# Values of resampled codes that are kept; more are resampled when a frame needs them.
+_MOST_CODES = 1 << 22
 
 
 class TokenConditioning(nn.Module):
@@ -22,7 +27,8 @@ class TokenConditioning(nn.Module):
     Attributes:
         rows: Weight of every row of tokens in every row of the grid.
         columns: Weight of every column of tokens in every column of the grid.
-        codes: Resampled codes, shape (time steps, `CHANNELS`, *grid).
+        codes: Resampled codes, shape (time steps, `CHANNELS`, *grid); the codes of the tokens
+            themselves, on their own grid, if a fine grid would make them many times as large.
     """
 
     rows: Tensor
@@ -35,7 +41,9 @@ class TokenConditioning(nn.Module):
         super().__init__()
         for name, count, positions in zip(("rows", "columns"), cells, grid, strict=True):
             self.register_buffer(name, _overlaps(count, positions, side), persistent=False)
-        shape = (token_step_count(frames), CHANNELS, *grid)
+        steps = token_step_count(frames)
+        self._resampled = steps * CHANNELS * prod(grid) <= _MOST_CODES
+        shape = (steps, CHANNELS, *(grid if self._resampled else cells))
         self.register_buffer("codes", torch.zeros(shape), persistent=False)
 
     def set_tokens(self, codes: Tensor) -> None:
@@ -44,7 +52,11 @@ class TokenConditioning(nn.Module):
         Args:
             codes: FSQ codes, shape (time steps, `CHANNELS`, *cells), float32.
         """
-        self.codes.copy_(self.rows @ codes @ self.columns.mT)
+        self.codes.copy_(self._on_grid(codes) if self._resampled else codes)
+
+    def _on_grid(self, codes: Tensor) -> Tensor:
+        """Resample codes of the tokens, shape (steps, `CHANNELS`, *cells), to the grid."""
+        return self.rows @ codes @ self.columns.mT
 
     def forward(self, index: Tensor) -> Tensor:
         """Return the conditioning of frames.
@@ -64,6 +76,8 @@ class TokenConditioning(nn.Module):
         place = place.to(self.codes.dtype)[:, None, None, None]
         last = len(self.codes) - 1
         neighbours = [self.codes[(step + shift).clamp(0, last)] for shift in (-1, 0, 1)]
+        if not self._resampled:
+            neighbours = [self._on_grid(codes) for codes in neighbours]
         codes = torch.cat(neighbours, 1)
         places = torch.cat([place, place**2], 1).expand(-1, -1, *codes.shape[-2:])
         return torch.cat([codes, place * codes, places], 1)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
+from nvcodec.allocation import reporting_allocation_failures
 from nvcodec.arguments import (
     Seconds,
     exact_seconds,
@@ -29,7 +30,7 @@ from nvcodec.container import Reader
 from nvcodec.container.byte_source import StoredFile
 from nvcodec.decoding.interpolation import FrameInterpolator
 from nvcodec.decoding.output_timing import batch_of, check_size
-from nvcodec.decoding.segment_cache import OPEN_SEGMENTS, OpenSegment, SegmentCache
+from nvcodec.decoding.segment_cache import OpenSegment, SegmentCache
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Frames, Int64Array, Planes, UInt8Array
@@ -107,7 +108,8 @@ class Decoder(Closing):
         """
         number = frame_number(frames)
         part = self.planes(frames if number is None else [number])
-        pictures = rgb(part.y, part.u, part.v, self.info.colour)
+        with reporting_allocation_failures(f"{len(part)} frames in RGB"):
+            pictures = rgb(part.y, part.u, part.v, self.info.colour)
         return pictures if number is None else cast(UInt8Array, pictures[0])
 
     def __iter__(self) -> Iterator[UInt8Array]:
@@ -169,7 +171,9 @@ class Decoder(Closing):
             ConfigError: If no video may have that size, or a time is not a number (NaN).
             IndexError: If the file has no frames.
         """
-        return rgb(*self.planes_at(times, size), self.info.colour)
+        planes = self.planes_at(times, size)
+        with reporting_allocation_failures(f"{len(planes[0])} pictures in RGB"):
+            return rgb(*planes, self.info.colour)
 
     def planes_at(self, times: Iterable[Seconds], size: tuple[int, int] | None = None) -> Planes:
         """Decode or interpolate pictures at any times, also between frames, at any size.
@@ -194,7 +198,9 @@ class Decoder(Closing):
         self.reader.check_open()
         width, height = size or (self.info.width, self.info.height)
         check_size((width, height))
-        return self._interpolator.planes(sequence_of_times(times), (height, width))
+        wanted = sequence_of_times(times)
+        with reporting_allocation_failures(f"{len(wanted)} pictures of {width}x{height}"):
+            return self._interpolator.planes(wanted, (height, width))
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, size: tuple[int, int] | None = None
@@ -222,7 +228,8 @@ class Decoder(Closing):
             entry = self.reader.segments[number]
             first, last = max(entry.first_frame, start), min(entry.stop_frame, stop)
             try:
-                batch = min(most, self._segments.get(number).batch)
+                with reporting_allocation_failures(f"segment {number}"):
+                    batch = min(most, self._segments.get(number).batch)
                 for begin in range(first, last, batch):
                     numbers = range(begin, min(begin + batch, last))
                     yield (
@@ -249,11 +256,16 @@ class Decoder(Closing):
         """
         self.reader.check_open()
         numbers = frame_numbers(frames, len(self))
+        what = f"{len(numbers)} frames of {self.info.width}x{self.info.height}"
+        with reporting_allocation_failures(what):
+            return self._planes(numbers)
+
+    def _planes(self, numbers: Int64Array) -> Frames:
         owners = [self.reader.segment_of(int(number)).index for number in numbers]
         # Segments are opened before frames are allocated, so that a file that claims frames it does
         # not hold fails before it takes memory.
         distinct = list(dict.fromkeys(owners))
-        opened = {owner: self._segments.get(owner) for owner in distinct[:OPEN_SEGMENTS]}
+        opened = {owner: self._segments.get(owner) for owner in distinct[: self._segments.most]}
         height, width = self.info.height, self.info.width
         half = (len(numbers), (height + 1) // 2, (width + 1) // 2)
         out = Frames(
@@ -265,7 +277,7 @@ class Decoder(Closing):
         )
         for owner in distinct:
             places = np.flatnonzero(np.array(owners) == owner)
-            segment = opened.get(owner) or self._segments.get(owner)
+            segment = opened.pop(owner, None) or self._segments.get(owner)
             _decode(segment, numbers[places] - segment.first_frame, places, out)
         return out
 
@@ -273,7 +285,8 @@ class Decoder(Closing):
         """Decode frames of one segment at another size, height and width."""
         segment = self._segments.get(self.reader.segment_of(frames.start).index)
         local = [number - segment.first_frame for number in frames]
-        y, u, v = segment.interpolate(local, size)
+        with reporting_allocation_failures(f"{len(frames)} frames of {size[1]}x{size[0]}"):
+            y, u, v = segment.interpolate(local, size)
         return Frames(y=y, u=u, v=v, pts=segment.pts[local], durations=segment.durations[local])
 
     @property

@@ -21,6 +21,10 @@ from nvcodec.tokenizer.token_sections import read_token_section
 OPEN_SEGMENTS = 8
 """Number of segments that stay open. Playback needs one; random access jumps between a few."""
 
+# Pixels of a picture of all open segments together; two segments stay open in any case, because
+# pictures between them are cross-faded.
+_OPEN_PIXELS = 1 << 24
+
 
 class OpenSegment:
     """A segment decoder that one thread uses at a time; it is a `SegmentDecoder`.
@@ -76,10 +80,15 @@ class SegmentCache:
     Args:
         reader: Reader of the file.
         device: Device that decodes.
+
+    Attributes:
+        most: Number of segments that stay open.
     """
 
     def __init__(self, reader: Reader, device: torch.device) -> None:
         self._reader, self._device = reader, device
+        video = reader.header.video
+        self.most = max(2, min(OPEN_SEGMENTS, _OPEN_PIXELS // (video.width * video.height)))
         self.after_fork()
         renew_after_fork(self)
 
@@ -112,7 +121,7 @@ class SegmentCache:
                     self._drop(segment, slot)
                     raise
         with self._lock:
-            while len(self._slots) > OPEN_SEGMENTS:
+            while len(self._slots) > self.most:
                 self._slots.popitem(last=False)
         return slot.opened
 

@@ -19,6 +19,8 @@ from nvcodec.reconstruction.sample_layout import picture_planes
 # Samples of the padded picture decoded at a time: enough to keep every core busy.
 _BATCH_SAMPLES = 1 << 20
 _LARGEST_BATCH = 32
+# Values of a layer's output for all of these frames together.
+_BATCH_VALUES = 1 << 26
 
 
 class NetworkDecoder:
@@ -64,7 +66,8 @@ class NetworkDecoder:
     def batch(self) -> int:
         """Number of frames to decode at a time, 1 to 32."""
         height, width = self._config.padded
-        return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
+        samples, values = height * width, self._config.largest_tensor
+        return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // samples, _BATCH_VALUES // values))
 
     def planes(self, frames: Sequence[int]) -> Planes:
         """Run the network for frames."""

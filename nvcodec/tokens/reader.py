@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.allocation import reporting_allocation_failures
 from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentList
@@ -129,6 +130,7 @@ class TokenReader(Closing):
                 "(nvcodec tokens FILE --via pixels)"
             )
 
+    @reporting_allocation_failures("the tokens of the video")
     def grid(
         self,
         start: Seconds | None = None,

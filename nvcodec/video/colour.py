@@ -10,6 +10,8 @@ transfer characteristics and primaries of the source.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nvcodec.media import Colour, Float32Array, UInt8Array
@@ -25,6 +27,9 @@ _WEIGHTS: dict[int, tuple[float, float]] = {
     10: (0.2627, 0.0593),  # constant luminance, for which this is the usual approximation
 }
 _IDENTITY = 0
+# Samples of a strip of rows that is converted at a time, few enough for its float planes to stay in
+# the caches.
+_STRIP_SAMPLES = 1 << 18
 
 
 def matrix_for(colour: Colour, width: int, height: int) -> int:
@@ -59,31 +64,41 @@ def rgb(y: UInt8Array, u: UInt8Array, v: UInt8Array, colour: Colour) -> UInt8Arr
     frames, height, width = y.shape
     out = np.empty((frames, height, width, 3), np.uint8)
     matrix = matrix_for(colour, width, height)
-    # One frame at a time: float planes of a whole segment would take twelve times its size.
     for t in range(frames):
-        luma = y[t].astype(np.float32)
-        chroma = [_upsample(c[t].astype(np.float32), height, width) for c in (u, v)]
-        if not colour.full_range:
-            luma = (luma - 16) * np.float32(255 / 219)
-        if matrix == _IDENTITY:
-            if not colour.full_range:
-                chroma = [(c - 16) * np.float32(255 / 219) for c in chroma]
-            planes = (chroma[1], luma, chroma[0])
-        else:
-            gain = np.float32(1 if colour.full_range else 255 / 224)
-            cb, cr = ((c - 128) * gain for c in chroma)
-            kr, kb = _WEIGHTS[matrix]
-            kg = 1 - kr - kb
-            planes = (
-                luma + np.float32(2 * (1 - kr)) * cr,
-                luma
-                - np.float32(2 * kb * (1 - kb) / kg) * cb
-                - np.float32(2 * kr * (1 - kr) / kg) * cr,
-                luma + np.float32(2 * (1 - kb)) * cb,
-            )
-        for k, plane in enumerate(planes):
-            out[t, :, :, k] = _to_uint8(plane)
+        for rows in _strips(height, width):
+            luma = y[t, rows].astype(np.float32)
+            chroma = [_upsample(c[t], rows, width) for c in (u, v)]
+            for k, plane in enumerate(_rgb_planes(luma, chroma, matrix, colour)):
+                out[t, rows, :, k] = _to_uint8(plane)
     return out
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Yield strips of rows; float planes of a whole frame would take many times its size."""
+    count = 2 * max(_STRIP_SAMPLES // (2 * width), 1)
+    for top in range(0, height, count):
+        yield slice(top, min(top + count, height))
+
+
+def _rgb_planes(
+    luma: Float32Array, chroma: list[Float32Array], matrix: int, colour: Colour
+) -> tuple[Float32Array, ...]:
+    """Return R', G' and B' of a strip of luma and of chroma at its size, not rounded."""
+    if not colour.full_range:
+        luma = (luma - 16) * np.float32(255 / 219)
+    if matrix == _IDENTITY:
+        if not colour.full_range:
+            chroma = [(c - 16) * np.float32(255 / 219) for c in chroma]
+        return chroma[1], luma, chroma[0]
+    gain = np.float32(1 if colour.full_range else 255 / 224)
+    cb, cr = ((c - 128) * gain for c in chroma)
+    kr, kb = _WEIGHTS[matrix]
+    kg = 1 - kr - kb
+    return (
+        luma + np.float32(2 * (1 - kr)) * cr,
+        luma - np.float32(2 * kb * (1 - kb) / kg) * cb - np.float32(2 * kr * (1 - kr) / kg) * cr,
+        luma + np.float32(2 * (1 - kb)) * cb,
+    )
 
 
 def yuv420(
@@ -105,24 +120,29 @@ def yuv420(
     matrix = matrix_for(colour, width, height)
     scale = np.float32(1 if picture.dtype == np.uint8 else 255)
     for t in range(frames):
-        r, g, b = (picture[t, :, :, k].astype(np.float32) * scale for k in range(3))
-        if matrix == _IDENTITY:
-            gain, offset = (1.0, 0.0) if colour.full_range else (219 / 255, 16.0)
-            planes = [c * np.float32(gain) + np.float32(offset) for c in (g, b, r)]
-        else:
-            kr, kb = _WEIGHTS[matrix]
-            luma = np.float32(kr) * r + np.float32(1 - kr - kb) * g + np.float32(kb) * b
-            gain, offset = (1.0, 0.0) if colour.full_range else (219 / 255, 16.0)
-            swing = 1.0 if colour.full_range else 224 / 255
-            planes = [
-                luma * np.float32(gain) + np.float32(offset),
-                (b - luma) * np.float32(swing / (2 * (1 - kb))) + 128,
-                (r - luma) * np.float32(swing / (2 * (1 - kr))) + 128,
-            ]
-        y[t] = _to_uint8(planes[0])
-        u[t] = _to_uint8(halve_rows(halve_columns(planes[1])))
-        v[t] = _to_uint8(halve_rows(halve_columns(planes[2])))
+        for rows in _strips(height, width):
+            channels = [picture[t, rows, :, k].astype(np.float32) * scale for k in range(3)]
+            luma, *chroma = _yuv_planes(channels, matrix, colour)
+            half = slice(rows.start // 2, (rows.stop + 1) // 2)
+            y[t, rows] = _to_uint8(luma)
+            u[t, half], v[t, half] = (_to_uint8(halve_rows(halve_columns(c))) for c in chroma)
     return y, u, v
+
+
+def _yuv_planes(channels: list[Float32Array], matrix: int, colour: Colour) -> list[Float32Array]:
+    """Return luma and full-size chroma of a strip of R', G' and B', 0 to 255, not rounded."""
+    r, g, b = channels
+    gain, offset = (1.0, 0.0) if colour.full_range else (219 / 255, 16.0)
+    if matrix == _IDENTITY:
+        return [c * np.float32(gain) + np.float32(offset) for c in (g, b, r)]
+    kr, kb = _WEIGHTS[matrix]
+    luma = np.float32(kr) * r + np.float32(1 - kr - kb) * g + np.float32(kb) * b
+    swing = 1.0 if colour.full_range else 224 / 255
+    return [
+        luma * np.float32(gain) + np.float32(offset),
+        (b - luma) * np.float32(swing / (2 * (1 - kb))) + 128,
+        (r - luma) * np.float32(swing / (2 * (1 - kr))) + 128,
+    ]
 
 
 def halve_columns(plane: Float32Array) -> Float32Array:
@@ -152,16 +172,24 @@ def halve_rows(plane: Float32Array) -> Float32Array:
     return np.asarray((padded[0::2] + padded[1::2]) / 2, dtype=np.float32)
 
 
-def _upsample(plane: Float32Array, height: int, width: int) -> Float32Array:
-    """Double the sides of a plane that is sited left, then crop it to (height, width)."""
-    rows = np.empty((2 * plane.shape[0], plane.shape[1]), np.float32)
-    padded = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
-    rows[0::2] = (3 * plane + padded[:-2]) / 4
-    rows[1::2] = (3 * plane + padded[2:]) / 4
-    full = np.empty((rows.shape[0], 2 * plane.shape[1]), np.float32)
-    full[:, 0::2] = rows
-    full[:, 1::2] = (rows + np.pad(rows, ((0, 0), (0, 1)), mode="edge")[:, 1:]) / 2
-    return full[:height, :width]
+def _upsample(plane: UInt8Array, rows: slice, width: int) -> Float32Array:
+    """Double the sides of a plane that is sited left, and return some rows of the result.
+
+    Args:
+        plane: Shape (ceil(H / 2), ceil(W / 2)).
+        rows: Rows of the result, from an even one on.
+        width: Columns of the result.
+    """
+    lines = np.arange(rows.start // 2 - 1, (rows.stop + 1) // 2 + 1).clip(0, len(plane) - 1)
+    padded = plane[lines].astype(np.float32)
+    centre = padded[1:-1]
+    tall = np.empty((2 * centre.shape[0], centre.shape[1]), np.float32)
+    tall[0::2] = (3 * centre + padded[:-2]) / 4
+    tall[1::2] = (3 * centre + padded[2:]) / 4
+    full = np.empty((tall.shape[0], 2 * tall.shape[1]), np.float32)
+    full[:, 0::2] = tall
+    full[:, 1::2] = (tall + np.pad(tall, ((0, 0), (0, 1)), mode="edge")[:, 1:]) / 2
+    return full[: rows.stop - rows.start, :width]
 
 
 def _to_uint8(plane: Float32Array) -> UInt8Array:
