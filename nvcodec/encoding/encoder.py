@@ -31,6 +31,7 @@ from nvcodec.encoding.scheduler import SegmentScheduler
 from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitting.factory import make_fitter
+from nvcodec.host_settings import with_own_settings
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
@@ -121,6 +122,7 @@ class Encoder:
             else 1
         )
 
+    @with_own_settings
     def run(self, *, resume: bool = False, overwrite: bool = False) -> list[EncodedFile]:
         """Encode, and rename the finished files to their targets.
 
