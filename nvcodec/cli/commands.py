@@ -22,6 +22,7 @@ import nvcodec
 from nvcodec.cli.arguments import parser
 from nvcodec.errors import NvcodecError
 from nvcodec.models import MODELS
+from nvcodec.subprocesses import wait_without_spinning
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 for an interrupt.
     """
+    wait_without_spinning(os.environ)  # before a command imports torch
     options = parser(_COMMANDS).parse_args(argv)
     level = logging.ERROR if getattr(options, "quiet", False) else logging.WARNING
     if getattr(options, "verbose", 0):
