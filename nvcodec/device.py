@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from nvcodec.errors import ConfigError
@@ -49,3 +51,11 @@ def working_type(device: torch.device) -> torch.dtype:
     capability = torch.backends.cpu.get_cpu_capability()
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: capability == "AVX512")
     return torch.bfloat16 if native() else torch.float32
+
+
+def cpu_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not available on every system
+        return os.cpu_count() or 1

@@ -61,6 +61,8 @@ def ms_ssim(reference: UInt8Array, other: UInt8Array) -> npt.NDArray[np.float64]
     import torch
     from pytorch_msssim import ms_ssim as compute
 
+    from nvcodec.host_settings import OwnSettings
+
     side = min(reference.shape[1:])
     window = min(_WINDOW, (side - 1) // 2 ** (_SCALES - 1) + 1)
     window -= 1 - window % 2
@@ -68,8 +70,9 @@ def ms_ssim(reference: UInt8Array, other: UInt8Array) -> npt.NDArray[np.float64]
         return np.full(len(reference), np.nan)
     values = []
     for x, y in zip(reference, other, strict=True):
-        pair = (torch.from_numpy(plane)[None, None].float() for plane in (x, y))
-        values.append(float(compute(*pair, data_range=255, win_size=window)))
+        with OwnSettings():
+            pair = (torch.from_numpy(plane)[None, None].float() for plane in (x, y))
+            values.append(float(compute(*pair, data_range=255, win_size=window)))
     return np.array(values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,20 @@ class Child(NamedTuple):
     folder: str
 
 
+def wait_without_spinning(environment: MutableMapping[str, str]) -> None:
+    """Make threads of OpenMP sleep while they wait for each other, unless the user chose otherwise.
+
+    By default they spin. Beside other work, a thread then spins while the core that it waits for
+    is busy, and an encode takes many times as long.
+
+    Args:
+        environment: Environment variables, changed. They have an effect on what loads torch later.
+    """
+    if not any(name in environment for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    environment.setdefault("KMP_BLOCKTIME", "0")  # for builds with the OpenMP of LLVM or Intel
+
+
 def child(module: str, *arguments: str) -> Child:
     """Return how to start a process that runs a module.
 
@@ -32,8 +47,10 @@ def child(module: str, *arguments: str) -> Child:
         arguments: Arguments of the process; paths must be absolute.
     """
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    wait_without_spinning(environment)
     return Child(
         command=[sys.executable, "-m", module, *arguments],
-        environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        environment=environment,
         folder=str(_ROOT),
     )

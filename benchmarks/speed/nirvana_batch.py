@@ -108,7 +108,7 @@ def _encode(size: tuple[int, int], options: Any, batch_sizes: Counter[int] | Non
     original_step = batched_step._compute_batch
     batched_step._compute_batch = counting_step
     encoder.make_pool = (
-        make_pool if at_once else lambda config, fitter, _: InProcessPool(fitter, config)
+        make_pool if at_once else lambda config, fitter, *_: InProcessPool(fitter, config)
     )
     config = nvcodec.EncoderConfig(
         model="nirvana",

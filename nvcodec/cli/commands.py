@@ -25,6 +25,7 @@ from nvcodec.cli.standard_streams import PIPE, binary_input, binary_output
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.models import MODELS
 from nvcodec.spooling import readable_path, with_names
+from nvcodec.subprocesses import wait_without_spinning
 
 _LISTED = 100
 """Most segments and other items of a list that `info` prints for people; `--json` prints all."""
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 for an interrupt.
     """
+    wait_without_spinning(os.environ)  # before a command imports torch
     options = parser(_COMMANDS).parse_args(argv)
     level = logging.ERROR if getattr(options, "quiet", False) else logging.WARNING
     if getattr(options, "verbose", 0):

@@ -15,12 +15,13 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 
 from nvcodec.config import EncoderConfig
 from nvcodec.container import Header, TokenFormat
 from nvcodec.device import choose_device
+from nvcodec.encoding.compute_threads import compute_threads
 from nvcodec.encoding.identity import identity
 from nvcodec.encoding.output_file import OutputFile
 from nvcodec.encoding.partial_file import PartialFile, check_targets, lock_targets, publish
@@ -31,6 +32,7 @@ from nvcodec.encoding.scheduler import SegmentScheduler
 from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitting.factory import make_fitter
+from nvcodec.host_settings import with_own_settings
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig
@@ -123,6 +125,7 @@ class Encoder:
             else 1
         )
 
+    @with_own_settings
     def run(
         self,
         *,
@@ -205,7 +208,9 @@ class Encoder:
             )
             for partial, file_config in zip(self._partials, config.per_file_configs, strict=True)
         ]
-        workers = make_pool(config, self._fitter, prod(size))
+        stack.enter_context(compute_threads(prod(size), self._fitter.device))
+        chains = ceil((source.estimated_frames or 0) / (self._chain_length * length))
+        workers = make_pool(config, self._fitter, prod(size), chains)
         stack.callback(workers.close)
         self._progress.workers = workers.capacity
         self._progress.chain_frames = self._chain_length * length

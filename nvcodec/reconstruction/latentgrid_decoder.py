@@ -9,6 +9,7 @@ import torch
 
 from nvcodec.entropy.latents.decoder import LatentGridReader
 from nvcodec.errors import BitstreamError
+from nvcodec.host_settings import with_own_settings
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
@@ -57,10 +58,12 @@ class LatentGridDecoder:
         height, width = self._config.size
         return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // (height * width)))
 
+    @with_own_settings
     def planes(self, frames: Sequence[int]) -> Planes:
         """Decode frames and the reference frames that they need."""
         return picture_planes(self._model.planes(frames), self._config, self._colour)
 
+    @with_own_settings
     def interpolate(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
         """Decode frames, and interpolate between them by motion compensation from both sides."""
         pictures = decode_times(times, self.planes, self._between)
@@ -69,6 +72,7 @@ class LatentGridDecoder:
     def _between(self, times: Sequence[float]) -> Planes:
         return picture_planes(self._model.interpolate(times), self._config, self._colour)
 
+    @with_own_settings
     def reference_state(self) -> Picture:
         """Return the last frame, in the planes of the model."""
         return self._model.planes([self._config.frames - 1])

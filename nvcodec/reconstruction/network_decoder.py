@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from nvcodec.device import working_type
+from nvcodec.host_settings import with_own_settings
 from nvcodec.media import Colour, Planes, UInt8Array
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.ngp.point_synthesis import PointSynthesis
@@ -69,11 +70,13 @@ class NetworkDecoder:
         samples, values = height * width, self._config.largest_tensor
         return max(1, min(_LARGEST_BATCH, _BATCH_SAMPLES // samples, _BATCH_VALUES // values))
 
+    @with_own_settings
     def planes(self, frames: Sequence[int]) -> Planes:
         """Run the network for frames."""
         levels = self._synthesis.levels(torch.tensor(frames, dtype=torch.int64))
         return picture_planes(levels, self._config, self._colour)
 
+    @with_own_settings
     def interpolate(self, times: Sequence[float], size: tuple[int, int]) -> Planes:
         """Decode frames, and interpolate between them.
 

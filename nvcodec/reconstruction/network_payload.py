@@ -15,6 +15,7 @@ from torch import Tensor
 from nvcodec.entropy.weights.quantisation import dequantise
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors, encode_tensors
 from nvcodec.errors import BitstreamError
+from nvcodec.host_settings import own_random_numbers
 from nvcodec.media import UInt8Array
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
@@ -115,7 +116,8 @@ def decode_network(
         raise BitstreamError(
             "the segment's tokens, which its network is conditioned on, are missing"
         )
-    model = build(name, config)
+    with own_random_numbers():  # a new network draws weights, which are replaced at once
+        model = build(name, config)
     model.load(values)
     if config.takes_tokens and fsq_indices is not None:
         set_tokens(model, fsq_indices)

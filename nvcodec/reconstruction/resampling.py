@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvcodec.host_settings import OwnSettings
 from nvcodec.media import Planes, UInt8Array
 
 _LOBES = 3
@@ -37,9 +38,15 @@ def resampled(pictures: Planes, size: tuple[int, int], device: torch.device) -> 
     Returns:
         B pictures; `pictures` itself if the size is the same.
     """
-    old_size = pictures[0].shape[1:]
-    if old_size == tuple(size):
+    if pictures[0].shape[1:] == tuple(size):
         return pictures
+    with OwnSettings(device.type):
+        return _resample(pictures, size, device)
+
+
+def _resample(pictures: Planes, size: tuple[int, int], device: torch.device) -> Planes:
+    """Resample pictures to another size; see `resampled`."""
+    old_size = pictures[0].shape[1:]
     planes = []
     for plane, chroma in zip(pictures, (False, True, True), strict=True):
         lengths = [length // 2 + length % 2 if chroma else length for length in size]

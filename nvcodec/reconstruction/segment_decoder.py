@@ -14,6 +14,7 @@ import torch
 
 from nvcodec.container import Header, Segment
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
+from nvcodec.host_settings import OwnSettings
 from nvcodec.media import Colour, Frames, Planes, UInt8Array
 from nvcodec.metrics import psnr
 from nvcodec.models import name_of
@@ -171,11 +172,13 @@ def make_segment_decoder(
     if isinstance(config, NetworkConfig):
         from nvcodec.reconstruction.network_decoder import NetworkDecoder
 
-        return NetworkDecoder(name, config, body, colour, device, previous, fsq_indices)
+        with OwnSettings(device.type):
+            return NetworkDecoder(name, config, body, colour, device, previous, fsq_indices)
     if isinstance(config, LatentGridConfig):
         from nvcodec.reconstruction.latentgrid_decoder import LatentGridDecoder
 
-        return LatentGridDecoder(config, body, colour, device, previous)
+        with OwnSettings(device.type):
+            return LatentGridDecoder(config, body, colour, device, previous)
     raise UnsupportedVersionError(f"this release cannot decode the model {name}")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError
+from nvcodec.host_settings import OwnSettings, own_random_numbers, with_own_settings
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, token_step_count
 from nvcodec.models.tokenizer.networks import TokenDecoder, TokenEncoder
 from nvcodec.tokenizer.fsq import quantise
@@ -110,14 +111,16 @@ class VideoTokenizer:
             ConfigError: If there is no such tokenizer, or its files are damaged.
         """
         folder = find_folder(path)
-        widths, weights = load_files(folder)
-        tokenizer = cls.untrained(*widths)
-        networks = tokenizer._networks()
-        try:
-            networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-        except RuntimeError as error:
-            raise ConfigError(f"{folder / WEIGHTS_FILE}: {error}") from error
-        networks.eval().requires_grad_(False).to(device)
+        with OwnSettings():
+            widths, weights = load_files(folder)
+            with own_random_numbers():  # new networks draw weights, which are replaced at once
+                tokenizer = cls.untrained(*widths)
+            networks = tokenizer._networks()
+            try:
+                networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+            except RuntimeError as error:
+                raise ConfigError(f"{folder / WEIGHTS_FILE}: {error}") from error
+            networks.eval().requires_grad_(False).to(device)
         return tokenizer
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -149,6 +152,7 @@ class VideoTokenizer:
             digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())
         return digest.hexdigest()[:32]
 
+    @with_own_settings
     def encode(self, video: Tensor | npt.NDArray[np.uint8]) -> EncodedTokens:
         """Encode videos to tokens.
 
@@ -166,6 +170,7 @@ class VideoTokenizer:
         grid = torch.tensor([indices.shape[1:]] * len(indices), dtype=torch.int64)
         return EncodedTokens(indices, codes.movedim(2, 1), grid.view(-1, 3))
 
+    @with_own_settings
     def decode(self, tokens: Tensor) -> Tensor:
         """Decode tokens to a coarse preview.
 
@@ -224,6 +229,7 @@ class VideoTokenizer:
         fsq_indices = np.rint((codes.cpu().double().numpy() + 1) / 2 * largest).astype(np.int64)
         return torch.from_numpy(pack_ids(np.moveaxis(fsq_indices, 1, -1)).astype(np.int32))
 
+    @with_own_settings
     def digits(self, rgb: Tensor | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the FSQ indices of the tokens of a segment.
 

@@ -12,13 +12,16 @@ from nvcodec.workers.in_process_pool import InProcessPool
 from nvcodec.workers.pool import WorkerPool
 
 
-def make_pool(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> WorkerPool:
+def make_pool(
+    config: EncoderConfig, fitter: SegmentFitter, pixels: int, chains: int = 0
+) -> WorkerPool:
     """Return the worker pool for the segments of an encode.
 
     Args:
         config: Settings of the encode.
         fitter: Fitter of this process; its device is that of other workers too.
         pixels: Number of pixels of a frame.
+        chains: Number of chains of segments that are expected; 0 if it is unknown.
 
     Raises:
         ConfigError: If the settings ask for Ray, and it is not installed or no machine of the
@@ -30,7 +33,7 @@ def make_pool(config: EncoderConfig, fitter: SegmentFitter, pixels: int) -> Work
     if config.workers != "ray":
         from nvcodec.workers.process_pool import ProcessPool
 
-        return ProcessPool(environment, config.workers)
+        return ProcessPool(environment, config.workers, chains)
     try:
         import ray  # noqa: F401
     except ImportError as error:

@@ -10,6 +10,7 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -92,6 +93,9 @@ def _serve(connection: Connection) -> NoReturn:
     """Receive the environment, then run jobs until the connection ends."""
     environment = receive(connection)
     assert isinstance(environment, ComputeEnvironment)
+    # What a fit imports is imported while the encoder reads the first segments.
+    with suppress(Exception):  # a job will meet it again, and report it
+        environment.make_fitter()
     while True:
         job = receive(connection)
         # Any other message cancels a job whose result was sent meanwhile.

@@ -7,7 +7,6 @@ which would run the script of the caller again in each of them.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 from contextlib import suppress
@@ -17,6 +16,7 @@ from multiprocessing.connection import wait
 
 import torch
 
+from nvcodec.device import cpu_cores
 from nvcodec.fitting.interface import FitProgress
 from nvcodec.subprocesses import child
 from nvcodec.workers.environment import ComputeEnvironment
@@ -28,24 +28,30 @@ logger = logging.getLogger(__name__)
 
 
 class ProcessPool:
-    """A `WorkerPool` of processes, each of which is started when a job needs it.
+    """A `WorkerPool` of processes.
+
+    As many are started at once as jobs are expected, so that they import what they need while the
+    encoder reads the first segments. Others are started when a job needs them.
 
     Args:
         environment: Compute environment of all workers. If its device is `"cuda"` without a number,
             the workers are distributed over all CUDA devices.
         capacity: Largest number of processes.
+        expected: Number of jobs that are expected at a time.
     """
 
-    def __init__(self, environment: ComputeEnvironment, capacity: int) -> None:
+    def __init__(self, environment: ComputeEnvironment, capacity: int, expected: int = 0) -> None:
         self._environment, self.capacity = environment, capacity
         self._processes: list[_WorkerProcess] = []
-        cores, threads = _cores(), environment.threads
+        cores, threads = cpu_cores(), environment.threads
         if environment.device == "cpu" and capacity * threads > cores:
             logger.warning(
                 "%d workers of %d threads each share %d cores; with OMP_NUM_THREADS=%d in the "
                 "environment they do not wait for each other",
                 *(capacity, threads, cores, max(cores // capacity, 1)),
             )
+        for _ in range(min(capacity, expected)):
+            self._start()
 
     @property
     def free(self) -> int:
@@ -181,11 +187,3 @@ class _WorkerProcess:
         """Send a message. If the process has died, `receive` reports it."""
         with suppress(OSError):
             send(self.connection, message)
-
-
-def _cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not available on every system
-        return os.cpu_count() or 1

@@ -72,7 +72,7 @@ def encode_unordered(monkeypatch):
     def encode(source, target, config, *, resume=False, on_progress=None, prepare=lambda one: None):
         made = []
 
-        def workers(config, fitter, _):
+        def workers(config, fitter, *_):
             made.append(UnorderedPool(config, fitter))
             prepare(made[0])
             return made[0]

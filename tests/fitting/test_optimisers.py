@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 import torch
 
 from nvcodec.fitting.network.optimisers import Adam, Adan
@@ -13,7 +17,7 @@ def test_adan_takes_the_steps_of_its_paper():
     rng = np.random.default_rng(0)
     x = rng.standard_normal(5)
     tensor = torch.tensor(x, requires_grad=True)
-    optimiser = Adan([tensor], lr=rate)
+    optimiser = Adan([{"params": [tensor], "lr": rate}])
     mean = change = square = np.zeros(5)
     before = None
     for step in range(1, 8):
@@ -32,13 +36,14 @@ def test_adan_takes_the_steps_of_its_paper():
         np.testing.assert_allclose(tensor.detach().numpy(), x, rtol=1e-9)
 
 
-def test_adam_is_bit_for_bit_that_of_pytorch():
+@pytest.mark.parametrize("fused", [False, True])
+def test_adam_is_bit_for_bit_that_of_pytorch(fused):
     draw = torch.Generator().manual_seed(0)
     start = [torch.randn(shape, generator=draw) for shape in ((5, 3), (7,), (2,))]
     sides = []
     for made in (
-        lambda groups: torch.optim.Adam(groups, betas=(0.8, 0.99), fused=True),
-        lambda groups: Adam(groups, (0.8, 0.99)),
+        lambda groups: torch.optim.Adam(groups, betas=(0.8, 0.99), fused=fused),
+        lambda groups: Adam(groups, (0.8, 0.99), fused=fused),
     ):
         tensors = [tensor.clone().requires_grad_() for tensor in start]
         groups = [{"params": tensors[:2], "lr": 0.0}, {"params": tensors[2:], "lr": 0.0}]
@@ -54,3 +59,24 @@ def test_adam_is_bit_for_bit_that_of_pytorch():
         sides.append(tensors)
     assert all(torch.equal(one, other) for one, other in zip(*sides, strict=True))
     assert not any(torch.equal(one, other) for one, other in zip(start, sides[0], strict=True))
+
+
+_STEPS = """
+import sys, torch
+from nvcodec.fitting.latentgrid import context_training, motion_estimation
+from nvcodec.fitting.network.optimisers import Adam, Adan
+tensor = torch.ones(3, requires_grad=True)
+for make in (Adam, Adan):
+    optimiser = make([{"params": [tensor], "lr": 0.1}], *([(0.9, 0.99)] if make is Adam else []))
+    optimiser.zero_grad()
+    tensor.sum().backward()
+    optimiser.step()
+for module in (context_training, motion_estimation):
+    assert module.Adam is Adam
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_a_step_does_not_import_the_compiler(environment):
+    """It takes longer to import than a small segment takes to fit."""
+    subprocess.run([sys.executable, "-c", _STEPS], env=environment, check=True)

@@ -56,7 +56,7 @@ def test_the_file_is_that_of_one_after_the_other(
     several = nvcodec.encode(clip, tmp_path / "several.nvc", config, measure=False)
     assert max(batch_sizes) == 3
     monkeypatch.setattr(
-        encoder, "make_pool", lambda config, fitter, pixels: InProcessPool(fitter, config)
+        encoder, "make_pool", lambda config, fitter, *_: InProcessPool(fitter, config)
     )
     one = nvcodec.encode(clip, tmp_path / "one.nvc", config, measure=False)
     assert (tmp_path / "several.nvc").read_bytes() == (tmp_path / "one.nvc").read_bytes()

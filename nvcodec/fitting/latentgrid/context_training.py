@@ -18,6 +18,7 @@ from nvcodec.entropy.latents.context_network import (
     flatten_weights,
     unflatten_weights,
 )
+from nvcodec.fitting.network.optimisers import Adam
 from nvcodec.media import Int16Array
 
 # Largest number of symbols that networks are trained on.
@@ -107,7 +108,7 @@ def fit_network(
         inputs, bias_numbers, symbols = inputs[chosen], bias_numbers[chosen], symbols[chosen]
     reference = torch.from_numpy(flatten_weights(default)).float()
     weights = torch.from_numpy(flatten_weights(network)).float().requires_grad_()
-    optimiser = torch.optim.Adam([weights], lr=_LEARNING_RATE, betas=(0.9, 0.98))
+    optimiser = Adam([{"params": [weights]}], (0.9, 0.98), fused=False)
     size = min(_BATCH, len(symbols))
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = _LEARNING_RATE * 0.5 * (1 + cos(pi * step / steps))

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvcodec.fitting.latentgrid.context_training import code_length
+from nvcodec.fitting.network.optimisers import Adam
 from nvcodec.models.latentgrid.motion_compensation import Picture, predict
 from nvcodec.models.latentgrid.subband_arrays import flatten_pyramid
 from nvcodec.models.latentgrid.subbands import SubbandLayout, count_scales
@@ -157,7 +158,7 @@ def _optimise(task: MotionTask, latents: list[Tensor], steps: int, rate: float) 
         steps: Number of steps of Adam.
         rate: Learning rate of Adam, in latents.
     """
-    optimiser = torch.optim.Adam(latents, lr=rate, betas=(0.8, 0.95))
+    optimiser = Adam([{"params": latents}], (0.8, 0.95), fused=False)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + cos(pi * step / steps))
         rounded = [x + (x.round() - x).detach() for x in latents]

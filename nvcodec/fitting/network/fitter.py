@@ -24,6 +24,7 @@ from nvcodec.fitting.network.model_size import ladder_size, most_bits, parameter
 from nvcodec.fitting.network.psnr_search import MOST_FITS, PsnrSearch
 from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.step import StepFunction
+from nvcodec.host_settings import own_random_numbers
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
@@ -234,8 +235,7 @@ class NetworkFitter(BaseFitter):
 
     def _fresh_model(self, network: NetworkConfig, task: FitTask) -> VideoModel:
         """Return a network with random weights, which follow from the seed of the segment."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(task.seed)
+        with own_random_numbers(task.seed):
             model = build(self.config.model, network)
         if network.takes_tokens:
             assert task.fsq_indices is not None

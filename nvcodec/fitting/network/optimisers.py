@@ -1,44 +1,47 @@
 """The optimisers of fits: Adam and Adan.
 
-`Adam` does not derive from `torch.optim.Optimizer`: the first step of any `torch.optim` optimiser
-imports PyTorch's compiler. That takes a second, as long as a small segment takes to fit.
+They do not derive from `torch.optim.Optimizer`: the first step of any `torch.optim` optimiser imports
+PyTorch's compiler. That takes two seconds, longer than a small segment takes to fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
-from torch.optim.optimizer import Optimizer
 
 
 class Adam:
-    """Adam (Kingma and Ba, ICLR 2015), bit for bit `torch.optim.Adam(..., fused=True)`.
+    """Adam (Kingma and Ba, ICLR 2015), bit for bit `torch.optim.Adam` on the same parameters.
 
     Args:
         groups: Parameter groups, each with a list of its tensors under `"params"`.
         betas: Decay rates of the first and the second moment.
         eps: Term added to the root of the second moment.
+        fused: Whether a step is one operation, which rounds a little differently.
 
     Attributes:
         param_groups: The groups. The caller sets `"lr"` of each before a step.
     """
 
     def __init__(
-        self, groups: Iterable[dict[str, Any]], betas: tuple[float, float], eps: float = 1e-8
+        self,
+        groups: Iterable[dict[str, Any]],
+        betas: tuple[float, float],
+        eps: float = 1e-8,
+        *,
+        fused: bool = True,
     ) -> None:
         self.param_groups = list(groups)
-        self._betas, self._eps = betas, eps
+        self._betas, self._eps, self._fused = betas, eps, fused
         self._moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
 
     def zero_grad(self) -> None:
         """Clear the gradients of all tensors."""
-        for group in self.param_groups:
-            for tensor in group["params"]:
-                tensor.grad = None
+        _clear_gradients(self.param_groups)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -53,7 +56,8 @@ class Adam:
                 [second for _, second, _ in moments],
                 [],
                 [steps for _, _, steps in moments],
-                fused=True,
+                foreach=False,
+                fused=self._fused,
                 amsgrad=False,
                 beta1=self._betas[0],
                 beta2=self._betas[1],
@@ -71,36 +75,37 @@ class Adam:
         return self._moments[tensor]
 
 
-class Adan(Optimizer):
+class Adan:
     """Adaptive Nesterov momentum (Xie et al., TPAMI 2024, algorithm 1), without weight decay.
 
     It averages the gradient, the change of the gradient between two steps, and the square of the
     extrapolated gradient, each with a bias correction. Boosted networks are fitted with it.
 
     Args:
-        groups: Parameters or parameter groups, as for every PyTorch optimiser.
-        lr: Learning rate of groups that set none.
+        groups: Parameter groups, each with a list of its tensors under `"params"`.
         betas: Decay rates of the three averages, in the order above.
         eps: Term added to the root of the third average.
+
+    Attributes:
+        param_groups: The groups. The caller sets `"lr"` of each before a step.
     """
 
     def __init__(
         self,
-        groups: Iterable[Any],
-        lr: float = 1e-3,
+        groups: Iterable[dict[str, Any]],
         betas: tuple[float, float, float] = (0.98, 0.92, 0.99),
         eps: float = 1e-8,
     ) -> None:
-        super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps})
+        self.param_groups = [{"betas": betas, "eps": eps, **group} for group in groups]
+        self._states: dict[Tensor, dict[str, Any]] = {}
+
+    def zero_grad(self) -> None:
+        """Clear the gradients of all tensors."""
+        _clear_gradients(self.param_groups)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take a step. Tensors without a gradient keep their values.
-
-        Args:
-            closure: Must be None.
-        """
-        assert closure is None
+    def step(self) -> None:
+        """Take a step. Tensors without a gradient keep their values."""
         for group in self.param_groups:
             parameters = [tensor for tensor in group["params"] if tensor.grad is not None]
             if not parameters:
@@ -118,13 +123,20 @@ class Adan(Optimizer):
 
     def _state(self, tensor: Tensor) -> dict[str, Any]:
         """Return the averages of a tensor, all zero before its first step."""
-        state: dict[str, Any] = self.state[tensor]
+        state = self._states.setdefault(tensor, {})
         if not state:
             state["step"] = 0
             for name in ("mean", "change", "square"):
                 state[name] = torch.zeros_like(tensor)
             state["previous_gradient"] = tensor.grad.clone() if tensor.grad is not None else None
         return state
+
+
+def _clear_gradients(groups: Iterable[dict[str, Any]]) -> None:
+    """Clear the gradients of all tensors of parameter groups."""
+    for group in groups:
+        for tensor in group["params"]:
+            tensor.grad = None
 
 
 def _adan_step(

@@ -19,6 +19,7 @@ from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 from nvcodec.fitting.network.stages import FloatStage, ParameterGroup, QuantisedStage, Stage
 from nvcodec.fitting.network.step import Step, StepFunction, autocast, compute_step
+from nvcodec.host_settings import own_random_numbers
 
 # The quantised stage starts from a fitted network, so it has a lower peak rate and a short warm-up.
 _QUANTISED_RATE = 0.5
@@ -86,8 +87,7 @@ class FitLoop:
             Result for each size, in the order of the sizes.
         """
         # The encoder's weights come from the seed too, without touching the global generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
+        with own_random_numbers(int(torch.randint(2**31, (), generator=self.generator))):
             encoder = self.model.fit_encoder()
         if encoder is not None:
             encoder.to(self.device)
