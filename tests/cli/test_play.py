@@ -75,7 +75,7 @@ def test_without_a_player_it_says_what_to_install(monkeypatch, tmp_path):
 def test_a_damaged_file_ends_the_player(player, tmp_path):
     player("ffplay", "exec sleep 20")
     bad, data = tmp_path / "bad.nvc", bytearray(STREAM.read_bytes())
-    bad.write_bytes(data[:50])
+    bad.write_bytes(data[:20])
     done = run_here(["play", bad, "--device", "cpu"])
     assert done.returncode == 1 and "error" in done.stderr
     assert not (tmp_path / "said").exists()
