@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import nvcodec
+from nvcodec.container import Reader
 from tests.fixtures.commands import run_here, run_piped
 
 STREAM = Path(__file__).parents[1] / "golden" / "v1" / "latentgrid-yuv420" / "stream.nvc"
@@ -72,8 +73,15 @@ def test_without_a_player_it_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_a_damaged_file_ends_the_player(player, tmp_path):
-    player("ffplay", "cat > /dev/null; sleep 60")
-    bad = tmp_path / "bad.nvc"
-    bad.write_bytes(STREAM.read_bytes()[:100])
+    player("ffplay", "exec sleep 20")
+    bad, data = tmp_path / "bad.nvc", bytearray(STREAM.read_bytes())
+    bad.write_bytes(data[:20])
     done = run_here(["play", bad, "--device", "cpu"])
     assert done.returncode == 1 and "error" in done.stderr
+    assert not (tmp_path / "said").exists()
+    with Reader(STREAM) as reader:
+        for segment in reader.segments:
+            data[segment.offset + segment.size // 2] ^= 255
+    bad.write_bytes(data)
+    done = run_here(["play", bad, "--device", "cpu"])
+    assert done.returncode == 1 and "none of the frames" in done.stderr
