@@ -105,6 +105,9 @@ class Y4mPipe(Y4mSink):
     def _cancel(self) -> None:
         """Leave what was written, because its reader has it already."""
 
+    def _reserve(self) -> None:
+        """Lock nothing: the pipe has no name."""
+
     def _check_target(self) -> None:
         """Accept the pipe: it has no name that something else could have."""
 
