@@ -8,7 +8,7 @@ from uuid import uuid4
 
 # An encode of a part of a video may take less time than hashing all of a long one. A file up to this
 # size is always hashed as a whole, which takes some hundredths of a second.
-_SMALL = 64 << 20
+_SMALL = 16 << 20
 _SAMPLES = 64
 _SAMPLE_BYTES = 64 << 10
 
@@ -21,7 +21,7 @@ def fingerprint(path: Path, *, part: bool = False) -> dict[str, object]:
 
     Args:
         path: File or folder.
-        part: Whether only a part of the video is encoded. Of a file of more than 64 MiB, 64 evenly
+        part: Whether only a part of the video is encoded. Of a file of more than 16 MiB, 64 evenly
             spaced blocks of 64 KiB are then hashed, the first and the last among them.
 
     Returns:

@@ -70,6 +70,21 @@ class Note:
                 return size, digest
         return None
 
+    @property
+    def pictures(self) -> dict[int, str]:
+        """SHA-256 of the pictures of segments that are stored, or were about to be, by number."""
+        prefix = "pictures of segment "
+        rows = _read(self.path)
+        return {
+            int(name.removeprefix(prefix)): str(digest)
+            for name, digest in rows.items()
+            if name.startswith(prefix)
+        }
+
+    def add_pictures(self, segment: int, digest: str) -> None:
+        """Write down the SHA-256 of the pictures of a segment, before it is stored."""
+        self._append({f"pictures of segment {segment}": digest})
+
     def begin(self, identity: dict[str, Any]) -> None:
         """Forget earlier encodes, and write down the identity of a new one, on disk."""
         assert self._lock is not None

@@ -6,10 +6,13 @@ segment, and each of which is resumed from its own state.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from nvcodec.container import Header, Reader, Segment, Writer
 from nvcodec.encoding.partial_file import PartialFile
@@ -24,22 +27,33 @@ from nvcodec.tokenizer.token_sections import read_token_section, token_section_b
 
 @dataclass(frozen=True, slots=True)
 class SegmentTiming:
-    """Timestamps, durations and number of pixels of a segment.
+    """Timestamps, durations, number of pixels and a hash of the pictures of a segment.
 
     Attributes:
         pts: Presentation timestamp of each frame in ticks of the time base.
         durations: Duration of each frame in ticks of the time base.
         pixels: Number of pixels, over all frames.
+        pictures: SHA-256 of all samples that are fitted.
     """
 
     pts: tuple[int, ...]
     durations: tuple[int, ...]
     pixels: int
+    pictures: str
 
     @classmethod
     def of(cls, frames: Frames) -> SegmentTiming:
         """Return the timing of the frames of a segment."""
-        return cls(tuple(frames.pts.tolist()), tuple(frames.durations.tolist()), frames.y.size)
+        digest = hashlib.sha256()
+        for plane in (frames.y, frames.u, frames.v, frames.valid_mask):
+            if plane is not None:
+                digest.update(np.ascontiguousarray(plane).data)
+        return cls(
+            pts=tuple(frames.pts.tolist()),
+            durations=tuple(frames.durations.tolist()),
+            pixels=frames.y.size,
+            pictures=digest.hexdigest(),
+        )
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -124,7 +138,8 @@ class OutputFile:
         if self._stored is None or self.header is None or number >= len(self._stored.segments):
             return None
         segment = self._stored.segment(number)
-        if (segment.first_frame, tuple(segment.pts)) != (first_frame, timing.pts):
+        same = (segment.first_frame, tuple(segment.pts)) == (first_frame, timing.pts)
+        if not (same and self.partial.holds_pictures(number, timing.pictures)):
             raise ConfigError(
                 f"{self.partial.path} cannot be resumed: its segment {number} does not "
                 "hold the frames it would now; pass -y (overwrite) to start anew"
@@ -175,6 +190,7 @@ class OutputFile:
         """
         if self._writer is None:
             raise ConfigError(f"{self.partial.target} is finished; nothing can be added")
+        self.partial.note_pictures(self.segments, timing.pictures)
         for number, track_packets in enumerate(packets):
             self._writer.packets(number, track_packets)
         segment = Segment(

@@ -54,6 +54,8 @@ class PartialFile:
         self._destination = found.destination
         self.path = beside(found.destination, suffix=".partial")
         self._note = Note(beside(found.destination, suffix=".partial.json"), target)
+        self._pictures: dict[int, str] = {}
+        self._sampled = False
         self._overwrite = False
         self._owned = False
         self._renamed = False
@@ -128,6 +130,9 @@ class PartialFile:
             ConfigError: If the file belongs to another encode, or is damaged beyond repair.
             VideoError: If the file cannot be written.
         """
+        self._sampled = "sampled_sha256" in identity["source"]
+        if resume:
+            self._pictures = self._note.pictures
         if self._renamed:
             if self._note.existed:
                 self._check_identity(identity)
@@ -148,6 +153,23 @@ class PartialFile:
             return Writer(self.path)
         except OSError as error:
             raise self._failed(error) from error
+
+    def note_pictures(self, segment: int, digest: str) -> None:
+        """Write down a hash of the pictures of a segment, before it is stored.
+
+        Only if the identity describes the source by samples: pictures of a damaged source may differ
+        from run to run, and need no hash where the source has one.
+
+        Args:
+            segment: Number of the segment.
+            digest: SHA-256 of its pictures.
+        """
+        if self._sampled:
+            self._note.add_pictures(segment, digest)
+
+    def holds_pictures(self, segment: int, digest: str) -> bool:
+        """Return whether a stored segment was made of these pictures, as far as it is known."""
+        return not self._sampled or self._pictures.get(segment, digest) == digest
 
     def release(self, *, keep: bool = True) -> None:
         """Clean up after a failure: keep the file if it holds segments, else remove it; unlock.

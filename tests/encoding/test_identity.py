@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import nvcodec
+from nvcodec.encoding import fingerprint as fingerprints
 from nvcodec.encoding import identity as identities
 from nvcodec.encoding.fingerprint import fingerprint
 from nvcodec.encoding.identity import describe_differences, identity
@@ -55,6 +56,27 @@ def test_a_part_of_a_large_file_is_sampled(tmp_path):
             changed.write(b"\0")
     assert fingerprint(file, part=True) == sampled
     assert "sha256" in fingerprint(file)
+
+
+def test_a_part_of_a_large_file_is_resumed_with_the_same_pictures_only(
+    clip, make_clip, tmp_path, settings, interrupt, monkeypatch
+):
+    """Where only samples of a file are hashed, the pictures of stored segments are compared, too."""
+    monkeypatch.setattr(fingerprints, "_SMALL", 0)
+    monkeypatch.setattr(fingerprints, "_SAMPLE_BYTES", 16)  # and a change is between them
+    monkeypatch.setattr(fingerprints, "_SAMPLES", 2)
+    config, target = settings(frames=slice(0, 9)), tmp_path / "a.nvc"
+    nvcodec.encode(clip, tmp_path / "whole.nvc", config, measure=False)
+    interrupt(clip, target, config, 1)
+    left = {path.name: path.read_bytes() for path in tmp_path.glob("a.nvc*")}
+    real = identities.fingerprint
+    monkeypatch.setattr(identities, "fingerprint", lambda path, part=False: real(clip, part=part))
+    other = make_clip("other.mp4", frames=12, size=(48, 32), audio=["aac"], codec="mpeg4")
+    with pytest.raises(ConfigError, match="does not hold the frames"):
+        nvcodec.encode(other, target, config, resume=True)
+    assert {path.name for path in tmp_path.glob("a.nvc*")} == set(left)
+    nvcodec.encode(clip, target, config, resume=True, measure=False)
+    assert target.read_bytes() == (tmp_path / "whole.nvc").read_bytes()
 
 
 def test_a_copy_elsewhere_resumes_and_a_change_in_the_middle_does_not(

@@ -185,7 +185,7 @@ def test_permissions_of_files(clip, tmp_path, settings):
         os.umask(before)
 
 
-@pytest.mark.parametrize("stem", [BYTES, LONG])
+@pytest.mark.parametrize("stem", [BYTES, LONG], ids=["not UTF-8", "long"])
 def test_names(clip, stream, tmp_path, settings, interrupt, stem):
     source = tmp_path / f"{stem}.mp4"
     source.write_bytes(clip.read_bytes())
