@@ -105,6 +105,7 @@ def by_threads(paths: Sequence[Path], right: list[UInt8Array], rounds: int) -> i
             thread.start()
         for thread in threads:
             thread.join()
+        _report(number, sum(failures))
     data.close()
     return sum(failures)
 
@@ -142,17 +143,23 @@ def by_workers(
     thread = Thread(target=read)
     thread.start()
     try:
-        for _ in range(rounds):
+        for number in range(rounds):
             found = list(loader)
             failures += sum(
                 wrong(np.asarray(picture), right[frame])
                 for picture, frame in zip(found, sampler.last, strict=True)
             )
+            _report(number, failures)
     finally:
         ended.set()
         thread.join()
         data.close()
     return failures
+
+
+def _report(number: int, failures: int) -> None:
+    if number % 100 == 99:
+        print(f"{number + 1} rounds, {failures} failures", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _same(picture: UInt8Array) -> UInt8Array:
@@ -182,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         read = options.rounds * FRAMES * (THREADS if way == "threads" else 1)
         print(  # noqa: T201
             f"{way}: {failures} of {read} pictures wrong, {options.rounds} rounds, "
-            f"{len(paths)} files, {time.perf_counter() - begin:.1f} s"
+            f"{len(paths)} files, {time.perf_counter() - begin:.1f} s",
+            flush=True,
         )
         bad += failures
     sys.exit(bad > 0)

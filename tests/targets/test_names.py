@@ -10,7 +10,7 @@ import pytest
 from nvcodec.targets.names import beside
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "\udce9"])
+@pytest.mark.parametrize("letter", ["x", "é", "\udce9"], ids=["ASCII", "UTF-8", "other"])
 def test_names_of_any_length(tmp_path, letter):
     size = len(os.fsencode(letter))
     seen = set()
