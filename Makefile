@@ -38,6 +38,7 @@ bench: setup
 	$(RUN) -m benchmarks.speed.random_access
 	$(RUN) -m benchmarks.reproduction.quantisation
 	$(RUN) -m benchmarks.speed.memory
+	$(RUN) -m benchmarks.speed.busy
 	$(RUN) -m benchmarks.speed.expectations $(if $(CLIPS),--clips $(CLIPS))
 	$(RUN) -m benchmarks.reproduction.papers
 	$(RUN) -m benchmarks.ablations.latentgrid

@@ -86,8 +86,8 @@ def _switches() -> dict[str, list[_Switch]]:
             )
         ]
         cudnn = torch._C._get_cudnn_allow_tf32, torch._C._set_cudnn_allow_tf32
-        cuda = [*cpu, _Switch(*cudnn, False)]
-    return {"cpu": [*shared, *cpu], "cuda": [*shared, *cuda]}
+        cuda = [_Switch(*cudnn, False)]
+    return {"cpu": [*shared, *cpu], "cuda": [*shared, *cpu, *cuda]}  # some fits use the CPU anyway
 
 
 _SWITCHES = _switches()
