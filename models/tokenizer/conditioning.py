@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from nvcodec.models.tokenizer.layout import CHANNELS, SPACE_STRIDE, TIME_STRIDE, token_step_count
 
-
 # Values of resampled codes that are kept; more are resampled when a frame needs them.
 _MOST_CODES = 1 << 22
 

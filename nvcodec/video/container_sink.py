@@ -70,6 +70,7 @@ class MuxedSink(Sink):
         super().__init__(path, info, overwrite=overwrite)
         self._format = _FORMATS[path.suffix.lower()]
         self._encoder, self._options = self._choose(encoder, quality)
+        codec_parameters.check_total(tracks)
         for index, track in enumerate(tracks):
             self._check_track(index, track)
         self._tracks = tuple(tracks)

@@ -22,7 +22,7 @@ from av.stream import Discard, Stream
 
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
-from nvcodec.video.codec_parameters import codec_name, describe
+from nvcodec.video.codec_parameters import MAX_HEADERS, codec_name, describe, inflated_bytes
 from nvcodec.video.libav_decoder import open_container
 
 logger = logging.getLogger(__name__)
@@ -139,6 +139,13 @@ class Tracks(Closing):
                 self._warn(
                     f"{stream.type} stream {stream.index} is not kept: this libav build cannot "
                     "describe its codec"
+                )
+                continue
+            if inflated_bytes([*described, track]) > MAX_HEADERS:
+                stream.discard = Discard.all
+                self._warn(
+                    f"{stream.type} stream {stream.index} is not kept: with it, the codec parameters "
+                    f"of all tracks exceed {MAX_HEADERS} bytes"
                 )
                 continue
             self._slots[stream.index] = len(described)

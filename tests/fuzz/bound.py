@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from nvcodec.errors import NvcodecError
 from nvcodec.container import Reader
+from nvcodec.errors import NvcodecError
 from nvcodec.models import config_class, name_of
 from nvcodec.models.base.network_config import NetworkConfig
 
 CONSTANT = 2**30
 PER_BYTE = 2**17
-LATENTS_PER_PIXEL = 192
+LATENTS_PER_PIXEL = 128
 NETWORK_PER_PIXEL = 2**13
 
 

@@ -16,7 +16,11 @@ from nvcodec.errors import NvcodecError
 
 BOUNDARIES = sorted(
     {0, 1, 2**26}
-    | {2**bits + by for bits in (3, 7, 8, 10, 12, 14, 16, 20, 21, 31, 32, 61, 63) for by in (-1, 0, 1)}
+    | {
+        2**bits + by
+        for bits in (3, 7, 8, 10, 12, 14, 16, 20, 21, 31, 32, 61, 63)
+        for by in (-1, 0, 1)
+    }
     | {2**64 - 1}
 )
 _SIDES = (1, 2, 3, 15, 16, 17, 33, 64, 255, 1024, 4096, 8191, 8192, 16384, 65535)
