@@ -123,9 +123,11 @@ def yuv420(
         for strip in _strips(height, width):
             channels = [picture[t, strip, :, k].astype(np.float32) * scale for k in range(3)]
             luma, *chroma = _yuv_planes(channels, matrix, colour)
-            half = slice(strip.start // 2, (strip.stop + 1) // 2)
+            chroma_strip = slice(strip.start // 2, (strip.stop + 1) // 2)
             y[t, strip] = _to_uint8(luma)
-            u[t, half], v[t, half] = (_to_uint8(halve_rows(halve_columns(c))) for c in chroma)
+            u[t, chroma_strip], v[t, chroma_strip] = (
+                _to_uint8(halve_rows(halve_columns(c))) for c in chroma
+            )
     return y, u, v
 
 

@@ -12,6 +12,8 @@ from nvcodec.container import TokenFormat
 from nvcodec.entropy.tokens.codec import encode_tokens
 from nvcodec.errors import BitstreamError, NvcodecError, OutOfMemoryError, VideoError
 from nvcodec.media import ColourMode
+from nvcodec.models import MODELS, config_class
+from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.nirvana.config import NirvanaConfig
 from nvcodec.tokenizer.token_ids import LEVELS
@@ -20,6 +22,7 @@ from tests.fuzz.bound import CONSTANT, LATENTS_PER_PIXEL, NETWORK_PER_PIXEL, PER
 from tests.fuzz.child import in_child
 
 MIB = 1 << 20
+NETWORKS = sorted(set(MODELS) - {"latentgrid"})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,8 +30,10 @@ def imports() -> None:
     """Import what decoding needs, so that children need not."""
     with nvcodec.open(latents((32, 32), 3), device="cpu") as video:
         video[1]
-    with nvcodec.open(stream_of(_padded(2), zeros(_padded(2))), device="cpu") as video:
-        video[0]
+    for name in NETWORKS:
+        config = _network(name, (32, 32))
+        with nvcodec.open(stream_of(config, zeros(config)), device="cpu") as video:
+            video[0]
 
 
 def _peak(data: bytes, frames: Callable[[int], list[int]], address_space: int = 8 << 30) -> int:
@@ -44,6 +49,12 @@ def _peak(data: bytes, frames: Callable[[int], list[int]], address_space: int = 
         return ""
 
     return in_child(decode, address_space=address_space)[1]
+
+
+def _network(name: str, size: tuple[int, int]) -> NetworkConfig:
+    family = config_class(name)
+    assert issubclass(family, NetworkConfig)
+    return family.from_budget(60_000, size=size, frames=4, colour=ColourMode.RGB)
 
 
 def _padded(stages: int) -> HNeRVConfig:
@@ -142,6 +153,15 @@ def test_parameters_of_all_tracks_have_one_sum(tmp_path):
 def test_the_bound_holds_for_latents(size):
     data = latents(size, 9, cell=8)
     assert _peak(data, lambda count: [1]) < LATENTS_PER_PIXEL * size[0] * size[1] + 64 * MIB
+
+
+@pytest.mark.parametrize("size", [(64, 64), (240, 320)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_bound_holds_for_networks(name, size):
+    config = _network(name, size)
+    peak = _peak(stream_of(config, zeros(config)), lambda count: [1])
+    # The bound for each pixel is that of 512 values, the most that a layer may have.
+    assert peak < NETWORK_PER_PIXEL // 512 * config.largest_tensor + 48 * MIB
 
 
 def test_a_failed_allocation_is_a_typed_error():
