@@ -77,11 +77,11 @@ def test_motion_fields_are_decoded_as_frames_are_asked():
 
 
 def test_a_large_frame_takes_few_bytes_per_pixel():
-    size = (2048, 2048)
+    size = (1536, 2048)
     data = latents(size, 1, cell=32)
     assert len(data) < 400
     peak = _peak(data, lambda count: [0])
-    assert peak < 20 * size[0] * size[1] + 16 * MIB, f"{peak / 2**22:.1f} bytes per pixel"
+    assert peak < 20 * size[0] * size[1] + 16 * MIB, f"{peak / 3 / 2**20:.1f} bytes per pixel"
 
 
 def test_long_lines_of_cells_need_no_square_matrices():
@@ -149,9 +149,9 @@ def test_parameters_of_all_tracks_have_one_sum(tmp_path):
     assert not (tmp_path / "out.mkv").exists()
 
 
-@pytest.mark.parametrize("size", [(64, 64), (720, 1280), (900, 1300)])
+@pytest.mark.parametrize("size", [(64, 64), (720, 1280), (600, 800)])
 def test_the_bound_holds_for_latents(size):
-    data = latents(size, 9, cell=8)
+    data = latents(size, 5, cell=8)
     assert _peak(data, lambda count: [1]) < LATENTS_PER_PIXEL * size[0] * size[1] + 64 * MIB
 
 

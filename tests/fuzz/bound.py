@@ -18,9 +18,12 @@ def bound(data: bytes) -> int:
     try:
         with Reader(data) as reader:
             video = reader.header.video
-            network = issubclass(config_class(name_of(reader.header.model)), NetworkConfig)
-            per_pixel = NETWORK_PER_PIXEL if network else LATENTS_PER_PIXEL
-            pixels = video.width * video.height
+            pixels, model = video.width * video.height, reader.header.model
     except NvcodecError:
         return CONSTANT
+    try:
+        network = issubclass(config_class(name_of(model)), NetworkConfig)
+    except NvcodecError:
+        network = False
+    per_pixel = NETWORK_PER_PIXEL if network else LATENTS_PER_PIXEL
     return CONSTANT + PER_BYTE * len(data) + per_pixel * pixels
