@@ -107,10 +107,7 @@ class LatentGridReader:
                     f"segment payload: extents of {kind.name.lower()} out of range"
                 )
         networks = _read_networks(parts[1], layouts, scales)
-        try:
-            grids = LatentSymbols(layouts, frames, networks)
-        except MemoryError as error:
-            raise BitstreamError(f"segment payload: no memory for {count} coefficients") from error
+        grids = LatentSymbols(layouts, frames, networks)
         self.coded = CodedGrids(steps, grids)
         self._tables = TableSet()
         self._depths_read = self._frames_read = 0

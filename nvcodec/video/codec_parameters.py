@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,8 +27,10 @@ from nvcodec.media import Track
 _VERSION = 1
 # Version, container, sample rate, length of the layout name, length of the raw header.
 _HEAD = struct.Struct("<BBIBI")
-# Codec private data may hold fonts and style sheets, which take megabytes. More is an attack.
-_MAX_HEADER = 16 << 20
+# Codec private data may hold fonts and style sheets, which take megabytes. More is an attack, in one
+# track as in all tracks together.
+MAX_HEADERS = _MAX_HEADER = 16 << 20
+"""Most bytes of the inflated headers of all tracks of a file."""
 
 _MATROSKA, _QUICKTIME, _MP4, _AVI = 1, 2, 3, 4
 _FORMATS = {_MATROSKA: "matroska", _QUICKTIME: "mov", _MP4: "mp4", _AVI: "avi"}
@@ -89,6 +91,29 @@ def of_encoder(
             continue
         return _pack(kind, rate, layout.encode(), header + _FIRST_CLUSTER.get(kind, b""))
     raise ValueError(f"no format describes {codec} of {rate} samples per second, {layout}")
+
+
+def inflated_bytes(tracks: Iterable[Track]) -> int:
+    """Return the size of the inflated headers of all tracks, as their parameters state it."""
+    heads = (track.parameters[: _HEAD.size] for track in tracks)
+    return sum(_HEAD.unpack(head)[-1] for head in heads if len(head) == _HEAD.size)
+
+
+def check_total(tracks: Iterable[Track]) -> None:
+    """Refuse tracks whose parameters together would inflate to too many bytes.
+
+    Args:
+        tracks: All tracks of a file; their parameters may be hostile.
+
+    Raises:
+        VideoError: If they would.
+    """
+    total = inflated_bytes(tracks)
+    if total > MAX_HEADERS:
+        raise VideoError(
+            f"the parameters of all tracks inflate to {total} bytes; expected at most {MAX_HEADERS}; "
+            "write .y4m or a folder, which store no tracks"
+        )
 
 
 def template(track: Track) -> InputContainer:

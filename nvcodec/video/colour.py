@@ -65,11 +65,11 @@ def rgb(y: UInt8Array, u: UInt8Array, v: UInt8Array, colour: Colour) -> UInt8Arr
     out = np.empty((frames, height, width, 3), np.uint8)
     matrix = matrix_for(colour, width, height)
     for t in range(frames):
-        for rows in _strips(height, width):
-            luma = y[t, rows].astype(np.float32)
-            chroma = [_upsample(c[t], rows, width) for c in (u, v)]
+        for strip in _strips(height, width):
+            luma = y[t, strip].astype(np.float32)
+            chroma = [_upsample(c[t], strip, width) for c in (u, v)]
             for k, plane in enumerate(_rgb_planes(luma, chroma, matrix, colour)):
-                out[t, rows, :, k] = _to_uint8(plane)
+                out[t, strip, :, k] = _to_uint8(plane)
     return out
 
 
@@ -120,12 +120,14 @@ def yuv420(
     matrix = matrix_for(colour, width, height)
     scale = np.float32(1 if picture.dtype == np.uint8 else 255)
     for t in range(frames):
-        for rows in _strips(height, width):
-            channels = [picture[t, rows, :, k].astype(np.float32) * scale for k in range(3)]
+        for strip in _strips(height, width):
+            channels = [picture[t, strip, :, k].astype(np.float32) * scale for k in range(3)]
             luma, *chroma = _yuv_planes(channels, matrix, colour)
-            half = slice(rows.start // 2, (rows.stop + 1) // 2)
-            y[t, rows] = _to_uint8(luma)
-            u[t, half], v[t, half] = (_to_uint8(halve_rows(halve_columns(c))) for c in chroma)
+            chroma_strip = slice(strip.start // 2, (strip.stop + 1) // 2)
+            y[t, strip] = _to_uint8(luma)
+            u[t, chroma_strip], v[t, chroma_strip] = (
+                _to_uint8(halve_rows(halve_columns(c))) for c in chroma
+            )
     return y, u, v
 
 

@@ -21,6 +21,7 @@ from av.stream import Stream
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Frames, Packet, Track, VideoInfo
+from nvcodec.video.codec_parameters import check_total
 from nvcodec.video.matroska_aspect import PADDING, display_aspect, write_aspect
 from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
@@ -68,6 +69,7 @@ class MuxedSink(Sink):
                 f"{width}x{height} has an odd side, which H.264 cannot store in 4:2:0; encoded "
                 f"with {self._encoder}"
             )
+        check_total(tracks)
         self._storage = self._plan(tracks)
         self.stored_tracks = len(self._storage)
         self._durations: dict[int, int] = {}

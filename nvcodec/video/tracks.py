@@ -21,7 +21,7 @@ from av.stream import Discard, Stream
 
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
-from nvcodec.video.codec_parameters import codec_name, describe
+from nvcodec.video.codec_parameters import MAX_HEADERS, codec_name, describe, inflated_bytes
 from nvcodec.video.libav_decoder import open_container
 from nvcodec.video.libav_packets import stored_packet
 from nvcodec.video.pcm_conversion import PcmConverter
@@ -152,6 +152,13 @@ class Tracks(Closing):
                 self._warn(
                     f"{stream.type} stream {stream.index} is not kept: this libav build cannot "
                     "describe its codec"
+                )
+                continue
+            if inflated_bytes([*described, track]) > MAX_HEADERS:
+                stream.discard = Discard.all
+                self._warn(
+                    f"{stream.type} stream {stream.index} is not kept: with it, the codec parameters "
+                    f"of all tracks exceed {MAX_HEADERS} bytes"
                 )
                 continue
             self._slots[stream.index] = len(described)

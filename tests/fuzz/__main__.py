@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.case:
         seed, number = map(int, options.case.split(":"))
         name, mutations, report = try_case(files, seed, number)
-        print(name, mutations, report)
+        print(name, mutations, report)  # noqa: T201
         sys.exit(bool(report.findings))
     started, number = time.monotonic(), 0
     by_source: Counter[str] = Counter()
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         largest = max(largest, report.peak / report.bound)
         if report.findings:
             findings.append({"case": f"{options.seed}:{number}", "findings": report.findings})
-            print(findings[-1], file=sys.stderr)
+            print(findings[-1], file=sys.stderr)  # noqa: T201
         number += 1
     results = {
         "seed": options.seed,

@@ -9,7 +9,7 @@ from nvcodec.models.base.network_config import NetworkConfig
 
 CONSTANT = 2**30
 PER_BYTE = 2**17
-LATENTS_PER_PIXEL = 192
+LATENTS_PER_PIXEL = 128
 NETWORK_PER_PIXEL = 2**13
 
 
@@ -18,9 +18,12 @@ def bound(data: bytes) -> int:
     try:
         with Reader(data) as reader:
             video = reader.header.video
-            network = issubclass(config_class(name_of(reader.header.model)), NetworkConfig)
-            per_pixel = NETWORK_PER_PIXEL if network else LATENTS_PER_PIXEL
-            pixels = video.width * video.height
+            pixels, model = video.width * video.height, reader.header.model
     except NvcodecError:
         return CONSTANT
+    try:
+        network = issubclass(config_class(name_of(model)), NetworkConfig)
+    except NvcodecError:
+        network = False
+    per_pixel = NETWORK_PER_PIXEL if network else LATENTS_PER_PIXEL
     return CONSTANT + PER_BYTE * len(data) + per_pixel * pixels

@@ -8,8 +8,10 @@ import random
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.bound import bound
 from tests.fuzz.exercise import exercise
@@ -18,6 +20,10 @@ from tests.fuzz.exercise import exercise
 # that of latents that are zero, is not memory, but the limit counts it.
 _SLACK = 4 << 30
 _CPU_SECONDS, _WALL_SECONDS = 60, 600
+
+
+class ChildError(Exception):
+    """A child process hung or died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +52,36 @@ def run(data: bytes, seed: str, ways: int) -> Report:
         ways: Number of ways to read it.
     """
     limit = bound(data)
+    try:
+        outcomes, peak = in_child(
+            lambda: exercise(data, random.Random(seed), ways), address_space=limit + _SLACK
+        )
+    except ChildError as error:
+        return Report(outcomes=[], peak=0, bound=limit, findings=[str(error)])
+    findings = [f"{way}: {outcome[2:]}" for way, outcome in outcomes if outcome[0] == "!"]
+    if peak > limit:
+        findings.append(f"a peak of {peak >> 20} MiB; the bound is {limit >> 20} MiB")
+    return Report(outcomes=outcomes, peak=peak, bound=limit, findings=findings)
+
+
+def in_child(work: Callable[[], Any], *, address_space: int) -> tuple[Any, int]:
+    """Run a function in a fork of this process, with limits on memory and time.
+
+    Args:
+        work: Function; what it returns is sent back as JSON.
+        address_space: Memory that it may reserve beyond what this process has, bytes.
+
+    Returns:
+        What it returned, and by how much the resident memory grew at most, bytes.
+
+    Raises:
+        ChildError: If the child hung or died.
+    """
     receiver, sender = os.pipe()
     child = os.fork()
     if not child:
         os.close(receiver)
-        _run_child(data, seed, ways, limit, sender)
+        _run_child(work, address_space, sender)
     os.close(sender)
     with os.fdopen(receiver, "rb") as pipe:
         message = pipe.read()
@@ -58,35 +89,28 @@ def run(data: bytes, seed: str, ways: int) -> Report:
     if not message or status:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         fault = "a hang" if number in (signal.SIGALRM, signal.SIGXCPU) else "a crash"
-        fault += f": signal {number}" if number else f": exit status {status >> 8}"
-        return Report(outcomes=[], peak=0, bound=limit, findings=[fault])
-    report = json.loads(message)
-    findings = [f"{way}: {outcome[2:]}" for way, outcome in report["outcomes"] if outcome[0] == "!"]
-    if report["peak"] > limit:
-        findings.append(f"a peak of {report['peak'] >> 20} MiB; the bound is {limit >> 20} MiB")
-    return Report(
-        outcomes=[(way, outcome) for way, outcome in report["outcomes"]],
-        peak=report["peak"],
-        bound=limit,
-        findings=findings,
-    )
+        raise ChildError(
+            f"{fault}: signal {number}" if number else f"{fault}: exit status {status >> 8}"
+        )
+    result, peak = json.loads(message)
+    return result, peak
 
 
-def _run_child(data: bytes, seed: str, ways: int, limit: int, sender: int) -> None:
-    """Exercise a file, write the report to a pipe and end this process."""
+def _run_child(work: Callable[[], Any], address_space: int, sender: int) -> None:
+    """Run a function, write what it returns to a pipe and end this process."""
     code = 1
     try:
         signal.alarm(_WALL_SECONDS)
         used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
         resource.setrlimit(resource.RLIMIT_CPU, (used + _CPU_SECONDS,) * 2)
-        address_space = _status("VmSize") + limit + _SLACK
+        address_space += _status("VmSize")
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
         before = _status("VmRSS")
         # Warnings of libav and of nvcodec would fill the terminal.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        outcomes = exercise(data, random.Random(seed), ways)
+        result = work()
         peak = _status("VmHWM") - before
-        os.write(sender, json.dumps({"outcomes": outcomes, "peak": peak}).encode())
+        os.write(sender, json.dumps([result, peak]).encode())
         code = 0
     finally:
         os._exit(code)

@@ -1,0 +1,187 @@
+"""Memory of decoding: small files that claim much, real sizes against the bound, no memory at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import nvcodec
+from nvcodec.container import TokenFormat
+from nvcodec.entropy.tokens.codec import encode_tokens
+from nvcodec.errors import BitstreamError, NvcodecError, OutOfMemoryError, VideoError
+from nvcodec.media import ColourMode
+from nvcodec.models import MODELS, config_class
+from nvcodec.models.base.network_config import NetworkConfig
+from nvcodec.models.hnerv.config import HNeRVConfig
+from nvcodec.models.nirvana.config import NirvanaConfig
+from nvcodec.tokenizer.token_ids import LEVELS
+from tests.fixtures.attacks import latents, stream_of, tracks_of, zeros
+from tests.fuzz.bound import CONSTANT, LATENTS_PER_PIXEL, NETWORK_PER_PIXEL, PER_BYTE, bound
+from tests.fuzz.child import in_child
+
+MIB = 1 << 20
+NETWORKS = sorted(set(MODELS) - {"latentgrid"})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports() -> None:
+    """Import what decoding needs, so that children need not."""
+    with nvcodec.open(latents((32, 32), 3), device="cpu") as video:
+        video[1]
+    for name in NETWORKS:
+        config = _network(name, (32, 32))
+        with nvcodec.open(stream_of(config, zeros(config)), device="cpu") as video:
+            video[0]
+
+
+def _peak(data: bytes, frames: Callable[[int], list[int]], address_space: int = 8 << 30) -> int:
+    """Return by how much a process grows that decodes frames to RGB, bytes."""
+
+    def decode() -> str:
+        with nvcodec.open(data, device="cpu") as video:
+            for frame in frames(len(video)):
+                try:
+                    video[frame]
+                except BitstreamError as error:
+                    return str(error)
+        return ""
+
+    return in_child(decode, address_space=address_space)[1]
+
+
+def _network(name: str, size: tuple[int, int]) -> NetworkConfig:
+    family = config_class(name)
+    assert issubclass(family, NetworkConfig)
+    return family.from_budget(60_000, size=size, frames=4, colour=ColourMode.RGB)
+
+
+def _padded(stages: int) -> HNeRVConfig:
+    return HNeRVConfig(
+        size=(16, 16),
+        frames=1,
+        colour=ColourMode.RGB,
+        strides=(8,) * stages,
+        kernels=(1,) * stages,
+        widths=(1,) * (stages + 1),
+        channels=1,
+    )
+
+
+def test_motion_fields_are_decoded_as_frames_are_asked():
+    # 512 frames of 256x256 with 16384 cells each: all fields together take 302 MB.
+    data = latents((256, 256), 512, cell=2, group=64)
+    assert len(data) < 3000
+    assert _peak(data, lambda count: [count // 2]) < 100 * MIB
+
+
+def test_a_large_frame_takes_few_bytes_per_pixel():
+    size = (1536, 2048)
+    data = latents(size, 1, cell=32)
+    assert len(data) < 400
+    peak = _peak(data, lambda count: [0])
+    assert peak < 20 * size[0] * size[1] + 16 * MIB, f"{peak / 3 / 2**20:.1f} bytes per pixel"
+
+
+def test_long_lines_of_cells_need_no_square_matrices():
+    data = latents((2, 65535), 2, cell=2)
+    assert _peak(data, lambda count: [1]) < 100 * MIB
+
+
+def test_padding_is_bounded_by_the_picture():
+    config = _padded(4)
+    data = stream_of(config, zeros(config))
+    assert len(data) < 300
+    with (
+        nvcodec.open(data, device="cpu") as video,
+        pytest.raises(BitstreamError, match="needs a tensor"),
+    ):
+        video[0]
+    assert _peak(data, lambda count: [0]) < 16 * MIB
+
+
+def test_a_predicted_network_cannot_grow_without_bytes():
+    def config(frames: int) -> NirvanaConfig:
+        return NirvanaConfig(
+            size=(64, 64),
+            frames=frames,
+            colour=ColourMode.YUV420,
+            strides=(1,),
+            kernels=(1,),
+            widths=(1, 4096),
+            depth=1,
+        )
+
+    data = stream_of(config(1), zeros(config(1)), predicted=((b"\0", 1000),))
+    with nvcodec.open(data, device="cpu") as video:
+        assert video[0].shape == (64, 64, 3)
+        with pytest.raises(BitstreamError, match="predicted network has"):
+            video[5]
+
+
+def test_codes_of_tokens_on_a_fine_grid_are_not_kept():
+    config = HNeRVConfig(
+        size=(64, 64),
+        frames=8001,
+        colour=ColourMode.RGB,
+        strides=(1,),
+        kernels=(1,),
+        widths=(1, 1),
+        channels=0,
+        token_conditioned=True,
+    )
+    tokens = encode_tokens(np.zeros((2001, 2, 2, 6), np.uint8), LEVELS)
+    form = TokenFormat(
+        tokenizer_id=bytes(16), conditioning=True, time_stride=4, space_stride=32, levels=LEVELS
+    )
+    data = stream_of(config, zeros(config), tokens=(form, tokens))
+    assert len(data) < 3000
+    # 2001 steps of 6 channels at 64x64 are 197 MB.
+    assert _peak(data, lambda count: [4000]) < 100 * MIB
+
+
+def test_parameters_of_all_tracks_have_one_sum(tmp_path):
+    path = tmp_path / "tracks.nvc"
+    path.write_bytes(tracks_of(5, 4 << 20))
+    with pytest.raises(VideoError, match="all tracks"):
+        nvcodec.decode(path, tmp_path / "out.mkv", device="cpu")
+    assert not (tmp_path / "out.mkv").exists()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (720, 1280), (600, 800)])
+def test_the_bound_holds_for_latents(size):
+    data = latents(size, 5, cell=8)
+    assert _peak(data, lambda count: [1]) < LATENTS_PER_PIXEL * size[0] * size[1] + 64 * MIB
+
+
+@pytest.mark.parametrize("size", [(64, 64), (240, 320)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_bound_holds_for_networks(name, size):
+    config = _network(name, size)
+    peak = _peak(stream_of(config, zeros(config)), lambda count: [1])
+    # The bound for each pixel is that of 512 values, the most that a layer may have.
+    assert peak < NETWORK_PER_PIXEL // 512 * config.largest_tensor + 48 * MIB
+
+
+def test_a_failed_allocation_is_a_typed_error():
+    data = latents((2048, 2048), 3, cell=32)
+
+    def decode() -> str:
+        try:
+            with nvcodec.open(data, device="cpu") as video:
+                video[1]
+        except NvcodecError as error:
+            return f"{type(error).__name__}: {error}"
+        return "decoded"
+
+    for address_space in (1 << 20, 24 << 20, 40 << 20):
+        outcome, _ = in_child(decode, address_space=address_space)
+        assert outcome.startswith(OutOfMemoryError.__name__) and "2048x2048" in outcome, outcome
+
+
+def test_the_bound_is_documented(request):
+    text = (request.config.rootpath / "docs" / "bitstream.md").read_text()
+    for number in (CONSTANT, PER_BYTE, LATENTS_PER_PIXEL, NETWORK_PER_PIXEL):
+        assert f"2^{number.bit_length() - 1}" in text and number.bit_count() == 1
+    assert bound(latents((64, 64), 1)) > CONSTANT + LATENTS_PER_PIXEL * 64 * 64
