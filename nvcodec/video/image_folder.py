@@ -1,5 +1,7 @@
 """Reading of a folder of still images as a video: one image per frame, in natural order.
 
+Hidden files do not count. Each image is turned upright by itself.
+
 The file `timestamps.txt`, which PNG output writes next to its images, holds the timestamps; without
 it the frames are 1/25 of a second apart.
 """
@@ -53,7 +55,7 @@ class ImageFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = sorted(
-            (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()),
+            (p for p in path.iterdir() if _is_image(p)),
             key=natural_key,
         )
         if not self.files:
@@ -127,6 +129,11 @@ class ImageFolder:
         self.time_base, self.frame_rate, self.sample_aspect_ratio = time_base, rate, aspect
         self.pts = [pts for pts, _ in rows]
         self.durations = [duration for _, duration in rows]
+
+
+def _is_image(path: Path) -> bool:
+    # Hidden files are no pictures: macOS leaves `._NAME` beside each file on foreign disks.
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _parts(name: str) -> list[str]:

@@ -20,6 +20,7 @@ import av
 from av.stream import Disposition
 
 from nvcodec.errors import VideoError
+from nvcodec.video import exif
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -146,6 +147,9 @@ class VideoFile:
             # reference spoils may be shown before it, and some decoders mark no damage.
             context.options = {"err_detect": "explode"}
         packets = shown = decoded = 0
+        still = self._holds_images(context.name)
+        # A picture then has the `opaque` of its packet.
+        context.copy_opaque = still
         demuxed = self.container.demux(self.stream)
         while True:
             try:
@@ -160,6 +164,8 @@ class VideoFile:
                 packets += 1
                 shown += not packet.is_discard and not _never_shown(context.name, packet)
                 self.damage.truncated |= packet.is_corrupt
+                if still:
+                    packet.opaque = exif.orientation_of(bytes(packet))
             try:
                 pictures = context.decode(None if last else packet)
             except av.EOFError:
@@ -185,6 +191,11 @@ class VideoFile:
             return
         if self.damage.packets or self.damage.truncated:
             self.damage.missing = max(self.stream.frames - packets, 0)
+
+    def _holds_images(self, codec: str) -> bool:
+        """Return whether the file is a still image, or several, with EXIF tags of their own."""
+        name = self.container.format.name
+        return codec in exif.CODECS and (name == "image2" or name.endswith("_pipe"))
 
     def _record(self, error: av.FFmpegError) -> None:
         self.damage.packets += 1

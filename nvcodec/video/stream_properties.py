@@ -45,6 +45,8 @@ def duration(stream: av.VideoStream) -> Fraction | None:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation | None:
     """Return the orientation in which a picture is shown; None if its angle is slanted."""
+    if isinstance(frame.opaque, Orientation):
+        return frame.opaque  # `VideoFile` has read it from the file
     try:
         matrices = [data for name, data in _side_data(frame) if name == "DISPLAYMATRIX"]
     except ValueError:
