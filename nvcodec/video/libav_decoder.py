@@ -92,7 +92,20 @@ class VideoFile:
         self.stream = self._choose()
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
-        """Decode every picture that can be decoded, in display order."""
+        """Decode every picture that can be decoded, in display order.
+
+        Raises:
+            VideoError: If it is an animated WebP and this libav build cannot decode one.
+        """
+        yield from self._pictures()
+        if not self.delivered and _is_animated_webp(self.path):
+            raise VideoError(
+                f"{self.path}: expected a video, found an animated WebP, which this libav build "
+                "cannot decode; convert it first, for example to a folder of PNG images: "
+                "magick IN.webp -coalesce FOLDER/%04d.png"
+            )
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
         for picture in self._decode(self._threads):
             if picture is None:
                 break
@@ -229,6 +242,13 @@ def open_container(path: Path) -> av.container.InputContainer:
         container.close()
         raise VideoError(f"{path}: expected a video file, found text")
     return container
+
+
+def _is_animated_webp(path: Path) -> bool:
+    """Return whether a file is WebP and its extended header announces an animation."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return len(head) == 21 and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def _never_shown(codec: str, packet: av.Packet[av.VideoStream]) -> bool:
