@@ -9,6 +9,7 @@ import av
 
 from nvcodec.media import Planes, VideoInfo
 from nvcodec.video import orientation, pixel_formats, stream_properties
+from nvcodec.video.frame_rate import frame_rate
 from nvcodec.video.image_folder import ImageFolder
 from nvcodec.video.libav_decoder import VideoFile
 
@@ -61,7 +62,7 @@ class PictureConverter:
             width=size[0],
             height=size[1],
             time_base=Fraction(time_base or Fraction(1, 90000)),
-            frame_rate=folder.frame_rate if folder else stream_properties.frame_rate(stream),
+            frame_rate=file.frame_rate if isinstance(file, ImageFolder) else frame_rate(file),
             sample_aspect_ratio=aspect.limit_denominator(65535),
             colour=self.colour,
         )

@@ -1,4 +1,4 @@
-"""Properties of a video stream and its first picture: frame rate, duration, orientation, losses.
+"""Properties of a video stream and its first picture: duration, orientation, losses.
 
 A stream must not be asked once its container is closed, so all properties are read at opening.
 """
@@ -22,15 +22,6 @@ _HDR = {
     "MASTERING_DISPLAY_METADATA": "mastering display metadata",
     "CONTENT_LIGHT_LEVEL": "content light level metadata",
 }
-
-
-def frame_rate(stream: av.VideoStream) -> Fraction:
-    """Return the nominal frame rate, 25 if the file states no plausible one."""
-    for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate):
-        # Files of variable frame rate often state their tick rate (1000, 90000) instead.
-        if rate is not None and 0 < rate <= 300:
-            return Fraction(rate)
-    return Fraction(25)
 
 
 def duration(stream: av.VideoStream) -> Fraction | None:
