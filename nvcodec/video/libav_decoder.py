@@ -21,6 +21,7 @@ from av.stream import Disposition
 
 from nvcodec.errors import VideoError
 from nvcodec.video import exif
+from nvcodec.video.clock_jumps import ClockJumps, can_jump
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -80,6 +81,7 @@ class VideoFile:
         damage: Damage met so far; `pictures` records it.
         delivered: Number of pictures yielded so far.
         notes: Warnings about the file as a whole.
+        jumps: Jumps of its clock, over which the times of the pictures are shifted.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
@@ -90,6 +92,8 @@ class VideoFile:
         self._threads = threads
         self.container = open_container(path)
         self.stream = self._choose()
+        self.jumps = read_clock_jumps(path, self.container)
+        self.notes += self.jumps.warnings()
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
         """Decode every picture that can be decoded, in display order.
@@ -163,6 +167,7 @@ class VideoFile:
         still = self._holds_images(context.name)
         # A picture then has the `opaque` of its packet.
         context.copy_opaque = still
+        jumps = self.jumps.for_another_pass()
         demuxed = self.container.demux(self.stream)
         while True:
             try:
@@ -175,8 +180,9 @@ class VideoFile:
             last = packet is None or (packet.size == 0 and packet.dts is None)
             if packet is not None and not last:
                 packets += 1
+                before_jump = jumps.shift(packet)
                 shown += not packet.is_discard and not _never_shown(context.name, packet)
-                self.damage.truncated |= packet.is_corrupt
+                self.damage.truncated |= packet.is_corrupt and not before_jump
                 if still:
                     packet.opaque = exif.orientation_of(bytes(packet))
             try:
@@ -242,6 +248,22 @@ def open_container(path: Path) -> av.container.InputContainer:
         container.close()
         raise VideoError(f"{path}: expected a video file, found text")
     return container
+
+
+def read_clock_jumps(path: Path, container: av.container.InputContainer) -> ClockJumps:
+    """Find where the clock of a file jumps; a file whose format allows it is read once more.
+
+    Args:
+        path: Path of the file.
+        container: The opened file.
+
+    Raises:
+        VideoError: If the file cannot be opened again.
+    """
+    if not can_jump(container):
+        return ClockJumps()
+    with open_container(path) as again:
+        return ClockJumps.scan(again)
 
 
 def _is_animated_webp(path: Path) -> bool:

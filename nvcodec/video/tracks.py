@@ -23,7 +23,7 @@ from av.stream import Discard, Stream
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
 from nvcodec.video.codec_parameters import codec_name, describe
-from nvcodec.video.libav_decoder import open_container
+from nvcodec.video.libav_decoder import open_container, read_clock_jumps
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,7 @@ class Tracks(Closing):
             self._slots[stream.index] = len(described)
             described.append(track)
         self.tracks = tuple(described)
+        self._jumps = read_clock_jumps(self.path, container)
         return container
 
     def _past(self, index: int, end: Fraction) -> bool:
@@ -164,6 +165,7 @@ class Tracks(Closing):
             return
         if source.size == 0 and source.dts is None and source.pts is None:
             return  # the marker at the end of a stream, not a packet of the file
+        before_jump = self._jumps.shift(source)
         index = self._slots[source.stream_index]
         packet = _copy(source)
         time_base = self.tracks[index].time_base
@@ -171,7 +173,7 @@ class Tracks(Closing):
         time = self._clock[index] if stamp is None else stamp * time_base
         self._clock[index] = time + packet.duration * time_base
         self._reached[index] = time
-        self._corrupt += source.is_corrupt
+        self._corrupt += source.is_corrupt and not before_jump
         if self._start is not None and _ends_before(packet, time, time_base, self._start):
             return
         if self._skip[index]:
