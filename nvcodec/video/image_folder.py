@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 
 from nvcodec.errors import VideoError
+from nvcodec.video.cropping import Crop
 from nvcodec.video.libav_decoder import VideoFile
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class ImageFolder:
         frame_rate: Frames per second.
         sample_aspect_ratio: Width over height of one sample.
         stream: Video stream of the first image, for its properties.
+        crop: Without effect: images ask for no cropping.
         notes: Warnings about the folder as a whole.
         failed: Number of images that could not be decoded so far.
         delivered: Number of images decoded so far.
@@ -73,6 +75,7 @@ class ImageFolder:
             self._read_times(times)
         first = VideoFile(self.files[0], 1)
         self.stream = first.stream
+        self.crop = Crop()
         self._first = first
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:

@@ -22,6 +22,7 @@ from av.stream import Disposition
 from nvcodec.errors import VideoError
 from nvcodec.video import exif
 from nvcodec.video.clock_jumps import ClockJumps, can_jump
+from nvcodec.video.cropping import Crop, crop_of
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -81,6 +82,7 @@ class VideoFile:
         damage: Damage met so far; `pictures` records it.
         delivered: Number of pictures yielded so far.
         notes: Warnings about the file as a whole.
+        crop: What the container asks to cut off each picture.
         jumps: Jumps of its clock, over which the times of the pictures are shifted.
     """
 
@@ -92,6 +94,7 @@ class VideoFile:
         self._threads = threads
         self.container = open_container(path)
         self.stream = self._choose()
+        self.crop = self._crop()
         self.jumps = read_clock_jumps(path, self.container)
         self.notes += self.jumps.warnings()
 
@@ -152,6 +155,12 @@ class VideoFile:
         if getattr(stream, "codec_context", None) is None:
             raise VideoError(f"{self.path}: no decoder for its video stream in this libav build")
         return stream
+
+    def _crop(self) -> Crop:
+        own = [
+            s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic
+        ]
+        return crop_of(self.path, self.container.format.name, own.index(self.stream))
 
     def _decode(self, threads: int) -> Iterator[av.VideoFrame | None]:
         """Decode the stream; on several threads yield None at the first sign of damage and stop."""

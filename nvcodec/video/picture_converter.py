@@ -33,7 +33,8 @@ class PictureConverter:
         self._warn = warn
         self._slanted = False
         self._transposed = self._turn(first).transpose
-        stored = (first.width, first.height)
+        self._crop = file.crop
+        stored = self._crop.size(first.width, first.height) or (first.width, first.height)
         self.shown = stored[::-1] if self._transposed else stored
         self.colour = pixel_formats.colour_of(first, file.stream)
         self._interlaced = first.interlaced_frame
@@ -79,7 +80,7 @@ class PictureConverter:
         if frame.interlaced_frame and not self._interlaced:
             self._interlaced = True
             self._warn("some frames are interlaced; their fields stay woven into progressive ones")
-        picture = pixel_formats.planes(frame, self.colour)
+        picture = self._crop.apply(pixel_formats.planes(frame, self.colour))
         # Pictures of a folder, and now and then those of a video, differ in how they are turned.
         turn = self._turn(frame)
         if turn != orientation.UPRIGHT:
