@@ -17,7 +17,7 @@ from nvcodec.media import Planes
 from nvcodec.video import isobmff
 
 _SEGMENT, _CLUSTER, _TRACKS, _ENTRY = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
-_SEEK_HEAD, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x53AB, 0x53AC
+_SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 _TYPE, _VIDEO = 0x83, 0xE0
 _BOTTOM, _TOP, _LEFT, _RIGHT = 0x54AA, 0x54BB, 0x54CC, 0x54DD
 _MAX_ELEMENTS = 4096  # of one parent; a file that holds more before its tracks is damaged
@@ -82,7 +82,7 @@ def crop_of(path: Path, format_name: str, number: int) -> Crop:
     with path.open("rb") as file:
         try:
             crops = list(read(file))
-        except (struct.error, IndexError, ZeroDivisionError, OverflowError):
+        except (struct.error, IndexError, ZeroDivisionError, OverflowError, OSError):
             return Crop()  # damaged; decoding reports it
     return crops[number] if number < len(crops) else Crop()
 
@@ -105,7 +105,9 @@ def _tracks(file: BinaryIO, start: int, end: int) -> tuple[int, int]:
         if kind == _TRACKS:
             return first, last
         if kind == _SEEK_HEAD:
-            for _, begin, until in _elements(file, first, last):
+            for entry, begin, until in _elements(file, first, last):
+                if entry != _SEEK:
+                    continue
                 fields = {field: place for field, *place in _elements(file, begin, until)}
                 if _number(file, fields, _SEEK_ID) == _TRACKS:
                     sought = start + _number(file, fields, _SEEK_POSITION)
@@ -134,10 +136,10 @@ def _number(file: BinaryIO, fields: dict[int, list[int]], kind: int) -> int:
 def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield kind, start and end of the contents of the EBML elements in a part of a file."""
     for _ in range(_MAX_ELEMENTS):
+        if start >= end:
+            return
         file.seek(start)
         head = file.read(12)
-        if start >= end or not head or not head[0]:
-            return
         kind_size = 9 - head[0].bit_length()
         size_size = 9 - head[kind_size].bit_length()
         if kind_size > 4 or size_size > 8 or len(head) < kind_size + size_size:

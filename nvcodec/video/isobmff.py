@@ -34,9 +34,11 @@ def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
         end: Byte offset of the byte after the last.
     """
     for _ in range(_MAX_BOXES):
+        if start + 8 > end:
+            return
         file.seek(start)
         head = file.read(16)
-        if start + 8 > end or len(head) < 8:
+        if len(head) < 8:
             return
         size, kind = struct.unpack_from(">I4s", head)
         skip = 8
