@@ -82,7 +82,7 @@ def crop_of(path: Path, format_name: str, number: int) -> Crop:
     with path.open("rb") as file:
         try:
             crops = list(read(file))
-        except (struct.error, IndexError, ZeroDivisionError, OverflowError, OSError):
+        except (struct.error, ValueError, IndexError, ArithmeticError, OSError):
             return Crop()  # damaged; decoding reports it
     return crops[number] if number < len(crops) else Crop()
 
@@ -147,6 +147,8 @@ def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, 
         mask = (1 << 7 * size_size) - 1
         size = int.from_bytes(head[kind_size : kind_size + size_size], "big") & mask
         first = start + kind_size + size_size
+        if first > end:
+            return
         last = end if size == mask else first + size  # all ones: of unknown size
         yield int.from_bytes(head[:kind_size], "big"), first, min(last, end)
         start = last
