@@ -39,8 +39,8 @@ from nvcodec.media import Packet, Track
 class Reader(Closing):
     """Random access to an `.nvc` file.
 
-    A finished file is opened through its index: only header, metadata, tracks and index are read
-    and checked, whatever the file's size. Without a usable index every section is checked once, and
+    A finished file is opened through its index: only header, metadata, tracks, chapters and index
+    are read and checked, whatever the file's size. Without a usable index every section is checked once, and
     each intact one stays usable. A reader must not be used by several threads at a time.
 
     Args:
@@ -52,6 +52,7 @@ class Reader(Closing):
         header: Header of the stream.
         tracks: Intact tracks by number. Numbers are consecutive from 0 unless one is damaged.
         metadata: Free text; a later section overrides an earlier one.
+        chapters: Chapters in the order of the source.
         segments: Segments in order. Those listed by an index are checked when they are read;
             without an index only intact ones are listed.
         file_bytes: Size of the stream, bytes.
@@ -79,10 +80,11 @@ class Reader(Closing):
             self._stack = stack.pop_all()
 
     def _list_contents(self) -> None:
-        """Read tracks and metadata, and list the segments."""
+        """Read tracks, metadata and chapters, and list the segments."""
         tracks, metadata = self._table.tracks_and_metadata()
         self.tracks: Mapping[int, Track] = MappingProxyType(tracks)
         self.metadata: Mapping[str, str] = MappingProxyType(metadata)
+        self.chapters = self._table.chapters()
         self.segments = segments_of(self._table.entries)
         self._segment_entries = tuple(entry for entry in self._table.entries if entry.segment)
         self._token_entries = self._table.token_entries(self.header.tokens)
