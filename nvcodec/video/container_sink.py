@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from av.packet import PacketSideData
 from av.stream import Stream
 
 from nvcodec.errors import ConfigError, VideoError
-from nvcodec.media import Frames, Packet, Track, VideoInfo
+from nvcodec.media import Chapter, Frames, Packet, Track, VideoInfo
 from nvcodec.video import codec_parameters
+from nvcodec.video.file_metadata import MP4_TAGS, add_metadata
 from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
 
@@ -51,6 +52,8 @@ class MuxedSink(Sink):
         encoder: Name of the libavcodec encoder; None takes libx264, or libvpx-vp9 for an odd width
             or height, which H.264 cannot have in 4:2:0.
         quality: CRF of the encoder, lower is better; None is nearly transparent.
+        tags: Title, artist and so on by key.
+        chapters: Chapters on the clock of the file.
 
     Raises:
         ConfigError: If the encoder is unknown, or cannot store this size.
@@ -66,6 +69,8 @@ class MuxedSink(Sink):
         overwrite: bool,
         encoder: str | None,
         quality: int | None,
+        tags: Mapping[str, str],
+        chapters: Sequence[Chapter],
     ) -> None:
         super().__init__(path, info, overwrite=overwrite)
         self._format = _FORMATS[path.suffix.lower()]
@@ -73,6 +78,12 @@ class MuxedSink(Sink):
         for index, track in enumerate(tracks):
             self._check_track(index, track)
         self._tracks = tuple(tracks)
+        self._tags, self._chapters = tags, chapters
+        unknown = sorted(tags.keys() - MP4_TAGS) if self._format == "mp4" else []
+        if unknown:
+            self._warn(
+                f"tags that .mp4 does not store: {', '.join(unknown)}; write .mkv to keep them"
+            )
         self._durations: dict[int, int] = {}
         self._last_dts: list[int | None] = [None] * len(tracks)
         self._moved = [0] * len(tracks)
@@ -188,6 +199,7 @@ class MuxedSink(Sink):
             context.colorspace = colour.matrix
             self._video = video
             self._streams = [_add(container, track) for track in self._tracks]
+            add_metadata(container, self._tags, self._chapters)
             container.start_encoding()
         except BaseException:
             container.close()

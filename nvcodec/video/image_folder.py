@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 
 from nvcodec.errors import VideoError
+from nvcodec.media import Chapter
 from nvcodec.video.cropping import Crop
 from nvcodec.video.libav_decoder import VideoFile
 
@@ -49,6 +50,8 @@ class ImageFolder:
         sample_aspect_ratio: Width over height of one sample.
         stream: Video stream of the first image, for its properties.
         crop: Without effect: images ask for no cropping.
+        tags: None: images have tags of their own, which are not kept.
+        chapters: None.
         notes: Warnings about the folder as a whole.
         failed: Number of images that could not be decoded so far.
         delivered: Number of images decoded so far.
@@ -76,6 +79,8 @@ class ImageFolder:
         first = VideoFile(self.files[0], 1)
         self.stream = first.stream
         self.crop = Crop()
+        self.tags: dict[str, str] = {}
+        self.chapters: tuple[Chapter, ...] = ()
         self._first = first
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -23,6 +24,7 @@ from nvcodec.errors import VideoError
 from nvcodec.video import exif
 from nvcodec.video.clock_jumps import ClockJumps, can_jump
 from nvcodec.video.cropping import Crop, crop_of
+from nvcodec.video.file_metadata import chapters_of, lost_streams, tags_of
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -82,6 +84,8 @@ class VideoFile:
         damage: Damage met so far; `pictures` records it.
         delivered: Number of pictures yielded so far.
         notes: Warnings about the file as a whole.
+        tags: Title, artist and so on by key.
+        chapters: Chapters on the clock of the pictures.
         crop: What the container asks to cut off each picture.
         jumps: Jumps of its clock, over which the times of the pictures are shifted.
     """
@@ -92,9 +96,12 @@ class VideoFile:
         self.delivered = 0
         self.notes: list[str] = []
         self._threads = threads
+        self._aspects: list[Fraction] = []  # different ones, in the order of their pictures
         self.container = open_container(path)
         self.stream = self._choose()
         self.crop = self._crop()
+        self.tags, self.chapters = tags_of(self.container), chapters_of(self.container)
+        self.notes += lost_streams(self.container)
         self.jumps = read_clock_jumps(path, self.container)
         self.notes += self.jumps.warnings()
 
@@ -130,8 +137,15 @@ class VideoFile:
                 yield picture
 
     def damage_warnings(self) -> list[str]:
-        """Return a line about the damage met so far, or none."""
-        return self.damage.warnings(self.delivered)
+        """Return lines about damage met so far and about a change of the sample aspect ratio."""
+        lines = self.damage.warnings(self.delivered)
+        if len(self._aspects) > 1:
+            first, other = (f"{a.numerator}:{a.denominator}" for a in self._aspects[:2])
+            lines.append(
+                f"the sample aspect ratio changes mid-stream, from {first} to {other}; all frames "
+                "have the first one"
+            )
+        return lines
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -210,6 +224,9 @@ class VideoFile:
                     yield None
                     return
                 decoded += 1
+                aspect = context.sample_aspect_ratio
+                if aspect and aspect not in self._aspects and len(self._aspects) < 2:
+                    self._aspects.append(aspect)
                 yield picture
             if packet is None:
                 break

@@ -129,9 +129,7 @@ class Tracks(Closing):
         described: list[Track] = []
         for stream in container.streams:
             if stream.type not in ("audio", "subtitle"):
-                stream.discard = Discard.all
-                if stream.type == "attachment":
-                    self._warn(f"attachment {stream.index} (a font or picture) is not kept")
+                stream.discard = Discard.all  # `Source` says what is lost
                 continue
             track = _describe(stream)
             if track is None:
