@@ -23,7 +23,9 @@ from nvcodec.video.libav_decoder import VideoFile
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif"}
+)
 TIMESTAMPS = "timestamps.txt"
 
 

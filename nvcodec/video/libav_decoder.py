@@ -25,6 +25,7 @@ from nvcodec.video import exif
 from nvcodec.video.clock_jumps import ClockJumps, can_jump
 from nvcodec.video.cropping import Crop, crop_of
 from nvcodec.video.file_metadata import chapters_of, lost_streams, tags_of
+from nvcodec.video.tile_grid import compose, read_grid
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -98,6 +99,7 @@ class VideoFile:
         self._threads = threads
         self._aspects: list[Fraction] = []  # different ones, in the order of their pictures
         self.container = open_container(path)
+        self._grid = read_grid(path, self.container)
         self.stream = self._choose()
         self.crop = self._crop()
         self.tags, self.chapters = tags_of(self.container), chapters_of(self.container)
@@ -120,6 +122,11 @@ class VideoFile:
             )
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
+        if self._grid is not None:
+            composed = compose(self.path, self.container, self._grid)
+            self.delivered += 1
+            yield composed
+            return
         for picture in self._decode(self._threads):
             if picture is None:
                 break
@@ -159,6 +166,8 @@ class VideoFile:
             others = ", ".join(sorted({s.type for s in streams})) or "nothing"
             raise VideoError(f"{self.path}: expected a video stream, found only: {others}")
         best = streams.best("video")
+        if self._grid is not None:
+            moving = [next(s for s in moving if s.id == self._grid.tiles[0])]
         stream = best if best in moving else moving[0]
         assert isinstance(stream, av.VideoStream)
         if not quiet and len(moving) > 1:
