@@ -12,6 +12,7 @@ from nvcodec.errors import VideoError
 from nvcodec.video.libav_decoder import VideoFile, open_container
 
 _USUAL = 300  # frames per second; higher statements are often the tick rate of the file
+_COMMON = 60  # frames per second; formats without a table of times are trusted up to here
 _DEFAULT = Fraction(25)
 # Formats whose headers tell the time of every frame; elsewhere libav guesses from few frames.
 _EXACT = ("mov", "matroska")
@@ -23,8 +24,7 @@ _SAME = Fraction(1, 100_000)  # relative; a rate is rounded as much when it is r
 def frame_rate(file: VideoFile) -> Fraction:
     """Return the nominal frame rate of a file.
 
-    The header of some formats is trusted if it states a plain rate. Otherwise the first timestamps
-    are read, and of the rates that they confirm the one nearest to the statement is taken. If they
+    A plain rate is trusted if all statements agree. Otherwise the first timestamps are read, and of the rates that they confirm the one nearest to the statement is taken. If they
     confirm none, the frame rate varies: then it is the first statement of at most 300, or else the
     mean.
 
@@ -37,8 +37,8 @@ def frame_rate(file: VideoFile) -> Fraction:
     stream = file.stream
     rates = (stream.guessed_rate, stream.average_rate, stream.base_rate)
     stated = [Fraction(rate) for rate in rates if rate is not None and rate > 0]
-    exact = file.container.format.name.startswith(_EXACT)
-    if exact and len(stated) > 1 and stated[0] == stated[1] <= _USUAL and _is_plain(stated[0]):
+    trusted = _USUAL if file.container.format.name.startswith(_EXACT) else _COMMON
+    if len(stated) == 3 and len(set(stated)) == 1 and stated[0] <= trusted and _is_plain(stated[0]):
         return stated[0]
     tick = Fraction(stream.time_base) if stream.time_base else None
     times, whole = _times(file.path, stream.index) if tick else ([], True)

@@ -233,9 +233,8 @@ class VideoFile:
                     yield None
                     return
                 decoded += 1
-                aspect = context.sample_aspect_ratio
-                if aspect and aspect not in self._aspects and len(self._aspects) < 2:
-                    self._aspects.append(aspect)
+                if picture.key_frame:
+                    self._note_aspect(context.sample_aspect_ratio)
                 yield picture
             if packet is None:
                 break
@@ -245,6 +244,10 @@ class VideoFile:
             return
         if self.damage.packets or self.damage.truncated:
             self.damage.missing = max(self.stream.frames - packets, 0)
+
+    def _note_aspect(self, aspect: Fraction | None) -> None:
+        if aspect and len(self._aspects) < 2 and aspect not in self._aspects:
+            self._aspects.append(aspect)
 
     def _holds_images(self, codec: str) -> bool:
         """Return whether the file is a still image, or several, with EXIF tags of their own."""

@@ -32,9 +32,11 @@ class PictureConverter:
     ) -> None:
         self._warn = warn
         self._slanted = False
-        self._transposed = self._turn(first).transpose
-        self._crop = file.crop
-        stored = self._crop.size(first.width, first.height) or (first.width, first.height)
+        self._orientation = self._turn(first)
+        self._transposed = self._orientation.transpose
+        size = file.crop.size(first.width, first.height)
+        self._crop = file.crop if size else None
+        stored = size or (first.width, first.height)
         self.shown = stored[::-1] if self._transposed else stored
         self.colour = pixel_formats.colour_of(first, file.stream)
         self._interlaced = first.interlaced_frame
@@ -80,9 +82,13 @@ class PictureConverter:
         if frame.interlaced_frame and not self._interlaced:
             self._interlaced = True
             self._warn("some frames are interlaced; their fields stay woven into progressive ones")
-        picture = self._crop.apply(pixel_formats.planes(frame, self.colour))
-        # Pictures of a folder, and now and then those of a video, differ in how they are turned.
-        turn = self._turn(frame)
+        picture = pixel_formats.planes(frame, self.colour)
+        if self._crop is not None:
+            picture = self._crop.apply(picture)
+        if frame.key_frame or frame.opaque is not None:
+            # Images of a folder, and now and then parts of a video, differ in how they are turned.
+            self._orientation = self._turn(frame)
+        turn = self._orientation
         if turn != orientation.UPRIGHT:
             picture = (turn.apply(picture[0]), turn.apply(picture[1]), turn.apply(picture[2]))
         if picture[0].shape != self.shown[::-1]:

@@ -139,10 +139,12 @@ def test_a_grid_is_turned_as_a_whole(tiles, tmp_path, properties, shown):
 
 def test_a_folder_of_grids(tiles, tmp_path):
     (y, _, _), coded = tiles
-    for number in range(2):
-        (tmp_path / f"{number}.heic").write_bytes(grid_file(coded, (128, 96)))
+    mirrors = [[], [box(b"imir", b"\1")]]
+    for number, properties in enumerate(mirrors):
+        data = grid_file(coded, (128, 96), properties=properties)
+        (tmp_path / f"{number}.heic").write_bytes(data)
     _, frames = read_all(tmp_path)
-    assert frames.y.shape == (2, 96, 128) and np.array_equal(frames.y[1], y)
+    assert np.array_equal(frames.y, [y, y[:, ::-1]])
 
 
 @pytest.mark.parametrize(
