@@ -6,6 +6,7 @@ neither PyAV nor torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
@@ -138,6 +139,39 @@ class Track:
     title: str = ""
     disposition: int = 0
     parameters: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter of a video.
+
+    Attributes:
+        start: Time at which it starts on the clock of the frames, seconds.
+        end: Time at which it ends, seconds, not before `start`.
+        title: Free text, empty where unknown.
+    """
+
+    start: Fraction
+    end: Fraction
+    title: str = ""
+
+
+def cut_chapters(
+    chapters: Sequence[Chapter], start: Fraction, end: Fraction, origin: Fraction = Fraction(0)
+) -> list[Chapter]:
+    """Return the chapters of a part of a video; those that reach beyond it are cut.
+
+    Args:
+        chapters: Chapters of the whole video.
+        start: Time at which the part starts, seconds.
+        end: Time at which it ends, seconds.
+        origin: Time that becomes zero, seconds.
+    """
+    return [
+        Chapter(max(c.start, start) - origin, min(c.end, end) - origin, c.title)
+        for c in chapters
+        if c.start < end and c.end > start
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,6 +205,11 @@ def _info(options: argparse.Namespace) -> int:
             {"kind": track.kind, "codec": track.codec, "language": track.language}
             for track in info.tracks.values()
         ],
+        "title": info.metadata.get("title", ""),
+        "tags": info.metadata,
+        "chapters": [
+            {"start": float(c.start), "end": float(c.end), "title": c.title} for c in info.chapters
+        ],
         "complete": info.complete,
         "damage": list(info.damage),
     }

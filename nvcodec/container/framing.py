@@ -14,7 +14,7 @@ from nvcodec.container.fields import Cursor, encode_varint
 from nvcodec.errors import BitstreamError, ConfigError, TruncatedStreamError
 
 MAGIC = b"\x8aNVC\r\n\x1a\n"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 PREAMBLE = MAGIC + bytes((MAJOR, 0))
 """Preamble of a file that needs no later minor version; every preamble has this length."""
 

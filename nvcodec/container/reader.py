@@ -45,10 +45,10 @@ from nvcodec.media import Packet, Track
 class Reader(Closing):
     """Random access to an `.nvc` file.
 
-    A finished file is opened through its index: only header, metadata, tracks and index are read
-    and checked, whatever the file's size. Without a usable index every section is checked once, and
-    each intact one stays usable. Several threads may use a reader at a time, and so may processes
-    that are forked. A pickled reader is opened anew, by its path or with its contents.
+    A finished file is opened through its index: only header, metadata, tracks, chapters and index
+    are read and checked, whatever the file's size. Without a usable index every section is checked
+    once, and each intact one stays usable. Several threads may use a reader at a time, and so may
+    processes that are forked. A pickled reader is opened anew, by its path or with its contents.
 
     Args:
         source: Path, bytes, or binary file whose first byte is the first of the stream. A file that
@@ -59,6 +59,7 @@ class Reader(Closing):
         header: Header of the stream.
         tracks: Intact tracks by number. Numbers are consecutive from 0 unless one is damaged.
         metadata: Free text; a later section overrides an earlier one.
+        chapters: Chapters in the order of the source.
         segments: Segments in order. Those listed by an index are checked when they are read;
             without an index only intact ones are listed.
         file_bytes: Size of the stream, bytes.
@@ -103,10 +104,11 @@ class Reader(Closing):
         return self._source.reopenable()
 
     def _list_contents(self) -> None:
-        """Read tracks and metadata, and list the segments."""
+        """Read tracks, metadata and chapters, and list the segments."""
         tracks, metadata = self._table.tracks_and_metadata()
         self.tracks: Mapping[int, Track] = MappingProxyType(tracks)
         self.metadata: Mapping[str, str] = MappingProxyType(metadata)
+        self.chapters = self._table.chapters()
         self.segments = SegmentList(self._table.entries)
         self._token_places = self._table.token_places(self.header.tokens, self.segments)
         self._last: Segment | None = None

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from nvcodec.container.byte_source import ByteSource
+from nvcodec.container.chapters import read_chapters
 from nvcodec.container.checks import read_index_if_valid
 from nvcodec.container.damage import Damage, DamageKind
 from nvcodec.container.fields import Cursor
@@ -16,11 +17,11 @@ from nvcodec.container.framing import Framing
 from nvcodec.container.index import END_SIZE
 from nvcodec.container.recovery import scan
 from nvcodec.container.section_list import OTHER, IndexEntry, SegmentList
-from nvcodec.container.section_types import HEADER, INDEX, METADATA, TRACK
+from nvcodec.container.section_types import CHAPTERS, HEADER, INDEX, METADATA, TRACK
 from nvcodec.container.token_format import TokenFormat
 from nvcodec.container.track_sections import read_metadata, read_track
 from nvcodec.errors import BitstreamError, ChecksumError
-from nvcodec.media import Int64Array, Track
+from nvcodec.media import Chapter, Int64Array, Track
 
 
 class SectionTable:
@@ -96,6 +97,16 @@ class SectionTable:
                     raise cursor.error(f"track {section.index} is described twice")
                 tracks[section.index] = section.track
         return tracks, metadata
+
+    def chapters(self) -> tuple[Chapter, ...]:
+        """Read the chapters, which stand in the last section; none if they are damaged."""
+        entry = self.entries[-1]
+        with suppress(BitstreamError):
+            if entry.kind in (OTHER, CHAPTERS) and self._framing(entry).kind == CHAPTERS:
+                entry = replace(entry, kind=CHAPTERS)  # the index lists it as `OTHER`
+                with self.recording_damage(entry):
+                    return read_chapters(self.payload(entry)).chapters
+        return ()
 
     def payload(self, entry: IndexEntry) -> Cursor:
         """Check the CRC of a section in constant memory, then read its payload.

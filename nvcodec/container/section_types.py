@@ -10,8 +10,9 @@ HEADER, TRACK, METADATA, PACKETS = "HEAD", "trak", "meta", "pack"
 SEGMENT, INDEX, END = "SEGM", "indx", "DONE"
 TOKENS, CONDITIONING_TOKENS = "toks", "TOKS"
 """Tokens that a picture decoder can skip, and tokens that condition the model and are needed."""
+CHAPTERS = "chap"
 SECTION_TYPES = frozenset(
-    {HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, CONDITIONING_TOKENS}
+    {HEADER, TRACK, METADATA, PACKETS, SEGMENT, INDEX, END, TOKENS, CONDITIONING_TOKENS, CHAPTERS}
 )
 """Every section type that this release reads."""
 

@@ -10,13 +10,23 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from nvcodec.container.chapters import ChaptersSection, read_chapters
 from nvcodec.container.checks import check_header_framing, check_preamble, refuse_unknown
 from nvcodec.container.fields import Cursor
 from nvcodec.container.framing import CRC_SIZE, MAX_FRAMING, PREAMBLE, TYPE_SIZE, read_framing
 from nvcodec.container.header import Header, read_header
 from nvcodec.container.index import read_end, read_index
 from nvcodec.container.packets import PacketsSection, read_packets
-from nvcodec.container.section_types import END, HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
+from nvcodec.container.section_types import (
+    CHAPTERS,
+    END,
+    HEADER,
+    INDEX,
+    METADATA,
+    PACKETS,
+    SEGMENT,
+    TRACK,
+)
 from nvcodec.container.segment_section import Segment, TokensSection, read_segment
 from nvcodec.container.track_sections import Metadata, TrackSection, read_metadata, read_track
 from nvcodec.errors import ChecksumError, TruncatedStreamError
@@ -26,7 +36,9 @@ _CHUNK = 2**20
 
 def read_forward(
     file: BinaryIO,
-) -> Iterator[Header | Metadata | TrackSection | PacketsSection | TokensSection | Segment]:
+) -> Iterator[
+    Header | Metadata | TrackSection | PacketsSection | TokensSection | Segment | ChaptersSection
+]:
     """Read the sections of a stream in file order, without seeking.
 
     One section is held in memory at a time. Tracks come before their packets, and packets and
@@ -38,7 +50,7 @@ def read_forward(
 
     Yields:
         The contents of each section: the header first, then metadata, tracks, packets, tokens and
-        segments.
+        segments, and chapters at the end.
 
     Raises:
         TruncatedStreamError: If the stream stops before its end section.
@@ -68,6 +80,8 @@ def read_forward(
             yield track
         elif kind == METADATA:
             yield read_metadata(cursor)
+        elif kind == CHAPTERS:
+            yield read_chapters(cursor)
         elif kind == PACKETS:
             yield read_packets(cursor)
         elif kind == SEGMENT:

@@ -16,6 +16,7 @@ from typing import BinaryIO, final
 
 from nvcodec.closing import Closing
 from nvcodec.container.byte_source import ByteSource
+from nvcodec.container.chapters import write_chapters
 from nvcodec.container.framing import MAGIC, MAJOR, write_section
 from nvcodec.container.header import Header, write_header
 from nvcodec.container.index import MAX_SECTIONS, Index, write_end, write_index
@@ -27,12 +28,22 @@ from nvcodec.container.resume_point import (
     read_kept_sections,
 )
 from nvcodec.container.section_list import IndexEntry
-from nvcodec.container.section_types import HEADER, INDEX, METADATA, PACKETS, SEGMENT, TRACK
+from nvcodec.container.section_types import (
+    CHAPTERS,
+    HEADER,
+    INDEX,
+    METADATA,
+    PACKETS,
+    SEGMENT,
+    TRACK,
+)
 from nvcodec.container.segment_section import Segment, SegmentSummary, write_segment
 from nvcodec.container.token_format import TokenFormat
 from nvcodec.container.track_sections import MAX_TRACKS, write_metadata, write_track
 from nvcodec.errors import ConfigError
-from nvcodec.media import Packet, Track
+from nvcodec.media import Chapter, Packet, Track
+
+_MINOR_OF_CHAPTERS = 2  # lowest minor version of a file with chapters
 
 
 @final
@@ -70,6 +81,7 @@ class Writer(Closing):
         self._frames = 0
         self._last: Segment | None = None
         self._tokens: TokenFormat | None = None
+        self._minor = 0
         self._finished = False
 
     @classmethod
@@ -95,7 +107,7 @@ class Writer(Closing):
 
     @classmethod
     def append(cls, target: str | os.PathLike[str] | BinaryIO) -> Writer:
-        """Continue a finished file with more segments: cut index and end, keep all other sections.
+        """Continue a finished file with more segments: cut chapters, index and end, keep the rest.
 
         Args:
             target: Path, or binary file open for reading and writing.
@@ -116,6 +128,8 @@ class Writer(Closing):
             writer._reset()
             source = ByteSource(writer._file)
             entries = finished_entries(source) if finished else intact_prefix(source)
+            while entries and entries[-1].kind == CHAPTERS:
+                entries.pop()  # they stand last
             if entries:
                 writer._restore(source, entries)
             writer._file.seek(writer._offset)
@@ -129,18 +143,21 @@ class Writer(Closing):
         self._frames = self.resumed.frames
         self._tracks = len(self.resumed.tracks)
         self._tokens = self.resumed.header.tokens
+        self._minor = source.read(len(MAGIC) + 1, 1)[0]
         self._entries = entries
         self._offset = entries[-1].offset + entries[-1].size
 
-    def header(self, header: Header) -> None:
+    def header(self, header: Header, *, chapters: bool = False) -> None:
         """Write the signature and the header; this call comes first.
 
         Args:
             header: The header.
+            chapters: Whether chapters may follow; they raise the minor version of the file.
         """
         self._expect(not self._entries, "the header is written once, before all else")
         payload = write_header(header)
-        preamble = MAGIC + bytes((MAJOR, header.minor))
+        self._minor = max(header.minor, _MINOR_OF_CHAPTERS if chapters else 0)
+        preamble = MAGIC + bytes((MAJOR, self._minor))
         self._put(preamble)
         self._section(HEADER, payload, before=preamble)
         self._tokens = header.tokens
@@ -221,6 +238,18 @@ class Writer(Closing):
         self._frames += segment.frames
         self._last = replace(segment, payload=b"")  # only its times are needed
         self._sync()
+
+    def chapters(self, chapters: Sequence[Chapter]) -> None:
+        """Write the chapters, as the last section before `finish`.
+
+        Args:
+            chapters: Chapters in the order of the source; the header has announced them.
+        """
+        self._expect(self._last is not None, "chapters follow the last segment")
+        self._expect(
+            self._minor >= _MINOR_OF_CHAPTERS, "the header says that the file has no chapters"
+        )
+        self._section(CHAPTERS, write_chapters(chapters))
 
     def finish(self) -> None:
         """Write index and end. The file is complete once this returns, and nothing can follow."""

@@ -196,7 +196,8 @@ class _PlainVideo(_ComparedVideo):
                 track_bytes = sum(packet_sizes(tracks))
             self.video_bytes = path.stat().st_size - track_bytes
         else:
-            self.video_bytes = sum(entry.stat().st_size for entry in path.iterdir())
+            visible = (file for file in path.iterdir() if not file.name.startswith("."))
+            self.video_bytes = sum(file.stat().st_size for file in visible)
 
     def parts(self) -> Iterator[Frames]:
         count = batch_size(self.info)

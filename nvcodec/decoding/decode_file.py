@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,7 +25,7 @@ from nvcodec.decoding.output_timing import (
     time_span,
 )
 from nvcodec.errors import BitstreamError, ConfigError
-from nvcodec.media import Frames, Packet, VideoInfo
+from nvcodec.media import Chapter, Frames, Packet, VideoInfo, cut_chapters
 from nvcodec.spooling import Input, readable_path
 from nvcodec.targets.target import check_inputs_are_kept
 from nvcodec.video.sink import Sink
@@ -124,6 +124,8 @@ def decode_file(
                 overwrite=overwrite,
                 encoder=encoder,
                 quality=quality,
+                tags=reader.metadata,
+                chapters=_chapters(reader, None if frames is None else (start, stop)),
             )
         )
         whole = frames is None
@@ -164,6 +166,23 @@ def decode_file(
             seconds=time.monotonic() - started,
             warnings=tuple(dict.fromkeys([*decoder.losses, *sink.warnings])),
         )
+
+
+def _chapters(reader: Reader, part: tuple[int, int] | None) -> Sequence[Chapter]:
+    """Return the chapters on the clock of the output.
+
+    Args:
+        reader: Reader of the file.
+        part: First frame of the output and the one after the last; None for the whole file.
+    """
+    if not reader.chapters or not reader.segments:
+        return ()
+    if part is not None:
+        begin, end = time_span(reader, *part)
+        return cut_chapters(reader.chapters, begin, end, begin)
+    # Output does not start before zero; see `MuxedSink`.
+    late = max(-reader.segments[0].start * reader.header.video.time_base, Fraction(0))
+    return [Chapter(c.start + late, c.end + late, c.title) for c in reader.chapters]
 
 
 def _output_frames(

@@ -11,7 +11,7 @@ import numpy as np
 
 from nvcodec.container import Reader, SegmentList
 from nvcodec.errors import BitstreamError
-from nvcodec.media import ColourMode, Track, VideoInfo
+from nvcodec.media import Chapter, ColourMode, Track, VideoInfo
 from nvcodec.models import config_class, name_of
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.tokenizer.layout import token_grid_size, token_step_count
@@ -60,7 +60,8 @@ class StreamInfo:
         macs_per_pixel: Multiply-accumulate operations per pixel of a decoded frame.
         tokens: Tokens in the stream; None if there are none.
         tracks: Audio and subtitle tracks, by number.
-        metadata: Free text by key.
+        metadata: Free text by key, such as `title`.
+        chapters: Chapters on the clock of the frames.
         complete: Whether the file has its end and no known damage.
         damage: What is missing or damaged, one sentence each.
     """
@@ -81,6 +82,7 @@ class StreamInfo:
     tokens: TokensInfo | None
     tracks: dict[int, Track]
     metadata: dict[str, str]
+    chapters: tuple[Chapter, ...]
     complete: bool
     damage: tuple[str, ...]
 
@@ -136,6 +138,7 @@ def inspect(source: str | os.PathLike[str] | bytes | BinaryIO) -> StreamInfo:
             tokens=_tokens(reader),
             tracks=dict(reader.tracks),
             metadata=dict(reader.metadata),
+            chapters=reader.chapters,
             complete=reader.complete,
             damage=tuple(str(damage) for damage in reader.damage),
         )

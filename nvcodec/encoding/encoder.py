@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import ceil, prod
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from nvcodec.config import EncoderConfig
 from nvcodec.container import Header, TokenFormat
 from nvcodec.device import choose_device
 from nvcodec.encoding.compute_threads import compute_threads
+from nvcodec.encoding.description import Description
 from nvcodec.encoding.identity import identity
 from nvcodec.encoding.output_file import OutputFile
 from nvcodec.encoding.partial_file import PartialFile, check_targets, lock_targets, publish
@@ -111,6 +113,7 @@ class Encoder:
         self._progress = EncodeProgress(config.time_limit, on_progress)
         self._fitter = make_fitter(config, self._device)
         self._epochs = 0
+        self._end = Fraction(0)  # of the segments added so far, seconds
         self._warnings: list[str] = []
         self._tokens: TokenFormat | None = None
         if config.latents != "private":
@@ -194,6 +197,7 @@ class Encoder:
             open_source(self._source, resize=config.resize, frames=config.frames, mask=mask)
         )
         start = source.start_time if config.frames is not None else None
+        description = Description.of(source, whole=config.frames is None)
         tracks = None
         if config.audio:
             tracks = stack.enter_context(open_tracks(self._source, start=start))
@@ -204,7 +208,10 @@ class Encoder:
         longest = config.segment or longest_still(*size, length)
         files = [
             OutputFile(
-                partial, RateBudget(file_config, source.estimated_frames, self._chain_length)
+                partial,
+                RateBudget(
+                    file_config, source.estimated_frames, self._chain_length, description.bytes
+                ),
             )
             for partial, file_config in zip(self._partials, config.per_file_configs, strict=True)
         ]
@@ -228,12 +235,13 @@ class Encoder:
             config, source.info.colour, files, self._progress, self._chain_length
         )
         for segment in scheduler.run(segments(source, length, longest), workers):
-            self._add(segment, source, tracks, files)
+            self._add(segment, source, tracks, files, description)
         # A part of a video has the packets of that part only. A whole video has all packets, those
         # after the last frame included.
         rest = tracks.rest() if tracks and config.frames is None else []
+        chapters = description.chapters_of(source.start_time, self._end)
         for file in files:
-            file.finish(rest)
+            file.finish(rest, chapters)
         publish(self._partials)
         return [
             EncodedFile(
@@ -248,6 +256,7 @@ class Encoder:
                 device=str(self._fitter.device),
                 warnings=(
                     *source.warnings,
+                    *description.warnings(),
                     *(tracks.warnings if tracks else ()),
                     *self._warnings,
                 ),
@@ -261,19 +270,23 @@ class Encoder:
         source: Source,
         tracks: Tracks | None,
         files: Sequence[OutputFile],
+        description: Description,
     ) -> None:
         """Write a segment, with the packets that play during it, to every file that lacks it."""
         assert segment.coded is not None
+        ticks = segment.timing.pts[-1] + segment.timing.durations[-1]
+        self._end = ticks * source.info.time_base
         lacking = [file for file in files if not file.next_is_stored]
         packets: list[list[Packet]] = []
         if lacking and tracks:
-            end = (segment.timing.pts[-1] + segment.timing.durations[-1]) * source.info.time_base
-            packets = tracks.until(end)
+            packets = tracks.until(self._end)
         for file, coded in zip(files, segment.coded, strict=True):
             if file not in lacking:
                 file.count_stored(segment.timing, coded.config)
                 continue
-            header = file.begin(self._header(coded.config, source), tracks.tracks if tracks else ())
+            header = file.begin(
+                self._header(coded.config, source), tracks.tracks if tracks else (), description
+            )
             payload = pack_payload(coded.body, coded.config, header)
             file.add(segment.timing, coded.config, payload, packets, segment.tokens)
         self._epochs = max(self._epochs, segment.epochs)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from nvcodec.container import Header, Reader, Segment, Writer
+from nvcodec.encoding.description import Description
 from nvcodec.encoding.partial_file import PartialFile
 from nvcodec.encoding.rate_allocation import RateBudget
 from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import CodedSegment
-from nvcodec.media import Frames, Packet, Track
+from nvcodec.media import Chapter, Frames, Packet, Track
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.reconstruction.payload import split_payload
 from nvcodec.tokenizer.token_sections import read_token_section, token_section_bytes
@@ -150,12 +151,13 @@ class OutputFile:
             _, fsq_indices, _ = read_token_section(self._stored, number)
         return CodedSegment(config=config, body=body, fsq_indices=fsq_indices)
 
-    def begin(self, header: Header, tracks: Sequence[Track]) -> Header:
-        """Write the header and the tracks, unless the file has them already.
+    def begin(self, header: Header, tracks: Sequence[Track], description: Description) -> Header:
+        """Write the header, tags and the tracks, unless the file has them already.
 
         Args:
             header: Header of the stream.
             tracks: Audio and subtitle tracks.
+            description: Tags, and the chapters that may follow.
 
         Returns:
             Header that the file has.
@@ -163,7 +165,9 @@ class OutputFile:
         if self._writer is None or self.header is not None:
             return self.header or header
         self.header = header
-        self._writer.header(header)
+        self._writer.header(header, chapters=bool(description.chapters))
+        if description.tags:
+            self._writer.metadata(description.tags)
         for track in tracks:
             self._writer.track(track)
         return header
@@ -221,12 +225,14 @@ class OutputFile:
             tokens = self._stored.tokens(self.segments).payload
         self._count(timing, config, payload, tokens)
 
-    def finish(self, packets: Sequence[list[Packet]]) -> None:
-        """Write the remaining packets, per track, and the index, and close the file."""
+    def finish(self, packets: Sequence[list[Packet]], chapters: Sequence[Chapter]) -> None:
+        """Write the remaining packets, per track, chapters and the index, and close the file."""
         if self._writer is None:
             return
         for number, track_packets in enumerate(packets):
             self._writer.packets(number, track_packets)
+        if chapters:
+            self._writer.chapters(chapters)
         self._writer.finish()
         self._writer.close()
 

@@ -36,12 +36,19 @@ class RateBudget:
         config: Settings of the encode, which state the target.
         total_frames: Number of frames of the video, None if it is unknown.
         chain_length: Largest number of segments of a chain, which starts at a random access point.
+        description_bytes: Size of tags and chapters in the file.
 
     Raises:
         ConfigError: If a file size is given for a video of unknown length.
     """
 
-    def __init__(self, config: EncoderConfig, total_frames: int | None, chain_length: int) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        total_frames: int | None,
+        chain_length: int,
+        description_bytes: int = 0,
+    ) -> None:
         if config.size is not None and total_frames is None:
             raise ConfigError(
                 "the video does not say how long it is, so a file size cannot be shared out; ask "
@@ -51,7 +58,8 @@ class RateBudget:
         self._total_frames = total_frames or 0
         self._frames = 0  # accounted for
         tokens = config.latents != "private"
-        self._fixed = self._spent = _FIXED_BYTES + (_TOKENS_FIXED_BYTES if tokens else 0)
+        self._fixed = _FIXED_BYTES + (_TOKENS_FIXED_BYTES if tokens else 0) + description_bytes
+        self._spent = self._fixed
         video_bytes = (config.size or 0) - self._fixed
         self._bytes_per_frame = video_bytes / max(self._total_frames, 1)
         # Only networks reach a PSNR by a search over sizes, which needs a first guess.

@@ -8,7 +8,7 @@ the duration of each one, also of the last, is stored unchanged.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -20,8 +20,9 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from nvcodec.errors import VideoError
-from nvcodec.media import Frames, Packet, Track, VideoInfo
+from nvcodec.media import Chapter, Frames, Packet, Track, VideoInfo
 from nvcodec.video.codec_parameters import check_total
+from nvcodec.video.file_metadata import MP4_TAGS, add_metadata
 from nvcodec.video.matroska_aspect import PADDING, display_aspect, write_aspect
 from nvcodec.video.pixel_formats import frame_from
 from nvcodec.video.sink import Sink
@@ -43,6 +44,8 @@ class MuxedSink(Sink):
         encoder: Name of the libavcodec encoder; None takes libx264, or libvpx-vp9 for an odd width
             or height, which H.264 cannot have in 4:2:0.
         quality: CRF of the encoder, lower is better; None is nearly transparent.
+        tags: Title, artist and so on by key.
+        chapters: Chapters on the clock of the file.
 
     Raises:
         ConfigError: If the encoder is unknown, or cannot store this size.
@@ -58,6 +61,8 @@ class MuxedSink(Sink):
         overwrite: bool,
         encoder: str | None,
         quality: int | None,
+        tags: Mapping[str, str],
+        chapters: Sequence[Chapter],
     ) -> None:
         super().__init__(path, info, overwrite=overwrite)
         self._suffix = path.suffix.lower()
@@ -72,6 +77,12 @@ class MuxedSink(Sink):
         check_total(tracks)
         self._storage = self._plan(tracks)
         self.stored_tracks = len(self._storage)
+        self._tags, self._chapters = tags, chapters
+        unknown = sorted(tags.keys() - MP4_TAGS) if self._suffix == ".mp4" else []
+        if unknown:
+            self._warn(
+                f"tags that .mp4 does not store: {', '.join(unknown)}; write .mkv to keep them"
+            )
         self._durations: dict[int, int] = {}
         self._aspect: Fraction | None = None
         ratio = info.sample_aspect_ratio
@@ -198,6 +209,10 @@ class MuxedSink(Sink):
             # A bit rate box after a subtitle description is read back as part of the description.
             options["write_btrt"] = "0"
         through_tee = any(storage.through_tee for storage in stored)
+        if through_tee and self._chapters:
+            # libav's tee muxer passes tags on, but no chapters.
+            names = ", ".join(sorted({s.track.codec for s in stored if s.through_tee}))
+            self._warn(f"chapters are not kept beside {names}")
         container = open_muxer(str(self.partial), self._suffix, options, through_tee=through_tee)
         try:
             video = container.add_stream(
@@ -228,6 +243,7 @@ class MuxedSink(Sink):
                 )
                 for index, storage in self._storage.items()
             }
+            add_metadata(container, self._tags, self._chapters)
             container.start_encoding()
         except BaseException:
             container.close()

@@ -1,5 +1,7 @@
 """Reading of a folder of still images as a video: one image per frame, in natural order.
 
+Hidden files do not count. Each image is turned upright by itself.
+
 The file `timestamps.txt`, which PNG output writes next to its images, holds the timestamps; without
 it the frames are 1/25 of a second apart.
 """
@@ -15,11 +17,15 @@ from pathlib import Path
 import av
 
 from nvcodec.errors import VideoError
+from nvcodec.media import Chapter
+from nvcodec.video.cropping import Crop
 from nvcodec.video.libav_decoder import VideoFile
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif"}
+)
 TIMESTAMPS = "timestamps.txt"
 
 
@@ -45,6 +51,9 @@ class ImageFolder:
         frame_rate: Frames per second.
         sample_aspect_ratio: Width over height of one sample.
         stream: Video stream of the first image, for its properties.
+        crop: Without effect: images ask for no cropping.
+        tags: None: images have tags of their own, which are not kept.
+        chapters: None.
         notes: Warnings about the folder as a whole.
         failed: Number of images that could not be decoded so far.
         delivered: Number of images decoded so far.
@@ -53,7 +62,7 @@ class ImageFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = sorted(
-            (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()),
+            (p for p in path.iterdir() if _is_image(p)),
             key=natural_key,
         )
         if not self.files:
@@ -71,6 +80,9 @@ class ImageFolder:
             self._read_times(times)
         first = VideoFile(self.files[0], 1)
         self.stream = first.stream
+        self.crop = Crop()
+        self.tags: dict[str, str] = {}
+        self.chapters: tuple[Chapter, ...] = ()
         self._first = first
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
@@ -127,6 +139,11 @@ class ImageFolder:
         self.time_base, self.frame_rate, self.sample_aspect_ratio = time_base, rate, aspect
         self.pts = [pts for pts, _ in rows]
         self.durations = [duration for _, duration in rows]
+
+
+def _is_image(path: Path) -> bool:
+    # Hidden files are no pictures: macOS leaves `._NAME` beside each file on foreign disks.
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _parts(name: str) -> list[str]:

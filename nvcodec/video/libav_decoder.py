@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,6 +23,11 @@ from av.stream import Disposition
 from nvcodec.errors import VideoError
 from nvcodec.spooling import is_pipe
 from nvcodec.urls import refuse_url
+from nvcodec.video import exif
+from nvcodec.video.clock_jumps import ClockJumps, can_jump
+from nvcodec.video.cropping import Crop, crop_of
+from nvcodec.video.file_metadata import chapters_of, lost_streams, tags_of
+from nvcodec.video.tile_grid import compose, read_grid
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
@@ -81,6 +87,10 @@ class VideoFile:
         damage: Damage met so far; `pictures` records it.
         delivered: Number of pictures yielded so far.
         notes: Warnings about the file as a whole.
+        tags: Title, artist and so on by key.
+        chapters: Chapters on the clock of the pictures.
+        crop: What the container asks to cut off each picture.
+        jumps: Jumps of its clock, over which the times of the pictures are shifted.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
@@ -89,11 +99,36 @@ class VideoFile:
         self.delivered = 0
         self.notes: list[str] = []
         self._threads = threads
+        self._aspects: list[Fraction] = []  # different ones, in the order of their pictures
         self.container = open_container(path)
+        self._grid = read_grid(path, self.container)
         self.stream = self._choose()
+        self.crop = self._crop()
+        self.tags, self.chapters = tags_of(self.container), chapters_of(self.container)
+        self.notes += lost_streams(self.container)
+        self.jumps = read_clock_jumps(path, self.container)
+        self.notes += self.jumps.warnings()
 
     def pictures(self) -> Generator[av.VideoFrame, None, None]:
-        """Decode every picture that can be decoded, in display order."""
+        """Decode every picture that can be decoded, in display order.
+
+        Raises:
+            VideoError: If it is an animated WebP and this libav build cannot decode one.
+        """
+        yield from self._pictures()
+        if not self.delivered and _is_animated_webp(self.path):
+            raise VideoError(
+                f"{self.path}: expected a video, found an animated WebP, which this libav build "
+                "cannot decode; convert it first, for example to a folder of PNG images: "
+                "magick IN.webp -coalesce FOLDER/%04d.png"
+            )
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        if self._grid is not None:
+            composed = compose(self.path, self.container, self._grid)
+            self.delivered += 1
+            yield composed
+            return
         for picture in self._decode(self._threads):
             if picture is None:
                 break
@@ -111,8 +146,15 @@ class VideoFile:
                 yield picture
 
     def damage_warnings(self) -> list[str]:
-        """Return a line about the damage met so far, or none."""
-        return self.damage.warnings(self.delivered)
+        """Return lines about damage met so far and about a change of the sample aspect ratio."""
+        lines = self.damage.warnings(self.delivered)
+        if len(self._aspects) > 1:
+            first, other = (f"{a.numerator}:{a.denominator}" for a in self._aspects[:2])
+            lines.append(
+                f"the sample aspect ratio changes mid-stream, from {first} to {other}; all frames "
+                "have the first one"
+            )
+        return lines
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -126,6 +168,8 @@ class VideoFile:
             others = ", ".join(sorted({s.type for s in streams})) or "nothing"
             raise VideoError(f"{self.path}: expected a video stream, found only: {others}")
         best = streams.best("video")
+        if self._grid is not None:
+            moving = [next(s for s in moving if s.id == self._grid.tiles[0])]
         stream = best if best in moving else moving[0]
         assert isinstance(stream, av.VideoStream)
         if not quiet and len(moving) > 1:
@@ -136,6 +180,12 @@ class VideoFile:
         if getattr(stream, "codec_context", None) is None:
             raise VideoError(f"{self.path}: no decoder for its video stream in this libav build")
         return stream
+
+    def _crop(self) -> Crop:
+        own = [
+            s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic
+        ]
+        return crop_of(self.path, self.container.format.name, own.index(self.stream))
 
     def _decode(self, threads: int) -> Iterator[av.VideoFrame | None]:
         """Decode the stream; on several threads yield None at the first sign of damage and stop."""
@@ -148,6 +198,10 @@ class VideoFile:
             # reference spoils may be shown before it, and some decoders mark no damage.
             context.options = {"err_detect": "explode"}
         packets = shown = decoded = end = 0
+        still = self._holds_images(context.name)
+        # A picture then has the `opaque` of its packet.
+        context.copy_opaque = still
+        jumps = self.jumps.for_another_pass()
         demuxed = self.container.demux(self.stream)
         while True:
             try:
@@ -160,9 +214,12 @@ class VideoFile:
             last = packet is None or (packet.size == 0 and packet.dts is None)
             if packet is not None and not last:
                 packets += 1
+                before_jump = jumps.shift(packet)
                 shown += not packet.is_discard and not _never_shown(context.name, packet)
-                self.damage.truncated |= packet.is_corrupt
+                self.damage.truncated |= packet.is_corrupt and not before_jump
                 end = (packet.pos or 0) + packet.size
+                if still:
+                    packet.opaque = exif.orientation_of(bytes(packet))
             elif self.container.format.name == "yuv4mpegpipe" and 0 < end < self.container.size:
                 # libav drops a frame that the file ends in without a word.
                 self.damage.truncated = True
@@ -182,6 +239,8 @@ class VideoFile:
                     yield None
                     return
                 decoded += 1
+                if picture.key_frame:
+                    self._note_aspect(context.sample_aspect_ratio)
                 yield picture
             if packet is None:
                 break
@@ -191,6 +250,15 @@ class VideoFile:
             return
         if self.damage.packets or self.damage.truncated:
             self.damage.missing = max(self.stream.frames - packets, 0)
+
+    def _note_aspect(self, aspect: Fraction | None) -> None:
+        if aspect and len(self._aspects) < 2 and aspect not in self._aspects:
+            self._aspects.append(aspect)
+
+    def _holds_images(self, codec: str) -> bool:
+        """Return whether the file is a still image, or several, with EXIF tags of their own."""
+        name = self.container.format.name
+        return codec in exif.CODECS and (name == "image2" or name.endswith("_pipe"))
 
     def _record(self, error: av.FFmpegError) -> None:
         self.damage.packets += 1
@@ -228,6 +296,29 @@ def open_container(path: Path) -> av.container.InputContainer:
         container.close()
         raise VideoError(f"{path}: expected a video file, found text")
     return container
+
+
+def read_clock_jumps(path: Path, container: av.container.InputContainer) -> ClockJumps:
+    """Find where the clock of a file jumps; a file whose format allows it is read once more.
+
+    Args:
+        path: Path of the file.
+        container: The opened file.
+
+    Raises:
+        VideoError: If the file cannot be opened again.
+    """
+    if not can_jump(container):
+        return ClockJumps()
+    with open_container(path) as again:
+        return ClockJumps.scan(again)
+
+
+def _is_animated_webp(path: Path) -> bool:
+    """Return whether a file is WebP and its extended header announces an animation."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return len(head) == 21 and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def _never_shown(codec: str, packet: av.Packet[av.VideoStream]) -> bool:

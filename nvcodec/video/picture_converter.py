@@ -9,6 +9,7 @@ import av
 
 from nvcodec.media import Planes, VideoInfo
 from nvcodec.video import orientation, pixel_formats, stream_properties
+from nvcodec.video.frame_rate import frame_rate
 from nvcodec.video.image_folder import ImageFolder
 from nvcodec.video.libav_decoder import VideoFile
 
@@ -30,12 +31,13 @@ class PictureConverter:
         self, first: av.VideoFrame, file: VideoFile | ImageFolder, warn: Callable[[str], None]
     ) -> None:
         self._warn = warn
-        turn = stream_properties.orientation_of(first)
-        if turn is None:
-            warn("the display matrix is not a multiple of 90 degrees; it is not applied")
-        self._orientation = turn or orientation.UPRIGHT
-        self._stored = (first.width, first.height)
-        self.shown = self._stored[::-1] if self._orientation.transpose else self._stored
+        self._slanted = False
+        self._orientation = self._turn(first)
+        self._transposed = self._orientation.transpose
+        size = file.crop.size(first.width, first.height)
+        self._crop = file.crop if size else None
+        stored = size or (first.width, first.height)
+        self.shown = stored[::-1] if self._transposed else stored
         self.colour = pixel_formats.colour_of(first, file.stream)
         self._interlaced = first.interlaced_frame
         self._scaled = 0
@@ -53,7 +55,7 @@ class PictureConverter:
         stream, shown = file.stream, self.shown
         stored_aspect = folder.sample_aspect_ratio if folder else stream.sample_aspect_ratio
         aspect = Fraction(stored_aspect) if stored_aspect and stored_aspect > 0 else Fraction(1)
-        if self._orientation.transpose:
+        if self._transposed:
             aspect = 1 / aspect
         size = resize or shown
         # A picture that is stretched keeps its shape on the screen.
@@ -63,7 +65,7 @@ class PictureConverter:
             width=size[0],
             height=size[1],
             time_base=Fraction(time_base or Fraction(1, 90000)),
-            frame_rate=folder.frame_rate if folder else stream_properties.frame_rate(stream),
+            frame_rate=file.frame_rate if isinstance(file, ImageFolder) else frame_rate(file),
             sample_aspect_ratio=aspect.limit_denominator(65535),
             colour=self.colour,
         )
@@ -81,21 +83,34 @@ class PictureConverter:
             self._interlaced = True
             self._warn("some frames are interlaced; their fields stay woven into progressive ones")
         picture = pixel_formats.planes(frame, self.colour)
-        if (frame.width, frame.height) != self._stored:
-            self._scaled += 1
-            picture = pixel_formats.resize(picture, *self._stored, self.colour)
+        if self._crop is not None:
+            picture = self._crop.apply(picture)
+        if frame.key_frame or frame.opaque is not None:
+            # Images of a folder, and now and then parts of a video, differ in how they are turned.
+            self._orientation = self._turn(frame)
         turn = self._orientation
         if turn != orientation.UPRIGHT:
             picture = (turn.apply(picture[0]), turn.apply(picture[1]), turn.apply(picture[2]))
+        if picture[0].shape != self.shown[::-1]:
+            self._scaled += 1
+            picture = pixel_formats.resize(picture, *self.shown, self.colour)
         return picture
 
     def warnings(self) -> list[str]:
         """Return a line about pictures of another size than the first, or none."""
         if not self._scaled:
             return []
-        width, height = self._stored
+        width, height = self.shown
         line = (
             f"the picture size changes mid-stream; {self._scaled} frames were scaled to "
             f"the first size, {width}x{height}"
         )
         return [line]
+
+    def _turn(self, frame: av.VideoFrame) -> orientation.Orientation:
+        """Return the orientation of a picture; a slanted one, with a warning, counts as upright."""
+        turn = stream_properties.orientation_of(frame)
+        if turn is None and not self._slanted:
+            self._slanted = True
+            self._warn("the display matrix is not a multiple of 90 degrees; it is not applied")
+        return turn or orientation.UPRIGHT

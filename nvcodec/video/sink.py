@@ -234,6 +234,12 @@ class Sink(Closing, abc.ABC):
         self.warnings.append(line)
         logger.warning("%s: %s", self.path, line)
 
+    def omit_metadata(self) -> None:
+        """Warn that this format does not store the tags and chapters of the video."""
+        self._warn(
+            "tags and chapters are not stored in this format; write .mkv or .mp4 to keep them"
+        )
+
     def _warn_tracks(self, count: int) -> None:
         if count:
             self._warn(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from nvcodec.errors import ConfigError
-from nvcodec.media import Track, VideoInfo
+from nvcodec.media import Chapter, Track, VideoInfo
 from nvcodec.urls import refuse_url
 from nvcodec.video.container_sink import MuxedSink
 from nvcodec.video.png_sink import PngSink
@@ -24,6 +24,8 @@ def open_sink(
     overwrite: bool = False,
     encoder: str | None = None,
     quality: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    chapters: Sequence[Chapter] = (),
 ) -> Sink:
     """Open a video for writing: `.mp4`, `.mkv`, `.y4m`, or a folder of PNG images.
 
@@ -36,6 +38,8 @@ def open_sink(
         encoder: Video encoder, for `.mp4` and `.mkv` only: `libx264`, `libx265`, `libvpx-vp9` or
             `ffv1`; None takes libx264, or libvpx-vp9 for odd sizes.
         quality: CRF of that encoder, lower is better; None is nearly transparent.
+        tags: Title, artist and so on by key; None for none.
+        chapters: Chapters on the clock of the output.
 
     Returns:
         The sink; a context manager.
@@ -55,10 +59,19 @@ def open_sink(
     target = Path(path)
     if kind in (".mp4", ".mkv"):
         return MuxedSink(
-            target, info, tracks=tracks, overwrite=overwrite, encoder=encoder, quality=quality
+            target,
+            info,
+            tracks=tracks,
+            overwrite=overwrite,
+            encoder=encoder,
+            quality=quality,
+            tags=tags or {},
+            chapters=chapters,
         )
     if encoder is not None or quality is not None:
         raise ConfigError(f"{path}: encoder and quality apply to .mp4 and .mkv only")
-    if kind == ".y4m":
-        return Y4mSink(target, info, tracks=len(tracks), overwrite=overwrite)
-    return PngSink(target, info, tracks=len(tracks), overwrite=overwrite)
+    simple = Y4mSink if kind == ".y4m" else PngSink
+    sink = simple(target, info, tracks=len(tracks), overwrite=overwrite)
+    if tags or chapters:
+        sink.omit_metadata()
+    return sink

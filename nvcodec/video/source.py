@@ -51,6 +51,8 @@ class Source(Closing):
         info: Properties of the frames that `read` returns.
         duration: Duration of the whole file, seconds, as its header announces it; None where
             unknown.
+        tags: Title, artist, comment and so on of the file, by key in lower case.
+        chapters: Chapters of the whole file, on its clock.
         start_time: Time of the first frame that `read` returns, seconds of the source's clock.
         warnings: What was lost, repaired or damaged, in plain words; complete at the end.
         path: The file or folder.
@@ -103,6 +105,7 @@ class Source(Closing):
                 )
             )
         self.info = self._converter.video_info(self._file, resize)
+        self.tags, self.chapters = self._file.tags, self._file.chapters
         self._announced = AnnouncedLength.read(self._file)
         self.duration: Fraction | None = self._announced.duration
         self._clock = Clock(self.info.time_base, self.info.frame_rate)

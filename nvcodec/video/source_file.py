@@ -62,6 +62,8 @@ class AnnouncedLength:
         if isinstance(file, ImageFolder):
             return cls(frames=len(file.files), duration=len(file.files) / file.frame_rate)
         frames, duration = file.stream.frames, stream_properties.duration(file.stream)
+        if file.jumps.duration is not None:
+            return cls(frames=frames, duration=file.jumps.duration, of_stream=False)
         if duration is not None:
             return cls(frames=frames, duration=duration)
         whole = file.container.duration

@@ -1,4 +1,4 @@
-"""Properties of a video stream and its first picture: frame rate, duration, orientation, losses.
+"""Properties of a video stream and its first picture: duration, orientation, losses.
 
 A stream must not be asked once its container is closed, so all properties are read at opening.
 """
@@ -24,15 +24,6 @@ _HDR = {
 }
 
 
-def frame_rate(stream: av.VideoStream) -> Fraction:
-    """Return the nominal frame rate, 25 if the file states no plausible one."""
-    for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate):
-        # Files of variable frame rate often state their tick rate (1000, 90000) instead.
-        if rate is not None and 0 < rate <= 300:
-            return Fraction(rate)
-    return Fraction(25)
-
-
 def duration(stream: av.VideoStream) -> Fraction | None:
     """Return the duration of a stream, seconds, from its header or the tag of Matroska muxers."""
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
@@ -45,6 +36,8 @@ def duration(stream: av.VideoStream) -> Fraction | None:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation | None:
     """Return the orientation in which a picture is shown; None if its angle is slanted."""
+    if isinstance(frame.opaque, Orientation):
+        return frame.opaque  # `VideoFile` has read it from the file
     try:
         matrices = [data for name, data in _side_data(frame) if name == "DISPLAYMATRIX"]
     except ValueError:

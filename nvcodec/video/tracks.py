@@ -22,7 +22,7 @@ from av.stream import Discard, Stream
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
 from nvcodec.video.codec_parameters import MAX_HEADERS, codec_name, describe, inflated_bytes
-from nvcodec.video.libav_decoder import open_container
+from nvcodec.video.libav_decoder import open_container, read_clock_jumps
 from nvcodec.video.libav_packets import stored_packet
 from nvcodec.video.pcm_conversion import PcmConverter
 
@@ -138,9 +138,7 @@ class Tracks(Closing):
         described: list[Track] = []
         for stream in container.streams:
             if stream.type not in ("audio", "subtitle"):
-                stream.discard = Discard.all
-                if stream.type == "attachment":
-                    self._warn(f"attachment {stream.index} (a font or picture) is not kept")
+                stream.discard = Discard.all  # `Source` says what is lost
                 continue
             track = _describe(stream)
             converter = self._converter_for(stream) if track is None else None
@@ -165,6 +163,7 @@ class Tracks(Closing):
             described.append(track)
             self._bases.append(converter.source.time_base if converter else track.time_base)
         self.tracks = tuple(described)
+        self._jumps = read_clock_jumps(self.path, container)
         return container
 
     def _converter_for(self, stream: Stream) -> PcmConverter | None:
@@ -200,6 +199,7 @@ class Tracks(Closing):
             return
         if source.size == 0 and source.dts is None and source.pts is None:
             return  # the marker at the end of a stream, not a packet of the file
+        before_jump = self._jumps.shift(source)
         index = self._slots[source.stream_index]
         packet = stored_packet(source)
         time_base = self._bases[index]
@@ -207,7 +207,7 @@ class Tracks(Closing):
         time = self._clock[index] if stamp is None else stamp * time_base
         self._clock[index] = time + packet.duration * time_base
         self._reached[index] = time
-        self._corrupt += source.is_corrupt
+        self._corrupt += source.is_corrupt and not before_jump
         converter = self._converters.get(index)
         for queued in converter.convert(packet) if converter else (packet,):
             self._queue(index, queued, time)

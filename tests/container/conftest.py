@@ -1,6 +1,7 @@
 """Small streams shared by the tests of the container, as attributes of the fixture `samples`."""
 
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from io import BytesIO
 from types import ModuleType
@@ -8,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from nvcodec.container import ColourMode, Header, Segment, Writer
-from nvcodec.media import Colour, Packet, Track, VideoInfo
+from nvcodec.media import Chapter, Colour, Packet, Track, VideoInfo
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +83,11 @@ def segment(number: int, frames: int = 4, *, irregular: bool = False) -> Segment
     )
 
 
+CHAPTERS = (
+    Chapter(Fraction(-1, 2), Fraction(3, 10**9), "Vorspann"),
+    Chapter(Fraction(3, 10**9), Fraction(5), ""),
+    Chapter(Fraction(1), Fraction(1), "\u97f3"),
+)
 SEGMENTS = tuple(segment(number, irregular=number == 2) for number in range(4))
 
 
@@ -112,6 +118,18 @@ def stream() -> bytes:
     writer = Writer(file)
     write_start(writer)
     write_rest(writer, 0)
+    return file.getvalue()
+
+
+def with_chapters(chapters: Sequence[Chapter] = CHAPTERS) -> bytes:
+    """Write two segments and chapters."""
+    file = BytesIO()
+    writer = Writer(file)
+    writer.header(HEADER, chapters=True)
+    for number in range(2):
+        writer.segment(SEGMENTS[number])
+    writer.chapters(chapters)
+    writer.finish()
     return file.getvalue()
 
 

@@ -60,7 +60,8 @@ def parse(data):
     """Parse a file as part 1 of the document says, front to back."""
     stream, out = DocumentBytes(data), {"trak": [], "meta": {}, "pack": [], "SEGM": [], "sizes": []}
     assert stream.take(8).hex() == "8a4e56430d0a1a0a"
-    assert (stream.u8(), stream.u8()) == (1, 0)
+    assert stream.u8() == 1
+    assert stream.u8() in (0, 1, 2)
     while True:
         start = stream.at
         kind = stream.take(4).decode()
@@ -79,6 +80,8 @@ def parse(data):
             out["pack"] += parse_packets(body)
         elif kind == "SEGM":
             out["SEGM"].append(parse_segment(body))
+        elif kind == "chap":
+            out["chap"] = parse_chapters(body)
         elif kind == "indx":
             out["indx"] = parse_index(body)
         elif kind == "DONE":
@@ -108,6 +111,14 @@ def parse_packets(body):
         shown = next(time for time in (pts, dts, expected) if time is not None)
         expected = min(shown + duration, 2**62 - 2)
     return packets
+
+
+def parse_chapters(body):
+    chapters, start = [], 0
+    for _ in range(body.uvar()):
+        start += body.svar()
+        chapters.append((start, start + body.uvar(), body.text()))
+    return chapters
 
 
 def parse_segment(body):
@@ -172,6 +183,9 @@ def _compare(data):
         for number, track in reader.tracks.items()
     ]
     assert parsed["meta"] == dict(reader.metadata)
+    assert parsed.get("chap", []) == [
+        (chapter.start * 10**9, chapter.end * 10**9, chapter.title) for chapter in reader.chapters
+    ]
     for track in reader.tracks:
         assert [packet for packet in parsed["pack"] if packet[0] == track] == [
             (track, p.keyframe, p.pts, p.dts, p.duration, p.side_data, p.data)
@@ -190,6 +204,7 @@ def _compare(data):
 def test_a_reader_written_from_the_document_agrees(samples):
     _compare(samples.stream())
     _compare(samples.small())
+    _compare(samples.with_chapters())
 
 
 @pytest.fixture
@@ -240,6 +255,7 @@ def test_the_printed_file(printed):
 
 def test_the_document_states_the_limits_of_the_code():
     from nvcodec.container import (
+        chapters,
         checks,
         framing,
         header,
@@ -258,6 +274,7 @@ def test_the_document_states_the_limits_of_the_code():
     assert header.MAX_HEADER == 2**17
     assert packets.MAX_PACKETS == 2**16
     assert track_sections.MAX_ENTRIES == 1024
+    assert chapters.MAX_CHAPTERS == 16384
     assert index.MAX_SECTIONS == 2**20
     assert index.MAX_SEGMENT_FRAMES == 2**16
     assert index.END_SIZE == 13

@@ -132,6 +132,15 @@ def read_pack(payload):
     return track, packets
 
 
+def read_chap(payload):
+    """Return start, end and title of each chapter, times in nanoseconds (section 3.9)."""
+    b, chapters, start = Bytes(payload), [], 0
+    for _ in range(b.uvar()):
+        start += b.svar()
+        chapters.append((start, start + b.uvar(), b.bytes().decode()))
+    return chapters
+
+
 def read_segm(payload):
     """Parse a segment (section 3.5).
 
@@ -524,7 +533,7 @@ TOOLS = types.SimpleNamespace(**globals())
 
 def decode(data):
     """Decode everything in a file, by the keys of the result."""
-    out = {"pts": [], "durations": [], "symbols": [], "packets": {}, "tokens": []}
+    out = {"pts": [], "durations": [], "symbols": [], "packets": {}, "tokens": [], "chapters": []}
     pictures, head, last, times = [], None, None, None
     for kind, payload in sections(data):
         if kind == b"HEAD":
@@ -532,6 +541,8 @@ def decode(data):
         elif kind == b"pack":
             track, packets = read_pack(payload)
             out["packets"].setdefault(track, []).extend(packets)
+        elif kind == b"chap":
+            out["chapters"] = read_chap(payload)
         elif kind == b"SEGM":
             predicted, first, pts, durations, state = read_segm(payload)
             check(times in (None, (first, pts, durations)), "tokens of another segment")

@@ -3,10 +3,14 @@
 import hashlib
 import importlib.util
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from nvcodec.container.chapters import write_chapters
+from nvcodec.media import Chapter
 
 HERE = Path(__file__).parent
 FOLDERS = sorted(path for path in (HERE / "v1").iterdir() if path.is_dir())
@@ -71,3 +75,12 @@ def test_packets(stream):
         hashlib.sha256(b"".join(data for _, data in packets)).hexdigest() for _, packets in tracks
     ]
     assert digests == expected["packets"]
+
+
+def test_chapters_by_the_document():
+    chapters = [
+        Chapter(Fraction(-1, 8), Fraction(2), "Vorspann"),
+        Chapter(Fraction(1), Fraction(1)),
+    ]
+    times = [(-125_000_000, 2_000_000_000, "Vorspann"), (1_000_000_000, 1_000_000_000, "")]
+    assert load().read_chap(write_chapters(chapters)) == times

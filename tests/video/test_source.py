@@ -117,6 +117,12 @@ def test_one_line_for_everything_that_is_no_video(tmp_path, make_clip):
         assert name in message and "\n" not in message and len(message) < 300
 
 
+def test_an_animated_webp_is_refused_with_the_true_reason(make_clip):
+    path = make_clip("a.webp", frames=2, codec="libwebp_anim")
+    with pytest.raises(VideoError, match="animated WebP, which this libav build cannot decode"):
+        open_source(path)
+
+
 def test_names_with_colons_and_percent_signs(make_clip):
     assert len(read_all(make_clip("concat:a %03d.mp4", frames=2))[1]) == 2
 
