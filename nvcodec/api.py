@@ -22,10 +22,10 @@ from nvcodec.decoding.inspection import inspect
 from nvcodec.encoding.encoder import EncodedFile, Encoder
 from nvcodec.encoding.progress import Progress
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
-from nvcodec.spooling import Input, input_file, temporary_file
-from nvcodec.subprocesses import child
-from nvcodec.targets.target import is_write_through
-from nvcodec.urls import refuse_url
+from nvcodec.files.spooling import Input, input_file, temporary_file
+from nvcodec.files.target import is_write_through
+from nvcodec.files.urls import refuse_url
+from nvcodec.host.subprocesses import child
 
 decode = decode_file
 

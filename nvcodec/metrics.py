@@ -61,7 +61,7 @@ def ms_ssim(reference: UInt8Array, other: UInt8Array) -> npt.NDArray[np.float64]
     import torch
     from pytorch_msssim import ms_ssim as compute
 
-    from nvcodec.host_settings import OwnSettings
+    from nvcodec.host.settings import OwnSettings
 
     side = min(reference.shape[1:])
     window = min(_WINDOW, (side - 1) // 2 ** (_SCALES - 1) + 1)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.harness import record
 from benchmarks.harness.clips import clip
-from nvcodec.subprocesses import child
+from nvcodec.host.subprocesses import child
 
 BUSY_TARGET = 1.3
 WORKERS_TARGET = 0.6

@@ -23,9 +23,9 @@ import nvcodec
 from nvcodec.cli.arguments import parser
 from nvcodec.cli.standard_streams import PIPE, binary_input, binary_output
 from nvcodec.errors import ConfigError, NvcodecError
+from nvcodec.files.spooling import readable_path, with_names
+from nvcodec.host.subprocesses import wait_without_spinning
 from nvcodec.models import MODELS
-from nvcodec.spooling import readable_path, with_names
-from nvcodec.subprocesses import wait_without_spinning
 
 _LISTED = 100
 """Most segments and other items of a list that `info` prints for people; `--json` prints all."""

@@ -15,7 +15,7 @@ from nvcodec.cli.help_format import HelpFormatter
 from nvcodec.cli.standard_streams import binary_input
 from nvcodec.cli.values import rate, resize, span
 from nvcodec.errors import ConfigError, VideoError
-from nvcodec.spooling import readable_path
+from nvcodec.files.spooling import readable_path
 
 _PLAYERS: dict[str, Callable[[str], list[str]]] = {
     "ffplay": lambda title: [

@@ -16,8 +16,8 @@ from nvcodec.cli.standard_streams import binary_input
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, NoTokensError
-from nvcodec.spooling import readable_path
-from nvcodec.targets.target import check_inputs_are_kept
+from nvcodec.files.spooling import readable_path
+from nvcodec.files.target import check_inputs_are_kept
 from nvcodec.tokens.files import check_name, save
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.tokens.inputs import file_bytes

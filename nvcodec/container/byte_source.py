@@ -24,8 +24,8 @@ from nvcodec.errors import (
     TruncatedStreamError,
     VideoError,
 )
-from nvcodec.forking import renew_after_fork
-from nvcodec.urls import refuse_url
+from nvcodec.files.urls import refuse_url
+from nvcodec.host.forking import renew_after_fork
 
 _CHUNK = 2**20
 

@@ -14,7 +14,6 @@ from typing import BinaryIO, final
 
 import numpy as np
 
-from nvcodec.arguments import Seconds
 from nvcodec.closing import Closing
 from nvcodec.container.byte_source import ByteSource, StoredFile
 from nvcodec.container.checks import check_header_framing, check_preamble
@@ -38,6 +37,7 @@ from nvcodec.container.segment_lookup import (
 )
 from nvcodec.container.segment_section import Segment, read_segment
 from nvcodec.errors import BitstreamError
+from nvcodec.indexing import Seconds
 from nvcodec.media import Packet, Track
 
 

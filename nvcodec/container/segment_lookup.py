@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import floor
 
-from nvcodec.arguments import Seconds, exact_seconds
 from nvcodec.container.damage import Damage
 from nvcodec.container.section_list import SegmentEntry
 from nvcodec.container.segment_section import Segment
 from nvcodec.errors import BitstreamError
+from nvcodec.indexing import Seconds, exact_seconds
 
 
 def matches_entry(segment: Segment, entry: SegmentEntry, *, predicted: bool) -> bool:

@@ -11,9 +11,9 @@ from pathlib import Path
 from nvcodec.decoding.decoder import Decoder
 from nvcodec.decoding.source_matcher import SourceMatcher, batch_size
 from nvcodec.errors import VideoError
+from nvcodec.files.spooling import Input, readable_path, with_names
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.metrics import Quality, QualityMeter
-from nvcodec.spooling import Input, readable_path, with_names
 from nvcodec.video.source import open_source
 from nvcodec.video.tracks import Tracks, open_tracks
 

@@ -25,9 +25,9 @@ from nvcodec.decoding.output_timing import (
     time_span,
 )
 from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.files.spooling import Input, readable_path
+from nvcodec.files.target import check_inputs_are_kept
 from nvcodec.media import Chapter, Frames, Packet, VideoInfo, cut_chapters
-from nvcodec.spooling import Input, readable_path
-from nvcodec.targets.target import check_inputs_are_kept
 from nvcodec.video.sink import Sink
 from nvcodec.video.sinks import open_sink
 

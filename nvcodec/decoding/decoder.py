@@ -17,14 +17,6 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 
 from nvcodec.allocation import reporting_allocation_failures
-from nvcodec.arguments import (
-    Seconds,
-    exact_seconds,
-    frame_number,
-    frame_numbers,
-    rounding_of,
-    sequence_of_times,
-)
 from nvcodec.closing import Closing
 from nvcodec.container import Reader
 from nvcodec.container.byte_source import StoredFile
@@ -33,6 +25,14 @@ from nvcodec.decoding.output_timing import batch_of, check_size
 from nvcodec.decoding.segment_cache import OpenSegment, SegmentCache
 from nvcodec.device import choose_device
 from nvcodec.errors import BitstreamError
+from nvcodec.indexing import (
+    Seconds,
+    exact_seconds,
+    frame_number,
+    frame_numbers,
+    rounding_of,
+    sequence_of_times,
+)
 from nvcodec.media import Frames, Int64Array, Planes, UInt8Array
 from nvcodec.video.colour import rgb
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from nvcodec.container import Reader, Segment
-from nvcodec.forking import renew_after_fork
+from nvcodec.host.forking import renew_after_fork
 from nvcodec.media import Planes, UInt8Array
 from nvcodec.reconstruction.segment_decoder import SegmentDecoder, open_segment_decoder
 from nvcodec.tokenizer.token_sections import read_token_section

@@ -34,7 +34,7 @@ from nvcodec.encoding.scheduler import SegmentScheduler
 from nvcodec.encoding.segmentation import default_length, longest_still, segments
 from nvcodec.errors import ConfigError, NvcodecError, VideoError
 from nvcodec.fitting.factory import make_fitter
-from nvcodec.host_settings import with_own_settings
+from nvcodec.host.settings import with_own_settings
 from nvcodec.media import Packet
 from nvcodec.models import config_class, family
 from nvcodec.models.base.config import ModelConfig

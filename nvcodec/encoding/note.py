@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nvcodec.errors import OutputBusyError
-from nvcodec.targets.lock import FileLock
+from nvcodec.files.lock import FileLock
 
 
 class Note:

@@ -21,9 +21,9 @@ from nvcodec.container.resume_point import intact_prefix
 from nvcodec.encoding.identity import describe_differences
 from nvcodec.encoding.note import Note
 from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
-from nvcodec.targets.names import beside
-from nvcodec.targets.publication import publish as rename
-from nvcodec.targets.target import Target, check_inputs_are_kept
+from nvcodec.files.names import beside
+from nvcodec.files.publication import publish as rename
+from nvcodec.files.target import Target, check_inputs_are_kept
 
 logger = logging.getLogger(__name__)
 

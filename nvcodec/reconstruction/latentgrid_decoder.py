@@ -9,7 +9,7 @@ import torch
 
 from nvcodec.entropy.latents.decoder import LatentGridReader
 from nvcodec.errors import BitstreamError
-from nvcodec.host_settings import with_own_settings
+from nvcodec.host.settings import with_own_settings
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps

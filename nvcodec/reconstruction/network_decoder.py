@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from nvcodec.device import working_type
-from nvcodec.host_settings import with_own_settings
+from nvcodec.host.settings import with_own_settings
 from nvcodec.media import Colour, Planes, UInt8Array
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.ngp.point_synthesis import PointSynthesis

@@ -15,7 +15,7 @@ from torch import Tensor
 from nvcodec.entropy.weights.quantisation import dequantise
 from nvcodec.entropy.weights.tensor_codec import QuantisedTensor, decode_tensors, encode_tensors
 from nvcodec.errors import BitstreamError
-from nvcodec.host_settings import own_random_numbers
+from nvcodec.host.settings import own_random_numbers
 from nvcodec.media import UInt8Array
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig

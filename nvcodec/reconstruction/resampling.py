@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.host_settings import OwnSettings
+from nvcodec.host.settings import OwnSettings
 from nvcodec.media import Planes, UInt8Array
 
 _LOBES = 3

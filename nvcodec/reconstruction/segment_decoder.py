@@ -14,7 +14,7 @@ import torch
 
 from nvcodec.container import Header, Segment
 from nvcodec.errors import BitstreamError, UnsupportedVersionError
-from nvcodec.host_settings import OwnSettings
+from nvcodec.host.settings import OwnSettings
 from nvcodec.media import Colour, Frames, Planes, UInt8Array
 from nvcodec.metrics import psnr
 from nvcodec.models import name_of

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.errors import ConfigError
-from nvcodec.host_settings import OwnSettings, own_random_numbers, with_own_settings
+from nvcodec.host.settings import OwnSettings, own_random_numbers, with_own_settings
 from nvcodec.models.tokenizer.layout import SPACE_STRIDE, TIME_STRIDE, token_step_count
 from nvcodec.models.tokenizer.networks import TokenDecoder, TokenEncoder
 from nvcodec.tokenizer.fsq import quantise

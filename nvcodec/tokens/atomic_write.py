@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from nvcodec.errors import NvcodecError, OutputBusyError, OutputExistsError, VideoError
-from nvcodec.targets.lock import FileLock
-from nvcodec.targets.names import beside
-from nvcodec.targets.publication import publish
-from nvcodec.targets.target import Target
+from nvcodec.files.lock import FileLock
+from nvcodec.files.names import beside
+from nvcodec.files.publication import publish
+from nvcodec.files.target import Target
 
 
 def check_target(path: Path, *, overwrite: bool) -> Target:

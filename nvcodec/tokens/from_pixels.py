@@ -11,11 +11,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.config import DEFAULT_TOKENIZER
 from nvcodec.container.probe import is_stream
 from nvcodec.decoding.decoder import Decoder
 from nvcodec.errors import ConfigError
+from nvcodec.indexing import Seconds, float_seconds
 from nvcodec.media import Colour, Frames, VideoInfo
 from nvcodec.models.tokenizer.layout import (
     SPACE_STRIDE,

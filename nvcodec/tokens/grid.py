@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.arguments import Seconds, float_seconds, frame_numbers
 from nvcodec.errors import ConfigError
+from nvcodec.indexing import Seconds, float_seconds, frame_numbers
 from nvcodec.tokenizer.token_ids import LEVELS, codes_of, pack_ids
 
 

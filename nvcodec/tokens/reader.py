@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.allocation import reporting_allocation_failures
-from nvcodec.arguments import Seconds, float_seconds
 from nvcodec.closing import Closing
 from nvcodec.container import Reader, Segment, SegmentList
 from nvcodec.container.byte_source import StoredFile
 from nvcodec.decoding.inspection import total_steps
 from nvcodec.errors import BitstreamError, ConfigError, NoTokensError
+from nvcodec.indexing import Seconds, float_seconds
 from nvcodec.models.tokenizer.layout import frames_of_token_steps, token_grid_size
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokenizer.token_sections import check_format, read_token_section

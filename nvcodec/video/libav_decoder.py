@@ -21,8 +21,8 @@ import av
 from av.stream import Disposition
 
 from nvcodec.errors import VideoError
-from nvcodec.spooling import is_pipe
-from nvcodec.urls import refuse_url
+from nvcodec.files.spooling import is_pipe
+from nvcodec.files.urls import refuse_url
 from nvcodec.video import exif
 from nvcodec.video.clock_jumps import ClockJumps, can_jump
 from nvcodec.video.cropping import Crop, crop_of

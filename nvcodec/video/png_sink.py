@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 
 from nvcodec.errors import VideoError
+from nvcodec.files.lock import FileLock
+from nvcodec.files.names import beside
+from nvcodec.files.publication import hand_on_permissions
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.targets.lock import FileLock
-from nvcodec.targets.names import beside
-from nvcodec.targets.publication import hand_on_permissions
 from nvcodec.video.colour import rgb
 from nvcodec.video.image_folder import TIMESTAMPS
 from nvcodec.video.sink import Sink

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, NvcodecError, OutputBusyError, OutputExistsError, VideoError
+from nvcodec.files.lock import FileLock
+from nvcodec.files.names import beside
+from nvcodec.files.publication import publish
+from nvcodec.files.target import Target, is_write_through
 from nvcodec.media import Frames, Packet, VideoInfo
-from nvcodec.targets.lock import FileLock
-from nvcodec.targets.names import beside
-from nvcodec.targets.publication import publish
-from nvcodec.targets.target import Target, is_write_through
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nvcodec.errors import ConfigError
+from nvcodec.files.urls import refuse_url
 from nvcodec.media import Chapter, Track, VideoInfo
-from nvcodec.urls import refuse_url
 from nvcodec.video.container_sink import MuxedSink
 from nvcodec.video.png_sink import PngSink
 from nvcodec.video.sink import Sink, suffix_of

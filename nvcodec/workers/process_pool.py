@@ -18,7 +18,7 @@ import torch
 
 from nvcodec.device import cpu_cores
 from nvcodec.fitting.interface import FitProgress
-from nvcodec.subprocesses import child
+from nvcodec.host.subprocesses import child
 from nvcodec.workers.environment import ComputeEnvironment
 from nvcodec.workers.job import Job, JobFailure, JobResult, WorkerLost
 from nvcodec.workers.pool import JobDone, ProgressCallback

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec import forking
 from nvcodec.decoding import segment_cache
 from nvcodec.errors import ClosedError, ConfigError, NvcodecError, VideoError
+from nvcodec.host import forking
 from tests.decoding.stress_shared_decoder import STREAMS, Pictures, by_threads
 
 WAIT = 20  # seconds, after which a test fails rather than hangs

@@ -14,7 +14,7 @@ import torch
 import nvcodec
 from nvcodec.encoding import compute_threads as threads
 from nvcodec.encoding.partial_file import PartialFile
-from nvcodec.subprocesses import child, wait_without_spinning
+from nvcodec.host.subprocesses import child, wait_without_spinning
 from nvcodec.workers import process_pool
 
 CPU = torch.device("cpu")

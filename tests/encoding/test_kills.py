@@ -14,7 +14,7 @@ import pytest
 from nvcodec.container import Reader, Segment
 from nvcodec.encoding.partial_file import PartialFile, check_targets, lock_targets, publish
 from nvcodec.errors import OutputExistsError
-from nvcodec.targets import lock as locking
+from nvcodec.files import lock as locking
 
 IDENTITY: dict[str, Any] = {"source": {"sha256": "0"}, "settings": {"seed": 0}}
 # Every call that changes files, and what writes to them. Reads are steps, too.

@@ -17,7 +17,7 @@ import pytest
 import nvcodec
 from nvcodec.encoding.note import Note
 from nvcodec.errors import OutputBusyError
-from nvcodec.targets import lock as locking
+from nvcodec.files import lock as locking
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 

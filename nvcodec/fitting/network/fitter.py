@@ -24,7 +24,7 @@ from nvcodec.fitting.network.model_size import ladder_size, most_bits, parameter
 from nvcodec.fitting.network.psnr_search import MOST_FITS, PsnrSearch
 from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.step import StepFunction
-from nvcodec.host_settings import own_random_numbers
+from nvcodec.host.settings import own_random_numbers
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel

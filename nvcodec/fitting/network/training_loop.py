@@ -19,7 +19,7 @@ from nvcodec.fitting.network.request import Fit, FitRequest
 from nvcodec.fitting.network.schedule import LearningRateSchedule, StageClock
 from nvcodec.fitting.network.stages import FloatStage, ParameterGroup, QuantisedStage, Stage
 from nvcodec.fitting.network.step import Step, StepFunction, autocast, compute_step
-from nvcodec.host_settings import own_random_numbers
+from nvcodec.host.settings import own_random_numbers
 
 # The quantised stage starts from a fitted network, so it has a lower peak rate and a short warm-up.
 _QUANTISED_RATE = 0.5

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nvcodec.errors import VideoError
-from nvcodec.urls import refuse_url
+from nvcodec.files.urls import refuse_url
 
 Input = str | os.PathLike[str] | BinaryIO
 """A path, or a binary file object, which is read to its end."""

@@ -19,13 +19,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nvcodec
-from nvcodec import host_settings
-from nvcodec.host_settings import OwnSettings, own_random_numbers
+from nvcodec.host import settings as host_settings
+from nvcodec.host.settings import OwnSettings, own_random_numbers
 from nvcodec.metrics import ms_ssim
 from nvcodec.models.latentgrid import wavelets
 from nvcodec.tokenizer.tokenizer import VideoTokenizer
 
-GOLDEN = Path(__file__).parent / "golden" / "v1"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 STREAMS = ("latentgrid-predicted-rgb", "hnerv-yuv420", "nirvana-predicted-yuv420", "ngp-yuv420")
 
 

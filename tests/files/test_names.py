@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nvcodec.targets.names import beside
+from nvcodec.files.names import beside
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "\udce9"], ids=["ASCII", "UTF-8", "other"])

@@ -1,0 +1,1 @@
+"""Inputs and outputs by name: pipes, URLs, unfinished files, their locks, and their publication."""

@@ -1,0 +1,1 @@
+"""The process that nvcodec runs in: settings of its libraries, its forks and its children."""
