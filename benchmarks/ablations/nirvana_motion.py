@@ -22,7 +22,7 @@ from benchmarks.harness import record
 from benchmarks.harness.clips import SMALL, clip, read
 from nvcodec.container import Reader
 from nvcodec.media import Frames, UInt8Array
-from nvcodec.video.sinks import open_sink
+from nvcodec.video.sinks.open_sink import open_sink
 
 # Clip and frame of the photograph, a street. The pan shows a window of it at half its size.
 _PHOTOGRAPH = ("bikes.mp4", 150)

@@ -39,7 +39,7 @@ from benchmarks.harness import record
 from nvcodec.media import BoolArray, Frames, UInt8Array
 from nvcodec.metrics import psnr
 from nvcodec.video import open_sink
-from nvcodec.video.mask_filling import filled, valid_chroma
+from nvcodec.video.sources.mask_filling import filled, valid_chroma
 
 MODELS = ("latentgrid", "hnerv", "hnerv+boost", "nerv", "nervpp", "nirvana")
 _STRENGTHS = (5, 10, 15, 20, 30, 40)  # Strengths of non-local means.

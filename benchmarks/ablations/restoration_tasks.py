@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.harness.clips import bunny, read
 from nvcodec.media import BoolArray, Colour, Frames, VideoInfo
 from nvcodec.video import rgb, yuv420
-from nvcodec.video.mask_filling import valid_chroma
+from nvcodec.video.sources.mask_filling import valid_chroma
 
 _BOX = 50 / 1280  # Side of a box as a share of the width.
 _CENTRES = ((1 / 2, 1 / 2), (1 / 4, 1 / 4), (1 / 4, 3 / 4), (3 / 4, 1 / 4), (3 / 4, 3 / 4))

@@ -14,8 +14,8 @@ from nvcodec.errors import VideoError
 from nvcodec.files.spooling import Input, readable_path, with_names
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.metrics import Quality, QualityMeter
-from nvcodec.video.source import open_source
-from nvcodec.video.tracks import Tracks, open_tracks
+from nvcodec.video.sources.source import open_source
+from nvcodec.video.tracks.source_tracks import Tracks, open_tracks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

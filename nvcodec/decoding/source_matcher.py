@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.video.source import Source
+from nvcodec.video.sources.source import Source
 
 _BATCH_BYTES = 32 << 20
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from nvcodec.container.chapters import MAX_CHAPTERS
 from nvcodec.container.track_sections import MAX_ENTRIES, MAX_NAME, MAX_TEXT
 from nvcodec.media import Chapter, cut_chapters
-from nvcodec.video.source import Source
+from nvcodec.video.sources.source import Source
 
 _SECTION_BYTES = 16  # of framing and index, at most
 _TAG_BYTES, _CHAPTER_BYTES = 4, 16  # of lengths and times, about

@@ -42,9 +42,9 @@ from nvcodec.reconstruction.payload import pack_payload
 from nvcodec.tokenizer.pretrained import find_folder
 from nvcodec.tokenizer.segment_tokens import resolve_tokenizer_name, tokenizer
 from nvcodec.tokenizer.token_sections import token_format
-from nvcodec.video.masks import open_mask
-from nvcodec.video.source import Source, open_source
-from nvcodec.video.tracks import Tracks, open_tracks
+from nvcodec.video.sources.masks import open_mask
+from nvcodec.video.sources.source import Source, open_source
+from nvcodec.video.tracks.source_tracks import Tracks, open_tracks
 from nvcodec.workers.factory import make_pool
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 
 from nvcodec.media import Float32Array, Frames
 from nvcodec.video.scene_cuts import CONTEXT_PICTURES, is_cut, small_copies, still
-from nvcodec.video.source import Source
+from nvcodec.video.sources.source import Source
 
 # Frames of a segment. More frames share the bits of a network, but cost quality.
 _USUAL_LENGTH = 144

@@ -16,7 +16,7 @@ from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
 from nvcodec.models.latentgrid.motion_compensation import Picture
 from nvcodec.reconstruction.resampling import decode_times, resampled
 from nvcodec.video import colour as conversion
-from nvcodec.video.mask_filling import valid_chroma
+from nvcodec.video.sources.mask_filling import valid_chroma
 
 # Luma samples decoded at a time: frames of a GOP are decoded together as far as they fit in caches.
 _BATCH_SAMPLES = 1 << 22

@@ -16,7 +16,7 @@ from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.pixel_shuffle import depth_to_space
 from nvcodec.video import colour as conversion
-from nvcodec.video.mask_filling import valid_chroma
+from nvcodec.video.sources.mask_filling import valid_chroma
 
 
 def model_samples(frames: Frames, config: NetworkConfig, colour: Colour) -> Tensor:

@@ -27,7 +27,7 @@ from nvcodec.tokenizer.segment_tokens import tokenise_segment, tokenizer
 from nvcodec.tokenizer.token_ids import LEVELS
 from nvcodec.tokens.grid import TokenGrid
 from nvcodec.video.colour import matrix_for
-from nvcodec.video.source import open_source
+from nvcodec.video.sources.source import open_source
 
 LONGEST = 10 * SPACE_STRIDE
 """Largest side of tokenised pictures by default, samples."""

@@ -16,7 +16,7 @@ from nvcodec.cli.progress_bars import EncodeBar
 from nvcodec.container import Reader
 from nvcodec.encoding import encoder
 from nvcodec.errors import ConfigError, VideoError, WorkerError
-from nvcodec.video.source import Source
+from nvcodec.video.sources.source import Source
 from nvcodec.workers.job import JobFailure, WorkerLost, run_job
 from nvcodec.workers.pool import JobDone
 from tests.fixtures.clips import drifting

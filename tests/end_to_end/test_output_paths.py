@@ -33,6 +33,15 @@ BYTES = os.fsdecode(b"caf\xe9")  # a name that is not UTF-8
 LONG = "é" * 30 + "x" * 191  # 251 bytes, 255 with a suffix
 
 
+@pytest.fixture(autouse=True)
+def names_stay_out_of_the_report():
+    """Keep log lines from pytest: pytest-xdist cannot pass on names that are not UTF-8."""
+    logger = logging.getLogger("nvcodec")
+    logger.propagate = False
+    yield
+    logger.propagate = True
+
+
 def _nodes(folder: Path) -> dict[str, int]:
     """Return the kind of every node in a folder."""
     return {path.name: stat.S_IFMT(path.lstat().st_mode) for path in folder.iterdir()}
@@ -187,9 +196,7 @@ def test_permissions_of_files(clip, tmp_path, settings):
 
 
 @pytest.mark.parametrize("stem", [BYTES, LONG], ids=["not UTF-8", "long"])
-def test_names(clip, stream, tmp_path, settings, interrupt, monkeypatch, stem):
-    # pytest-xdist cannot pass on the captured log, which has the name.
-    monkeypatch.setattr(logging.getLogger("nvcodec"), "propagate", False)
+def test_names(clip, stream, tmp_path, settings, interrupt, stem):
     source = tmp_path / f"{stem}.mp4"
     source.write_bytes(clip.read_bytes())
     target = tmp_path / f"{stem}.nvc"

@@ -19,7 +19,7 @@ from nvcodec.media import ColourMode
 from nvcodec.tokenizer.token_sections import payload_budget, token_section_bytes
 from nvcodec.tokens import open_tokens
 from nvcodec.video.colour import rgb
-from nvcodec.video.source import open_source
+from nvcodec.video.sources.source import open_source
 from tests.fixtures.clips import moving_picture
 from tests.fixtures.tokens import BlockTokenizer
 

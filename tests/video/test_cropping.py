@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from nvcodec.video.cropping import Crop
+from nvcodec.video.sources.cropping import Crop
 from tests.fixtures.videos import read_all
 
 CROP = {"bottom": 0x54AA, "top": 0x54BB, "left": 0x54CC, "right": 0x54DD}

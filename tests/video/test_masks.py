@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nvcodec.video import open_mask, open_source
-from nvcodec.video.mask_filling import filled, resized_mask, valid_chroma
+from nvcodec.video.sources.mask_filling import filled, resized_mask, valid_chroma
 
 
 def test_a_filling_is_smooth_and_keeps_valid_samples():

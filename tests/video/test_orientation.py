@@ -8,7 +8,12 @@ import struct
 import numpy as np
 import pytest
 
-from nvcodec.video.orientation import UPRIGHT, Orientation, from_display_matrix, from_rotation
+from nvcodec.video.sources.orientation import (
+    UPRIGHT,
+    Orientation,
+    from_display_matrix,
+    from_rotation,
+)
 
 PICTURE = np.arange(6, dtype=np.uint8).reshape(2, 3)
 

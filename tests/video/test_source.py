@@ -10,7 +10,7 @@ import pytest
 
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.video import open_source
-from nvcodec.video.libav_decoder import VideoFile
+from nvcodec.video.sources.libav_decoder import VideoFile
 from tests.fixtures.videos import plane_samples, read_all
 
 

@@ -63,7 +63,7 @@ def test_other_formats_become_420_with_one_warning(make_clip, caplog, pix_fmt, c
         source, frames = read_all(path)
     assert len(source.warnings) == 1
     assert all(word in source.warnings[0] for word in words)
-    assert [r.name for r in caplog.records] == ["nvcodec.video.source"]
+    assert [r.name for r in caplog.records] == ["nvcodec.video.sources.source"]
     expected = yuv420(np.stack([smooth(t, *size) for t in range(2)]), source.info.colour)
     if pix_fmt == "gray":
         assert (frames.u == 128).all() and (frames.v == 128).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from nvcodec.video.clock import Clock
+from nvcodec.video.sources.clock import Clock
 
 
 def placed(stamps, time_base=Fraction(1, 1000), rate=Fraction(25)):

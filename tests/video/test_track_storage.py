@@ -11,8 +11,9 @@ import pytest
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Packet, Track
-from nvcodec.video import codec_parameters, open_sink, open_tracks
-from nvcodec.video.track_storage import formats_for
+from nvcodec.video import open_sink, open_tracks
+from nvcodec.video.sinks.track_storage import formats_for
+from nvcodec.video.tracks import codec_parameters
 from tests.fixtures.videos import synthetic_frames, video_info
 
 

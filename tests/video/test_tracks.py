@@ -12,7 +12,7 @@ import pytest
 from nvcodec.errors import VideoError
 from nvcodec.media import Track
 from nvcodec.video import open_tracks
-from nvcodec.video.codec_parameters import template
+from nvcodec.video.tracks.codec_parameters import template
 
 
 def demuxed(path):

@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
 
-from nvcodec.video.clock_jump_scan import JumpScan, is_marker
+from nvcodec.video.sources.clock_jump_scan import JumpScan, is_marker
 
 _DOUBTFUL = 3  # packets before a jump that libav may take for damaged
 _LARGEST = 1 << 62  # ticks

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from nvcodec.errors import VideoError
-from nvcodec.video.libav_decoder import VideoFile, open_container
+from nvcodec.video.sources.libav_decoder import VideoFile, open_container
 
 _USUAL = 300  # frames per second; higher statements are often the tick rate of the file
 _COMMON = 60  # frames per second; formats without a table of times are trusted up to here

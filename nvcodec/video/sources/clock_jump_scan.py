@@ -1,4 +1,4 @@
-"""Search for the jumps of a file's clock; see `nvcodec.video.clock_jumps`.
+"""Search for the jumps of a file's clock; see `nvcodec.video.sources.clock_jumps`.
 
 A stream jumps where its time goes back, or far forward, and the packet behind confirms it. The
 first stream that jumps begins a part, and the other streams enter it when their times get close to

@@ -24,9 +24,9 @@ from av.stream import Stream
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Packet, Track
-from nvcodec.video import codec_parameters
-from nvcodec.video.pcm_conversion import PcmConverter
-from nvcodec.video.text_conversion import TEXT_CODECS, TextConverter
+from nvcodec.video.sinks.text_conversion import TEXT_CODECS, TextConverter
+from nvcodec.video.tracks import codec_parameters
+from nvcodec.video.tracks.pcm_conversion import PcmConverter
 
 FORMATS = {".mkv": "matroska", ".mp4": "mp4"}
 """Formats with tracks: name of the file's end, and of libav's muxer."""

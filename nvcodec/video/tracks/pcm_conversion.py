@@ -15,9 +15,9 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 
 from nvcodec.media import Packet, Track
-from nvcodec.video import codec_parameters
-from nvcodec.video.libav_packets import libav_packet
-from nvcodec.video.tta_ending import decode_last_frame
+from nvcodec.video.tracks import codec_parameters
+from nvcodec.video.tracks.libav_packets import libav_packet
+from nvcodec.video.tracks.tta_ending import decode_last_frame
 
 # Sample format of a decoder -> PCM codec that holds its samples exactly, and that both MP4 and
 # Matroska hold (but 64-bit integers, which MP4 does not).

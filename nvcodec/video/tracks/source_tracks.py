@@ -21,10 +21,10 @@ from av.stream import Discard, Stream
 
 from nvcodec.closing import Closing
 from nvcodec.media import Packet, Track
-from nvcodec.video.codec_parameters import MAX_HEADERS, codec_name, describe, inflated_bytes
-from nvcodec.video.libav_decoder import open_container, read_clock_jumps
-from nvcodec.video.libav_packets import stored_packet
-from nvcodec.video.pcm_conversion import PcmConverter
+from nvcodec.video.sources.libav_decoder import open_container, read_clock_jumps
+from nvcodec.video.tracks.codec_parameters import MAX_HEADERS, codec_name, describe, inflated_bytes
+from nvcodec.video.tracks.libav_packets import stored_packet
+from nvcodec.video.tracks.pcm_conversion import PcmConverter
 
 logger = logging.getLogger(__name__)
 

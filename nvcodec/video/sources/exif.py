@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from nvcodec.video.orientation import UPRIGHT, Orientation
+from nvcodec.video.sources.orientation import UPRIGHT, Orientation
 
 CODECS = frozenset({"mjpeg", "png", "webp", "tiff"})
 """Codecs whose packets hold EXIF tags."""

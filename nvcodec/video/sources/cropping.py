@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nvcodec.media import Planes
-from nvcodec.video import isobmff
+from nvcodec.video.sources import isobmff
 
 _SEGMENT, _CLUSTER, _TRACKS, _ENTRY = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC

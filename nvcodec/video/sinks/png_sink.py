@@ -15,8 +15,8 @@ from nvcodec.files.names import beside
 from nvcodec.files.publication import hand_on_permissions
 from nvcodec.media import Frames, VideoInfo
 from nvcodec.video.colour import rgb
-from nvcodec.video.image_folder import TIMESTAMPS
-from nvcodec.video.sink import Sink
+from nvcodec.video.sinks.sink import Sink
+from nvcodec.video.sources.image_folder import TIMESTAMPS
 
 
 class PngSink(Sink):

@@ -12,8 +12,8 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideDataContainer
 
-from nvcodec.video import orientation
-from nvcodec.video.orientation import Orientation
+from nvcodec.video.sources import orientation
+from nvcodec.video.sources.orientation import Orientation
 
 _HDR = {
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",

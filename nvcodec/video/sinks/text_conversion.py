@@ -12,8 +12,8 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
 from nvcodec.media import Packet, Track
-from nvcodec.video import codec_parameters
-from nvcodec.video.libav_packets import libav_packet
+from nvcodec.video.tracks import codec_parameters
+from nvcodec.video.tracks.libav_packets import libav_packet
 
 # Override tags of ASS for the face and the size of a font. MP4 states them for every text.
 _FONT_TAGS = re.compile(rb"\\f(?:n[^\\}]*|s[\d.+-]*)")

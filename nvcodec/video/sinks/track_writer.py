@@ -13,8 +13,8 @@ import av
 from av.stream import Stream
 
 from nvcodec.media import Packet, Track
-from nvcodec.video.libav_packets import libav_packet
-from nvcodec.video.track_storage import Storage, decoder_of
+from nvcodec.video.sinks.track_storage import Storage, decoder_of
+from nvcodec.video.tracks.libav_packets import libav_packet
 
 # Seconds of silence that are written for a gap, and bytes for all gaps of a track: damaged files
 # state gaps of years.

@@ -18,8 +18,8 @@ import av
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Chapter
-from nvcodec.video.cropping import Crop
-from nvcodec.video.libav_decoder import VideoFile
+from nvcodec.video.sources.cropping import Crop
+from nvcodec.video.sources.libav_decoder import VideoFile
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nvcodec.media import Frames, VideoInfo
-from nvcodec.video.sink import Sink
+from nvcodec.video.sinks.sink import Sink
 
 
 class Y4mSink(Sink):

@@ -19,11 +19,12 @@ import numpy as np
 from nvcodec.closing import Closing
 from nvcodec.errors import ConfigError, VideoError
 from nvcodec.media import BoolArray, Frames, Planes, UInt8Array
-from nvcodec.video import pixel_formats, stream_properties
-from nvcodec.video.clock import Clock
-from nvcodec.video.mask_filling import resized_mask
-from nvcodec.video.picture_converter import PictureConverter
-from nvcodec.video.source_file import AnnouncedLength, open_file
+from nvcodec.video import pixel_formats
+from nvcodec.video.sources import stream_properties
+from nvcodec.video.sources.clock import Clock
+from nvcodec.video.sources.mask_filling import resized_mask
+from nvcodec.video.sources.picture_converter import PictureConverter
+from nvcodec.video.sources.source_file import AnnouncedLength, open_file
 
 logger = logging.getLogger(__name__)
 

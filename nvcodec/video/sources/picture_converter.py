@@ -8,10 +8,11 @@ from fractions import Fraction
 import av
 
 from nvcodec.media import Planes, VideoInfo
-from nvcodec.video import orientation, pixel_formats, stream_properties
-from nvcodec.video.frame_rate import frame_rate
-from nvcodec.video.image_folder import ImageFolder
-from nvcodec.video.libav_decoder import VideoFile
+from nvcodec.video import pixel_formats
+from nvcodec.video.sources import orientation, stream_properties
+from nvcodec.video.sources.frame_rate import frame_rate
+from nvcodec.video.sources.image_folder import ImageFolder
+from nvcodec.video.sources.libav_decoder import VideoFile
 
 
 class PictureConverter:

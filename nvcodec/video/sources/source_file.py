@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from nvcodec.video import stream_properties
-from nvcodec.video.image_folder import ImageFolder
-from nvcodec.video.libav_decoder import VideoFile
+from nvcodec.video.sources import stream_properties
+from nvcodec.video.sources.image_folder import ImageFolder
+from nvcodec.video.sources.libav_decoder import VideoFile
 
 
 def open_file(path: Path, threads: int) -> VideoFile | ImageFolder:

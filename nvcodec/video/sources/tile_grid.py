@@ -16,8 +16,8 @@ import numpy as np
 from av.container import InputContainer
 
 from nvcodec.errors import VideoError
-from nvcodec.video.isobmff import Box, boxes, contents, find, whole_file
-from nvcodec.video.orientation import UPRIGHT, Orientation
+from nvcodec.video.sources.isobmff import Box, boxes, contents, find, whole_file
+from nvcodec.video.sources.orientation import UPRIGHT, Orientation
 
 _DEPENDENT = 1 << 19  # AV_DISPOSITION_DEPENDENT
 _MAX_PIXELS = 1 << 26  # of a picture in an `.nvc` file

@@ -10,10 +10,10 @@ from typing import BinaryIO
 from nvcodec.errors import ConfigError
 from nvcodec.files.urls import refuse_url
 from nvcodec.media import Chapter, Track, VideoInfo
-from nvcodec.video.container_sink import MuxedSink
-from nvcodec.video.png_sink import PngSink
-from nvcodec.video.sink import Sink, suffix_of
-from nvcodec.video.y4m_sink import Y4mPipe, Y4mSink
+from nvcodec.video.sinks.container_sink import MuxedSink
+from nvcodec.video.sinks.png_sink import PngSink
+from nvcodec.video.sinks.sink import Sink, suffix_of
+from nvcodec.video.sinks.y4m_sink import Y4mPipe, Y4mSink
 
 
 def open_sink(

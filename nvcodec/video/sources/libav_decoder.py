@@ -23,11 +23,11 @@ from av.stream import Disposition
 from nvcodec.errors import VideoError
 from nvcodec.files.spooling import is_pipe
 from nvcodec.files.urls import refuse_url
-from nvcodec.video import exif
-from nvcodec.video.clock_jumps import ClockJumps, can_jump
-from nvcodec.video.cropping import Crop, crop_of
 from nvcodec.video.file_metadata import chapters_of, lost_streams, tags_of
-from nvcodec.video.tile_grid import compose, read_grid
+from nvcodec.video.sources import exif
+from nvcodec.video.sources.clock_jumps import ClockJumps, can_jump
+from nvcodec.video.sources.cropping import Crop, crop_of
+from nvcodec.video.sources.tile_grid import compose, read_grid
 
 # Demuxers that turn any text or memory dump into a picture.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}

@@ -21,14 +21,20 @@ from av.stream import Stream
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Chapter, Frames, Packet, Track, VideoInfo
-from nvcodec.video.codec_parameters import check_total
 from nvcodec.video.file_metadata import MP4_TAGS, add_metadata
-from nvcodec.video.matroska_aspect import PADDING, display_aspect, write_aspect
 from nvcodec.video.pixel_formats import frame_from
-from nvcodec.video.sink import Sink
-from nvcodec.video.track_storage import Storage, add_track, formats_for, open_muxer, storage_of
-from nvcodec.video.track_writer import TrackWriter
-from nvcodec.video.video_encoders import WITHOUT_ASPECT, default_encoder, encoder_options
+from nvcodec.video.sinks.matroska_aspect import PADDING, display_aspect, write_aspect
+from nvcodec.video.sinks.sink import Sink
+from nvcodec.video.sinks.track_storage import (
+    Storage,
+    add_track,
+    formats_for,
+    open_muxer,
+    storage_of,
+)
+from nvcodec.video.sinks.track_writer import TrackWriter
+from nvcodec.video.sinks.video_encoders import WITHOUT_ASPECT, default_encoder, encoder_options
+from nvcodec.video.tracks.codec_parameters import check_total
 
 _MAX_TIMESCALE = 2**31 - 1
 

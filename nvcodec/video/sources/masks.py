@@ -7,9 +7,9 @@ import os
 from nvcodec.closing import Closing
 from nvcodec.errors import VideoError
 from nvcodec.media import BoolArray, Planes
-from nvcodec.video.mask_filling import filled_picture
-from nvcodec.video.source import Source
-from nvcodec.video.source_file import count_frames
+from nvcodec.video.sources.mask_filling import filled_picture
+from nvcodec.video.sources.source import Source
+from nvcodec.video.sources.source_file import count_frames
 
 
 class Mask(Closing):

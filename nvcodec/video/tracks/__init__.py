@@ -1,0 +1,1 @@
+"""Audio and subtitle tracks of a source: their packets and codec parameters."""
