@@ -33,13 +33,12 @@ BYTES = os.fsdecode(b"caf\xe9")  # a name that is not UTF-8
 LONG = "é" * 30 + "x" * 191  # 251 bytes, 255 with a suffix
 
 
-@pytest.fixture(autouse=True)
-def names_stay_out_of_the_report():
-    """Keep log lines from pytest: pytest-xdist cannot pass on names that are not UTF-8."""
-    logger = logging.getLogger("nvcodec")
-    logger.propagate = False
+@pytest.fixture
+def without_log():
+    """Log nothing: pytest-xdist cannot pass on names that are not UTF-8."""
+    logging.disable()
     yield
-    logger.propagate = True
+    logging.disable(logging.NOTSET)
 
 
 def _nodes(folder: Path) -> dict[str, int]:
@@ -196,6 +195,7 @@ def test_permissions_of_files(clip, tmp_path, settings):
 
 
 @pytest.mark.parametrize("stem", [BYTES, LONG], ids=["not UTF-8", "long"])
+@pytest.mark.usefixtures("without_log")
 def test_names(clip, stream, tmp_path, settings, interrupt, stem):
     source = tmp_path / f"{stem}.mp4"
     source.write_bytes(clip.read_bytes())
@@ -215,6 +215,7 @@ def test_names(clip, stream, tmp_path, settings, interrupt, stem):
     assert len(os.listdir(tmp_path)) == 5
 
 
+@pytest.mark.usefixtures("without_log")
 def test_names_on_the_command_line(clip, tmp_path, monkeypatch, measured_here):
     """The streams of a process hold bytes; those of stdout are strict."""
     (tmp_path / f"{BYTES}.mp4").write_bytes(clip.read_bytes())
@@ -242,6 +243,7 @@ def test_names_on_the_command_line(clip, tmp_path, monkeypatch, measured_here):
     assert [report["file"] for report in reports] == [f"{BYTES}.nvc", f"{BYTES}.y4m"]
 
 
+@pytest.mark.usefixtures("without_log")
 def test_tokens_of_a_name_that_is_not_utf8(tmp_path):
     source = tmp_path / f"{BYTES}.nvc"
     source.write_bytes(TOKENS.read_bytes())
