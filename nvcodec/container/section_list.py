@@ -190,6 +190,13 @@ class SegmentList(Sequence[SegmentEntry]):
     def __len__(self) -> int:
         return len(self._records)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SegmentList):
+            return NotImplemented
+        return bool(np.array_equal(self._records, other._records))
+
+    __hash__ = None  # type: ignore[assignment]
+
     @overload
     def __getitem__(self, place: int) -> SegmentEntry: ...
     @overload

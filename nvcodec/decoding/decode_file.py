@@ -85,7 +85,7 @@ def decode_file(
             to the end of the last; None to keep frames and times. Pictures between frames are those
             of `Decoder.planes_at`.
         device: Device that decodes: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:N"`.
-        encoder: Video encoder of `.mp4` and `.mkv`, one that `nvcodec.video.sinks.open_sink.open_sink` knows.
+        encoder: Video encoder of `.mp4` and `.mkv`, one that `nvcodec.video.open_sink` knows.
         quality: CRF of that encoder; None for a near-transparent quality.
         audio: Whether to write audio tracks; subtitles are written anyway.
         overwrite: Replace an existing target.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Note:
             ) from error
         self.existed = existed
         self._found = os.fstat(self._lock.descriptor).st_size
-        started = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+        started = datetime.now(timezone.utc).isoformat(sep=" ", timespec="seconds")
         self._append({"holder": {"pid": os.getpid(), "host": platform.node(), "since": started}})
 
     @property

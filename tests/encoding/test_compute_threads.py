@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -52,8 +52,8 @@ def test_an_encode_computes_on_one_thread_and_records_it(
     seen, identities = [], []
     opened: Callable[..., object] = PartialFile.open
 
-    def record(self: PartialFile, identity: str, *, resume: bool) -> object:
-        identities.append(json.loads(identity))
+    def record(self: PartialFile, identity: dict[str, Any], *, resume: bool) -> object:
+        identities.append(identity)
         return opened(self, identity, resume=resume)
 
     monkeypatch.setattr(PartialFile, "open", record)
