@@ -15,6 +15,7 @@ from threading import Lock
 import torch
 
 from nvcodec.device import cpu_cores
+from nvcodec.host.forking import hold_over_fork
 
 # Pixels of a picture from which on several threads are used. Most operations on fewer samples are not
 # divided by torch at all.
@@ -23,6 +24,7 @@ _LEAST_PIXELS = 1 << 16
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 _lock = Lock()
+hold_over_fork(_lock)
 _encodes = 0  # that run now in this process
 _host_threads = 0  # number of threads of the host, while encodes run
 

@@ -1,4 +1,4 @@
-"""Renewal of locks in a forked process.
+"""Locks in a forked process.
 
 A fork copies locks as they are, but only the thread that forked goes on in the child. A lock that
 another thread held at that moment would therefore stay locked for ever.
@@ -29,6 +29,32 @@ def renew_after_fork(owner: LockOwner) -> None:
         owner: Object with locks; it is not kept alive.
     """
     _owners.add(owner)
+
+
+class Holdable(Protocol):
+    """A lock of the `threading` module."""
+
+    def acquire(self) -> bool:
+        """Wait for the lock and take it."""
+        ...
+
+    def release(self) -> None:
+        """Give the lock back."""
+        ...
+
+
+def hold_over_fork(lock: Holdable) -> None:
+    """Take a lock before every fork, so that no other thread holds it then, and release it after.
+
+    For locks that no thread holds for long. What a lock protects is whole in the child.
+
+    Args:
+        lock: Lock of a module, which lives as long as the process.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
 
 
 def _renew_all() -> None:

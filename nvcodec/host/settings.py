@@ -8,21 +8,27 @@ depend on the former, and only fits on the latter.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
-from threading import Lock, RLock
+from itertools import chain
+from threading import Lock, RLock, local
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 
+from nvcodec.host.forking import hold_over_fork
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _lock, _random_lock = Lock(), RLock()
+hold_over_fork(_lock)
+hold_over_fork(_random_lock)
 
 
 class _Switch:
@@ -49,7 +55,11 @@ class _Switch:
 
     def release(self) -> None:
         """Restore the switch, unless others need it still or the host has set it meanwhile."""
-        self._users -= 1
+        self.keep(self._users - 1)
+
+    def keep(self, users: int) -> None:
+        """Change the number of threads that need the switch; restore it if there are none."""
+        self._users = users
         if not self._users and self._host is not None:
             if self._get() == self._own:
                 self._put(self._host)
@@ -93,6 +103,26 @@ def _switches() -> dict[str, list[_Switch]]:
 _SWITCHES = _switches()
 
 
+class _Entered(local):
+    """The switches of the contexts that this thread is in, as often as it has set them."""
+
+    def __init__(self) -> None:
+        self.switches: list[_Switch] = []
+
+
+_entered = _Entered()
+
+
+def _forget_other_threads() -> None:
+    """Give up what other threads needed at the time of a fork: they do not exist in the child."""
+    for switch in dict.fromkeys(chain.from_iterable(_SWITCHES.values())):
+        switch.keep(_entered.switches.count(switch))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
+
+
 @contextmanager
 def own_random_numbers(seed: int = 0) -> Iterator[None]:
     """Let torch draw random numbers that follow from a seed, and restore those of the host.
@@ -122,6 +152,7 @@ class OwnSettings:
         with _lock:
             for switch in self._switches:
                 switch.acquire()
+                _entered.switches.append(switch)
         self._set_thread(self._thread)
 
     def __exit__(
@@ -134,6 +165,7 @@ class OwnSettings:
         with _lock:
             for switch in reversed(self._switches):
                 switch.release()
+                _entered.switches.remove(switch)
 
     def _set_thread(self, stack: ExitStack) -> None:
         """Set what belongs to this thread."""

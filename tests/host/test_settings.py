@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import os
 import random
+import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -360,3 +363,50 @@ def test_own_random_numbers_leave_those_of_the_host():
     with own_random_numbers(1):
         assert torch.equal(torch.rand(4), first)
     assert torch.equal(torch.rand(2), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.parametrize("held", ["_lock", "_random_lock"])
+def test_a_fork_while_another_thread_computes(held):
+    """In the child nobody holds a lock, and what the other thread has set is the host's again."""
+    inside, leave, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def compute() -> None:
+        with OwnSettings():
+            inside.set()
+            leave.wait()
+        while not ended.is_set():
+            with getattr(host_settings, held):  # at almost every moment, so that a fork meets it
+                time.sleep(0.001)
+
+    with default_type(torch.float64):
+        thread = threading.Thread(target=compute)
+        thread.start()
+        inside.wait()
+        try:
+            assert _status_of_child(lambda: torch.get_default_dtype() == torch.float64) == 0
+            assert torch.get_default_dtype() == torch.float32  # the other thread computes still
+            leave.set()
+            assert [_status_of_child(_enters) for _ in range(5)] == [0] * 5
+        finally:
+            leave.set()
+            ended.set()
+            thread.join()
+        assert torch.get_default_dtype() == torch.float64
+
+
+def _enters() -> bool:
+    """Compute with settings and random numbers of the codec; return whether that left no trace."""
+    before = torch.get_default_dtype()
+    with OwnSettings(), own_random_numbers():
+        own = torch.get_default_dtype()
+    return own == torch.float32 and torch.get_default_dtype() == before
+
+
+def _status_of_child(holds: Callable[[], bool]) -> int:
+    """Return the exit status of a forked child: 0 if something holds there, -14 if it hangs."""
+    pid = os.fork()
+    if not pid:
+        signal.alarm(5)
+        os._exit(not holds())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
