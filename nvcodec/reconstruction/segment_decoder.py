@@ -6,7 +6,6 @@ The module of a family's decoder is imported when a segment of that family is op
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -21,16 +20,8 @@ from nvcodec.models import name_of
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.reconstruction.memory_limits import memory_excess
 from nvcodec.reconstruction.payload import split_payload
-
-# Largest number of values of an intermediate tensor that a stream may demand. Large layers cost a
-# file few bytes, so that the picture bounds them, beyond a size that no memory lacks.
-_LARGEST_TENSOR = 1 << 29
-_VALUES_PER_PIXEL, _FREE_VALUES = 512, 1 << 22
-# The same for the padding of the picture to a multiple of a network's strides.
-_PADDING, _FREE_POSITIONS = 4, 1 << 16
-# Values of a predicted network, as a share of the limit of a tensor.
-_PREDICTED_SHARE = 4
 
 
 class SegmentDecoder(Protocol):
@@ -106,42 +97,10 @@ def open_segment_decoder(
         BitstreamError: If the payload is malformed, or would take too much memory to decode.
     """
     config, body = split_payload(stored, header)
-    _check_memory(config, number)
+    if (excess := memory_excess(config)) is not None:
+        raise BitstreamError(f"segment {number}: {excess}")
     name, colour = name_of(header.model), header.video.colour
     return make_segment_decoder(name, config, body, colour, device, previous, fsq_indices)
-
-
-def _check_memory(config: ModelConfig, number: int) -> None:
-    """Refuse a model whose tensors are out of proportion to the picture.
-
-    Args:
-        config: Configuration of the model.
-        number: Number of the segment, for error messages.
-
-    Raises:
-        BitstreamError: If it would take too much memory.
-    """
-    height, width = config.size
-    limit = min(_LARGEST_TENSOR, _VALUES_PER_PIXEL * height * width + _FREE_VALUES)
-    if config.largest_tensor > limit:
-        raise BitstreamError(
-            f"segment {number}: its network needs a tensor of {config.largest_tensor} values "
-            f"for one frame of {width}x{height}; at most {limit} are allowed"
-        )
-    if not isinstance(config, NetworkConfig):
-        return
-    if prod(config.padded) > _PADDING * prod(config.native_size) + _FREE_POSITIONS:
-        raise BitstreamError(
-            f"segment {number}: its network pads {width}x{height} to {config.padded[1]}x"
-            f"{config.padded[0]} positions; at most {_PADDING} times its own and "
-            f"{_FREE_POSITIONS} are allowed"
-        )
-    # A predicted network repeats the head of the one before for all of its frames, without a byte.
-    if config.predicted and config.parameters > limit // _PREDICTED_SHARE:
-        raise BitstreamError(
-            f"segment {number}: its predicted network has {config.parameters} values; at most "
-            f"{limit // _PREDICTED_SHARE} are allowed for {width}x{height}"
-        )
 
 
 def make_segment_decoder(

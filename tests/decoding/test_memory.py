@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 import nvcodec
-from nvcodec.container import TokenFormat
+from nvcodec.config import EncoderConfig
+from nvcodec.container import Reader, TokenFormat
 from nvcodec.entropy.tokens.codec import encode_tokens
-from nvcodec.errors import BitstreamError, NvcodecError, OutOfMemoryError, VideoError
+from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutOfMemoryError, VideoError
 from nvcodec.media import ColourMode
 from nvcodec.models import MODELS, config_class
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.hnerv.config import HNeRVConfig
 from nvcodec.models.nirvana.config import NirvanaConfig
 from nvcodec.tokenizer.token_ids import LEVELS
+from nvcodec.video.sinks import container_sink
 from tests.fixtures.attacks import latents, stream_of, tracks_of, zeros
 from tests.fuzz.bound import CONSTANT, LATENTS_PER_PIXEL, NETWORK_PER_PIXEL, PER_BYTE, bound
 from tests.fuzz.child import in_child
@@ -185,3 +187,25 @@ def test_the_bound_is_documented(request):
     for number in (CONSTANT, PER_BYTE, LATENTS_PER_PIXEL, NETWORK_PER_PIXEL):
         assert f"2^{number.bit_length() - 1}" in text and number.bit_count() == 1
     assert bound(latents((64, 64), 1)) > CONSTANT + LATENTS_PER_PIXEL * 64 * 64
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_no_encoder_is_opened_for_a_picture_that_cannot_be_decoded(monkeypatch, tmp_path, suffix):
+    """It would take memory in proportion to the size that the stream claims."""
+    opened = []
+    monkeypatch.setattr(container_sink, "open_muxer", lambda *_, **__: opened.append(1))
+    data = latents((2048, 2048), 3)
+    path = tmp_path / "claims.nvc"
+    with Reader(data) as reader:
+        start = reader.segments[0].offset
+    path.write_bytes(data[: start + 60] + b"damaged" + data[start + 67 :])
+    with pytest.raises(BitstreamError):
+        nvcodec.decode(path, tmp_path / f"out{suffix}")
+    assert not opened and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_encode_makes_no_network_that_a_decoder_refuses(make_clip, tmp_path):
+    clip = make_clip(frames=8, size=(48, 32))
+    config = EncoderConfig(model="nirvana", parameters=2_000_000, epochs=1)
+    with pytest.raises(ConfigError, match=r"predicted network has .* choose a smaller size, fewer"):
+        nvcodec.encode(clip, tmp_path / "out.nvc", config)

@@ -28,6 +28,7 @@ from nvcodec.host.settings import own_random_numbers
 from nvcodec.models import build
 from nvcodec.models.base.network_config import NetworkConfig
 from nvcodec.models.base.video_model import VideoModel
+from nvcodec.reconstruction.memory_limits import memory_excess
 from nvcodec.reconstruction.network_payload import NetworkState, encode_network, set_tokens
 from nvcodec.reconstruction.sample_layout import model_samples, valid_samples
 from nvcodec.reconstruction.segment_decoder import luma_psnr, make_segment_decoder
@@ -223,7 +224,6 @@ class NetworkFitter(BaseFitter):
             budget = budget * usual_frames // frames
         try:
             network = self.family_config.from_budget(budget, frames=usual_frames, **options)
-            return replace(network, frames=frames)
         except ConfigError:
             if self.config.parameters is not None:
                 raise
@@ -232,6 +232,9 @@ class NetworkFitter(BaseFitter):
                 f"{self.config.model}, which is used here and where else needed"
             )
             return smallest
+        network = replace(network, frames=frames)
+        _check_limits(network, predicts=self.family_config.SUPPORTS_PREDICTION)
+        return network
 
     def _fresh_model(self, network: NetworkConfig, task: FitTask) -> VideoModel:
         """Return a network with random weights, which follow from the seed of the segment."""
@@ -251,3 +254,18 @@ class NetworkFitter(BaseFitter):
                 "went on from its best state; another --seed may do better"
             )
         return CodedSegment(config=network, body=encode_network(outcome.tensors, network))
+
+
+def _check_limits(network: NetworkConfig, *, predicts: bool) -> None:
+    """Check that a decoder will accept the network.
+
+    Args:
+        network: The network, not predicted.
+        predicts: Whether the next segment may be predicted from it.
+
+    Raises:
+        ConfigError: If it would take too much memory to decode.
+    """
+    excess = memory_excess(replace(network, predicted=predicts))
+    if excess is not None:
+        raise ConfigError(f"{excess}; choose a smaller size, fewer parameters or another model")

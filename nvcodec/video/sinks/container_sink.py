@@ -98,12 +98,8 @@ class MuxedSink(Sink):
         self._shift: Fraction | None = None
         self._shift_ticks = 0
         self._waiting: list[tuple[int, list[Packet]]] = []
+        self._container: OutputContainer | None = None
         self._reserve()
-        try:
-            self._container = self._create()
-        except (OSError, OverflowError, av.FFmpegError, ValueError) as error:
-            self._discard()
-            raise VideoError(f"{path}: cannot be written: {_reason(error)}") from error
 
     def write_packets(self, track: int, packets: Iterable[Packet]) -> None:
         """Append packets of a track, in order, on the same clock as the frames.
@@ -133,7 +129,21 @@ class MuxedSink(Sink):
             self._encode(frame)
 
     def _begin(self, first: int) -> None:
-        """Shift the clock if the video starts before zero: libav and players drop such frames."""
+        """Open the file, and shift the clock if the video starts before zero.
+
+        The encoder takes memory in proportion to the picture, so that it is opened only when there
+        is one: a damaged stream may claim any size.
+
+        Args:
+            first: Timestamp of the first frame, ticks. Libav and players drop frames before zero.
+
+        Raises:
+            VideoError: If the file cannot be opened.
+        """
+        try:
+            self._container = self._create()
+        except (OSError, OverflowError, av.FFmpegError, ValueError) as error:
+            raise VideoError(f"{self.path}: cannot be written: {_reason(error)}") from error
         self._shift_ticks = max(-first, 0)
         self._shift = self._shift_ticks * self.info.time_base
         if self._shift:
@@ -150,6 +160,7 @@ class MuxedSink(Sink):
         for index, writer in self._writers.items():
             with self._times_within_bounds(index):
                 writer.finish()
+        assert self._container is not None  # a sink without frames is not finished
         try:
             self._container.close()
         except av.FFmpegError as error:
@@ -169,6 +180,8 @@ class MuxedSink(Sink):
                 self._warn(f"gaps of {float(writer.closed):.0f} s in track {index} were closed")
 
     def _cancel(self) -> None:
+        if self._container is None:
+            return
         try:
             self._container.close()
         except (av.FFmpegError, OSError, ValueError):
@@ -186,6 +199,7 @@ class MuxedSink(Sink):
             self._mux(packet, "the video")
 
     def _mux(self, packet: av.Packet[Stream], what: str) -> None:
+        assert self._container is not None
         try:
             self._container.mux(packet)
         except (av.FFmpegError, OverflowError, ValueError) as error:
