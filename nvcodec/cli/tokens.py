@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nvcodec.cli.help_format import HelpFormatter
 from nvcodec.cli.standard_streams import binary_input
@@ -18,11 +18,10 @@ from nvcodec.container.probe import is_stream
 from nvcodec.errors import ConfigError, NoTokensError
 from nvcodec.files.spooling import readable_path
 from nvcodec.files.target import check_inputs_are_kept
-from nvcodec.tokens.files import check_name, save
-from nvcodec.tokens.grid import TokenGrid
-from nvcodec.tokens.inputs import file_bytes
 from nvcodec.tokens.reduction.methods import METHODS, at_rate, reduce
-from nvcodec.tokens.sequence import flatten
+
+if TYPE_CHECKING:
+    from nvcodec.tokens.grid import TokenGrid
 
 logger = logging.getLogger("nvcodec")
 
@@ -107,6 +106,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         NvcodecError: If the arguments are invalid, or a file cannot be read or written.
     """
+    # Other commands start sooner without these.
+    from nvcodec.tokens.files import check_name, save
+    from nvcodec.tokens.sequence import flatten
+
     begin = time.perf_counter()
     if options.output is not None:
         output = check_name(options.output, overwrite=options.overwrite)
@@ -168,6 +171,7 @@ def _input_tokens(options: argparse.Namespace, path: Path) -> _InputTokens:
             if options.via == "stream":
                 raise
     from nvcodec.tokens.from_pixels import grid_from_pixels  # decoding needs torch
+    from nvcodec.tokens.inputs import file_bytes
 
     grid = grid_from_pixels(path, name=options.tokenizer, start=options.start, end=options.end)
     size = file_bytes(path)

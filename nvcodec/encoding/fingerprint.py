@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 # An encode of a part of a video may take less time than hashing all of a long one. A file up to this
@@ -11,13 +12,13 @@ from uuid import uuid4
 _SMALL = 16 << 20
 _SAMPLES = 64
 _SAMPLE_BYTES = 64 << 10
+_CHUNK = 1 << 20
 
 
 def fingerprint(path: Path, *, part: bool = False) -> dict[str, object]:
     """Describe the content of a file, or of the files of a folder.
 
-    SHA-256 of the whole file takes less than a hundredth of the time in which its video is decoded,
-    let alone fitted. The time of the last change is no substitute: copies have another one.
+    To hash the whole file takes little beside the decoding of its video, let alone the fit. The time of the last change is no substitute: copies have another one.
 
     Args:
         path: File or folder.
@@ -40,9 +41,17 @@ def fingerprint(path: Path, *, part: bool = False) -> dict[str, object]:
     described: dict[str, object] = {"bytes": size, "suffix": path.suffix.lower()}
     with path.open("rb") as file:
         if not part or size <= _SMALL:
-            return {**described, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+            return {**described, "sha256": sha256_of(file)}
         digest = hashlib.sha256()
         for number in range(_SAMPLES):
             file.seek((size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
             digest.update(file.read(_SAMPLE_BYTES))
     return {**described, "sampled_sha256": digest.hexdigest()}
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Return the SHA-256 of the rest of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -8,7 +8,6 @@ the renames, a target that its note describes is finished.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from nvcodec.container import Reader, Writer
 from nvcodec.container.byte_source import ByteSource
 from nvcodec.container.resume_point import intact_prefix
+from nvcodec.encoding.fingerprint import sha256_of
 from nvcodec.encoding.identity import describe_differences
 from nvcodec.encoding.note import Note
 from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
@@ -327,5 +327,5 @@ def publish(partials: Sequence[PartialFile]) -> None:
 def _size_and_digest(path: Path) -> tuple[int, str]:
     """Return the size of a file in bytes, and the SHA-256 of its content."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(file)
         return file.tell(), digest

@@ -20,7 +20,7 @@ from typing import Protocol, cast
 import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from nvcodec.errors import VideoError
 from nvcodec.media import Packet, Track
@@ -146,10 +146,10 @@ def add_track(container: OutputContainer, track: Track) -> Stream:
         VideoError: If its parameters are malformed.
     """
     with codec_parameters.template(track) as described:
-        stream = container.add_stream_from_template(described.streams[0], opaque=True)
+        stream: Stream = container.add_stream_from_template(described.streams[0], opaque=True)
     codec_parameters.restore(track, stream)
     stream.time_base = Fraction(track.time_base)
-    stream.disposition = track.disposition  # type: ignore[assignment]
+    stream.disposition = cast(Disposition, track.disposition)  # PyAV takes integers too
     if track.language:
         stream.metadata["language"] = track.language
     if track.title:
