@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = results["points"]
         if not rows:
             raise SystemExit(f"no point was measured: {'; '.join(failures) or 'no time'}")
-        record.write(out, results, tables(rows, compare_all(rows)))
+        halves = {clip["name"]: clip["half"] for clip in results["clips"]}
+        record.write(out, results, tables(rows, compare_all(rows), halves))
     stored = json.loads(out.read_text())
     picture = options.figures / f"{out.stem}.png"
     figures.draw(stored["results"]["points"], picture)

@@ -26,6 +26,8 @@ def test_suites():
         for clip in clips:
             assert list(clip.rates) == sorted(set(clip.rates)) and len(clip.rates) == 4
     assert set(SUITES["small"]) < set(SUITES["full"])
+    halves = [clip.half for clip in SUITES["broad"]]
+    assert (halves.count("development"), halves.count("judged")) == (8, 12)
     assert [clip.name for clip in choose_clips("small", ["akiyo", "bunny"])] == ["bunny", "akiyo"]
     with pytest.raises(SystemExit, match="nothing: not in the suite"):
         choose_clips("small", ["nothing"])
