@@ -1,8 +1,8 @@
 """Encode a video by an anchor, x264, x265 or SVT-AV1, to a rate factor or a size.
 
 The anchors are called through libavcodec on the planes that nvcodec reads. They get a preset and a
-constant rate factor; GOP, B-frames, scene cuts and tuning are their own defaults. Two things are
-changed in their favour: they use frame threads (PyAV's default is slices, which cost x264 a fifth
+constant rate factor; GOP, B-frames and scene cuts are their own defaults. So is the tuning, which is
+for visual quality in x264 and x265, except where the name ends in `-psnr`. Two things are changed in their favour: they use frame threads (PyAV's default is slices, which cost x264 a fifth
 of its rate on small pictures), and the SEI with the encoder's name and options is removed.
 
     python -m benchmarks.harness.anchor_codecs SOURCE OUT.mkv --encoder x264-medium --crf 28
@@ -73,6 +73,9 @@ ENCODERS = {
     "x264-veryslow": AnchorEncoder(codec="libx264", preset="veryslow"),
     "x265-medium": AnchorEncoder(codec="libx265", preset="medium"),
     "x265-veryslow": AnchorEncoder(codec="libx265", preset="veryslow"),
+    "x264-medium-psnr": AnchorEncoder(codec="libx264", preset="medium", tune="psnr"),
+    "x265-medium-psnr": AnchorEncoder(codec="libx265", preset="medium", tune="psnr"),
+    "x265-veryslow-psnr": AnchorEncoder(codec="libx265", preset="veryslow", tune="psnr"),
     "svtav1-6": AnchorEncoder(codec="libsvtav1", preset="6", crf=(1, 63), fractions=False),
     "svtav1-3": AnchorEncoder(codec="libsvtav1", preset="3", crf=(1, 63), fractions=False),
 }

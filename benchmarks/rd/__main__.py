@@ -24,9 +24,10 @@ from benchmarks.rd.curves import compare_all, tables
 from benchmarks.rd.page import page
 from benchmarks.rd.plan import RunSettings
 from benchmarks.rd.points import Row
+from benchmarks.rd.prepared_clips import PreparedClip, find_file, prepare
 from benchmarks.rd.runner import RateDistortionRun
 from benchmarks.rd.store import PointStore
-from benchmarks.rd.suites import SUITES, PreparedClip, choose_clips, find_file, prepare
+from benchmarks.rd.suites import SUITES, choose_clips
 from benchmarks.rd.viewer_frames import ViewerClip, viewer
 from nvcodec.config import PRESETS, EncoderConfig
 
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = results["points"]
         if not rows:
             raise SystemExit(f"no point was measured: {'; '.join(failures) or 'no time'}")
-        record.write(out, results, tables(rows, compare_all(rows)))
+        halves = {clip["name"]: clip["half"] for clip in results["clips"]}
+        record.write(out, results, tables(rows, compare_all(rows), halves))
     stored = json.loads(out.read_text())
     picture = options.figures / f"{out.stem}.png"
     figures.draw(stored["results"]["points"], picture)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -140,20 +140,31 @@ def anchors_of(test: str, series: Sequence[str]) -> list[str]:
     return [*codecs, *([reference] if reference in series and test != reference else [])]
 
 
-def tables(rows: Sequence[Row], results: Sequence[BdRateResult]) -> dict[str, ResultTable]:
+def tables(
+    rows: Sequence[Row],
+    results: Sequence[BdRateResult],
+    halves: Mapping[str, str | None] | None = None,
+) -> dict[str, ResultTable]:
     """Return the tables of a run: averages, every clip by every metric, and the cost.
 
     Args:
         rows: All points.
         results: BD-rates of these, from `compare_all`.
+        halves: Half of the suite that each clip belongs to, or None, by the clip's name. A suite
+            with halves gets a summary of each, `summary_HALF`, and their means beside the mean.
     """
+    halves = {clip: half for clip, half in (halves or {}).items() if half}
     by_name = {"summary": _summary(results), "overview": _overview(rows, results)}
+    for half in dict.fromkeys(halves.values()):
+        by_name[f"summary_{half}"] = _summary(
+            [result for result in results if halves.get(result.clip) == half]
+        )
     for test in dict.fromkeys(result.test for result in results):
         for metric in METRICS:
             chosen = [
                 result for result in results if (result.test, result.metric) == (test, metric)
             ]
-            by_name[f"{test}_{metric}"] = _per_clip(test, metric, chosen)
+            by_name[f"{test}_{metric}"] = _per_clip(test, metric, chosen, halves)
     by_name["cost"] = _cost(rows)
     return by_name
 
@@ -200,20 +211,25 @@ def _summary(results: Sequence[BdRateResult]) -> ResultTable:
     )
 
 
-def _per_clip(test: str, metric: str, results: Sequence[BdRateResult]) -> ResultTable:
+def _per_clip(
+    test: str, metric: str, results: Sequence[BdRateResult], halves: Mapping[str, str]
+) -> ResultTable:
     anchors = list(dict.fromkeys(result.anchor for result in results))
     by_pair = {(result.clip, result.anchor): result for result in results}
     rows = [
         (clip, *(_cell(by_pair[clip, anchor]) for anchor in anchors))
         for clip in dict.fromkeys(result.clip for result in results)
     ]
-    means = [mean(result for result in results if result.anchor == anchor) for anchor in anchors]
+    for half in (*dict.fromkeys(halves.values()), None):
+        chosen = [result for result in results if half is None or halves.get(result.clip) == half]
+        means = [mean(result for result in chosen if result.anchor == anchor) for anchor in anchors]
+        rows.append((f"mean, {half}" if half else "mean", *means))
     note = f"BD-rate of {test} by {METRIC_NAMES[metric]}; negative is fewer bytes."
     if any(result.percent is not None and result.covered < _MIN_COVERAGE for result in results):
         note += (
             " * over less than half of its range of quality, the rest being beyond the anchor's."
         )
-    return ResultTable(("clip", *anchors), (*rows, ("mean", *means)), note)
+    return ResultTable(("clip", *anchors), tuple(rows), note)
 
 
 def _overview(rows: Sequence[Row], results: Sequence[BdRateResult]) -> ResultTable:

@@ -22,6 +22,9 @@ _ANCHORS = {
     "x264-veryslow": ("#8a8a8a", False),
     "x265-medium": ("#3b7dc4", True),
     "x265-veryslow": ("#3b7dc4", False),
+    "x264-medium-psnr": ("#4d4d4d", True),
+    "x265-medium-psnr": ("#1d4f8a", True),
+    "x265-veryslow-psnr": ("#1d4f8a", False),
     "svtav1-6": ("#3a9d5d", True),
     "svtav1-3": ("#3a9d5d", False),
 }

@@ -9,7 +9,7 @@ from math import ceil, log
 from benchmarks.harness.anchor_codecs import ENCODERS
 from benchmarks.harness.model_variants import Variant
 from benchmarks.rd.points import CurvePoint, Row, Settings
-from benchmarks.rd.suites import PreparedClip
+from benchmarks.rd.prepared_clips import PreparedClip
 from nvcodec.config import PRESETS
 from nvcodec.models import MODELS
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.record import ROOT
-from benchmarks.rd.suites import PreparedClip
+from benchmarks.rd.prepared_clips import PreparedClip
 
 Row = dict[str, Any]
 Settings = Mapping[str, str | int | float | None]

@@ -10,8 +10,8 @@ from benchmarks.rd import plan
 from benchmarks.rd.curves import is_anchor
 from benchmarks.rd.plan import CurveSpec, RunSettings
 from benchmarks.rd.points import CurvePoint, Row
+from benchmarks.rd.prepared_clips import PreparedClip
 from benchmarks.rd.store import PointError, PointStore
-from benchmarks.rd.suites import PreparedClip
 
 
 class RateDistortionRun:

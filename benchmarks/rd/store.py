@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.harness.anchor_codecs import ENCODERS, version
 from benchmarks.harness.record import ROOT
 from benchmarks.rd.points import CurvePoint, Row
-from benchmarks.rd.suites import PreparedClip
+from benchmarks.rd.prepared_clips import PreparedClip
 
 _MEASURED = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb", "ms_ssim", "decode_seconds")
 _REPORTED = ("parameters", "macs_per_pixel", "epochs", "device", "segments", "crf", "stream_bytes")

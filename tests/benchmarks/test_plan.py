@@ -10,7 +10,8 @@ from benchmarks.harness.anchor_codecs import ENCODERS
 from benchmarks.harness.model_variants import Variant
 from benchmarks.rd import plan
 from benchmarks.rd.plan import CurveSpec, RunSettings
-from benchmarks.rd.suites import SUITES, PreparedClip, SuiteClip, choose_clips, find_file, prepare
+from benchmarks.rd.prepared_clips import PreparedClip, find_file, prepare
+from benchmarks.rd.suites import SUITES, SuiteClip, choose_clips
 from nvcodec.video import open_source
 
 CLIP = SuiteClip(name="one", file="one.mp4", rates=(0.05, 0.1))
@@ -25,6 +26,8 @@ def test_suites():
         for clip in clips:
             assert list(clip.rates) == sorted(set(clip.rates)) and len(clip.rates) == 4
     assert set(SUITES["small"]) < set(SUITES["full"])
+    halves = [clip.half for clip in SUITES["broad"]]
+    assert (halves.count("development"), halves.count("judged")) == (8, 12)
     assert [clip.name for clip in choose_clips("small", ["akiyo", "bunny"])] == ["bunny", "akiyo"]
     with pytest.raises(SystemExit, match="nothing: not in the suite"):
         choose_clips("small", ["nothing"])

@@ -13,9 +13,10 @@ from benchmarks.harness.model_variants import Variant
 from benchmarks.rd import points, store
 from benchmarks.rd.plan import CurveSpec, RunSettings, anchor_point
 from benchmarks.rd.points import CurvePoint
+from benchmarks.rd.prepared_clips import PreparedClip
 from benchmarks.rd.runner import RateDistortionRun
 from benchmarks.rd.store import PointError, PointStore
-from benchmarks.rd.suites import PreparedClip, SuiteClip
+from benchmarks.rd.suites import SuiteClip
 
 SOURCE = PreparedClip(
     clip=SuiteClip(name="one", file="one.mp4", rates=(0.05, 0.1)),
