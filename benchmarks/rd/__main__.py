@@ -249,8 +249,9 @@ def _conditions(rows: Sequence[Row]) -> list[str]:
         ),
         (
             "Anchors through PyAV at their own defaults for preset and CRF, B-frames, GOP and tuning "
-            "included, in NUT, the smallest of NUT, Matroska and MP4; what x264 and x265 write about "
-            f"themselves into the stream is not counted. {', '.join(versions)}."
+            "included, with tune=psnr where the name ends in -psnr; in NUT, the smallest of NUT, "
+            "Matroska and MP4; what x264 and x265 write about themselves into the stream is not "
+            f"counted. {', '.join(versions)}."
         ),
         (
             "BD-rate: monotone cubics through the logarithm of bytes over quality, on the range of "

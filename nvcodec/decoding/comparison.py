@@ -80,18 +80,17 @@ def compare(
         meter = QualityMeter(compared.info.colour)
         warnings: list[str] = []
         reference = SourceMatcher(original)
-        count = 0
+        count = alone = 0
         for batch in compared.batches():
             matched, counterparts = reference.match(batch, compared.timed, compared.info.time_base)
             if len(counterparts):
                 meter.add(counterparts, matched)
                 count += len(counterparts)
-            if len(counterparts) < len(batch):
-                warnings.append(
-                    f"{len(batch) - len(counterparts)} frames of {path} have no counterpart in {source}"
-                )
+            alone += len(batch) - len(counterparts)
         if not count:
             raise VideoError(f"{path} has no frame in common with {source}")
+        if alone and frames is None:  # a range of the source leaves out the rest of the other
+            warnings.append(f"{alone} frames of {path} have no counterpart in {source}")
         missing = reference.count_unmatched()
         if missing:
             warnings.append(f"{missing} frames of {source} have no counterpart in {path}")

@@ -24,7 +24,7 @@ from nvcodec.fitting.network.fitter import NetworkFitter
 from nvcodec.media import ColourMode, Planes
 from nvcodec.models import MODELS, Family
 from nvcodec.models.base.config import ModelConfig
-from nvcodec.reconstruction import segment_decoder
+from nvcodec.reconstruction import memory_limits, segment_decoder
 from nvcodec.reconstruction.network_decoder import NetworkDecoder
 from nvcodec.reconstruction.payload import pack_payload, split_payload
 from nvcodec.reconstruction.resampling import CrossFade, resampled
@@ -254,7 +254,7 @@ def test_a_model_that_needs_too_much_memory_is_refused(stream, monkeypatch):
         raise AssertionError("opened")
 
     monkeypatch.setattr(segment_decoder, "make_segment_decoder", refuse)
-    monkeypatch.setattr(segment_decoder, "_LARGEST_TENSOR", 100)
+    monkeypatch.setattr(memory_limits, "_LARGEST_TENSOR", 100)
     refused = pytest.raises(BitstreamError, match=r"segment 2: .* at most 100")
     with nvcodec.open(stream, device="cpu") as video, refused:
         video[11]

@@ -72,3 +72,10 @@ def test_inspect(stream):
 def test_reports_are_json(stream):
     info = nvcodec.inspect(stream)
     assert json.dumps([info.bpp, info.parameters, float(info.duration)])
+
+
+def test_frames_without_a_counterpart_are_named_once(make_clip):
+    long, short = make_clip("long.mp4", frames=30), make_clip("short.mp4", frames=6)
+    assert nvcodec.compare(long, long, frames=slice(0, 6)).warnings == ()
+    (warning,) = nvcodec.compare(short, long).warnings
+    assert warning == f"24 frames of {long} have no counterpart in {short}"
