@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import random
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -207,3 +208,26 @@ def test_many_packets_are_spread_over_sections(samples):
     reader = Reader(file.getvalue())
     assert list(reader.packets(0)) == packets
     assert max(len(p) for p in write_packets(0, packets)) < 2**21
+
+
+def test_opening_makes_no_object_per_segment(samples):
+    count, file = 16_000, io.BytesIO()
+    with Writer(file) as writer:
+        writer.header(samples.HEADER)
+        for number in range(count):
+            writer.segment(
+                Segment(
+                    first_frame=number, pts=(number,), durations=(1,), payload=b"x", predicted=False
+                )
+            )
+        writer.finish()
+    file.seek(0)
+    tracemalloc.start()
+    try:
+        reader = Reader(file)
+        assert len(reader.segments) == reader.frame_count == count
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The index itself has about 10 bytes per segment, and an object of three numbers about 200.
+    assert peak < 250 * count, f"{peak / count:.0f} bytes per segment"
