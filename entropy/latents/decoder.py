@@ -18,7 +18,6 @@ from nvcodec.entropy.latents.context_network import (
     unflatten_weights,
 )
 from nvcodec.entropy.latents.default_networks import default_network
-from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     MAX_COEFFICIENTS,
@@ -30,6 +29,7 @@ from nvcodec.entropy.latents.symbols import (
     split_ranges,
     table_numbers,
 )
+from nvcodec.entropy.motion.coder import MotionCoder, open_message
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
@@ -45,9 +45,13 @@ class LatentGridReader:
         layouts: The subbands of every kind of plane.
         frames: Number of frames of the segment.
         layers: All frames, in coding order.
+        grid_size: Height and width of motion grids, in cells.
+        cell: Side of a cell, luma samples.
 
     Attributes:
-        coded: What `encode_grids` was given; symbols that are not read yet are zero.
+        steps: Quantisation steps.
+        grids: Symbols and context networks; symbols that are not read yet are zero.
+        motion: Motion of the frames that were read.
 
     Raises:
         BitstreamError: If the payload is malformed, or too short for so many symbols.
@@ -59,6 +63,8 @@ class LatentGridReader:
         layouts: Mapping[PlaneKind, SubbandLayout],
         frames: int,
         layers: Sequence[TemporalLayer],
+        grid_size: tuple[int, int],
+        cell: int,
     ) -> None:
         count = frames * coefficients_per_frame(layouts)
         if count > min(COEFFICIENTS_PER_BYTE * len(data), MAX_COEFFICIENTS):
@@ -84,7 +90,7 @@ class LatentGridReader:
         ranks = sum(layout.scales + 1 for layout in layouts.values())
         read_array(cursor, ranks * len(self._layers_by_depth), side)
         scales = [(cursor.byte(), cursor.byte()) for _ in layouts]
-        sizes = [cursor.varint() for _ in range(2 + len(self._layers_by_depth))]
+        sizes = [cursor.varint() for _ in range(2 + 2 * len(self._layers_by_depth))]
         if cursor.position != end or end + sum(sizes) != len(data):
             raise BitstreamError(
                 f"segment payload: its header ends at {cursor.position}, not {end}; its parts at "
@@ -94,7 +100,7 @@ class LatentGridReader:
         for size in sizes:
             parts.append(data[end : end + size])
             end += size
-        self._messages = parts[2:]
+        self._motion_messages, self._messages = parts[2::2], parts[3::2]
         *arrays, lengths = side.decode(parts[0])
         if lengths.min() < 1 or lengths.max() > MAX_MAGNITUDE_BITS:
             raise BitstreamError("segment payload: ranges of symbols out of range")
@@ -107,8 +113,15 @@ class LatentGridReader:
                     f"segment payload: extents of {kind.name.lower()} out of range"
                 )
         networks = _read_networks(parts[1], layouts, scales)
-        grids = LatentSymbols(layouts, frames, networks)
-        self.coded = CodedGrids(steps, grids)
+        self.steps = steps
+        self.grids = LatentSymbols(layouts, frames, networks)
+        references = {
+            frame: own
+            for layer in layers
+            for frame, own in zip(layer.frames, layer.references, strict=True)
+        }
+        self._motion = MotionCoder(references, grid_size, cell)
+        self.motion = self._motion.grids
         self._tables = TableSet()
         self._depths_read = self._frames_read = 0
 
@@ -121,9 +134,10 @@ class LatentGridReader:
         Raises:
             BitstreamError: If their messages are malformed.
         """
-        grids = self.coded.grids
+        grids = self.grids
         for number in range(self._depths_read, min(depth + 1, len(self._layers_by_depth))):
             layers, message = self._layers_by_depth[number], self._messages[number]
+            self._read_motion(layers, self._motion_messages[number])
             max_symbols = _largest_pass(layers, grids.layouts)
             code = _SymbolDecoder(message, self._bounds(number), self._tables, max_symbols)
             for layer in layers:
@@ -133,34 +147,20 @@ class LatentGridReader:
                 self._frames_read = frames.stop
             self._depths_read = number + 1
 
+    def _read_motion(self, layers: Sequence[TemporalLayer], message: bytes) -> None:
+        """Decode the motion of the frames of a temporal depth."""
+        frames = [frame for layer in layers if layer.references[0] for frame in layer.frames]
+        if frames:
+            words, state = open_message(message)
+            for frame in frames:
+                self._motion.decode(frame, words, state)
+
     def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
         """Return the largest magnitude of every band at a temporal depth, for each kind."""
         return {
             kind: [int(self._ranges[kind][band.rank, depth]) for band in layout.bands]
-            for kind, layout in self.coded.grids.layouts.items()
+            for kind, layout in self.grids.layouts.items()
         }
-
-
-def decode_grids(
-    data: bytes,
-    layouts: Mapping[PlaneKind, SubbandLayout],
-    frames: int,
-    layers: Sequence[TemporalLayer],
-) -> CodedGrids:
-    """Decode everything that `encode_grids` was given.
-
-    Args:
-        data: A payload without configuration.
-        layouts: The subbands of every kind of plane.
-        frames: Number of frames of the segment.
-        layers: All frames, in coding order.
-
-    Raises:
-        BitstreamError: If the payload is malformed, or too short for so many symbols.
-    """
-    reader = LatentGridReader(data, layouts, frames, layers)
-    reader.read(layers[-1].depth)
-    return reader.coded
 
 
 class _SymbolDecoder:
@@ -214,11 +214,10 @@ def _largest_pass(
 def _read_steps(cursor: ByteCursor) -> StepIndices:
     """Read the quantisation steps from the header."""
     base, chroma = cursor.varint(), cursor.zigzag()
-    motion, mix = cursor.byte(), cursor.byte()
     offsets = tuple(cursor.zigzag() for _ in range(OFFSETS))
     if base > LARGEST_BASE or not all(-64 <= number < 64 for number in (chroma, *offsets)):
         raise BitstreamError(f"segment payload: steps out of range: {base}, {chroma}, {offsets}")
-    return StepIndices(base=base, chroma=chroma, motion=motion, mix=mix, offsets=offsets)
+    return StepIndices(base=base, chroma=chroma, offsets=offsets)
 
 
 def _read_networks(

@@ -4,22 +4,9 @@ Each kind of plane has int8 numbers in hexadecimal: hidden, linear and output we
 by band and channel for planes of `SCALES` wavelet scales. Part of the bitstream.
 """
 
-SCALES = {"MOTION": 3, "LUMA": 5, "CHROMA": 4}
+SCALES = {"LUMA": 5, "CHROMA": 4}
 
 WEIGHTS = {
-    "MOTION": (
-        "09fa01051906010b050403e1d70904de17f3e614070f11100709fd0392e41206f70621ddeb8181c8"
-        "810a8100038c8702f3821d03f7e009040c16e5f5aef8fb0802020ad110a822bb00eeee4aeee8decf"
-        "0df7040f192efe1c00b7ebef11db0d2b06fe04e805fefde8ff050bfd14eb0cfd02fc02ebfa0404df"
-        "0006fcfa0dec0c0d05fd050205fc0306fafe02fb00020306ffff0006fc00faff0602fe060106faff"
-        "03f310f81a8181eb813184010b120e2301cc0e01f02611fcecee1afeed02f8f4da11f013fd0dd3fd"
-        "d9e615fae8ead70d0117ecd8e6c7e6d937f1ed00bb04d1e5f70afe8a05fcfe04fcf40402eb14e8dc"
-        "02fefcff0506fb0103fdfdfdfc05fcfc000201c5fe0d0ed2030207f7052701f42df7a6f5bddb12f9"
-        "f5e811f8e706caf00cefee1f18f1f90c061d04f4311324dbea0c2807ffbef30ffa1802fbdef6130e"
-        "04030a0605080401030406fe11fdfd0503000a03faf9fb1307f3e7f6eb07f70617f30a071b0e2020"
-        "1afdfbf9f309f8f6f0ebf9fefc00fdff0d080b081c0404ff0205fffc02fe0311110e0f200c0f070a"
-        "10fbfdfd000a"
-    ),
     "LUMA": (
         "06e607bffff9ecf5f0f3f4fe00faff040beafc1822d7f8f3eb17031bf9f824be19150e06fd01fe01"
         "f6fdf5f0f1f7f4f7b91d030005f2fcfaf9f0efeb14f008efcfec2a11dadadd81f346e0f9a12dfa01"

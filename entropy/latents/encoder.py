@@ -3,7 +3,7 @@
     header      plain bytes: quantisation steps, sizes of what follows
     side        rANS: extents, ranges of symbols
     networks    rANS: context networks, as differences to the default ones
-    messages    rANS: the symbols, one message for each temporal depth
+    messages    rANS: for each temporal depth one of motion and one of the symbols
 
 `docs/bitstream.md`, part 2, is the normative description; `nvcodec.entropy.latents.decoder` reads
 it.
@@ -29,6 +29,7 @@ from nvcodec.entropy.coder.probability_tables import (
 from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
 from nvcodec.entropy.latents.context_network import ContextNetwork, flatten_weights
 from nvcodec.entropy.latents.default_networks import default_network
+from nvcodec.entropy.motion.coder import CodedMotion, motion_message
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     SYMBOLS_PER_BYTE,
@@ -51,10 +52,12 @@ class CodedGrids:
     Attributes:
         steps: Quantisation steps.
         grids: Symbols, and the context networks they are coded with.
+        motion: Motion of the frames of each temporal depth, in coding order.
     """
 
     steps: StepIndices
     grids: LatentSymbols
+    motion: Sequence[Sequence[CodedMotion]]
 
 
 def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
@@ -69,7 +72,6 @@ def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
     """
     grids, steps = coded.grids, coded.steps
     header = bytearray(pack_varint(steps.base) + pack_varint(zigzag(steps.chroma)))
-    header += bytes((steps.motion, steps.mix))
     for offset in steps.offsets:
         header += pack_varint(zigzag(offset))
     side = IntegerArrayCoder()
@@ -87,12 +89,11 @@ def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
     ranges = split_ranges(lengths, grids.layouts, len(depths))
     weights = _weights_message(differences, header)
     coded_side = side.encode()
-    messages = [
-        _message(
-            grids, numbered, {kind: bounds[:, depth] for kind, bounds in ranges.items()}, extents
-        )
-        for depth, numbered in enumerate(depths)
-    ]
+    messages = []
+    for depth, numbered in enumerate(depths):
+        messages.append(motion_message(coded.motion[depth]))
+        bounds = {kind: bounds[:, depth] for kind, bounds in ranges.items()}
+        messages.append(_message(grids, numbered, bounds, extents))
     min_size = -(
         -sum(len(layer.frames) for layer in layers)
         * coefficients_per_frame(grids.layouts)

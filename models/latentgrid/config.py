@@ -19,14 +19,15 @@ from nvcodec.models.latentgrid.subbands import (
 )
 
 # Limits that the bitstream sets.
-LARGEST_CELL_LOG = 6
+SMALLEST_CELL_LOG, LARGEST_CELL_LOG = 2, 5
+LARGEST_GROUP_LOG = 6
 MOST_SCALES = 10
 _FRAMES_AT_ONCE = 16  # frames of a temporal layer that are coded together
-_FIELDS = struct.Struct("<BBBB")
+_FIELDS = struct.Struct("<BBB")
 
 _LUMA_SCALES = 5
-_FIELD_SCALES = 3
 _GROUP = 32
+_CELL_BYTES = 10  # level, mode and two vectors
 # Pixels of standard definition: up to it cells have 8 samples a side, beyond it 16 and 32.
 _SMALL_PICTURE = 720 * 576
 
@@ -37,9 +38,8 @@ class LatentGridConfig(ModelConfig):
 
     Attributes:
         group: Distance between anchors in frames, a power of two up to 64.
-        cell: Side of a motion cell in luma samples, a power of two from 2 to 64.
+        cell: Side of the smallest motion blocks in luma samples, a power of two from 4 to 32.
         scales: Number of wavelet scales of luma; chroma reaches the same coarsest scale.
-        field_scales: Number of wavelet scales of a motion field.
     """
 
     SUPPORTS_PREDICTION = True
@@ -47,7 +47,6 @@ class LatentGridConfig(ModelConfig):
     group: int
     cell: int
     scales: int
-    field_scales: int
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -56,17 +55,13 @@ class LatentGridConfig(ModelConfig):
             ConfigError: If a field is out of range.
         """
         super().__post_init__()
-        sides = [1 << exponent for exponent in range(1, LARGEST_CELL_LOG + 1)]
+        sides = [1 << exponent for exponent in range(SMALLEST_CELL_LOG, LARGEST_CELL_LOG + 1)]
         if self.cell not in sides:
             raise ConfigError(f"expected a cell among {sides}, got {self.cell}")
-        if not all(0 <= count <= MOST_SCALES for count in (self.scales, self.field_scales)):
-            raise ConfigError(
-                f"expected up to {MOST_SCALES} scales, got {self.scales = }, {self.field_scales = }"
-            )
+        if not 0 <= self.scales <= MOST_SCALES:
+            raise ConfigError(f"expected up to {MOST_SCALES} scales, got {self.scales}")
         if self.scales != count_scales(self.size, self.scales):
             raise ConfigError(f"{self.size} cannot be halved {self.scales} times")
-        if self.field_scales != count_scales(self.field_size, self.field_scales):
-            raise ConfigError(f"{self.field_size} cannot be halved {self.field_scales} times")
         _ = self.hierarchy  # Its constructor checks the anchor distance.
 
     @classmethod
@@ -88,13 +83,12 @@ class LatentGridConfig(ModelConfig):
             group=_GROUP,
             cell=cell,
             scales=count_scales(size, _LUMA_SCALES),
-            field_scales=count_scales(cell_grid_size(size, cell), _FIELD_SCALES),
         )
 
     def pack(self) -> bytes:
-        """Return four bytes: logarithms of anchor distance and cell, scales of luma and motion."""
+        """Return three bytes: logarithms of anchor distance and cell, scales of luma."""
         logarithms = self.group.bit_length() - 1, self.cell.bit_length() - 1
-        return _FIELDS.pack(*logarithms, self.scales, self.field_scales)
+        return _FIELDS.pack(*logarithms, self.scales)
 
     @classmethod
     def unpack(
@@ -103,7 +97,7 @@ class LatentGridConfig(ModelConfig):
         """Parse what `pack` returned.
 
         Args:
-            data: Four bytes.
+            data: Three bytes.
             size: Height and width of the picture.
             frames: Number of frames of the segment.
             colour: Colour mode of the planes.
@@ -115,8 +109,8 @@ class LatentGridConfig(ModelConfig):
             raise BitstreamError(
                 f"model configuration: expected {_FIELDS.size} bytes, found {len(data)}"
             )
-        group, cell, luma, field = _FIELDS.unpack(data)
-        if max(group, cell) > LARGEST_CELL_LOG:
+        group, cell, luma = _FIELDS.unpack(data)
+        if group > LARGEST_GROUP_LOG or cell > LARGEST_CELL_LOG:
             raise BitstreamError(f"model configuration: group 2^{group} or cell 2^{cell}")
         try:
             return cls(
@@ -126,7 +120,6 @@ class LatentGridConfig(ModelConfig):
                 group=1 << group,
                 cell=1 << cell,
                 scales=luma,
-                field_scales=field,
             )
         except ConfigError as error:
             raise BitstreamError(f"model configuration: {error}") from error
@@ -153,8 +146,8 @@ class LatentGridConfig(ModelConfig):
         )
 
     @property
-    def field_size(self) -> tuple[int, int]:
-        """Height and width of a motion field, in cells."""
+    def grid_size(self) -> tuple[int, int]:
+        """Height and width of the grid of motion cells."""
         return cell_grid_size(self.size, self.cell)
 
     @property
@@ -174,15 +167,9 @@ class LatentGridConfig(ModelConfig):
         return SubbandLayout(self.chroma_size, max(self.scales - fewer, 0), 2)
 
     @property
-    def field_layout(self) -> SubbandLayout:
-        """The subbands of motion fields."""
-        return SubbandLayout(self.field_size, self.field_scales, 5)
-
-    @property
     def layouts(self) -> dict[PlaneKind, SubbandLayout]:
         """The subbands of every kind of plane, in coding order."""
         return {
-            PlaneKind.MOTION: self.field_layout,
             PlaneKind.LUMA: self.luma_layout,
             PlaneKind.CHROMA: self.chroma_layout,
         }
@@ -204,9 +191,9 @@ class LatentGridConfig(ModelConfig):
 
     @property
     def decoded_frame_bytes(self) -> int:
-        """Memory of a decoded frame: its samples, and its motion field in float32, bytes."""
+        """Memory of a decoded frame: its samples and its motion, bytes."""
         samples = prod(self.size) + 2 * prod(self.chroma_size)
-        return samples + 4 * self.field_layout.values
+        return samples + _CELL_BYTES * prod(self.grid_size)
 
     @property
     def largest_tensor(self) -> int:

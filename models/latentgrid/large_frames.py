@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.media import Int16Array
-from nvcodec.models.latentgrid.motion_compensation import Picture, halved, predict
+from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.models.latentgrid.reconstruction import reconstruct
 from nvcodec.models.latentgrid.subband_arrays import move_to_device, to_pyramid
 from nvcodec.models.latentgrid.subbands import SubbandLayout
@@ -51,26 +51,22 @@ def residual_rows(
 
 
 def decode_in_strips(
-    field: Tensor | None,
-    sources: Sequence[Picture],
+    predicted: Picture | None,
     luma: ResidualRows,
     chroma: ResidualRows,
     *,
     size: tuple[int, int],
     chroma_height: int,
-    cell: int,
     samples: int,
 ) -> Picture:
     """Decode one frame.
 
     Args:
-        field: Its motion field, shape (1, 5, h, w); None if it has no references.
-        sources: Its references, float.
+        predicted: Its prediction, float; None if it has no references.
         luma: Its luma residual.
         chroma: Its chroma residual.
         size: Height and width of the frame.
         chroma_height: Height of its chroma planes.
-        cell: Side of a motion cell, luma samples.
         samples: Luma samples of a strip, about.
 
     Returns:
@@ -81,10 +77,18 @@ def decode_in_strips(
     strips = []
     for top in range(0, height, count):
         rows = slice(top, min(top + count, height))
-        predicted = None if field is None else predict(field, sources, cell, rows)
-        chroma_rows = rows if chroma_height == height else halved(rows)
-        strips.append(reconstruct(predicted, Picture(luma(rows), chroma(chroma_rows))))
+        chroma_rows = rows if chroma_height == height else _halved(rows)
+        part = predicted and Picture(
+            predicted.luma[:, :, rows], predicted.chroma[:, :, chroma_rows]
+        )
+        strips.append(reconstruct(part, Picture(luma(rows), chroma(chroma_rows))))
     return Picture(
         torch.cat([strip.luma for strip in strips], 2),
         torch.cat([strip.chroma for strip in strips], 2),
     )
+
+
+def _halved(rows: slice) -> slice:
+    """Return the 4:2:0 chroma rows of luma rows, which begin at an even row."""
+    start, stop = rows.start, rows.stop
+    return slice(start and start // 2, stop and (stop + 1) // 2)

@@ -1,8 +1,7 @@
-"""The model `latentgrid`: decodes frames from motion fields and wavelet latents.
+"""The model `latentgrid`: decodes frames from motion and wavelet latents.
 
-    fields of a frame  = fields expected from its references + synthesis of its motion latents
-    prediction         = its references, warped by the fields and blended
-    frame              = prediction + synthesis of its luma and chroma latents, rounded to 8 bits
+    prediction  = blocks of its references, displaced and blended where they overlap
+    frame       = prediction + synthesis of its luma and chroma latents, rounded to 8 bits
 
 Every frame but the first of a segment is predicted from decoded frames (`Hierarchy`); the first may
 be predicted from the last frame of the previous segment. The model is thus implicit in time and
@@ -26,18 +25,12 @@ from torch import Tensor
 
 from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
+from nvcodec.models.latentgrid.frame_interpolation import interpolate
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT
 from nvcodec.models.latentgrid.large_frames import decode_in_strips, residual_rows
-from nvcodec.models.latentgrid.motion_compensation import (
-    CHANNELS,
-    Picture,
-    carried_motion,
-    concatenate,
-    flows,
-    interpolate,
-    predict,
-    project_motion,
-)
+from nvcodec.models.latentgrid.motion.grids import MotionGrid
+from nvcodec.models.latentgrid.motion.pictures import flow_towards, predict_picture
+from nvcodec.models.latentgrid.picture import Picture, concatenate
 from nvcodec.models.latentgrid.reconstruction import reconstruct
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subband_arrays import move_to_device, round_to_uint8, to_pyramid
@@ -58,14 +51,10 @@ class QuantisationSteps:
     Attributes:
         luma: Step of every frame, 8-bit levels.
         chroma: Step of every frame, 8-bit levels.
-        motion: Step of the four displacements, luma samples.
-        mix: Step of the blending weight k.
     """
 
     luma: tuple[float, ...]
     chroma: tuple[float, ...]
-    motion: float
-    mix: float
 
     @classmethod
     def of(cls, indices: StepIndices, config: LatentGridConfig) -> QuantisationSteps:
@@ -74,11 +63,7 @@ class QuantisationSteps:
         for layer in config.temporal_layers:
             for frame in layer.frames:
                 luma[frame], chroma[frame] = indices.luma_step(layer), indices.chroma_step(layer)
-        return cls(tuple(luma), tuple(chroma), indices.motion_step, indices.mix_step)
-
-    def field(self) -> Tensor:
-        """Return the steps of the five channels of a field, shape (1, 5, 1, 1)."""
-        return torch.tensor([self.motion] * 4 + [self.mix]).view(1, CHANNELS, 1, 1)
+        return cls(tuple(luma), tuple(chroma))
 
 
 class LatentGrid:
@@ -89,6 +74,7 @@ class LatentGrid:
         steps: Quantisation steps.
         symbols: Symbols of each kind and band, shape (frames, channels, *padded size); see
             `LatentSymbols.symbols`.
+        motion: Motion of every frame that has references, as far as it is read.
         device: Device to compute on.
         previous_frame: Last frame of the previous segment, uint8, if this segment is predicted from
             it.
@@ -101,22 +87,22 @@ class LatentGrid:
         config: LatentGridConfig,
         steps: QuantisationSteps,
         symbols: Mapping[PlaneKind, Sequence[Int16Array]],
+        motion: Mapping[int, MotionGrid],
         device: torch.device,
         previous_frame: Picture | None = None,
         read_depth: Callable[[int], None] | None = None,
     ) -> None:
         self.config, self._steps, self._symbols = config, steps, symbols
+        self._motion = motion
         self._device, self._previous_frame, self._read_depth = device, previous_frame, read_depth
-        # Frames and their motion fields, those used last at the end. A frame without
-        # references has no field.
-        self._decoded: OrderedDict[int, tuple[Picture, Tensor | None]] = OrderedDict()
+        # Those used last stand at the end.
+        self._decoded: OrderedDict[int, Picture] = OrderedDict()
         # The frames of two GOPs, as far as they are small; of large ones at least those that playing
         # in order needs again, so that it never decodes a frame twice.
         playback = config.group.bit_length() + 3
         self._cache_size = max(
             playback, min(2 * config.group + 2, _CACHE_BYTES // config.decoded_frame_bytes)
         )
-        self._field_steps = steps.field().to(device)
         self._residuals = (
             (PlaneKind.LUMA, config.luma_layout, steps.luma),
             (PlaneKind.CHROMA, config.chroma_layout, steps.chroma),
@@ -147,16 +133,13 @@ class LatentGrid:
                 batch = due[start : start + batch_size]
                 numbers = [prediction.frame for prediction in batch]
                 references = [prediction.references for prediction in batch]
-                fields = self._fields(numbers, references) if references[0] else None
-                decoded = self._decode(numbers, references, fields)
+                decoded = self._decode(numbers, references)
                 for index, prediction in enumerate(batch):
-                    part = slice(index, index + 1)
-                    field = None if fields is None else fields[part]
-                    self._decoded[prediction.frame] = decoded[part], field
+                    self._decoded[prediction.frame] = decoded[index : index + 1]
                     uses.subtract(prediction.references)
                 self._drop(self._cache_size, uses)
         self._touch(frames)
-        parts = [self._decoded[frame][0] for frame in frames]
+        parts = [self._decoded[frame] for frame in frames]
         self._drop(self._cache_size, dict.fromkeys(frames, 1))
         return concatenate(parts)
 
@@ -195,7 +178,9 @@ class LatentGrid:
             side = self.config.hierarchy.references(near).index(far)
             share = torch.tensor([abs(time - near)], device=self._device)
             near_frame, far_frame = (frames[[index[frame]]].float() for frame in (near, far))
-            flow = self._flow(near, side)
+            around = self.config.hierarchy.references(near)
+            times = around[0] - near, around[-1] - near
+            flow = flow_towards(self._motion[near], side, times).to(self._device)
             moved = interpolate(flow, near_frame, far_frame, share, self.config.cell)
             pictures.append(Picture(round_to_uint8(moved.luma), round_to_uint8(moved.chroma)))
         return concatenate(pictures)
@@ -203,31 +188,28 @@ class LatentGrid:
     def _picture(self, frame: int) -> Picture:
         """Return a decoded frame, or the last one of the previous segment."""
         if frame != PREVIOUS_SEGMENT:
-            return self._decoded[frame][0]
+            return self._decoded[frame]
         assert self._previous_frame is not None
         return self._previous_frame
 
-    def _flow(self, frame: int, side: int) -> Tensor:
-        """Return the motion of a decoded frame to one of its references, shape (1, 2, h, w)."""
-        field = self._decoded[frame][1]
-        assert field is not None
-        return flows(field)[:, side]
-
-    def _decode(
-        self, frames: Sequence[int], references: Sequence[tuple[int, ...]], fields: Tensor | None
-    ) -> Picture:
+    def _decode(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Picture:
         """Decode frames of a temporal layer, whose references are decoded.
 
         Args:
             frames: Numbers of the frames.
             references: References of each frame, equally many for all.
-            fields: Motion fields of the frames, shape (B, 5, h, w); None without references.
         """
         config = self.config
-        sources = [
-            concatenate([self._picture(both[side]) for both in references]).float()
-            for side in range(len(references[0]))
-        ]
+        predicted = None
+        if references[0]:
+            predicted = concatenate(
+                [
+                    predict_picture(
+                        self._motion[frame], [self._picture(number) for number in own], config.cell
+                    )
+                    for frame, own in zip(frames, references, strict=True)
+                ]
+            )
         if config.size[0] * config.size[1] > _BATCH_SAMPLES:
             (frame,) = frames
             luma, chroma = (
@@ -235,16 +217,13 @@ class LatentGrid:
                 for kind, layout, steps in self._residuals
             )
             return decode_in_strips(
-                fields,
-                sources,
+                predicted,
                 luma,
                 chroma,
                 size=config.size,
                 chroma_height=config.chroma_size[0],
-                cell=config.cell,
                 samples=_BATCH_SAMPLES,
             )
-        predicted = None if fields is None else predict(fields, sources, config.cell)
         residual = Picture(*(self._residual(frames, *planes) for planes in self._residuals))
         return reconstruct(predicted, residual)
 
@@ -268,19 +247,3 @@ class LatentGrid:
         if len(frames) == 1:
             return [band[frames[0] : frames[0] + 1] for band in self._symbols[kind]]
         return [band[list(frames)] for band in self._symbols[kind]]
-
-    def _fields(self, frames: Sequence[int], references: Sequence[tuple[int, ...]]) -> Tensor:
-        """Return the motion fields of frames of a temporal layer, shape (B, 5, h, w).
-
-        Args:
-            frames: Numbers of the frames.
-            references: The one or two references of each frame, which are decoded.
-        """
-        config = self.config
-        pyramid = to_pyramid(config.field_layout, self._bands(PlaneKind.MOTION, frames))
-        coded = synthesis(move_to_device(pyramid, self._device)) * self._field_steps
-        if len(references[0]) < 2:
-            return coded
-        known = config.hierarchy.all_references
-        motion = torch.cat([self._flow(*place) for place in carried_motion(references, known)])
-        return coded + project_motion(motion, frames, references, known, config.cell)

@@ -6,7 +6,7 @@ against these very frames, so an in-loop filter belongs here and nowhere else.
 
 from __future__ import annotations
 
-from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.models.latentgrid.subband_arrays import round_to_uint8
 
 GREY = 128.0

@@ -20,8 +20,6 @@ class StepIndices:
     Attributes:
         base: Base step of luma, in 1/256 octaves above 1/16 of an 8-bit level; 0 to 4095.
         chroma: Step of chroma relative to that of luma, in 1/16 octaves; -64 to 63.
-        motion: Step of displacements, in 1/16 octaves above 1/64 luma sample; 0 to 255.
-        mix: Step of the blending weight k, in 1/16 octaves above 1/64; 0 to 255.
         offsets: Steps of frames relative to the base step, in 1/16 octaves, -64 to 63 each: for the
             first frame, other anchors, then frames between anchors by temporal depth. The last one
             serves all deeper frames.
@@ -29,8 +27,6 @@ class StepIndices:
 
     base: int
     chroma: int
-    motion: int
-    mix: int
     offsets: tuple[int, ...]
 
     @property
@@ -47,16 +43,6 @@ class StepIndices:
     def chroma_step(self, layer: TemporalLayer) -> float:
         """Return the step of chroma in the frames of a temporal layer, in 8-bit levels."""
         return float(self.luma_step(layer) * 2.0 ** (self.chroma / OFFSET_OCTAVE))
-
-    @property
-    def motion_step(self) -> float:
-        """Step of displacements, in luma samples."""
-        return float(2.0 ** (self.motion / OFFSET_OCTAVE - 6))
-
-    @property
-    def mix_step(self) -> float:
-        """Step of the blending weight k."""
-        return float(2.0 ** (self.mix / OFFSET_OCTAVE - 6))
 
 
 def base_index(step: float) -> int:

@@ -12,9 +12,8 @@ Size = tuple[int, int]
 class PlaneKind(IntEnum):
     """The kinds of planes that have latents of their own, in coding order."""
 
-    MOTION = 0
-    LUMA = 1
-    CHROMA = 2
+    LUMA = 0
+    CHROMA = 1
 
 
 def count_scales(size: Size, limit: int) -> int:

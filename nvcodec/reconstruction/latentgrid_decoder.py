@@ -13,7 +13,7 @@ from nvcodec.host.settings import with_own_settings
 from nvcodec.media import Colour, ColourMode, Frames, Planes, UInt8Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
-from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.reconstruction.resampling import decode_times, resampled
 from nvcodec.video import colour as conversion
 from nvcodec.video.sources.mask_filling import valid_chroma
@@ -46,11 +46,14 @@ class LatentGridDecoder:
         previous: object = None,
     ) -> None:
         self._config, self._colour, self._device = config, colour, device
-        reader = LatentGridReader(body, config.layouts, config.frames, config.temporal_layers)
-        steps = QuantisationSteps.of(reader.coded.steps, config)
-        symbols = reader.coded.grids.symbols
+        reader = LatentGridReader(
+            body, config.layouts, config.frames, config.temporal_layers, config.grid_size, config.cell
+        )
+        steps = QuantisationSteps.of(reader.steps, config)
         before = reference_picture(previous, device) if config.predicted else None
-        self._model = LatentGrid(config, steps, symbols, device, before, reader.read)
+        self._model = LatentGrid(
+            config, steps, reader.grids.symbols, reader.motion, device, before, reader.read
+        )
 
     @property
     def batch(self) -> int:

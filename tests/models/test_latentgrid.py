@@ -13,7 +13,7 @@ from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
-from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.models.latentgrid.subband_arrays import (
     round_to_uint8,
     to_pyramid,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nvcodec.models.latentgrid.gop import Hierarchy
-from nvcodec.models.latentgrid.motion_compensation import (
+from nvcodec.models.latentgrid.picture import (
     CHANNELS,
     Picture,
     expected_fields,

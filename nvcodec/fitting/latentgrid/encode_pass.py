@@ -11,7 +11,7 @@ from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_netw
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.layer_coder import LayerCoder
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
-from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subbands import PlaneKind
 
@@ -27,6 +27,7 @@ class PassResult:
         error: Mean squared error over all samples of all planes.
         samples: Number of these samples.
         bits: Estimated bits of each kind of plane.
+        motion_bits: Bits of motion.
         context_samples: Context samples of each kind, if motion was estimated. Other passes are too many
             to train on all of them.
         decoded: The decoded frames, uint8.
@@ -38,6 +39,7 @@ class PassResult:
     error: float
     samples: int
     bits: Mapping[PlaneKind, float]
+    motion_bits: float
     context_samples: Mapping[PlaneKind, ContextSamples]
     decoded: Picture
 
@@ -50,7 +52,7 @@ class SegmentFit(SegmentState):
         steps: StepIndices,
         effort: Effort,
         *,
-        motion_steps: int | None,
+        estimate_motion: bool,
         on_layer: Callable[[int, float], None] | None = None,
     ) -> PassResult:
         """Encode the segment once.
@@ -58,11 +60,10 @@ class SegmentFit(SegmentState):
         Args:
             steps: Quantisation steps.
             effort: Cost of a bit, and settings of motion estimation.
-            motion_steps: Optimiser steps for motion; None keeps the motion of the last pass, whose
-                quantisation steps of motion must be the same.
+            estimate_motion: Whether to search for motion; else that of the last pass is kept.
             on_layer: Called after every layer with the number of coded frames and their mean PSNR.
         """
-        coder = LayerCoder(self, steps, effort, motion_steps)
+        coder = LayerCoder(self, steps, effort, estimate_motion)
         done = measured = 0
         psnr = 0.0
         for layer in self.config.temporal_layers:
@@ -72,8 +73,7 @@ class SegmentFit(SegmentState):
             done += len(layer.frames)
             if on_layer is not None:
                 on_layer(done, psnr / max(measured, 1))
-        self.fields = coder.fields
-        coded = CodedGrids(steps, coder.grids)
+        coded = CodedGrids(steps, coder.grids, coder.coded_motion)
         return PassResult(
             coded=coded,
             body=encode_grids(coded, self.config.temporal_layers),
@@ -81,6 +81,7 @@ class SegmentFit(SegmentState):
             error=coder.squared_error / self.sample_count,
             samples=self.sample_count,
             bits=coder.bits,
+            motion_bits=coder.motion_bits,
             context_samples=coder.context_samples,
             decoded=coder.decoded,
         )

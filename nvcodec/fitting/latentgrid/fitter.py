@@ -14,7 +14,7 @@ from nvcodec.fitting.latentgrid.encode_pass import PassResult, SegmentFit
 from nvcodec.fitting.latentgrid.pass_schedule import PassSchedule
 from nvcodec.fitting.latentgrid.step_size_search import StepSearch, search_for
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.reconstruction.latentgrid_decoder import (
     reference_picture,
     source_picture,
@@ -107,32 +107,28 @@ class LatentGridFitter(BaseFitter):
         Returns:
             The result that is nearest to the target.
         """
-        motion_base = search.base
-        for number in range(_MOTION_PASSES if effort.refine else 1):
-            motion_base = search.base
-            motion_steps = effort.motion_steps // (1 if number == 0 else 2)
-            motion_steps = schedule.affordable_motion_steps(motion_steps)
+        for _ in range(_MOTION_PASSES if effort.refine else 1):
             result = segment.run(
-                effort.steps(search.base, motion_base),
+                effort.steps(search.base),
                 effort,
-                motion_steps=motion_steps,
-                on_layer=schedule.progress_reporter(motion_steps),
+                estimate_motion=True,
+                on_layer=schedule.progress_reporter(estimates_motion=True),
             )
-            schedule.record_pass(result, motion_steps)
+            schedule.record_pass(result, estimates_motion=True)
             search.update(result, comparable=False)
             segment.learn(result, effort.context_steps)
-            if not schedule.allows_another(motion_steps=0):
+            if not schedule.allows_another(estimates_motion=False):
                 break
         for _ in range(_MAX_STEP_PASSES):
-            if not schedule.allows_another(motion_steps=None):
+            if not schedule.allows_another(estimates_motion=False):
                 break
             result = segment.run(
-                effort.steps(search.base, motion_base),
+                effort.steps(search.base),
                 effort,
-                motion_steps=None,
-                on_layer=schedule.progress_reporter(None),
+                estimate_motion=False,
+                on_layer=schedule.progress_reporter(estimates_motion=False),
             )
-            schedule.record_pass(result, None)
+            schedule.record_pass(result, estimates_motion=False)
             if search.update(result, comparable=True):
                 break
         schedule.start_next_file()
@@ -161,9 +157,9 @@ def _prediction_pays(
     costs = []
     for predicted in (False, True):
         single = replace(config, frames=1, predicted=predicted)
-        steps = effort.steps(base, base)
+        steps = effort.steps(base)
         trial = SegmentFit(picture[:1], single, 0, previous_frame, valid_mask and valid_mask[:1])
-        result = trial.run(steps, effort, motion_steps=effort.motion_steps)
-        bits = sum(result.bits.values())
+        result = trial.run(steps, effort, estimate_motion=True)
+        bits = sum(result.bits.values()) + result.motion_bits
         costs.append(result.error * result.samples + effort.lagrangian * steps.base_step**2 * bits)
     return costs[1] < costs[0]

@@ -5,60 +5,47 @@ Every layer is predicted from frames as a decoder will have them, so that errors
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import log10
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
+from nvcodec.entropy.motion.coder import CodedMotion, MotionCoder
 from nvcodec.fitting.latentgrid.context_training import ContextSamples
 from nvcodec.fitting.latentgrid.effort import Effort
-from nvcodec.fitting.latentgrid.motion_estimation import MotionTask, downscale, estimate_motion
+from nvcodec.fitting.latentgrid.motion_search.frame_search import search_motion
 from nvcodec.fitting.latentgrid.rdoq import RdoQuantiser
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
 from nvcodec.media import Float32Array, Int16Array
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
-from nvcodec.models.latentgrid.model import QuantisationSteps
-from nvcodec.models.latentgrid.motion_compensation import (
-    CHANNELS,
-    Picture,
-    expected_fields,
-    flows,
-    predict,
-)
+from nvcodec.models.latentgrid.motion.pictures import predict_picture
+from nvcodec.models.latentgrid.picture import Picture, concatenate
 from nvcodec.models.latentgrid.reconstruction import GREY, reconstruct
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from nvcodec.models.latentgrid.subband_arrays import (
-    crop_to_bands,
     to_pyramid,
     to_subbands,
 )
 from nvcodec.models.latentgrid.subbands import PlaneKind
 from nvcodec.models.latentgrid.wavelets import synthesis
 
-# Largest side of a cell in motion estimation, in samples after downscaling, and number of samples
-# that are processed at a time.
-_SEARCHED_CELL = 8
-_SEARCHED_SAMPLES = 1 << 20
-
-
 class LayerCoder:
     """Codes the temporal layers of a segment, one after the other, in one pass.
 
     Args:
-        segment: The segment; new motion latents are stored there.
+        segment: The segment; new motion is stored there.
         steps: Quantisation steps.
         effort: Cost of a bit, and settings of motion estimation.
-        motion_steps: Optimiser steps for motion; None keeps the motion of the last pass.
+        estimate_motion: Whether to search for motion; else that of the last pass is kept.
 
     Attributes:
         grids: The symbols coded so far.
         bits: Estimated bits of each kind of plane.
         context_samples: Context samples of each kind, if motion is estimated.
         squared_error: Sum of squared errors over all samples that count.
-        fields: Motion fields, shape (T, 5, h, w).
+        motion_bits: Bits of motion.
+        coded_motion: Coded motion of the frames of each temporal depth.
         decoded: Decoded frames, uint8.
     """
 
@@ -67,19 +54,19 @@ class LayerCoder:
         segment: SegmentState,
         steps: StepIndices,
         effort: Effort,
-        motion_steps: int | None,
+        estimate_motion: bool,
     ) -> None:
         self._segment, self._steps, self._effort = segment, steps, effort
-        self._motion_steps = motion_steps
+        self._estimate_motion = estimate_motion
         config = segment.config
         self._layouts = config.layouts
         self.grids = LatentSymbols(self._layouts, config.frames, segment.networks)
         self.bits = dict.fromkeys(self._layouts, 0.0)
         self.context_samples = {kind: ContextSamples() for kind in self._layouts}
         self.squared_error = 0.0
-        self.fields = torch.zeros(config.frames, CHANNELS, *config.field_size)
-        self._flows = torch.zeros(config.frames, 2, 2, *config.field_size)
-        self._channel_steps = QuantisationSteps.of(steps, config).field()
+        self._motion = MotionCoder(config.hierarchy.all_references, config.grid_size, config.cell)
+        self.motion_bits = 0.0
+        self.coded_motion: list[list[CodedMotion]] = [[] for _ in range(config.temporal_layers[-1].depth + 1)]
         source = segment.source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 
@@ -99,7 +86,7 @@ class LayerCoder:
             torch.full_like(target.luma, GREY), torch.full_like(target.chroma, GREY)
         )
         if layer.references[0]:
-            prediction = self._predict(layer, target, mask)
+            prediction = self._predict(layer)
             if mask is not None:
                 # Masked samples have the prediction as target, so that they cost nothing.
                 target = _select(mask, target, prediction)
@@ -123,29 +110,28 @@ class LayerCoder:
             means = (means / shares)[shares > 0]
         return [10 * log10(255**2 / max(error, 1e-3)) for error in means.tolist()]
 
-    def _predict(self, layer: TemporalLayer, target: Picture, mask: Picture | None) -> Picture:
-        """Code the motion of a layer, after estimating it if asked to; return the prediction."""
-        config, effort = self._segment.config, self._effort
-        layout = self._layouts[PlaneKind.MOTION]
-        frames = list(layer.frames)
-        sources = [
-            self._reference([both[side] for both in layer.references]).float()
-            for side in range(len(layer.references[0]))
-        ]
-        expected = expected_fields(
-            frames, layer.references, config.hierarchy.all_references, self._flows, config.cell
-        )
-        if self._motion_steps is not None:
-            self._estimate_motion(layer, target, mask, sources, expected)
-        latents = [
-            np.stack([self._segment.motion_latents[frame][band] for frame in frames])
-            for band in range(len(layout.bands))
-        ]
-        coded = self._quantise(layer, PlaneKind.MOTION, latents, effort.motion_rdoq_lagrangian)
-        fields = expected + coded * self._channel_steps
-        self.fields[frames] = fields
-        self._flows[frames] = flows(fields)
-        return predict(fields, sources, config.cell)
+    def _predict(self, layer: TemporalLayer) -> Picture:
+        """Code the motion of a layer, after searching for it if asked to; return the prediction."""
+        segment, config = self._segment, self._segment.config
+        predicted = []
+        for frame, numbers in zip(layer.frames, layer.references, strict=True):
+            references = [self._reference([number]) for number in numbers]
+            if self._estimate_motion:
+                segment.motion[frame] = search_motion(
+                    self._motion,
+                    frame,
+                    segment.source.luma[frame, 0].numpy(),
+                    [reference.luma[0, 0].numpy() for reference in references],
+                    cell=config.cell,
+                    step=self._steps.luma_step(layer),
+                    lagrangian=self._effort.motion_lagrangian,
+                    refinements=self._effort.refinements,
+                )
+            coded = self._motion.encode(frame, segment.motion[frame])
+            self.coded_motion[layer.depth].append(coded)
+            self.motion_bits += coded.bits
+            predicted.append(predict_picture(segment.motion[frame], references, config.cell))
+        return concatenate(predicted)
 
     def _reference(self, frames: list[int]) -> Picture:
         """Return decoded frames, or the last one of the previous segment."""
@@ -154,67 +140,16 @@ class LayerCoder:
         assert self._segment.previous_frame is not None
         return self._segment.previous_frame
 
-    def _estimate_motion(
-        self,
-        layer: TemporalLayer,
-        target: Picture,
-        mask: Picture | None,
-        sources: Sequence[Picture],
-        expected: Tensor,
-    ) -> None:
-        """Estimate and store the motion latents of a layer, a few frames at a time.
-
-        Args:
-            layer: The layer.
-            target: Source frames of the layer.
-            mask: Which of their samples count; None if all do.
-            sources: One or two references of each frame.
-            expected: Fields that cost nothing, shape (B, 5, h, w).
-        """
-        segment, effort, config = self._segment, self._effort, self._segment.config
-        layout = self._layouts[PlaneKind.MOTION]
-        factor = max(config.cell // _SEARCHED_CELL, 1)
-        samples = config.size[0] * config.size[1] // factor**2
-        batch = max(1, _SEARCHED_SAMPLES // samples)
-        for first in range(0, len(layer.frames), batch):
-            part = slice(first, first + batch)
-            frames, references = list(layer.frames[part]), layer.references[part]
-            task = MotionTask(
-                target=downscale(target[part], factor),
-                valid_share=mask and downscale(mask[part].float(), factor),
-                sources=[downscale(source[part], factor) for source in sources],
-                factor=factor,
-                expected=expected[part],
-                step=self._steps.luma_step(layer),
-                steps=self._channel_steps,
-                lagrangian=effort.motion_lagrangian,
-                cell=config.cell,
-                layout=layout,
-            )
-            previous = segment.fields
-            latents = estimate_motion(
-                task,
-                segment.flow.fields(frames, references) if previous is None else previous[frames],
-                steps=self._motion_steps or 0,
-                rate=effort.motion_rate if previous is None else effort.motion_rate / 2,
-                deadzone=effort.deadzone if previous is None else 0.0,
-                trials=effort.trials,
-            )
-            bands = crop_to_bands(layout, latents)
-            for index, frame in enumerate(frames):
-                segment.motion_latents[frame] = [band[index] for band in bands]
-
     def _code_residual(self, layer: TemporalLayer, kind: PlaneKind, residual: Tensor) -> Tensor:
         """Code residuals in quantisation steps; return them as a decoder reconstructs them."""
         coefficients = to_subbands(self._layouts[kind], residual)
-        return self._quantise(layer, kind, coefficients, self._effort.lagrangian)
+        return self._quantise(layer, kind, coefficients)
 
     def _quantise(
         self,
         layer: TemporalLayer,
         kind: PlaneKind,
         coefficients: list[Float32Array],
-        lagrangian: float,
     ) -> Tensor:
         """Quantise coefficients by RDOQ; return the planes as a decoder reconstructs them.
 
@@ -222,14 +157,13 @@ class LayerCoder:
             layer: The layer.
             kind: Kind of the planes.
             coefficients: Coefficients of every band, in quantisation steps.
-            lagrangian: Cost of a bit, in squared steps.
         """
         layout = self._layouts[kind]
-        quantiser = RdoQuantiser(layout, layer.frames, coefficients, lagrangian)
+        quantiser = RdoQuantiser(layout, layer.frames, coefficients, self._effort.lagrangian)
 
         def code(coding_pass: CodingPass) -> Int16Array:
             symbols = quantiser(coding_pass)
-            if self._motion_steps is not None:
+            if self._estimate_motion:
                 self.context_samples[kind].add(coding_pass, symbols)
             return symbols
 

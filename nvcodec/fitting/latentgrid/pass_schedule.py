@@ -9,11 +9,10 @@ from nvcodec.fitting.interface import FitProgress, FitTask
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import PassResult
 
-# Passes that a file usually takes: shares of the motion steps in two passes that estimate motion,
-# then three passes that keep it.
-USUAL = (1.0, 0.5, None, None, None)
-# Cost of estimating motion and of one optimiser step of it, relative to a pass that keeps motion.
-_ESTIMATION_COST, _MOTION_STEP_COST = 3.0, 0.5
+# Whether the passes that a file usually takes search for motion.
+USUAL = (True, True, False, False, False)
+# Cost of a pass that searches for motion, relative to one that keeps it.
+_SEARCH_COST = 3.0
 
 
 class PassSchedule:
@@ -36,16 +35,18 @@ class PassSchedule:
         self._remaining_passes = self._usual_passes()
         self._last_bits: float | None = None
 
-    def progress_reporter(self, motion_steps: int | None) -> Callable[[int, float], None] | None:
+    def progress_reporter(
+        self, *, estimates_motion: bool
+    ) -> Callable[[int, float], None] | None:
         """Return the function to call after every layer of the next pass; None without a listener.
 
         Args:
-            motion_steps: Optimiser steps for motion in that pass; None if it keeps its motion.
+            estimates_motion: Whether that pass searches for motion.
         """
         on_progress = self._task.on_progress
         if on_progress is None:
             return None
-        cost = _pass_cost(motion_steps)
+        cost = _pass_cost(estimates_motion)
         frames = len(self._task.frames)
 
         def report(frames_done: int, psnr: float) -> None:
@@ -60,7 +61,7 @@ class PassSchedule:
                 remaining = min(remaining, max(self._task.seconds - seconds, 0.0))
             on_progress(
                 FitProgress(
-                    stage="motion" if motion_steps is not None else "steps",
+                    stage="motion" if estimates_motion else "steps",
                     epoch=self.passes + (frames_done == frames),
                     epochs=self.passes
                     + 1
@@ -77,15 +78,15 @@ class PassSchedule:
             self._remaining_passes = self._remaining_passes[1:]
         return report
 
-    def record_pass(self, result: PassResult, motion_steps: int | None) -> None:
+    def record_pass(self, result: PassResult, *, estimates_motion: bool) -> None:
         """Count a finished pass.
 
         Args:
             result: Its result.
-            motion_steps: Optimiser steps for motion that it took; None if it kept its motion.
+            estimates_motion: Whether it searched for motion.
         """
         self.passes += 1
-        self._cost_done += _pass_cost(motion_steps)
+        self._cost_done += _pass_cost(estimates_motion)
         self._last_bits = 8.0 * len(result.body)
 
     def start_next_file(self) -> None:
@@ -93,45 +94,22 @@ class PassSchedule:
         self._files_left -= 1
         self._remaining_passes = self._usual_passes()
 
-    def affordable_motion_steps(self, motion_steps: int) -> int:
-        """Return how many optimiser steps for motion the time permits, at most `motion_steps`."""
-        seconds = self._task.seconds
-        if seconds is None:
-            return motion_steps
-        if not self._cost_done:
-            # The first pass measures the speed of this machine, so it is kept short.
-            return min(motion_steps, 4)
-        seconds_per_cost = (time.monotonic() - self._began) / self._cost_done
-        seconds_left = max(seconds - (time.monotonic() - self._began), 0.0) / self._files_left
-        # This pass gets half of the time left, because others follow.
-        return int(
-            min(
-                max(
-                    (seconds_left / 2 / seconds_per_cost - _ESTIMATION_COST) / _MOTION_STEP_COST, 0
-                ),
-                motion_steps,
-            )
-        )
-
-    def allows_another(self, motion_steps: int | None) -> bool:
+    def allows_another(self, *, estimates_motion: bool) -> bool:
         """Return whether there is time for another pass.
 
         Args:
-            motion_steps: Optimiser steps for motion in that pass; None if it keeps its motion.
+            estimates_motion: Whether that pass searches for motion.
         """
         if self._task.seconds is None:
             return True
         elapsed = time.monotonic() - self._began
-        return elapsed + _pass_cost(motion_steps) * elapsed / self._cost_done < self._task.seconds
+        return elapsed + _pass_cost(estimates_motion) * elapsed / self._cost_done < self._task.seconds
 
-    def _usual_passes(self) -> list[int | None]:
-        """Return the optimiser steps for motion in the usual passes over a file."""
-        steps = self._effort.motion_steps
-        if not self._effort.refine:
-            return [steps, None, None]
-        return [None if share is None else int(share * steps) for share in USUAL]
+    def _usual_passes(self) -> list[bool]:
+        """Return whether the usual passes over a file search for motion."""
+        return list(USUAL) if self._effort.refine else [True, False, False]
 
 
-def _pass_cost(motion_steps: int | None) -> float:
+def _pass_cost(estimates_motion: bool) -> float:
     """Return the cost of a pass relative to one that keeps its motion."""
-    return 1.0 if motion_steps is None else _ESTIMATION_COST + _MOTION_STEP_COST * motion_steps
+    return _SEARCH_COST if estimates_motion else 1.0

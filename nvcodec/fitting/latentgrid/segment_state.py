@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from nvcodec.entropy.latents.default_networks import default_network
-from nvcodec.fitting.latentgrid.optical_flow import OpticalFlow
-from nvcodec.media import Float32Array
 from nvcodec.models.latentgrid.config import LatentGridConfig
-from nvcodec.models.latentgrid.motion_compensation import Picture
+from nvcodec.models.latentgrid.motion.grids import MotionGrid
+from nvcodec.models.latentgrid.picture import Picture
 
 
 class SegmentState:
@@ -30,10 +28,8 @@ class SegmentState:
         networks: The context networks for the next pass; the default ones at first.
         source: The source frames, uint8.
         valid_mask: Which samples of the source count; None if all do.
-        flow: Optical flow between source frames.
         random: Random numbers for the training of context networks.
-        fields: Motion fields of the last pass, shape (T, 5, h, w); None before the first one.
-        motion_latents: Motion latents of each frame, band by band, before RDOQ.
+        motion: Motion of the frames as last searched for.
     """
 
     def __init__(
@@ -49,14 +45,8 @@ class SegmentState:
             kind: default_network(kind, layout) for kind, layout in config.layouts.items()
         }
         self.source, self.valid_mask = source, valid_mask
-        self.flow = OpticalFlow(
-            source.luma[:, 0].numpy(),
-            config.cell,
-            None if previous_frame is None else previous_frame.luma[0, 0].numpy(),
-        )
         self.random = torch.Generator().manual_seed(seed)
-        self.fields: Tensor | None = None
-        self.motion_latents: dict[int, list[Float32Array]] = {}
+        self.motion: dict[int, MotionGrid] = {}
 
     @property
     def sample_count(self) -> int:

@@ -1,0 +1,1 @@
+"""Entropy coding of motion: contexts with adaptive tables, and the syntax of a frame's motion."""

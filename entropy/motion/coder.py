@@ -1,0 +1,167 @@
+"""Coding of the motion of a segment, frame after frame in coding order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nvcodec.entropy.coder import rans
+from nvcodec.entropy.coder.frequency_tables import TableSet
+from nvcodec.entropy.motion.contexts import TABLES, WIDEST, AdaptiveTables
+from nvcodec.entropy.motion.syntax import SymbolStream, code_motion
+from nvcodec.errors import BitstreamError
+from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
+from nvcodec.models.latentgrid.motion.grids import NOT_CODED, MotionGrid
+from nvcodec.models.latentgrid.motion.temporal import carried_motion
+
+# Symbols that a block takes at most: four divisions, candidate, mode, four differences of a length,
+# four groups of digits and a sign.
+_SYMBOLS_PER_CELL = 4 + 2 + 4 * 6
+_NO_SYMBOLS = np.zeros((0, 2), np.int32)
+_NO_WORDS = np.zeros(0, np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class CodedMotion:
+    """The symbols of a frame's motion.
+
+    Attributes:
+        symbols: Symbols and their contexts, shape (N, 2).
+        cumulative: The tables of all contexts.
+        bits: Sum of their code lengths.
+    """
+
+    symbols: Int32Array
+    cumulative: Int32Array
+    bits: float
+
+
+class MotionCoder:
+    """Encodes or decodes the motion of the frames of a segment, in coding order.
+
+    Args:
+        references: References of every frame of the segment.
+        size: Height and width of motion grids, in cells.
+        cell: Side of a cell, luma samples.
+
+    Attributes:
+        grids: Motion of the frames coded so far.
+    """
+
+    def __init__(
+        self, references: Mapping[int, tuple[int, ...]], size: tuple[int, int], cell: int
+    ) -> None:
+        self._references, self._size, self._cell = references, size, cell
+        self._tables = AdaptiveTables()
+        self.grids: dict[int, MotionGrid] = {}
+
+    def code_lengths(self) -> Float32Array:
+        """Return the bits of each symbol in each context at present, shape (tables, 16)."""
+        widths = np.diff(self._tables.cumulative, axis=1)
+        return (16 - np.log2(np.maximum(widths, 2.0**-16))).astype(np.float32)
+
+    def times(self, frame: int) -> npt.NDArray[np.int64]:
+        """Return the distances from a frame to its references, the only one twice."""
+        references = self._references[frame]
+        return np.array([references[0] - frame, references[-1] - frame])
+
+    def carried(self, frame: int) -> tuple[UInt8Array, Int16Array]:
+        """Return modes and vectors of the motion that a frame's references suggest for it.
+
+        Args:
+            frame: Number of the frame.
+
+        Returns:
+            Shapes (2, h, w) and (2, h, w, 2, 2).
+        """
+        modes = np.full((2, *self._size), NOT_CODED, np.uint8)
+        vectors = np.zeros((2, *self._size, 2, 2), np.int16)
+        carried = carried_motion(
+            frame, self._references[frame], self._references, self.grids, self._cell
+        )
+        for number, grid in enumerate(carried):
+            if grid is not None:
+                modes[number], vectors[number] = grid.modes, grid.vectors
+        return modes, vectors
+
+    def encode(self, frame: int, grid: MotionGrid) -> CodedMotion:
+        """Encode the motion of the next frame.
+
+        Args:
+            frame: Number of the frame.
+            grid: Its motion.
+        """
+        cumulative = self._tables.cumulative.copy()
+        symbols = np.empty((_SYMBOLS_PER_CELL * grid.modes.size, 2), np.int32)
+        state = self._code(frame, grid, True, symbols, _NO_WORDS, np.zeros(3, np.uint64))
+        used = symbols[: int(state[2])].copy()
+        widths = cumulative[used[:, 1], used[:, 0] + 1] - cumulative[used[:, 1], used[:, 0]]
+        return CodedMotion(used, cumulative, float((16 - np.log2(widths)).sum()))
+
+    def decode(self, frame: int, words: npt.NDArray[np.uint32], state: npt.NDArray[np.uint64]) -> None:
+        """Decode the motion of the next frame.
+
+        Args:
+            frame: Number of the frame.
+            words: The message.
+            state: State of its decoder, which is changed.
+        """
+        self._code(frame, MotionGrid.empty(self._size), False, _NO_SYMBOLS, words, state)
+
+    def _code(
+        self,
+        frame: int,
+        wanted: MotionGrid,
+        coding: bool,
+        symbols: Int32Array,
+        words: npt.NDArray[np.uint32],
+        state: npt.NDArray[np.uint64],
+    ) -> npt.NDArray[np.uint64]:
+        observed = np.zeros((TABLES, WIDEST), np.int64)
+        stream = SymbolStream(coding, symbols, words, state, self._tables.cumulative, observed)
+        grid = MotionGrid.empty(self._size)
+        carried_modes, carried_vectors = self.carried(frame)
+        code_motion(
+            stream, grid.levels, grid.modes, grid.vectors, wanted.levels, wanted.modes,
+            wanted.vectors, carried_modes, carried_vectors, self.times(frame),
+            len(self._references[frame]),
+        )  # fmt: skip
+        self.grids[frame] = grid
+        self._tables.adapt(observed)
+        return state
+
+
+def motion_message(coded: Sequence[CodedMotion]) -> bytes:
+    """Return the message of the motion of some frames."""
+    tables = TableSet()
+    symbols, numbers = [], []
+    for motion in coded:
+        known = np.zeros(len(motion.cumulative), np.int32)
+        for context in np.flatnonzero(np.bincount(motion.symbols[:, 1])).tolist():
+            cumulative = motion.cumulative[context].tolist()
+            end = cumulative.index(cumulative[-1])
+            known[context] = tables.number(0, tuple(cumulative[: end + 1]))
+        symbols.append(motion.symbols[:, 0])
+        numbers.append(known.take(motion.symbols[:, 1]))
+    if not symbols:
+        return b""
+    return rans.encode(np.concatenate(symbols), np.concatenate(numbers), tables)
+
+
+def open_message(message: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
+    """Return the words of a message and the state that decoding begins with.
+
+    Args:
+        message: What `motion_message` returned.
+
+    Raises:
+        BitstreamError: If it cannot be the beginning of one.
+    """
+    words = np.frombuffer(message[: len(message) // 4 * 4], "<u4").astype(np.uint32)
+    start = int.from_bytes(message[:8], "little")
+    if start < 1 << 31:
+        raise BitstreamError("segment payload: a message of motion begins with an invalid state")
+    return words, np.array([start, 2, 0], np.uint64)

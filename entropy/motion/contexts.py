@@ -1,0 +1,82 @@
+"""Contexts of motion symbols, and their tables, which adapt from frame to frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nvcodec.entropy.coder.probability_tables import TOTAL
+from nvcodec.media import Int32Array
+from nvcodec.models.latentgrid.motion.candidates import MOST_CANDIDATES
+from nvcodec.models.latentgrid.motion.grids import LEVELS, MODES
+
+# Part of the bitstream: number of contexts and symbols of each kind, and where its contexts begin.
+SPLIT, SPLIT_CONTEXTS = 0, 9
+MERGE, MERGE_CONTEXTS = SPLIT + SPLIT_CONTEXTS, 2 * LEVELS
+MODE, MODE_CONTEXTS = MERGE + MERGE_CONTEXTS, LEVELS
+LENGTH, LENGTH_CONTEXTS = MODE + MODE_CONTEXTS, 8
+CONTEXTS = LENGTH + LENGTH_CONTEXTS
+# Then come tables of 2, 4, 8 and 16 symbols that are equally likely and never change.
+PLAIN = CONTEXTS
+LARGEST_PLAIN = 4
+TABLES = CONTEXTS + LARGEST_PLAIN
+LENGTHS = 16  # bits of the magnitude of a difference: 0 to 15
+WIDEST = 16
+_LIMIT = 1024  # counts are halved beyond it
+
+SYMBOLS = np.array(
+    [2] * SPLIT_CONTEXTS
+    + [MOST_CANDIDATES + 1] * MERGE_CONTEXTS
+    + [MODES] * MODE_CONTEXTS
+    + [LENGTHS] * LENGTH_CONTEXTS
+    + [2, 4, 8, 16],
+    np.int32,
+)
+
+
+def initial_counts() -> npt.NDArray[np.int64]:
+    """Return the counts that adaptation begins with, shape (contexts, 16)."""
+    counts = np.zeros((CONTEXTS, WIDEST), np.int64)
+    for context in range(CONTEXTS):
+        counts[context, : SYMBOLS[context]] = 2
+    return counts
+
+
+class AdaptiveTables:
+    """Frequency tables of all contexts, from counts of the symbols of earlier frames.
+
+    Attributes:
+        cumulative: Cumulative frequencies, 0 to 65536, shape (tables, 17). Behind the last symbol
+            65536 is repeated.
+        counts: Weighted counts of symbols so far, shape (contexts, 16).
+    """
+
+    def __init__(self) -> None:
+        self.counts = initial_counts()
+        self.cumulative: Int32Array = np.full((TABLES, WIDEST + 1), TOTAL, np.int32)
+        for bits in range(1, LARGEST_PLAIN + 1):
+            steps = np.arange(1 << bits) * (TOTAL >> bits)
+            self.cumulative[PLAIN + bits - 1, : 1 << bits] = steps
+        self._make_tables()
+
+    def adapt(self, observed: npt.NDArray[np.int64]) -> None:
+        """Take the symbols of a frame into account.
+
+        Args:
+            observed: How often each symbol occurred in each context, shape (contexts, 16).
+        """
+        self.counts += 4 * observed[:CONTEXTS]
+        while (large := self.counts.sum(1) > _LIMIT).any():
+            present = self.counts[large] > 0
+            self.counts[large] = np.maximum(self.counts[large] // 2, present)
+        self._make_tables()
+
+    def _make_tables(self) -> None:
+        for context in range(CONTEXTS):
+            symbols = int(SYMBOLS[context])
+            counts = self.counts[context, :symbols]
+            share = (TOTAL - symbols) // counts.sum()
+            frequencies = 1 + counts * share
+            frequencies[counts.argmax()] += TOTAL - frequencies.sum()
+            self.cumulative[context, 1 : symbols + 1] = np.cumsum(frequencies)
+            self.cumulative[context, 0] = 0

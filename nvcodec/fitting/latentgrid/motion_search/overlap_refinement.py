@@ -1,0 +1,274 @@
+"""Refinement of chosen blocks, each together with the blocks that it overlaps with.
+
+The quadtree is chosen as if every block predicted its own samples alone. In truth blocks are
+blended. Here the motion of one block after the other is reconsidered, with all others as they are
+(window-matched motion estimation for overlapped blocks; Orchard and Sullivan, 1994, section IV).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, coefficient_cost
+from nvcodec.fitting.latentgrid.motion_search.search_state import (
+    Block,
+    Search,
+    motion_bits,
+    open_block,
+)
+from nvcodec.host.compiled import compiled
+from nvcodec.media import Int16Array, Int32Array, UInt8Array
+from nvcodec.models.latentgrid.motion.grids import (
+    BOTH,
+    FIRST,
+    LARGEST_VECTOR,
+    SECOND,
+    copy_vectors,
+    same_vectors,
+    store_block,
+)
+from nvcodec.models.latentgrid.motion.prediction import UNIT, predict_block, window
+
+# Trials for a block beside its candidates and its motion so far: both signs along both axes for
+# each reference, then the three sets of references.
+_MOVES, _MODES = 8, 3
+
+
+class Blend(NamedTuple):
+    """The blended prediction of a frame.
+
+    Attributes:
+        totals: Sum of the weights of all blocks, shape (H, W).
+        sums: Weighted sum of their predictions, shape (H, W).
+        others: Room for the weighted sum of all blocks but one, where that one has weight.
+        weights: Room for the weights of a block along one axis.
+    """
+
+    totals: Int32Array
+    sums: Int32Array
+    others: Int32Array
+    weights: Int32Array
+
+
+class Support(NamedTuple):
+    """Where a block has weight.
+
+    Attributes:
+        top, left, rows, columns: The samples.
+        skip_y, skip_x: Samples of its window that lie before the picture.
+    """
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+    skip_y: int
+    skip_x: int
+
+
+@compiled
+def _open_support(search: Search, blend: Blend, row: int, column: int, level: int) -> Support:
+    """Return where a block has weight, and fill its weights."""
+    height, width = search.target.shape
+    side = search.cell << level
+    overlap = min(side // 2, search.cell)
+    window(side, overlap, 4 * search.cell, blend.weights)
+    y, x = row * search.cell - overlap, column * search.cell - overlap
+    top, left = max(y, 0), max(x, 0)
+    rows = min(y + side + 2 * overlap, height) - top
+    columns = min(x + side + 2 * overlap, width) - left
+    return Support(top, left, rows, columns, top - y, left - x)
+
+
+@compiled
+def _predict(search: Search, support: Support, mode: int, vectors: Int16Array) -> None:
+    """Fill `search.block` with the prediction of a block where it has weight."""
+    predict_block(
+        search.first, search.second, mode, vectors, support.top, support.left, support.rows,
+        support.columns, 2, search.filters, search.samples, search.lines, search.block,
+        search.other,
+    )  # fmt: skip
+
+
+@compiled
+def _add(search: Search, blend: Blend, support: Support, sign: int, new: bool) -> None:
+    """Add `search.block` to the blend, or take it away; if it is new, its weights as well."""
+    for y in range(support.rows):
+        down = sign * blend.weights[support.skip_y + y]
+        block = search.block[y]
+        sums = blend.sums[support.top + y, support.left :]
+        totals = blend.totals[support.top + y, support.left :]
+        across = blend.weights[support.skip_x :]
+        for x in range(support.columns):
+            sums[x] += down * across[x] * block[x]
+        if new:
+            for x in range(support.columns):
+                totals[x] += down * across[x]
+
+
+@compiled
+def _blended_cost(
+    search: Search, blend: Blend, support: Support, mode: int, vectors: Int16Array
+) -> float:
+    """Return the cost of the residual where a block has weight, if it had this motion.
+
+    Args:
+        search: The search.
+        blend: The blend without the block.
+        support: Where it has weight.
+        mode, vectors: The motion.
+    """
+    _predict(search, support, mode, vectors)
+    cost = 0.0
+    residual = search.residual
+    across = blend.weights[support.skip_x :]
+    for y in range(0, support.rows, SIDE):
+        for x in range(0, support.columns, SIDE):
+            inside = min(SIDE, support.columns - x)
+            for v in range(SIDE):
+                line = residual[v]
+                if inside < SIDE or y + v >= support.rows:
+                    line[:] = 0
+                if y + v < support.rows:
+                    weight = blend.weights[support.skip_y + y + v]
+                    place = support.top + y + v, support.left + x
+                    target = search.target[place[0], place[1] :]
+                    sums, totals = blend.sums[place[0], place[1] :], blend.totals[place[0], place[1] :]
+                    block = search.block[y + v, x:]
+                    for u in range(inside):
+                        total = sums[u] + weight * across[x + u] * block[u]
+                        line[u] = np.float32(np.int32(target[u]) * UNIT) - np.float32(
+                            total
+                        ) / np.float32(totals[u])
+            cost += coefficient_cost(residual, search.scale / UNIT, search.costs)
+    return cost
+
+
+@compiled
+def _trial(
+    search: Search, block: Block, number: int, mode: int, vectors: Int16Array, trial: Int16Array
+) -> int:
+    """Fill one of the motions that are tried for a block.
+
+    Args:
+        search: The search.
+        block: The block.
+        number: Number of the trial.
+        mode, vectors: The motion so far.
+        trial: Filled with vectors.
+
+    Returns:
+        The references, or -1 if there is no such trial.
+    """
+    if number < block.count:
+        copy_vectors(block.candidates[number], trial)
+        return int(block.modes[number])
+    copy_vectors(vectors, trial)
+    number -= block.count + 1
+    if number < 0:
+        return mode
+    if number < _MOVES:
+        reference, axis = number >> 2, (number >> 1) & 1
+        moved = int(trial[reference, axis]) + 2 * (number & 1) - 1
+        if mode == (SECOND if reference == 0 else FIRST) or abs(moved) > LARGEST_VECTOR:
+            return -1
+        trial[reference, axis] = moved
+        return mode
+    other_mode = number - _MOVES
+    if search.references == 1 or other_mode == mode:
+        return -1
+    for reference in range(2):
+        unused = SECOND if reference == 0 else FIRST
+        if other_mode == unused:
+            trial[reference, 0], trial[reference, 1] = 0, 0
+        elif mode == unused:
+            # The vector that is missing is that of the first candidate that has one.
+            trial[reference, 0] = -vectors[1 - reference, 0]
+            trial[reference, 1] = -vectors[1 - reference, 1]
+            for known in range(block.count - 1, -1, -1):
+                if block.modes[known] != unused:
+                    trial[reference, 0] = block.candidates[known, reference, 0]
+                    trial[reference, 1] = block.candidates[known, reference, 1]
+    return other_mode
+
+
+@compiled
+def refine_overlapped(
+    search: Search, levels: UInt8Array, modes: UInt8Array, vectors: Int16Array
+) -> int:
+    """Reconsider the motion of every block.
+
+    Args:
+        search: The search, whose grid is filled anew; all its modes are `NOT_CODED`.
+        levels, modes, vectors: The motion so far.
+
+    Returns:
+        Number of blocks that were changed.
+    """
+    blend = Blend(
+        np.zeros(search.target.shape, np.int32),
+        np.zeros(search.target.shape, np.int32),
+        np.zeros(search.block.shape, np.int32),
+        np.zeros(search.block.shape[0], np.int32),
+    )
+    blocks = _blocks(levels)
+    for number in range(len(blocks)):
+        row, column, level = blocks[number, 0], blocks[number, 1], blocks[number, 2]
+        support = _open_support(search, blend, row, column, level)
+        _predict(search, support, int(modes[row, column]), vectors[row, column])
+        _add(search, blend, support, 1, True)
+    changed = 0
+    trial, best_vectors = np.zeros((2, 2), np.int16), np.zeros((2, 2), np.int16)
+    for number in range(len(blocks)):
+        row, column, level = blocks[number, 0], blocks[number, 1], blocks[number, 2]
+        mode, start = int(modes[row, column]), vectors[row, column]
+        support = _open_support(search, blend, row, column, level)
+        _predict(search, support, mode, start)
+        _add(search, blend, support, -1, False)
+        block = open_block(search, row, column, level)
+        best, best_mode = np.inf, mode
+        for choice in range(block.count + 1 + _MOVES + _MODES):
+            trial_mode = _trial(search, block, choice, mode, start, trial)
+            if trial_mode < 0:
+                continue
+            cost = search.price * motion_bits(search, block, trial_mode, trial)
+            if cost < best:
+                cost += _blended_cost(search, blend, support, trial_mode, trial)
+                if cost < best:
+                    best, best_mode = cost, trial_mode
+                    copy_vectors(trial, best_vectors)
+        if best_mode != mode or not same_vectors(best_vectors, start):
+            changed += 1
+        _predict(search, support, best_mode, best_vectors)
+        _add(search, blend, support, 1, False)
+        store_block(
+            search.levels, search.modes, search.vectors, row, column, level, best_mode, best_vectors
+        )
+    return changed
+
+
+@compiled
+def _blocks(levels: UInt8Array) -> Int32Array:
+    """Return row, column and level of all blocks in coding order, shape (N, 3)."""
+    height, width = levels.shape
+    blocks = np.zeros((levels.size, 3), np.int32)
+    count = 0
+    # Within an aligned square, coding order is that of interleaved bits of row and column.
+    for square in range(-(-height // 8) * -(-width // 8)):
+        top, left = square // -(-width // 8) * 8, square % -(-width // 8) * 8
+        for place in range(64):
+            row = top + ((place >> 1) & 1) + ((place >> 2) & 2) + ((place >> 3) & 4)
+            column = left + (place & 1) + ((place >> 1) & 2) + ((place >> 2) & 4)
+            if row >= height or column >= width:
+                continue
+            span = 1 << levels[row, column]
+            if row % span == 0 and column % span == 0:
+                blocks[count, 0], blocks[count, 1] = row, column
+                blocks[count, 2] = levels[row, column]
+                count += 1
+    return blocks[:count]
+
+
+__all__ = ["BOTH", "refine_overlapped"]
