@@ -1,0 +1,89 @@
+"""What the context of a symbol is made of: other bands, and inputs that a whole band has in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from nvcodec.entropy.latents.context_network import INPUTS, ONE
+from nvcodec.media import Float32Array
+from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
+from nvcodec.models.latentgrid.subbands import Band, SubbandLayout
+
+# Units of the inputs for depth and rank, and the largest depth that an input shows.
+_DEPTH_UNIT, _MAX_DEPTH = 16, 6
+
+
+@dataclass(frozen=True, slots=True)
+class BandContext:
+    """The bands that the context of a band looks at.
+
+    Attributes:
+        above: The parent, or the low band for the coarsest details; None for the low band.
+        shift: How many scales coarser `above` is, 0 or 1. With 1 it says which symbols are coded.
+        siblings: The bands of the same scale that are coded before, at most two.
+        luma: For chroma, the band of luma with the same rank, orientation and size, if there is one.
+    """
+
+    above: int | None
+    shift: int
+    siblings: tuple[int, ...]
+    luma: int | None
+
+
+@lru_cache(maxsize=64)
+def band_contexts(layout: SubbandLayout, luma: SubbandLayout | None) -> tuple[BandContext, ...]:
+    """Return the context of every band of a layout.
+
+    Args:
+        layout: Subbands of a kind of plane.
+        luma: For chroma, the subbands of luma.
+    """
+    luma_bands = {} if luma is None else {_place(band): n for n, band in enumerate(luma.bands)}
+    contexts = []
+    for number, band in enumerate(layout.bands):
+        siblings = [n for n, other in enumerate(layout.bands[:number]) if other.rank == band.rank]
+        above = 0 if band.parent is None else band.parent
+        contexts.append(
+            BandContext(
+                above if band.rank else None,
+                int(band.parent is not None),
+                tuple(siblings),
+                luma_bands.get(_place(band)),
+            )
+        )
+    return tuple(contexts)
+
+
+def _place(band: Band) -> tuple[int, int, tuple[int, int]]:
+    return band.rank, band.orientation, band.size
+
+
+def sees_references(layer: TemporalLayer) -> bool:
+    """Return whether contexts look at reference frames.
+
+    A decoder has the last frame of the previous segment, but not its symbols.
+    """
+    return bool(layer.references[0]) and PREVIOUS_SEGMENT not in layer.references[0]
+
+
+def common_inputs(layer: TemporalLayer, layout: SubbandLayout, band: Band) -> Float32Array:
+    """Return the inputs of the context network that all symbols of a band share, shape (20,).
+
+    Args:
+        layer: The layer.
+        layout: Subbands of the kind of plane.
+        band: One of them.
+    """
+    references = len(layer.references[0])
+    inputs = np.zeros(INPUTS, np.float32)
+    inputs[12] = ONE
+    inputs[14] = _DEPTH_UNIT * min(layer.depth, _MAX_DEPTH)
+    inputs[15] = ONE * (references == 0)
+    inputs[16] = ONE * (references == 1)
+    inputs[17] = ONE * (band.orientation == 3)
+    inputs[18] = _DEPTH_UNIT * (layout.scales - band.rank)
+    inputs[19] = ONE * (band.orientation == 1)
+    return inputs
