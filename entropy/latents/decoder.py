@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 
@@ -29,8 +30,10 @@ from nvcodec.entropy.latents.symbols import (
     from_zigzag_indices,
     split_ranges,
     table_numbers,
+    too_many_symbols,
 )
 from nvcodec.errors import BitstreamError
+from nvcodec.host.compiled import LOADING, is_available
 from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
@@ -124,14 +127,29 @@ class LatentGridReader:
         grids = self.coded.grids
         for number in range(self._depths_read, min(depth + 1, len(self._layers_by_depth))):
             layers, message = self._layers_by_depth[number], self._messages[number]
-            max_symbols = _largest_pass(layers, grids.layouts)
-            code = _SymbolDecoder(message, self._bounds(number), self._tables, max_symbols)
+            decoder = self._band_decoder(message, self._bounds(number), layers)
             for layer in layers:
                 frames = slice(self._frames_read, self._frames_read + len(layer.frames))
                 for kind in grids.layouts:
-                    grids.code_band(layer, kind, self._extents[kind][frames].tolist(), code)
+                    decoder.decode(layer, kind, self._extents[kind][frames].tolist())
                 self._frames_read = frames.stop
             self._depths_read = number + 1
+
+    def _band_decoder(
+        self,
+        message: bytes,
+        bounds: Mapping[PlaneKind, Sequence[int]],
+        layers: Sequence[TemporalLayer],
+    ) -> BandDecoder:
+        """Return what decodes the message of some layers."""
+        grids, max_symbols = self.coded.grids, SYMBOLS_PER_BYTE * len(message)
+        if is_available():
+            with LOADING:
+                from nvcodec.entropy.latents import band_decoder
+            return band_decoder.BandDecoder(message, bounds, grids, max_symbols)
+        at_once = min(max_symbols, _largest_pass(layers, grids.layouts))
+        stream = rans.MessageDecoder(message, at_once)
+        return PlainBandDecoder(stream, bounds, grids, self._tables, max_symbols)
 
     def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
         """Return the largest magnitude of every band at a temporal depth, for each kind."""
@@ -163,33 +181,45 @@ def decode_grids(
     return reader.coded
 
 
-class _SymbolDecoder:
-    """A `SymbolCoder` that decodes the message of a temporal depth.
+class BandDecoder(Protocol):
+    """Decodes the message of a temporal depth, called in coding order."""
+
+    def decode(self, layer: TemporalLayer, kind: PlaneKind, extents: Sequence[int]) -> None:
+        """Decode and store what `LatentSymbols.code_band` codes."""
+        ...
+
+
+class PlainBandDecoder:
+    """A `BandDecoder` without compiled loops: the reference for `band_decoder`, if slower.
 
     Args:
-        message: The message.
+        stream: Decoder of the message.
         bounds: The largest magnitude in every band, for each kind.
+        grids: Where symbols are stored.
         tables: The tables in use so far; more are added.
-        max_symbols: Largest number of symbols in a coding pass.
+        max_symbols: Largest number of symbols in the message.
     """
 
     def __init__(
         self,
-        message: bytes,
+        stream: rans.MessageDecoder,
         bounds: Mapping[PlaneKind, Sequence[int]],
+        grids: LatentSymbols,
         tables: TableSet,
         max_symbols: int,
     ) -> None:
-        self._symbols_left = SYMBOLS_PER_BYTE * len(message)
-        self._stream = rans.MessageDecoder(message, min(self._symbols_left, max_symbols))
-        self._bounds, self._tables = bounds, tables
+        self._stream, self._bounds, self._grids = stream, bounds, grids
+        self._tables, self._symbols_left = tables, max_symbols
 
-    def __call__(self, coding_pass: CodingPass) -> Int16Array:
+    def decode(self, layer: TemporalLayer, kind: PlaneKind, extents: Sequence[int]) -> None:
+        """Decode and store what `LatentSymbols.code_band` codes."""
+        self._grids.code_band(layer, kind, extents, self._pass)
+
+    def _pass(self, coding_pass: CodingPass) -> Int16Array:
+        """Decode the symbols of a coding pass; this is a `SymbolCoder`."""
         self._symbols_left -= len(coding_pass.scales)
         if self._symbols_left < 0:
-            raise BitstreamError(
-                f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
-            )
+            raise too_many_symbols()
         if not coding_pass.scales.size:
             return np.empty(0, np.int16)
         bound = self._bounds[coding_pass.kind][coding_pass.band]

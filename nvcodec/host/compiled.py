@@ -54,7 +54,9 @@ def compiled(*signatures: str) -> Callable[[_Function], _Function]:
     def decorate(function: _Function) -> _Function:
         from numba import njit
 
-        types = list(signatures) or None
+        if not signatures:  # it is compiled, and kept, with the functions that call it
+            return cast("_Function", njit(nogil=True)(function))
+        types = list(signatures)
         with LOADING:
             try:
                 return cast("_Function", njit(types, nogil=True, cache=True)(function))
