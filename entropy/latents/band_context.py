@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from nvcodec.entropy.latents.context_network import INPUTS, ONE
-from nvcodec.media import Float32Array
+from nvcodec.media import Int32Array
 from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
 from nvcodec.models.latentgrid.subbands import Band, SubbandLayout
 
@@ -42,19 +42,37 @@ def band_contexts(layout: SubbandLayout, luma: SubbandLayout | None) -> tuple[Ba
         luma: For chroma, the subbands of luma.
     """
     luma_bands = {} if luma is None else {_place(band): n for n, band in enumerate(luma.bands)}
-    contexts = []
+    contexts: list[BandContext] = []
     for number, band in enumerate(layout.bands):
         siblings = [n for n, other in enumerate(layout.bands[:number]) if other.rank == band.rank]
         above = 0 if band.parent is None else band.parent
-        contexts.append(
-            BandContext(
-                above if band.rank else None,
-                int(band.parent is not None),
-                tuple(siblings),
-                luma_bands.get(_place(band)),
-            )
+        context = BandContext(
+            above if band.rank else None,
+            int(band.parent is not None),
+            tuple(siblings),
+            luma_bands.get(_place(band)),
         )
+        _check_sizes(band, context, layout, luma)
+        contexts.append(context)
     return tuple(contexts)
+
+
+def _check_sizes(
+    band: Band, context: BandContext, layout: SubbandLayout, luma: SubbandLayout | None
+) -> None:
+    """Check that every position of a band has its place in the bands of its context.
+
+    Compiled loops rely on it: they do not check their indices.
+    """
+    around = [(layout.bands[sibling], 0) for sibling in context.siblings]
+    if context.above is not None:
+        around.append((layout.bands[context.above], context.shift))
+    if luma is not None and context.luma is not None:
+        around.append((luma.bands[context.luma], 0))
+    for other, shift in ((band, 0), *around):
+        for side, limit in zip(band.size, other.padded_size, strict=True):
+            if side > limit << shift:
+                raise AssertionError(f"{band} does not fit {other}")
 
 
 def _place(band: Band) -> tuple[int, int, tuple[int, int]]:
@@ -69,7 +87,7 @@ def sees_references(layer: TemporalLayer) -> bool:
     return bool(layer.references[0]) and PREVIOUS_SEGMENT not in layer.references[0]
 
 
-def common_inputs(layer: TemporalLayer, layout: SubbandLayout, band: Band) -> Float32Array:
+def common_inputs(layer: TemporalLayer, layout: SubbandLayout, band: Band) -> Int32Array:
     """Return the inputs of the context network that all symbols of a band share, shape (20,).
 
     Args:
@@ -78,7 +96,7 @@ def common_inputs(layer: TemporalLayer, layout: SubbandLayout, band: Band) -> Fl
         band: One of them.
     """
     references = len(layer.references[0])
-    inputs = np.zeros(INPUTS, np.float32)
+    inputs = np.zeros(INPUTS, np.int32)
     inputs[12] = ONE
     inputs[14] = _DEPTH_UNIT * min(layer.depth, _MAX_DEPTH)
     inputs[15] = ONE * (references == 0)

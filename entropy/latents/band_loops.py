@@ -1,18 +1,20 @@
 """Compiled loops that decode a band: contexts, context network, rANS and neighbour sums.
 
 The twin of `context_model` with the context network and CompressAI's coder: the same integers, symbol
-by symbol instead of array by array. `band_decoder` alone imports it, and answers for its arguments:
+by symbol instead of array by array. `compiled_band_decoder` alone imports it, and answers for its arguments:
 nothing here checks an index. Whatever the message holds, indices stay within the arrays, and every
 loop ends.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.coder.probability_tables import PRECISION, SCALES, TOTAL
-from nvcodec.entropy.latents.context_network import HIDDEN, LOGARITHMS, ONE
+from nvcodec.entropy.latents.context_network import HIDDEN, INPUTS, LOGARITHMS, ONE
 from nvcodec.host.compiled import compiled
 from nvcodec.media import Float32Array, Int16Array, Int32Array, Int64Array, UInt8Array
 
@@ -34,9 +36,18 @@ _SEARCHED_IN_TURN = 6  # symbols; most are among the first few
 
 _ARGUMENTS = (
     "UniTuple(int16[:, :, :, ::1], 5), UniTuple(uint8[:, :, :, ::1], 5), int64[::1], "
-    "int64[:, ::1], int64, int64, int64, int32[:, ::1], int32[::1], int32[:, ::1], int64[::1], "
-    "uint32[:, ::1], float32[:, ::1], uint32[::1], uint64[::1], int64[::1], float64[::1]"
+    "int64[:, ::1], UniTuple(int64, 2), int64, int32[::1], "
+    "Tuple((int32[:, ::1], int32[::1], int64[::1])), Tuple((uint32[:, ::1], float32[:, ::1])), "
+    "Tuple((uint32[::1], uint64[::1], int64[::1], float64[::1]))"
 )
+Network: TypeAlias = tuple[Int32Array, Int32Array, Int64Array]
+"""Weights of the hidden layer and, in the last column, of the bypass, shape (20, 17); weights of the
+output, shape (16,); the bias of each channel."""
+Tables: TypeAlias = tuple[UInt32Array, Float32Array]
+"""Cumulative frequencies at each scale, shape (64, symbols + 1); code lengths, shape (64, symbols)."""
+Message: TypeAlias = tuple[UInt32Array, UInt64Array, Int64Array, Float64Array]
+"""The words of a message; then what changes: the state of the coder, shape (1,); words read and
+symbols that may still come, shape (2,); bits that the message may still hold, shape (1,)."""
 
 
 @compiled()
@@ -45,7 +56,7 @@ def _logarithm(magnitude: int) -> int:
 
 
 @compiled()
-def _around(band: Int16Array, frame: int, channel: int, y: int, x: int, values: Int64Array) -> None:
+def _around(band: Int16Array, frame: int, channel: int, y: int, x: int, values: Int32Array) -> None:
     """Set the inputs of the second pass: what the first one coded around a position."""
     _, channels, height, width = band.shape
     beside = over = 0
@@ -74,35 +85,40 @@ def _around(band: Int16Array, frame: int, channel: int, y: int, x: int, values: 
 
 
 @compiled()
+def _common_sums(inputs: Int32Array, weights: Int32Array) -> Int32Array:
+    """Return what the inputs that a band has in common add to every sum, in each pass: (2, 17)."""
+    sums = np.zeros((2, HIDDEN + 1), np.int32)
+    for second in range(2):
+        for number in range(VARYING, INPUTS):
+            value = ONE if second == 1 and number == SECOND_PASS else inputs[number]
+            for unit in range(HIDDEN + 1):
+                sums[second, unit] += value * weights[number, unit]
+    return sums
+
+
+@compiled()
 def _scale(
-    values: Int64Array,
-    weights: Int32Array,
-    output: Int32Array,
-    common: Int32Array,
-    bias: int,
-    sums: Int32Array,
+    values: Int32Array, weights: Int32Array, output: Int32Array, common: Int32Array, bias: int
 ) -> int:
     """Return the scale index that the context network predicts: `ContextNetwork.scales`.
 
     Args:
         values: The inputs that vary, shape (12,).
-        weights: Of the hidden layer and, in the last column, of the bypass, shape (20, 17).
-        output: Weights of the output, shape (16,).
+        weights: Of the hidden layer and the bypass, as in `Network`.
+        output: Of the output.
         common: What the other inputs add to each sum, shape (17,).
         bias: Bias of the output.
-        sums: Memory to compute in, shape (17,).
     """
-    for unit in range(HIDDEN + 1):
-        sums[unit] = common[unit]
+    # LLVM makes a few vector instructions of this. It would not, if zeros among the values were skipped.
+    total = common[HIDDEN] + bias * 16
     for number in range(VARYING):
-        value = np.int32(values[number])
-        if value:
-            for unit in range(HIDDEN + 1):
-                sums[unit] += value * weights[number, unit]
-    total = int(sums[HIDDEN]) + bias * 16
+        total += values[number] * weights[number, HIDDEN]
     for unit in range(HIDDEN):
-        total += int(output[unit]) * min(max(int(sums[unit]) >> 5, 0), 255)
-    return min(max(total >> 7, 0), SCALES - 1)
+        activation = common[unit]
+        for number in range(VARYING):
+            activation += values[number] * weights[number, unit]
+        total += output[unit] * min(max(activation >> 5, 0), 255)
+    return int(min(max(total >> 7, 0), SCALES - 1))
 
 
 @compiled()
@@ -161,19 +177,12 @@ def decode_band(
     sums: tuple[UInt8Array, UInt8Array, UInt8Array, UInt8Array, UInt8Array],
     frames: Int64Array,
     references: Int64Array,
-    height: int,
-    width: int,
+    size: tuple[int, int],
     shift: int,
-    weights: Int32Array,
-    output: Int32Array,
-    common: Int32Array,
-    biases: Int64Array,
-    table: UInt32Array,
-    bits: Float32Array,
-    words: UInt32Array,
-    state: UInt64Array,
-    counts: Int64Array,
-    bits_left: Float64Array,
+    inputs: Int32Array,
+    network: Network,
+    tables: Tables,
+    message: Message,
 ) -> int:
     """Decode both passes over a band of some frames of a layer.
 
@@ -183,26 +192,21 @@ def decode_band(
         sums: Neighbour sums of the same bands.
         frames: Numbers of the frames.
         references: Their reference frames, shape (frames, references); may be none.
-        height: Height of the band, at most that of its array.
-        width: Width of the band.
+        size: Height and width of the band, at most those of its array.
         shift: How many scales coarser the band above is. With 1 it says which symbols are coded.
-        weights: As in `_scale`.
-        output: As in `_scale`.
-        common: As in `_scale`, for each of the two passes, shape (2, 17).
-        biases: Bias of each channel.
-        table: As in `_next_index`.
-        bits: Code length of each symbol at each scale, shape (64, symbols).
-        words: As in `_next_index`.
-        state: As in `_next_index`.
-        counts: Words read and symbols that may still come, shape (2,); changed.
-        bits_left: Information that the message may still hold, shape (1,); changed.
+        inputs: Inputs of the context network that all symbols of the band have, shape (20,).
+        network: The context network, with the biases of the band.
+        tables: Tables of the band.
+        message: The message; changed.
 
     Returns:
         `DONE`, `TOO_MANY` symbols for such a message, or `SPENT`: it ended before.
     """
+    (height, width), (weights, output, biases), (table, bits) = size, network, tables
+    words, state, counts, bits_left = message
     own, above, parents = bands[OWN], bands[ABOVE], sums[ABOVE]
     channels = own.shape[1]
-    values, memory = np.zeros(VARYING, np.int64), np.empty(HIDDEN + 1, np.int32)
+    values, common = np.zeros(VARYING, np.int32), _common_sums(inputs, weights)
     for second in range(2):
         coded = 0
         for frame in frames:
@@ -251,9 +255,7 @@ def decode_band(
                             magnitude = abs(int(bands[LUMA][frame, 0, y, x]))
                             values[8] = _logarithm(magnitude)
                             values[9] = _logarithm(int(sums[LUMA][frame, 0, y, x]))
-                        scale = _scale(
-                            values, weights, output, common[second], biases[channel], memory
-                        )
+                        scale = _scale(values, weights, output, common[second], biases[channel])
                         index = _next_index(table, scale, words, state, counts)
                         spent += bits[scale, index]
                         if index > 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +11,8 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.frequency_tables import TableSet
 from nvcodec.entropy.coder.integers import ByteCursor, IntegerArrayCoder, read_array
 from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
-from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
+from nvcodec.entropy.latents.band_decoder import choose_band_decoder
+from nvcodec.entropy.latents.context_model import LatentSymbols
 from nvcodec.entropy.latents.context_network import (
     ContextNetwork,
     flatten_weights,
@@ -27,14 +27,9 @@ from nvcodec.entropy.latents.symbols import (
     SYMBOLS_PER_BYTE,
     coefficients_per_frame,
     concatenate,
-    from_zigzag_indices,
     split_ranges,
-    table_numbers,
-    too_many_symbols,
 )
 from nvcodec.errors import BitstreamError
-from nvcodec.host.compiled import LOADING, is_available
-from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
 from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
@@ -112,7 +107,7 @@ class LatentGridReader:
         networks = _read_networks(parts[1], layouts, scales)
         grids = LatentSymbols(layouts, frames, networks)
         self.coded = CodedGrids(steps, grids)
-        self._tables = TableSet()
+        self._decoder = choose_band_decoder(grids)
         self._depths_read = self._frames_read = 0
 
     def read(self, depth: int) -> None:
@@ -127,29 +122,15 @@ class LatentGridReader:
         grids = self.coded.grids
         for number in range(self._depths_read, min(depth + 1, len(self._layers_by_depth))):
             layers, message = self._layers_by_depth[number], self._messages[number]
-            decoder = self._band_decoder(message, self._bounds(number), layers)
+            max_symbols = SYMBOLS_PER_BYTE * len(message)
+            at_once = _largest_pass(layers, grids.layouts)
+            self._decoder.begin(message, self._bounds(number), max_symbols, at_once)
             for layer in layers:
                 frames = slice(self._frames_read, self._frames_read + len(layer.frames))
                 for kind in grids.layouts:
-                    decoder.decode(layer, kind, self._extents[kind][frames].tolist())
+                    self._decoder.decode(layer, kind, self._extents[kind][frames].tolist())
                 self._frames_read = frames.stop
             self._depths_read = number + 1
-
-    def _band_decoder(
-        self,
-        message: bytes,
-        bounds: Mapping[PlaneKind, Sequence[int]],
-        layers: Sequence[TemporalLayer],
-    ) -> BandDecoder:
-        """Return what decodes the message of some layers."""
-        grids, max_symbols = self.coded.grids, SYMBOLS_PER_BYTE * len(message)
-        if is_available():
-            with LOADING:
-                from nvcodec.entropy.latents import band_decoder
-            return band_decoder.BandDecoder(message, bounds, grids, max_symbols)
-        at_once = min(max_symbols, _largest_pass(layers, grids.layouts))
-        stream = rans.MessageDecoder(message, at_once)
-        return PlainBandDecoder(stream, bounds, grids, self._tables, max_symbols)
 
     def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
         """Return the largest magnitude of every band at a temporal depth, for each kind."""
@@ -179,54 +160,6 @@ def decode_grids(
     reader = LatentGridReader(data, layouts, frames, layers)
     reader.read(layers[-1].depth)
     return reader.coded
-
-
-class BandDecoder(Protocol):
-    """Decodes the message of a temporal depth, called in coding order."""
-
-    def decode(self, layer: TemporalLayer, kind: PlaneKind, extents: Sequence[int]) -> None:
-        """Decode and store what `LatentSymbols.code_band` codes."""
-        ...
-
-
-class PlainBandDecoder:
-    """A `BandDecoder` without compiled loops: the reference for `band_decoder`, if slower.
-
-    Args:
-        stream: Decoder of the message.
-        bounds: The largest magnitude in every band, for each kind.
-        grids: Where symbols are stored.
-        tables: The tables in use so far; more are added.
-        max_symbols: Largest number of symbols in the message.
-    """
-
-    def __init__(
-        self,
-        stream: rans.MessageDecoder,
-        bounds: Mapping[PlaneKind, Sequence[int]],
-        grids: LatentSymbols,
-        tables: TableSet,
-        max_symbols: int,
-    ) -> None:
-        self._stream, self._bounds, self._grids = stream, bounds, grids
-        self._tables, self._symbols_left = tables, max_symbols
-
-    def decode(self, layer: TemporalLayer, kind: PlaneKind, extents: Sequence[int]) -> None:
-        """Decode and store what `LatentSymbols.code_band` codes."""
-        self._grids.code_band(layer, kind, extents, self._pass)
-
-    def _pass(self, coding_pass: CodingPass) -> Int16Array:
-        """Decode the symbols of a coding pass; this is a `SymbolCoder`."""
-        self._symbols_left -= len(coding_pass.scales)
-        if self._symbols_left < 0:
-            raise too_many_symbols()
-        if not coding_pass.scales.size:
-            return np.empty(0, np.int16)
-        bound = self._bounds[coding_pass.kind][coding_pass.band]
-        numbers = table_numbers(coding_pass.scales, bound, self._tables)
-        indices = self._stream.decode(numbers, self._tables)
-        self._stream.spend(float(self._tables.bits(indices, numbers).sum(dtype=np.float64)))
-        return from_zigzag_indices(indices).astype(np.int16)
 
 
 def _largest_pass(
