@@ -23,7 +23,7 @@ from nvcodec.errors import BitstreamError
 from nvcodec.media import Int32Array
 
 _MIN_SYMBOLS = 8
-_MIN_STATE = 1 << 31
+MIN_STATE = 1 << 31
 # Symbols that are decoded at a time.
 _AT_A_TIME = 1 << 20
 
@@ -84,6 +84,22 @@ def encode(symbols: Int32Array, numbers: Int32Array, tables: TableSet) -> bytes:
     return coded
 
 
+def is_valid(message: bytes) -> bool:
+    """Return whether a message begins as `encode` begins it: with a state of the coder."""
+    return int.from_bytes(message[:8], "little") >= MIN_STATE
+
+
+def ended(size: int, valid: bool) -> BitstreamError:
+    """Return the error of a message that is too short for its symbols.
+
+    Args:
+        size: Its size in bytes.
+        valid: What `is_valid` returned.
+    """
+    fault = "ends before its symbols" if valid else "begins with an invalid state"
+    return BitstreamError(f"segment payload: a message of {size} bytes {fault}")
+
+
 class MessageDecoder:
     """Decodes a message step by step, for tables that depend on symbols decoded before.
 
@@ -95,7 +111,7 @@ class MessageDecoder:
     """
 
     def __init__(self, data: bytes, max_unspent: int) -> None:
-        self._valid = int.from_bytes(data[:8], "little") >= _MIN_STATE
+        self._valid = is_valid(data)
         # From a valid state on, the coder reads a word for every 32 bits of information. Decoding
         # stops once the message is spent, so it reads at most 16 bits per symbol beyond the end.
         self._bits_left = 8.0 * len(data)
@@ -139,8 +155,7 @@ class MessageDecoder:
             BitstreamError: If it does not begin as `encode` begins it, or has ended.
         """
         if not self._valid or self._bits_left < 0:
-            fault = "ends before its symbols" if self._valid else "begins with an invalid state"
-            raise BitstreamError(f"segment payload: a message of {self._size} bytes {fault}")
+            raise ended(self._size, self._valid)
 
 
 def _to_array(symbols: Sequence[int]) -> Int32Array:

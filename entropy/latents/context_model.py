@@ -20,8 +20,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nvcodec.entropy.latents.band_context import (
+    BandContext,
+    band_contexts,
+    common_inputs,
+    sees_references,
+)
 from nvcodec.entropy.latents.context_inputs import add_first_pass, take_logarithms
-from nvcodec.entropy.latents.context_network import INPUTS, ONE, ContextNetwork
+from nvcodec.entropy.latents.context_network import INPUTS, ContextNetwork
 from nvcodec.entropy.latents.neighbourhood import (
     LARGEST_SUM,
     Neighbourhood,
@@ -33,11 +39,8 @@ from nvcodec.entropy.latents.neighbourhood import (
     take_sums,
 )
 from nvcodec.media import Float32Array, Int16Array, UInt8Array
-from nvcodec.models.latentgrid.gop import PREVIOUS_SEGMENT, TemporalLayer
+from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
-
-# Units of the inputs for depth and rank, and the largest depth that an input shows.
-_DEPTH_UNIT, _MAX_DEPTH = 16, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class LatentSymbols:
         layouts: The subbands of every kind of plane.
         networks: The context network of each kind.
         symbols: Symbols of each kind and band, int16, shape (frames, channels, *padded size).
+        neighbour_sums: Sums of the magnitudes of the 3 x 3 symbols around each, at most 255, uint8,
+            same shapes.
     """
 
     def __init__(
@@ -98,11 +103,11 @@ class LatentSymbols:
     ) -> None:
         self.layouts, self.networks = layouts, networks
         self.symbols: dict[PlaneKind, list[Int16Array]] = {}
-        self._neighbour_sums: dict[PlaneKind, list[UInt8Array]] = {}
+        self.neighbour_sums: dict[PlaneKind, list[UInt8Array]] = {}
         for kind, layout in layouts.items():
             shapes = [(frames, layout.channels, *band.padded_size) for band in layout.bands]
             self.symbols[kind] = [np.zeros(shape, np.int16) for shape in shapes]
-            self._neighbour_sums[kind] = [np.zeros(shape, np.uint8) for shape in shapes]
+            self.neighbour_sums[kind] = [np.zeros(shape, np.uint8) for shape in shapes]
 
     def code_band(
         self, layer: TemporalLayer, kind: PlaneKind, extents: Sequence[int], code: SymbolCoder
@@ -122,6 +127,11 @@ class LatentSymbols:
             coded_frames = np.flatnonzero(np.array(extents) > band.rank)
             if coded_frames.size:
                 self._band(layer, kind, band_number, coded_frames, code)
+
+    def contexts(self, kind: PlaneKind) -> tuple[BandContext, ...]:
+        """Return the context of every band of a kind of plane."""
+        luma = self.layouts[PlaneKind.LUMA] if kind is PlaneKind.CHROMA else None
+        return band_contexts(self.layouts[kind], luma)
 
     def extents(self, layer: TemporalLayer, kind: PlaneKind) -> list[int]:
         """Return the smallest extents that hold all nonzero symbols of the frames of a layer."""
@@ -178,7 +188,7 @@ class LatentSymbols:
             symbols.reshape(-1)[indices] = coded
             magnitudes.reshape(-1)[padded[part]] = np.abs(coded)
         nonzero = padded[magnitudes.reshape(-1).take(padded) > 0]
-        store_neighbour_sums(self._neighbour_sums[kind][band_number], frames, magnitudes, nonzero)
+        store_neighbour_sums(self.neighbour_sums[kind][band_number], frames, magnitudes, nonzero)
 
     def _active(
         self, kind: PlaneKind, band_number: int, frames: Positions
@@ -192,7 +202,7 @@ class LatentSymbols:
         if band.parent is None:
             inside[:] = True
         else:
-            parents = self._neighbour_sums[kind][band.parent][frames] > 0
+            parents = self.neighbour_sums[kind][band.parent][frames] > 0
             for y, x in product(range(2), range(2)):
                 children = inside[..., y::2, x::2]
                 children[:] = parents[..., : children.shape[2], : children.shape[3]]
@@ -216,34 +226,26 @@ class LatentSymbols:
             positions: The N positions, those of the first pass first.
         """
         layout = self.layouts[kind]
-        band = layout.bands[band_number]
-        inputs = np.zeros((INPUTS, len(positions.flat)), np.float32)
-        symbols, sums = self.symbols[kind], self._neighbour_sums[kind]
-        if band.rank:
-            above, shift = (0, 0) if band.parent is None else (band.parent, 1)
-            indices = positions.in_band(symbols[above].shape, shift)
-            take_logarithms(take_magnitudes(symbols[above], indices), inputs[0])
-            take_logarithms(sums[above].reshape(-1).take(indices), inputs[1])
-        siblings = [
-            other
-            for other, candidate in enumerate(layout.bands[:band_number])
-            if candidate.rank == band.rank
-        ]
-        if siblings:
+        inputs = np.empty((INPUTS, len(positions.flat)), np.float32)
+        inputs[:] = common_inputs(layer, layout, layout.bands[band_number])[:, None]
+        symbols, sums = self.symbols[kind], self.neighbour_sums[kind]
+        context = self.contexts(kind)[band_number]
+        if context.above is not None:
+            indices = positions.in_band(symbols[context.above].shape, context.shift)
+            take_logarithms(take_magnitudes(symbols[context.above], indices), inputs[0])
+            take_logarithms(sums[context.above].reshape(-1).take(indices), inputs[1])
+        if context.siblings:
             take_logarithms(
-                add_up(take_magnitudes(symbols[o], positions.indices) for o in siblings), inputs[2]
+                add_up(take_magnitudes(symbols[o], positions.indices) for o in context.siblings),
+                inputs[2],
             )
             around_siblings = add_up(
-                take_sums(sums[other], positions.indices) for other in siblings
+                take_sums(sums[other], positions.indices) for other in context.siblings
             )
             take_logarithms(np.minimum(around_siblings, LARGEST_SUM), inputs[3])
-        first_references = layer.references[0]
-        # A decoder has the last frame of the previous segment, but not its symbols.
-        if first_references and PREVIOUS_SEGMENT not in first_references:
+        if sees_references(layer):
             references = np.array(layer.references)[coded_frames]
-            in_references = [
-                positions.in_frames(references[:, side]) for side in range(len(first_references))
-            ]
+            in_references = [positions.in_frames(frames) for frames in references.T]
             take_logarithms(
                 add_up(take_magnitudes(symbols[band_number], indices) for indices in in_references),
                 inputs[6],
@@ -252,26 +254,10 @@ class LatentSymbols:
                 add_up(take_sums(sums[band_number], indices) for indices in in_references),
                 inputs[7],
             )
-        if kind is PlaneKind.CHROMA:
-            same_bands = [
-                other
-                for other, candidate in enumerate(self.layouts[PlaneKind.LUMA].bands)
-                if (candidate.rank, candidate.orientation, candidate.size)
-                == (band.rank, band.orientation, band.size)
-            ]
-            if same_bands:
-                luma = self.symbols[PlaneKind.LUMA][same_bands[0]]
-                indices = positions.in_band(luma.shape, 0)
-                take_logarithms(take_magnitudes(luma, indices), inputs[8])
-                take_logarithms(
-                    self._neighbour_sums[PlaneKind.LUMA][same_bands[0]].reshape(-1).take(indices),
-                    inputs[9],
-                )
-        inputs[12] = ONE
-        inputs[14] = _DEPTH_UNIT * min(layer.depth, _MAX_DEPTH)
-        inputs[15] = ONE * (len(first_references) == 0)
-        inputs[16] = ONE * (len(first_references) == 1)
-        inputs[17] = ONE * (band.orientation == 3)
-        inputs[18] = _DEPTH_UNIT * (layout.scales - band.rank)
-        inputs[19] = ONE * (band.orientation == 1)
+        if context.luma is not None:
+            luma = self.symbols[PlaneKind.LUMA][context.luma]
+            luma_sums = self.neighbour_sums[PlaneKind.LUMA][context.luma]
+            indices = positions.in_band(luma.shape, 0)
+            take_logarithms(take_magnitudes(luma, indices), inputs[8])
+            take_logarithms(luma_sums.reshape(-1).take(indices), inputs[9])
         return inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from math import prod
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.frequency_tables import TableSet
 from nvcodec.entropy.coder.integers import ByteCursor, IntegerArrayCoder, read_array
 from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
-from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
+from nvcodec.entropy.latents.band_decoder import choose_band_decoder
+from nvcodec.entropy.latents.context_model import LatentSymbols
 from nvcodec.entropy.latents.context_network import (
     ContextNetwork,
     flatten_weights,
@@ -25,13 +27,10 @@ from nvcodec.entropy.latents.symbols import (
     SYMBOLS_PER_BYTE,
     coefficients_per_frame,
     concatenate,
-    from_zigzag_indices,
     split_ranges,
-    table_numbers,
 )
 from nvcodec.entropy.motion.coder import MotionCoder, open_message
 from nvcodec.errors import BitstreamError
-from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import LARGEST_BASE, OFFSETS, StepIndices
 from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
@@ -120,9 +119,9 @@ class LatentGridReader:
             for layer in layers
             for frame, own in zip(layer.frames, layer.references, strict=True)
         }
-        self._motion = MotionCoder(references, grid_size, cell)
+        self._motion, self._cells = MotionCoder(references, grid_size, cell), prod(grid_size)
         self.motion = self._motion.grids
-        self._tables = TableSet()
+        self._decoder = choose_band_decoder(self.grids)
         self._depths_read = self._frames_read = 0
 
     def read(self, depth: int) -> None:
@@ -138,12 +137,13 @@ class LatentGridReader:
         for number in range(self._depths_read, min(depth + 1, len(self._layers_by_depth))):
             layers, message = self._layers_by_depth[number], self._messages[number]
             self._read_motion(layers, self._motion_messages[number])
-            max_symbols = _largest_pass(layers, grids.layouts)
-            code = _SymbolDecoder(message, self._bounds(number), self._tables, max_symbols)
+            max_symbols = SYMBOLS_PER_BYTE * len(message)
+            at_once = _largest_pass(layers, grids.layouts)
+            self._decoder.begin(message, self._bounds(number), max_symbols, at_once)
             for layer in layers:
                 frames = slice(self._frames_read, self._frames_read + len(layer.frames))
                 for kind in grids.layouts:
-                    grids.code_band(layer, kind, self._extents[kind][frames].tolist(), code)
+                    self._decoder.decode(layer, kind, self._extents[kind][frames].tolist())
                 self._frames_read = frames.stop
             self._depths_read = number + 1
 
@@ -151,9 +151,9 @@ class LatentGridReader:
         """Decode the motion of the frames of a temporal depth."""
         frames = [frame for layer in layers if layer.references[0] for frame in layer.frames]
         if frames:
-            words, state = open_message(message)
+            state = open_message(message, self._cells * len(frames))
             for frame in frames:
-                self._motion.decode(frame, words, state)
+                self._motion.decode(frame, state)
 
     def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
         """Return the largest magnitude of every band at a temporal depth, for each kind."""
@@ -161,42 +161,6 @@ class LatentGridReader:
             kind: [int(self._ranges[kind][band.rank, depth]) for band in layout.bands]
             for kind, layout in self.grids.layouts.items()
         }
-
-
-class _SymbolDecoder:
-    """A `SymbolCoder` that decodes the message of a temporal depth.
-
-    Args:
-        message: The message.
-        bounds: The largest magnitude in every band, for each kind.
-        tables: The tables in use so far; more are added.
-        max_symbols: Largest number of symbols in a coding pass.
-    """
-
-    def __init__(
-        self,
-        message: bytes,
-        bounds: Mapping[PlaneKind, Sequence[int]],
-        tables: TableSet,
-        max_symbols: int,
-    ) -> None:
-        self._symbols_left = SYMBOLS_PER_BYTE * len(message)
-        self._stream = rans.MessageDecoder(message, min(self._symbols_left, max_symbols))
-        self._bounds, self._tables = bounds, tables
-
-    def __call__(self, coding_pass: CodingPass) -> Int16Array:
-        self._symbols_left -= len(coding_pass.scales)
-        if self._symbols_left < 0:
-            raise BitstreamError(
-                f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
-            )
-        if not coding_pass.scales.size:
-            return np.empty(0, np.int16)
-        bound = self._bounds[coding_pass.kind][coding_pass.band]
-        numbers = table_numbers(coding_pass.scales, bound, self._tables)
-        indices = self._stream.decode(numbers, self._tables)
-        self._stream.spend(float(self._tables.bits(indices, numbers).sum(dtype=np.float64)))
-        return from_zigzag_indices(indices).astype(np.int16)
 
 
 def _largest_pass(

@@ -29,7 +29,6 @@ from nvcodec.entropy.coder.probability_tables import (
 from nvcodec.entropy.latents.context_model import CodingPass, LatentSymbols
 from nvcodec.entropy.latents.context_network import ContextNetwork, flatten_weights
 from nvcodec.entropy.latents.default_networks import default_network
-from nvcodec.entropy.motion.coder import CodedMotion, motion_message
 from nvcodec.entropy.latents.symbols import (
     COEFFICIENTS_PER_BYTE,
     SYMBOLS_PER_BYTE,
@@ -39,6 +38,7 @@ from nvcodec.entropy.latents.symbols import (
     table_numbers,
     zigzag_indices,
 )
+from nvcodec.entropy.motion.coder import CodedMotion, motion_message
 from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.gop import TemporalLayer
 from nvcodec.models.latentgrid.step_sizes import StepIndices
@@ -53,11 +53,13 @@ class CodedGrids:
         steps: Quantisation steps.
         grids: Symbols, and the context networks they are coded with.
         motion: Motion of the frames of each temporal depth, in coding order.
+        cells: Number of motion cells of a frame.
     """
 
     steps: StepIndices
     grids: LatentSymbols
     motion: Sequence[Sequence[CodedMotion]]
+    cells: int
 
 
 def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
@@ -91,7 +93,7 @@ def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
     coded_side = side.encode()
     messages = []
     for depth, numbered in enumerate(depths):
-        messages.append(motion_message(coded.motion[depth]))
+        messages.append(motion_message(coded.motion[depth], coded.cells))
         bounds = {kind: bounds[:, depth] for kind, bounds in ranges.items()}
         messages.append(_message(grids, numbered, bounds, extents))
     min_size = -(

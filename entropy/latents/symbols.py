@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nvcodec.entropy.coder.frequency_tables import FrequencyTable, TableSet
 from nvcodec.entropy.coder.probability_tables import SCALES, DistributionFamily, cumulative
+from nvcodec.errors import BitstreamError
 from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
@@ -51,6 +52,13 @@ def table_numbers(scales: npt.NDArray[np.integer[Any]], bound: int, tables: Tabl
     for scale in np.flatnonzero(np.bincount(scales, minlength=SCALES)).tolist():
         numbers[scale] = tables.add(laplace_table(scale, bound))
     return numbers.take(scales)
+
+
+def too_many_symbols() -> BitstreamError:
+    """Return the error of a message that would hold more than `SYMBOLS_PER_BYTE`."""
+    return BitstreamError(
+        f"segment payload: a message holds more than {SYMBOLS_PER_BYTE} symbols a byte"
+    )
 
 
 def split_ranges(

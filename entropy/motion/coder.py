@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.coder import rans
 from nvcodec.entropy.coder.frequency_tables import TableSet
-from nvcodec.entropy.motion.contexts import TABLES, WIDEST, AdaptiveTables
+from nvcodec.entropy.motion.contexts import SYMBOLS, TABLES, WIDEST, AdaptiveTables
 from nvcodec.entropy.motion.syntax import SymbolStream, code_motion
 from nvcodec.errors import BitstreamError
 from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.grids import NOT_CODED, MotionGrid
 from nvcodec.models.latentgrid.motion.temporal import carried_motion
 
+# Largest number of cells per byte of a message, so that a few hostile bytes cannot ask for gigabytes.
+# A message with more is padded with zero bytes.
+_CELLS_PER_BYTE = 1 << 12
 # Symbols that a block takes at most: four divisions, candidate, mode, four differences of a length,
 # four groups of digits and a sign.
 _SYMBOLS_PER_CELL = 4 + 2 + 4 * 6
 _NO_SYMBOLS = np.zeros((0, 2), np.int32)
-_NO_WORDS = np.zeros(0, np.uint32)
+
+
+MessageState: TypeAlias = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]]
+"""The words of a message, and the state of its decoder, which changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +103,34 @@ class MotionCoder:
         """
         cumulative = self._tables.cumulative.copy()
         symbols = np.empty((_SYMBOLS_PER_CELL * grid.modes.size, 2), np.int32)
-        state = self._code(frame, grid, True, symbols, _NO_WORDS, np.zeros(3, np.uint64))
-        used = symbols[: int(state[2])].copy()
+        message = np.zeros(0, np.uint32), np.zeros(3, np.uint64)
+        self._code(frame, grid, coding=True, symbols=symbols, message=message)
+        used = symbols[: int(message[1][2])].copy()
         widths = cumulative[used[:, 1], used[:, 0] + 1] - cumulative[used[:, 1], used[:, 0]]
         return CodedMotion(used, cumulative, float((16 - np.log2(widths)).sum()))
 
-    def decode(self, frame: int, words: npt.NDArray[np.uint32], state: npt.NDArray[np.uint64]) -> None:
+    def decode(self, frame: int, message: MessageState) -> None:
         """Decode the motion of the next frame.
 
         Args:
             frame: Number of the frame.
-            words: The message.
-            state: State of its decoder, which is changed.
+            message: Its message, as far as it is decoded.
         """
-        self._code(frame, MotionGrid.empty(self._size), False, _NO_SYMBOLS, words, state)
+        wanted = MotionGrid.empty(self._size)
+        self._code(frame, wanted, coding=False, symbols=_NO_SYMBOLS, message=message)
 
     def _code(
         self,
         frame: int,
         wanted: MotionGrid,
+        *,
         coding: bool,
         symbols: Int32Array,
-        words: npt.NDArray[np.uint32],
-        state: npt.NDArray[np.uint64],
-    ) -> npt.NDArray[np.uint64]:
+        message: MessageState,
+    ) -> None:
+        """Encode or decode the motion of the next frame; see `SymbolStream`."""
         observed = np.zeros((TABLES, WIDEST), np.int64)
-        stream = SymbolStream(coding, symbols, words, state, self._tables.cumulative, observed)
+        stream = SymbolStream(coding, symbols, *message, self._tables.cumulative, observed)
         grid = MotionGrid.empty(self._size)
         carried_modes, carried_vectors = self.carried(frame)
         code_motion(
@@ -131,37 +140,48 @@ class MotionCoder:
         )  # fmt: skip
         self.grids[frame] = grid
         self._tables.adapt(observed)
-        return state
 
 
-def motion_message(coded: Sequence[CodedMotion]) -> bytes:
-    """Return the message of the motion of some frames."""
+def motion_message(coded: Sequence[CodedMotion], cells: int) -> bytes:
+    """Return the message of the motion of some frames.
+
+    Args:
+        coded: The motion of each.
+        cells: Number of cells of a frame.
+    """
+    if not coded:
+        return b""
     tables = TableSet()
     symbols, numbers = [], []
     for motion in coded:
         known = np.zeros(len(motion.cumulative), np.int32)
         for context in np.flatnonzero(np.bincount(motion.symbols[:, 1])).tolist():
-            cumulative = motion.cumulative[context].tolist()
-            end = cumulative.index(cumulative[-1])
-            known[context] = tables.number(0, tuple(cumulative[: end + 1]))
+            cumulative = motion.cumulative[context, : SYMBOLS[context] + 1]
+            known[context] = tables.number(0, tuple(cumulative.tolist()))
         symbols.append(motion.symbols[:, 0])
         numbers.append(known.take(motion.symbols[:, 1]))
-    if not symbols:
-        return b""
-    return rans.encode(np.concatenate(symbols), np.concatenate(numbers), tables)
+    message = rans.encode(np.concatenate(symbols), np.concatenate(numbers), tables)
+    min_size = -(-len(coded) * cells // _CELLS_PER_BYTE)
+    return message + bytes(max(0, min_size - len(message)))
 
 
-def open_message(message: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
-    """Return the words of a message and the state that decoding begins with.
+def open_message(message: bytes, cells: int) -> MessageState:
+    """Return the state in which decoding of a message begins.
 
     Args:
         message: What `motion_message` returned.
+        cells: Number of cells of all its frames.
 
     Raises:
-        BitstreamError: If it cannot be the beginning of one.
+        BitstreamError: If it is too short for so many cells, or does not begin as messages do.
     """
-    words = np.frombuffer(message[: len(message) // 4 * 4], "<u4").astype(np.uint32)
+    if cells > _CELLS_PER_BYTE * len(message):
+        raise BitstreamError(
+            f"segment payload: {cells} cells of motion in {len(message)} bytes; at most "
+            f"{_CELLS_PER_BYTE} a byte are allowed"
+        )
     start = int.from_bytes(message[:8], "little")
-    if start < 1 << 31:
+    if start < rans.MIN_STATE:
         raise BitstreamError("segment payload: a message of motion begins with an invalid state")
+    words = np.frombuffer(message[: len(message) // 4 * 4], "<u4").astype(np.uint32)
     return words, np.array([start, 2, 0], np.uint64)

@@ -34,12 +34,38 @@ SYMBOLS = np.array(
 )
 
 
-def initial_counts() -> npt.NDArray[np.int64]:
-    """Return the counts that adaptation begins with, shape (contexts, 16)."""
-    counts = np.zeros((CONTEXTS, WIDEST), np.int64)
-    for context in range(CONTEXTS):
-        counts[context, : SYMBOLS[context]] = 2
-    return counts
+# Counts that adaptation begins with, made by `benchmarks/training/motion_counts.py`.
+INITIAL_COUNTS = (
+    (54, 10),
+    (40, 24),
+    (26, 38),
+    (53, 11),
+    (30, 34),
+    (16, 48),
+    (52, 12),
+    (34, 30),
+    (10, 54),
+    (21, 23, 7, 2, 1, 11),
+    (38, 11, 3, 1, 1, 11),
+    (17, 21, 6, 2, 1, 17),
+    (36, 12, 3, 1, 1, 12),
+    (27, 14, 5, 2, 1, 15),
+    (40, 7, 3, 1, 1, 12),
+    (32, 18, 3, 1, 1, 10),
+    (52, 6, 2, 1, 1, 3),
+    (1, 31, 33),
+    (6, 33, 25),
+    (18, 23, 23),
+    (36, 14, 14),
+    (13, 11, 12, 11, 8, 5, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (24, 14, 12, 5, 4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (16, 20, 15, 6, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (11, 9, 11, 10, 9, 7, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (15, 11, 15, 10, 6, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (7, 21, 21, 9, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (14, 22, 15, 8, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (10, 10, 18, 14, 6, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+)
 
 
 class AdaptiveTables:
@@ -52,7 +78,9 @@ class AdaptiveTables:
     """
 
     def __init__(self) -> None:
-        self.counts = initial_counts()
+        self.counts = np.zeros((CONTEXTS, WIDEST), np.int64)
+        for context, counts in enumerate(INITIAL_COUNTS):
+            self.counts[context, : len(counts)] = counts
         self.cumulative: Int32Array = np.full((TABLES, WIDEST + 1), TOTAL, np.int32)
         for bits in range(1, LARGEST_PLAIN + 1):
             steps = np.arange(1 << bits) * (TOTAL >> bits)

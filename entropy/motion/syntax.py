@@ -21,7 +21,7 @@ from nvcodec.entropy.motion.contexts import (
     PLAIN,
     SPLIT,
 )
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled, compiled_part
 from nvcodec.media import Int16Array, Int32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.candidates import (
     MOST_CANDIDATES,
@@ -63,7 +63,7 @@ class SymbolStream(NamedTuple):
     observed: npt.NDArray[np.int64]
 
 
-@compiled
+@compiled_part
 def split_context(levels: UInt8Array, row: int, column: int, level: int) -> int:
     """Return the context of a block's division: how many of its neighbours are smaller."""
     smaller = 0
@@ -74,7 +74,7 @@ def split_context(levels: UInt8Array, row: int, column: int, level: int) -> int:
     return SPLIT + 3 * (level - 1) + smaller
 
 
-@compiled
+@compiled_part
 def merge_context(modes: UInt8Array, vectors: Int16Array, row: int, column: int, level: int) -> int:
     """Return the context of a block's candidate: whether its neighbours move alike."""
     alike = 0
@@ -83,7 +83,7 @@ def merge_context(modes: UInt8Array, vectors: Int16Array, row: int, column: int,
     return MERGE + 2 * level + alike
 
 
-@compiled
+@compiled_part
 def length_of(difference: int) -> int:
     """Return the number of bits of the magnitude of a difference."""
     magnitude, length = abs(difference), 0
@@ -93,7 +93,7 @@ def length_of(difference: int) -> int:
     return length
 
 
-@compiled
+@compiled_part
 def length_context(second: bool, axis: int, length_x: int) -> int:
     """Return the context of the length of a difference.
 
@@ -106,7 +106,7 @@ def length_context(second: bool, axis: int, length_x: int) -> int:
     return LENGTH + (4 if second else 0) + kind
 
 
-@compiled
+@compiled_part
 def code_symbol(stream: SymbolStream, context: int, symbol: int) -> int:
     """Encode a symbol, or decode and return it.
 
@@ -141,7 +141,7 @@ def code_symbol(stream: SymbolStream, context: int, symbol: int) -> int:
     return symbol
 
 
-@compiled
+@compiled_part
 def _code_difference(
     stream: SymbolStream, difference: int, second: bool, axis: int, length_x: int
 ) -> int:
@@ -159,7 +159,7 @@ def _code_difference(
     return -value if code_symbol(stream, PLAIN, 1 if difference < 0 else 0) else value
 
 
-@compiled
+@compiled_part
 def _code_vectors(
     stream: SymbolStream,
     mode: int,
@@ -195,7 +195,7 @@ def _code_vectors(
         vector[reference, 1] = min(max(y + d_y, -LARGEST_VECTOR), LARGEST_VECTOR)
 
 
-@compiled
+@compiled_part
 def matching_candidate(
     mode: int, vector: Int16Array, modes: UInt8Array, candidates: Int16Array, count: int
 ) -> int:

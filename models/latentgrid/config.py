@@ -23,7 +23,8 @@ SMALLEST_CELL_LOG, LARGEST_CELL_LOG = 2, 5
 LARGEST_GROUP_LOG = 6
 MOST_SCALES = 10
 _FRAMES_AT_ONCE = 16  # frames of a temporal layer that are coded together
-_FIELDS = struct.Struct("<BBB")
+_VERSION = 2  # of the payload; version 1, never released, had fields of motion
+_FIELDS = struct.Struct("<BBBB")
 
 _LUMA_SCALES = 5
 _GROUP = 32
@@ -86,9 +87,9 @@ class LatentGridConfig(ModelConfig):
         )
 
     def pack(self) -> bytes:
-        """Return three bytes: logarithms of anchor distance and cell, scales of luma."""
+        """Return four bytes: version, logarithms of anchor distance and cell, scales of luma."""
         logarithms = self.group.bit_length() - 1, self.cell.bit_length() - 1
-        return _FIELDS.pack(*logarithms, self.scales)
+        return _FIELDS.pack(_VERSION, *logarithms, self.scales)
 
     @classmethod
     def unpack(
@@ -97,7 +98,7 @@ class LatentGridConfig(ModelConfig):
         """Parse what `pack` returned.
 
         Args:
-            data: Three bytes.
+            data: Four bytes.
             size: Height and width of the picture.
             frames: Number of frames of the segment.
             colour: Colour mode of the planes.
@@ -109,7 +110,12 @@ class LatentGridConfig(ModelConfig):
             raise BitstreamError(
                 f"model configuration: expected {_FIELDS.size} bytes, found {len(data)}"
             )
-        group, cell, luma = _FIELDS.unpack(data)
+        version, group, cell, luma = _FIELDS.unpack(data)
+        if version != _VERSION:
+            raise BitstreamError(
+                f"model configuration: version {version} of latentgrid found, this release reads "
+                f"{_VERSION}"
+            )
         if group > LARGEST_GROUP_LOG or cell > LARGEST_CELL_LOG:
             raise BitstreamError(f"model configuration: group 2^{group} or cell 2^{cell}")
         try:

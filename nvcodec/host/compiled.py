@@ -1,17 +1,126 @@
-"""Compiled loops: functions of plain Python over arrays that numba compiles where it is installed."""
+"""Loops that numba compiles to machine code. They run outside of Python's lock, beside other threads.
+
+A function over arrays is decorated with one of these:
+
+    compiled_part       called by compiled functions only
+    compiled            called from Python, and compiled when it is first called
+    compiled_for(...)   called from Python, and compiled at once for the given types
+
+Machine code is kept beside the source or in the user's cache. Without numba the functions are left
+as they are: plain Python, with the same results.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cache, update_wrapper
+from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar, cast
 
-import numba
+from nvcodec.host.forking import hold_over_fork
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-E={'_match_level','_refine_level','search_tree','refine_overlapped','code_motion','_carry','predict_plane'}
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+# Held while loops are compiled or loaded, so that no process is forked meanwhile: the locks of numba
+# and of Python's imports would stay locked in it.
+LOADING = RLock()
+hold_over_fork(LOADING)
+
+
+@cache
+def is_available() -> bool:
+    """Return whether loops can be compiled: numba is there, and works with this NumPy."""
+    with LOADING:
+        try:
+            import numba
+        except ImportError:
+            return False
+        return not getattr(numba.config, "DISABLE_JIT", False)
+
+
+def compiled_part(function: _Function) -> _Function:
+    """Mark a function that compiled functions alone call; it is compiled and kept with them."""
+    if not is_available():
+        return function
+    from numba import njit
+
+    # Nobody calls it from Python. What serves that takes half of the time of compilation.
+    return cast(
+        "_Function", njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    )
+
 
 def compiled(function: _Function) -> _Function:
-    """Compile a function for integers, floats and arrays; it runs without the GIL."""
-    if function.__name__ in E:
-        return numba.njit(nogil=True, cache=True)(function)
-    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    """Compile a function when it is first called, for the types that it is called with.
+
+    Indices are not checked, and integers wrap around. Arithmetic of an int64 and a uint64 gives a
+    float64, so that types have to be made equal before.
+    """
+    if not is_available():
+        return function
+    dispatcher = _kept(function)
+
+    def call(*arguments: object) -> object:
+        if dispatcher.signatures:
+            return dispatcher(*arguments)
+        with LOADING:
+            return dispatcher(*arguments)
+
+    return cast("_Function", update_wrapper(call, function))
+
+
+def compiled_for(*signatures: str) -> Callable[[_Function], _Function]:
+    """Return a decorator that compiles a function at once; see `compiled`.
+
+    Args:
+        signatures: Types of the arguments and the result in the words of numba, such as
+            `"int64(int16[:, ::1], uint8[::1])"`; `::1` means contiguous.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        if not is_available():
+            return function
+        with LOADING:
+            dispatcher = _kept(function)
+            for signature in signatures:
+                dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        return cast("_Function", dispatcher)
+
+    return decorate
+
+
+def _kept(function: Callable[..., object]) -> Any:
+    """Return numba's dispatcher of a function, which keeps its machine code where it can."""
+    from numba import njit
+
+    dispatcher: Any = njit(nogil=True)(function)
+    try:
+        dispatcher.enable_caching()
+        # numba looks at the function's own file only, and would take code from before a change in
+        # another one.
+        dispatcher._cache._cache_file._source_stamp = _fingerprint(dispatcher)
+    except Exception:  # noqa: BLE001  # no folder to keep it in, a full or damaged disk
+        return njit(nogil=True)(function)
+    return dispatcher
+
+
+def _fingerprint(dispatcher: Any) -> str:
+    """Return a digest of the files of a function and of all compiled ones that it calls."""
+    files: set[str] = set()
+    known: set[int] = set()
+    pending = [dispatcher]
+    while pending:
+        function = pending.pop().py_func
+        if id(function) in known:
+            continue
+        known.add(id(function))
+        files.add(function.__code__.co_filename)
+        names = (function.__globals__.get(name) for name in function.__code__.co_names)
+        pending += [value for value in names if hasattr(value, "py_func")]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()

@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
+from nvcodec.host import compiled  # noqa: F401  # a fork takes locks in reverse: LOADING last
 from nvcodec.host.forking import hold_over_fork
 
 _P = ParamSpec("_P")

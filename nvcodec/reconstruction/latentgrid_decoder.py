@@ -47,7 +47,12 @@ class LatentGridDecoder:
     ) -> None:
         self._config, self._colour, self._device = config, colour, device
         reader = LatentGridReader(
-            body, config.layouts, config.frames, config.temporal_layers, config.grid_size, config.cell
+            body,
+            config.layouts,
+            config.frames,
+            config.temporal_layers,
+            config.grid_size,
+            config.cell,
         )
         steps = QuantisationSteps.of(reader.steps, config)
         before = reference_picture(previous, device) if config.predicted else None

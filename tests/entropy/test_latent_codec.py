@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nvcodec.entropy.latents import decoder, encoder
+from nvcodec.entropy.latents import symbols as symbol_limits
 from nvcodec.entropy.latents.decoder import LatentGridReader
 from nvcodec.entropy.latents.encoder import encode_grids
 from nvcodec.errors import BitstreamError
@@ -67,7 +68,7 @@ def test_messages_are_padded_to_the_limits(monkeypatch):
     coded.grids.symbols[1][0][:, 0, 5, 5] = 1
     body = encode_grids(coded, config.temporal_layers)
     assert_same(decoded(body, config), coded)
-    for module in (encoder, decoder):
+    for module in (encoder, decoder, symbol_limits):
         monkeypatch.setattr(module, "SYMBOLS_PER_BYTE", 1)
     with pytest.raises(BitstreamError, match="more than 1 symbols a byte"):
         decoded(body, config)

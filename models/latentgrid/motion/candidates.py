@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Int16Array, UInt8Array
 from nvcodec.models.latentgrid.motion.grids import (
     BOTH,
@@ -20,7 +20,7 @@ from nvcodec.models.latentgrid.motion.temporal import scaled
 MOST_CANDIDATES = 5
 
 
-@compiled
+@compiled_part
 def _add(
     mode: int, vector: Int16Array, count: int, out_modes: UInt8Array, out_vectors: Int16Array
 ) -> int:
@@ -35,7 +35,7 @@ def _add(
     return count + 1
 
 
-@compiled
+@compiled_part
 def find_candidates(
     modes: UInt8Array,
     vectors: Int16Array,
@@ -85,7 +85,7 @@ def find_candidates(
     return _add(BOTH if references == 2 else FIRST, still, count, out_modes, out_vectors)
 
 
-@compiled
+@compiled_part
 def predict_vector(
     reference: int,
     modes: UInt8Array,

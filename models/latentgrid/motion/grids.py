@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Int16Array, UInt8Array
 
 # Part of the bitstream.
@@ -50,7 +50,7 @@ class MotionGrid:
         )
 
 
-@compiled
+@compiled_part
 def copy_vectors(source: Int16Array, target: Int16Array) -> None:
     """Copy the vectors of a block, shape (2, 2)."""
     # Element by element: numba takes seconds to compile an assignment of arrays.
@@ -59,7 +59,7 @@ def copy_vectors(source: Int16Array, target: Int16Array) -> None:
             target[reference, axis] = source[reference, axis]
 
 
-@compiled
+@compiled_part
 def same_vectors(a: Int16Array, b: Int16Array) -> bool:
     """Return whether two blocks have the same vectors, shape (2, 2) each."""
     return bool(
@@ -67,7 +67,7 @@ def same_vectors(a: Int16Array, b: Int16Array) -> bool:
     )
 
 
-@compiled
+@compiled_part
 def store_block(
     levels: UInt8Array,
     modes: UInt8Array,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled, compiled_part
 from nvcodec.media import Float32Array, Int32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, SECOND
 
@@ -48,7 +48,7 @@ _BEFORE = 3  # taps before the sample that a displacement rounds down to
 UNIT = 64  # predictions are in 1/64 of an 8-bit level
 
 
-@compiled
+@compiled_part
 def fetch(
     plane: UInt8Array,
     top: int,
@@ -137,7 +137,7 @@ def fetch(
                 target[x] = source[x]
 
 
-@compiled
+@compiled_part
 def window(side: int, overlap: int, full: int, weights: Int32Array) -> None:
     """Fill the weights of a block along one axis: 2 * overlap of them rise, as many fall.
 
@@ -155,7 +155,7 @@ def window(side: int, overlap: int, full: int, weights: Int32Array) -> None:
         weights[side + 2 * overlap - 1 - k] = (2 * k + 1) * unit
 
 
-@compiled
+@compiled_part
 def predict_block(
     first: UInt8Array,
     second: UInt8Array,
@@ -271,4 +271,3 @@ def predict_plane(
         for x in range(width):
             total = totals[y, x]
             result[y, x] = ((sums[y, x] + (total >> 1)) // total) / 64
-

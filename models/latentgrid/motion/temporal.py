@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled, compiled_part
 from nvcodec.media import UInt8Array
 from nvcodec.models.latentgrid.motion.grids import (
     BOTH,
@@ -22,7 +22,7 @@ from nvcodec.models.latentgrid.motion.grids import (
 )
 
 
-@compiled
+@compiled_part
 def scaled(value: int, numerator: int, denominator: int) -> int:
     """Return value * numerator / denominator, rounded to nearest, halves away from zero, limited."""
     product, divisor = value * numerator, abs(denominator)

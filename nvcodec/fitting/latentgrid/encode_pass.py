@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from nvcodec.entropy.latents.default_networks import default_network
 from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
@@ -73,7 +74,7 @@ class SegmentFit(SegmentState):
             done += len(layer.frames)
             if on_layer is not None:
                 on_layer(done, psnr / max(measured, 1))
-        coded = CodedGrids(steps, coder.grids, coder.coded_motion)
+        coded = CodedGrids(steps, coder.grids, coder.coded_motion, prod(self.config.grid_size))
         return PassResult(
             coded=coded,
             body=encode_grids(coded, self.config.temporal_layers),

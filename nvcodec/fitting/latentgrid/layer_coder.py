@@ -30,6 +30,7 @@ from nvcodec.models.latentgrid.subband_arrays import (
 from nvcodec.models.latentgrid.subbands import PlaneKind
 from nvcodec.models.latentgrid.wavelets import synthesis
 
+
 class LayerCoder:
     """Codes the temporal layers of a segment, one after the other, in one pass.
 
@@ -66,7 +67,9 @@ class LayerCoder:
         self.squared_error = 0.0
         self._motion = MotionCoder(config.hierarchy.all_references, config.grid_size, config.cell)
         self.motion_bits = 0.0
-        self.coded_motion: list[list[CodedMotion]] = [[] for _ in range(config.temporal_layers[-1].depth + 1)]
+        self.coded_motion: list[list[CodedMotion]] = [
+            [] for _ in range(config.temporal_layers[-1].depth + 1)
+        ]
         source = segment.source
         self.decoded = Picture(torch.zeros_like(source.luma), torch.zeros_like(source.chroma))
 

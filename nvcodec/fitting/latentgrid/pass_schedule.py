@@ -35,9 +35,7 @@ class PassSchedule:
         self._remaining_passes = self._usual_passes()
         self._last_bits: float | None = None
 
-    def progress_reporter(
-        self, *, estimates_motion: bool
-    ) -> Callable[[int, float], None] | None:
+    def progress_reporter(self, *, estimates_motion: bool) -> Callable[[int, float], None] | None:
         """Return the function to call after every layer of the next pass; None without a listener.
 
         Args:
@@ -103,7 +101,9 @@ class PassSchedule:
         if self._task.seconds is None:
             return True
         elapsed = time.monotonic() - self._began
-        return elapsed + _pass_cost(estimates_motion) * elapsed / self._cost_done < self._task.seconds
+        return (
+            elapsed + _pass_cost(estimates_motion) * elapsed / self._cost_done < self._task.seconds
+        )
 
     def _usual_passes(self) -> list[bool]:
         """Return whether the usual passes over a file search for motion."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled, compiled_part
 from nvcodec.media import UInt8Array
 from nvcodec.models.latentgrid.motion.grids import LEVELS
 
@@ -29,9 +29,16 @@ def picture_pyramid(luma: UInt8Array) -> list[UInt8Array]:
     return pyramid
 
 
-@compiled
+@compiled_part
 def _difference(
-    target: UInt8Array, source: UInt8Array, top: int, left: int, side: int, y: int, x: int, limit: int
+    target: UInt8Array,
+    source: UInt8Array,
+    top: int,
+    left: int,
+    side: int,
+    y: int,
+    x: int,
+    limit: int,
 ) -> int:
     """Return the sum of absolute differences of a block and a displaced one."""
     height, width = target.shape
@@ -54,7 +61,7 @@ def _difference(
     return total
 
 
-@compiled
+@compiled_part
 def _rate(y: int, x: int, near_y: int, near_x: int) -> int:
     """Return about the bits of the difference of two displacements."""
     bits, magnitude = 2, abs(y - near_y)
@@ -107,10 +114,16 @@ def _match_level(
                         starts[count, 0], starts[count, 1] = coarser[y, x, 1], coarser[y, x, 0]
                         count += 1
             if column:
-                starts[count, 0], starts[count, 1] = found[row, column - 1, 1], found[row, column - 1, 0]
+                starts[count, 0], starts[count, 1] = (
+                    found[row, column - 1, 1],
+                    found[row, column - 1, 0],
+                )
                 count += 1
             if row:
-                starts[count, 0], starts[count, 1] = found[row - 1, column, 1], found[row - 1, column, 0]
+                starts[count, 0], starts[count, 1] = (
+                    found[row - 1, column, 1],
+                    found[row - 1, column, 0],
+                )
                 count += 1
             near_y, near_x = starts[0]
             if coarser.size:
@@ -129,7 +142,9 @@ def _match_level(
                 for y in range(-reach, reach + 1):
                     for x in range(-reach, reach + 1):
                         offset = int(price * _rate(y, x, near_y, near_x))
-                        cost = offset + _difference(target, source, top, left, side, y, x, best - offset)
+                        cost = offset + _difference(
+                            target, source, top, left, side, y, x, best - offset
+                        )
                         if cost < best:
                             best, best_y, best_x = cost, y, x
             else:
@@ -137,7 +152,9 @@ def _match_level(
                 for y in range(centre_y - reach, centre_y + reach + 1):
                     for x in range(centre_x - reach, centre_x + reach + 1):
                         offset = int(price * _rate(y, x, near_y, near_x))
-                        cost = offset + _difference(target, source, top, left, side, y, x, best - offset)
+                        cost = offset + _difference(
+                            target, source, top, left, side, y, x, best - offset
+                        )
                         if cost < best:
                             best, best_y, best_x = cost, y, x
             found[row, column, 0], found[row, column, 1] = best_x, best_y
@@ -145,7 +162,11 @@ def _match_level(
 
 @compiled
 def _refine_level(
-    target: UInt8Array, source: UInt8Array, side: int, step: int, price: float,
+    target: UInt8Array,
+    source: UInt8Array,
+    side: int,
+    step: int,
+    price: float,
     found: npt.NDArray[np.int32],
 ) -> None:
     """Refine displacements at full size, by ever smaller steps."""
@@ -168,7 +189,9 @@ def _refine_level(
                             continue
                         y, x = centre_y + dy * distance, centre_x + dx * distance
                         offset = int(price * _rate(y, x, near_y, near_x))
-                        cost = offset + _difference(target, source, top, left, side, y, x, best - offset)
+                        cost = offset + _difference(
+                            target, source, top, left, side, y, x, best - offset
+                        )
                         if cost < best:
                             best, best_y, best_x = cost, y, x
                 distance >>= 1

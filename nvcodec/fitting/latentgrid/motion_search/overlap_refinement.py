@@ -18,10 +18,9 @@ from nvcodec.fitting.latentgrid.motion_search.search_state import (
     motion_bits,
     open_block,
 )
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled, compiled_part
 from nvcodec.media import Int16Array, Int32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.grids import (
-    BOTH,
     FIRST,
     LARGEST_VECTOR,
     SECOND,
@@ -68,7 +67,7 @@ class Support(NamedTuple):
     skip_x: int
 
 
-@compiled
+@compiled_part
 def _open_support(search: Search, blend: Blend, row: int, column: int, level: int) -> Support:
     """Return where a block has weight, and fill its weights."""
     height, width = search.target.shape
@@ -82,7 +81,7 @@ def _open_support(search: Search, blend: Blend, row: int, column: int, level: in
     return Support(top, left, rows, columns, top - y, left - x)
 
 
-@compiled
+@compiled_part
 def _predict(search: Search, support: Support, mode: int, vectors: Int16Array) -> None:
     """Fill `search.block` with the prediction of a block where it has weight."""
     predict_block(
@@ -92,7 +91,7 @@ def _predict(search: Search, support: Support, mode: int, vectors: Int16Array) -
     )  # fmt: skip
 
 
-@compiled
+@compiled_part
 def _add(search: Search, blend: Blend, support: Support, sign: int, new: bool) -> None:
     """Add `search.block` to the blend, or take it away; if it is new, its weights as well."""
     for y in range(support.rows):
@@ -108,7 +107,7 @@ def _add(search: Search, blend: Blend, support: Support, sign: int, new: bool) -
                 totals[x] += down * across[x]
 
 
-@compiled
+@compiled_part
 def _blended_cost(
     search: Search, blend: Blend, support: Support, mode: int, vectors: Int16Array
 ) -> float:
@@ -135,7 +134,10 @@ def _blended_cost(
                     weight = blend.weights[support.skip_y + y + v]
                     place = support.top + y + v, support.left + x
                     target = search.target[place[0], place[1] :]
-                    sums, totals = blend.sums[place[0], place[1] :], blend.totals[place[0], place[1] :]
+                    sums, totals = (
+                        blend.sums[place[0], place[1] :],
+                        blend.totals[place[0], place[1] :],
+                    )
                     block = search.block[y + v, x:]
                     for u in range(inside):
                         total = sums[u] + weight * across[x + u] * block[u]
@@ -146,7 +148,7 @@ def _blended_cost(
     return cost
 
 
-@compiled
+@compiled_part
 def _trial(
     search: Search, block: Block, number: int, mode: int, vectors: Int16Array, trial: Int16Array
 ) -> int:
@@ -249,7 +251,7 @@ def refine_overlapped(
     return changed
 
 
-@compiled
+@compiled_part
 def _blocks(levels: UInt8Array) -> Int32Array:
     """Return row, column and level of all blocks in coding order, shape (N, 3)."""
     height, width = levels.shape
@@ -269,6 +271,3 @@ def _blocks(levels: UInt8Array) -> Int32Array:
                 blocks[count, 2] = levels[row, column]
                 count += 1
     return blocks[:count]
-
-
-__all__ = ["BOTH", "refine_overlapped"]

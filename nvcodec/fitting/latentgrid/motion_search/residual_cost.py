@@ -11,7 +11,7 @@ from math import log1p
 
 import numpy as np
 
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Float32Array
 
 # Point at which the cost turns from quadratic to logarithmic, in squared steps.
@@ -28,7 +28,7 @@ def cost_table() -> Float32Array:
     )
 
 
-@compiled
+@compiled_part
 def coefficient_cost(block: Float32Array, scale: float, table: Float32Array) -> float:
     """Return the cost of an 8 x 8 residual.
 

@@ -15,7 +15,7 @@ from nvcodec.entropy.motion.syntax import (
     merge_context,
 )
 from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, coefficient_cost
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.candidates import (
     MOST_CANDIDATES,
@@ -93,7 +93,7 @@ class Block(NamedTuple):
     count: int
 
 
-@compiled
+@compiled_part
 def open_block(search: Search, row: int, column: int, level: int) -> Block:
     """Return the block of a level whose first cell is at a row and column."""
     modes = np.zeros(MOST_CANDIDATES, np.uint8)
@@ -109,7 +109,7 @@ def open_block(search: Search, row: int, column: int, level: int) -> Block:
     return Block(level, top, left, rows, columns, context, modes, candidates, count)
 
 
-@compiled
+@compiled_part
 def _difference_bits(search: Search, d_x: int, d_y: int, second: bool) -> float:
     """Return the bits of the difference of a vector to its prediction."""
     x, y = length_of(d_x), length_of(d_y)
@@ -118,7 +118,7 @@ def _difference_bits(search: Search, d_x: int, d_y: int, second: bool) -> float:
     return float(lengths + x + y)
 
 
-@compiled
+@compiled_part
 def motion_bits(search: Search, block: Block, mode: int, vectors: Int16Array) -> float:
     """Return the bits of a motion of a block: of a candidate if it equals one."""
     choice = matching_candidate(mode, vectors, block.modes, block.candidates, block.count)
@@ -140,7 +140,7 @@ def motion_bits(search: Search, block: Block, mode: int, vectors: Int16Array) ->
     return bits
 
 
-@compiled
+@compiled_part
 def own_cost(search: Search, block: Block, mode: int, vectors: Int16Array) -> float:
     """Return the cost of the residual of a block, as if it predicted its own samples alone."""
     rows, columns = block.rows, block.columns

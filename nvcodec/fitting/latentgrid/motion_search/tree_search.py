@@ -12,7 +12,7 @@ from nvcodec.fitting.latentgrid.motion_search.search_state import (
     open_block,
     own_cost,
 )
-from nvcodec.host.compiled import compiled
+from nvcodec.host.compiled import compiled, compiled_part
 from nvcodec.media import Int16Array
 from nvcodec.models.latentgrid.motion.grids import (
     BOTH,
@@ -26,7 +26,7 @@ from nvcodec.models.latentgrid.motion.grids import (
 )
 
 
-@compiled
+@compiled_part
 def _refine(
     search: Search,
     block: Block,
@@ -71,7 +71,7 @@ def _refine(
     return best
 
 
-@compiled
+@compiled_part
 def _best_block(search: Search, row: int, column: int, level: int) -> float:
     """Store the best motion of a block; return its cost, that of its bits included."""
     block = open_block(search, row, column, level)
@@ -133,7 +133,7 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
     return best
 
 
-@compiled
+@compiled_part
 def _best_tree(search: Search, row: int, column: int, level: int) -> float:
     """Store the best division and motion of a block; return its cost."""
     height, width = search.modes.shape
