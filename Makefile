@@ -39,6 +39,7 @@ bench: setup
 	$(RUN) -m benchmarks.reproduction.quantisation
 	$(RUN) -m benchmarks.speed.memory
 	$(RUN) -m benchmarks.speed.busy
+	$(RUN) -m benchmarks.speed.threads
 	$(RUN) -m benchmarks.speed.expectations $(if $(CLIPS),--clips $(CLIPS))
 	$(RUN) -m benchmarks.reproduction.papers
 	$(RUN) -m benchmarks.ablations.latentgrid

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -273,11 +272,12 @@ class ByteSource:
         Raises:
             ChecksumError: If they differ.
         """
-        start, end = framing.offset - before, framing.end - CRC_SIZE
-        crc = 0
-        for chunk in self.chunks(start, end - start):
-            crc = zlib.crc32(chunk, crc)
-        (stored,) = struct.unpack("<I", self.read(end, CRC_SIZE))
+        start, crc, tail = framing.offset - before, 0, b""
+        for chunk in self.chunks(start, framing.end - start):
+            # The last bytes are the CRC itself; they may be spread over two chunks.
+            data = tail + chunk
+            crc, tail = zlib.crc32(memoryview(data)[:-CRC_SIZE], crc), data[-CRC_SIZE:]
+        stored = int.from_bytes(tail, "little")
         if crc != stored:
             raise _mismatch(framing, crc, stored)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -156,3 +158,9 @@ def test_a_missing_file(tmp_path):
     for use in (nvcodec.open, nvcodec.inspect):
         with pytest.raises((NvcodecError, FileNotFoundError)):
             use(tmp_path / "absent.nvc")
+
+
+def test_a_decoder_needs_no_libav():
+    modules = "nvcodec.decoding.decoder, nvcodec.reconstruction.latentgrid_decoder"
+    code = f"import sys, {modules}; assert 'av' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -159,6 +159,9 @@ class VideoFile:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self.container.close()
+        # The threads of the decoder end with the last reference to its stream. If that were left to
+        # the garbage collector, it might run in a forked process, which would wait for them forever.
+        vars(self).pop("stream", None)
 
     def _choose(self, quiet: bool = False) -> av.VideoStream:
         """Return the main video stream; cover pictures do not count."""
