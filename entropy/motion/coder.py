@@ -14,9 +14,9 @@ from nvcodec.entropy.coder.frequency_tables import TableSet
 from nvcodec.entropy.motion.contexts import SYMBOLS, TABLES, WIDEST, AdaptiveTables
 from nvcodec.entropy.motion.syntax import SymbolStream, code_motion
 from nvcodec.errors import BitstreamError
-from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
-from nvcodec.models.latentgrid.motion.grids import NOT_CODED, MotionGrid
-from nvcodec.models.latentgrid.motion.temporal import carried_motion
+from nvcodec.media import Float32Array, Int32Array
+from nvcodec.models.latentgrid.motion.grids import MotionGrid, empty_grid
+from nvcodec.models.latentgrid.motion.temporal import CarriedMotion, carry_motion
 
 # Largest number of cells per byte of a message, so that a few hostile bytes cannot ask for gigabytes.
 # A message with more is padded with zero bytes.
@@ -68,31 +68,17 @@ class MotionCoder:
     def code_lengths(self) -> Float32Array:
         """Return the bits of each symbol in each context at present, shape (tables, 16)."""
         widths = np.diff(self._tables.cumulative, axis=1)
-        return (16 - np.log2(np.maximum(widths, 2.0**-16))).astype(np.float32)
+        lengths: Float32Array = (16 - np.log2(np.maximum(widths, 0.5))).astype(np.float32)
+        return lengths
 
     def times(self, frame: int) -> npt.NDArray[np.int64]:
         """Return the distances from a frame to its references, the only one twice."""
         references = self._references[frame]
         return np.array([references[0] - frame, references[-1] - frame])
 
-    def carried(self, frame: int) -> tuple[UInt8Array, Int16Array]:
-        """Return modes and vectors of the motion that a frame's references suggest for it.
-
-        Args:
-            frame: Number of the frame.
-
-        Returns:
-            Shapes (2, h, w) and (2, h, w, 2, 2).
-        """
-        modes = np.full((2, *self._size), NOT_CODED, np.uint8)
-        vectors = np.zeros((2, *self._size, 2, 2), np.int16)
-        carried = carried_motion(
-            frame, self._references[frame], self._references, self.grids, self._cell
-        )
-        for number, grid in enumerate(carried):
-            if grid is not None:
-                modes[number], vectors[number] = grid.modes, grid.vectors
-        return modes, vectors
+    def carried(self, frame: int) -> CarriedMotion:
+        """Return the motion that the references of a frame suggest for it."""
+        return carry_motion(frame, self._references, self.grids, self._size, self._cell)
 
     def encode(self, frame: int, grid: MotionGrid) -> CodedMotion:
         """Encode the motion of the next frame.
@@ -116,7 +102,7 @@ class MotionCoder:
             frame: Number of the frame.
             message: Its message, as far as it is decoded.
         """
-        wanted = MotionGrid.empty(self._size)
+        wanted = empty_grid(self._size)
         self._code(frame, wanted, coding=False, symbols=_NO_SYMBOLS, message=message)
 
     def _code(
@@ -131,13 +117,9 @@ class MotionCoder:
         """Encode or decode the motion of the next frame; see `SymbolStream`."""
         observed = np.zeros((TABLES, WIDEST), np.int64)
         stream = SymbolStream(coding, symbols, *message, self._tables.cumulative, observed)
-        grid = MotionGrid.empty(self._size)
-        carried_modes, carried_vectors = self.carried(frame)
-        code_motion(
-            stream, grid.levels, grid.modes, grid.vectors, wanted.levels, wanted.modes,
-            wanted.vectors, carried_modes, carried_vectors, self.times(frame),
-            len(self._references[frame]),
-        )  # fmt: skip
+        grid = empty_grid(self._size)
+        references = len(self._references[frame])
+        code_motion(stream, grid, wanted, self.carried(frame), self.times(frame), references)
         self.grids[frame] = grid
         self._tables.adapt(observed)
 

@@ -22,10 +22,13 @@ from nvcodec.entropy.motion.contexts import (
     SPLIT,
 )
 from nvcodec.host.compiled import compiled, compiled_part
-from nvcodec.media import Int16Array, Int32Array, UInt8Array
+from nvcodec.media import Int16Array, Int32Array
 from nvcodec.models.latentgrid.motion.candidates import (
     MOST_CANDIDATES,
+    Candidates,
     find_candidates,
+    matching,
+    new_candidates,
     predict_vector,
 )
 from nvcodec.models.latentgrid.motion.grids import (
@@ -33,11 +36,13 @@ from nvcodec.models.latentgrid.motion.grids import (
     FIRST,
     LARGEST_VECTOR,
     LEVELS,
-    SECOND,
+    MotionGrid,
     copy_vectors,
     same_vectors,
     store_block,
+    uses,
 )
+from nvcodec.models.latentgrid.motion.temporal import CarriedMotion
 
 _LOWEST_STATE = np.uint64(1 << 31)
 _LOW_BITS = np.uint64(0xFFFF)
@@ -64,22 +69,23 @@ class SymbolStream(NamedTuple):
 
 
 @compiled_part
-def split_context(levels: UInt8Array, row: int, column: int, level: int) -> int:
+def split_context(grid: MotionGrid, row: int, column: int, level: int) -> int:
     """Return the context of a block's division: how many of its neighbours are smaller."""
     smaller = 0
-    if column > 0 and levels[row, column - 1] < level:
+    if column > 0 and grid.levels[row, column - 1] < level:
         smaller += 1
-    if row > 0 and levels[row - 1, column] < level:
+    if row > 0 and grid.levels[row - 1, column] < level:
         smaller += 1
     return SPLIT + 3 * (level - 1) + smaller
 
 
 @compiled_part
-def merge_context(modes: UInt8Array, vectors: Int16Array, row: int, column: int, level: int) -> int:
+def merge_context(grid: MotionGrid, row: int, column: int, level: int) -> int:
     """Return the context of a block's candidate: whether its neighbours move alike."""
     alike = 0
-    if row > 0 and column > 0 and modes[row - 1, column] == modes[row, column - 1]:
-        alike = 1 if same_vectors(vectors[row - 1, column], vectors[row, column - 1]) else 0
+    if row > 0 and column > 0 and grid.modes[row - 1, column] == grid.modes[row, column - 1]:
+        above, left = grid.vectors[row - 1, column], grid.vectors[row, column - 1]
+        alike = 1 if same_vectors(above, left) else 0
     return MERGE + 2 * level + alike
 
 
@@ -162,61 +168,71 @@ def _code_difference(
 @compiled_part
 def _code_vectors(
     stream: SymbolStream,
+    candidates: Candidates,
+    count: int,
     mode: int,
     wanted: Int16Array,
-    modes: UInt8Array,
-    candidates: Int16Array,
-    count: int,
     times: npt.NDArray[np.int64],
-    vector: Int16Array,
+    vectors: Int16Array,
 ) -> None:
     """Code the vectors of a block that repeats no candidate.
 
     Args:
         stream: Where its symbols go to or come from.
+        candidates: Its candidates.
+        count: Their number.
         mode: Its references.
         wanted: When encoding, its vectors.
-        modes, candidates: Its candidates.
-        count: Their number.
         times: Distance from the frame to each reference.
-        vector: Filled with its vectors, shape (2, 2).
+        vectors: Filled with its vectors, shape (2, 2).
     """
-    vector[:] = 0
+    vectors[:] = 0
     for reference in range(2):
-        if mode == (SECOND if reference == 0 else FIRST):
+        if not uses(mode, reference):
             continue
         second = reference == 1 and mode == BOTH
-        x, y = predict_vector(
-            reference, modes, candidates, count, second, int(vector[0, 0]), int(vector[0, 1]), times
-        )
+        x, y = predict_vector(candidates, count, reference, second, vectors, times)
         d_x = _code_difference(stream, int(wanted[reference, 0]) - x, second, 0, 0)
         d_y = _code_difference(stream, int(wanted[reference, 1]) - y, second, 1, length_of(d_x))
-        vector[reference, 0] = min(max(x + d_x, -LARGEST_VECTOR), LARGEST_VECTOR)
-        vector[reference, 1] = min(max(y + d_y, -LARGEST_VECTOR), LARGEST_VECTOR)
+        vectors[reference, 0] = min(max(x + d_x, -LARGEST_VECTOR), LARGEST_VECTOR)
+        vectors[reference, 1] = min(max(y + d_y, -LARGEST_VECTOR), LARGEST_VECTOR)
 
 
 @compiled_part
-def matching_candidate(
-    mode: int, vector: Int16Array, modes: UInt8Array, candidates: Int16Array, count: int
-) -> int:
-    """Return the number of the candidate that equals a motion, or that which stands for none."""
-    for number in range(count):
-        if modes[number] == mode and same_vectors(candidates[number], vector):
-            return number
-    return MOST_CANDIDATES
+def _code_block(
+    stream: SymbolStream,
+    grid: MotionGrid,
+    wanted: MotionGrid,
+    carried: CarriedMotion,
+    times: npt.NDArray[np.int64],
+    references: int,
+    candidates: Candidates,
+    row: int,
+    column: int,
+    level: int,
+) -> None:
+    """Code the motion of a block that is not divided; see `code_motion`."""
+    count = find_candidates(grid, carried, row, column, level, references, candidates)
+    mode, vectors = int(wanted.modes[row, column]), np.zeros((2, 2), np.int16)
+    choice = matching(candidates, count, mode, wanted.vectors[row, column])
+    choice = code_symbol(stream, merge_context(grid, row, column, level), choice)
+    if choice < MOST_CANDIDATES:
+        choice = min(choice, count - 1)
+        mode = int(candidates.modes[choice])
+        copy_vectors(candidates.vectors[choice], vectors)
+    else:
+        mode = code_symbol(stream, MODE + level, mode) if references == 2 else FIRST
+        own = wanted.vectors[row, column]
+        _code_vectors(stream, candidates, count, mode, own, times, vectors)
+    store_block(grid, row, column, level, mode, vectors)
 
 
 @compiled
 def code_motion(
     stream: SymbolStream,
-    levels: UInt8Array,
-    modes: UInt8Array,
-    vectors: Int16Array,
-    wanted_levels: UInt8Array,
-    wanted_modes: UInt8Array,
-    wanted_vectors: Int16Array,
-    carried_modes: UInt8Array,
-    carried_vectors: Int16Array,
+    grid: MotionGrid,
+    wanted: MotionGrid,
+    carried: CarriedMotion,
     times: npt.NDArray[np.int64],
     references: int,
 ) -> None:
@@ -224,16 +240,14 @@ def code_motion(
 
     Args:
         stream: Where its symbols go to or come from.
-        levels, modes, vectors: Filled with the motion; all modes are `NOT_CODED` at first.
-        wanted_levels, wanted_modes, wanted_vectors: When encoding, the motion.
-        carried_modes, carried_vectors: Carried motion, shape (2, h, w) and (2, h, w, 2, 2).
+        grid: Filled with the motion; empty at first.
+        wanted: When encoding, the motion.
+        carried: Motion that the references of the frame suggest.
         times: Distance from the frame to each reference, shape (2,).
         references: Number of references of the frame, 1 or 2.
     """
-    height, width = modes.shape
-    candidate_modes = np.zeros(MOST_CANDIDATES, np.uint8)
-    candidates = np.zeros((MOST_CANDIDATES, 2, 2), np.int16)
-    vector = np.zeros((2, 2), np.int16)
+    height, width = grid.modes.shape
+    candidates = new_candidates()
     largest = 1 << (LEVELS - 1)
     # Blocks that are still to be coded, the next one last: row, column, level.
     pending = np.zeros((3 * LEVELS + 1, 3), np.int64)
@@ -247,8 +261,8 @@ def code_motion(
                 if row >= height or column >= width:
                     continue
                 if level > 0:
-                    context = split_context(levels, row, column, level)
-                    smaller = 1 if wanted_levels[row, column] < level else 0
+                    context = split_context(grid, row, column, level)
+                    smaller = 1 if wanted.levels[row, column] < level else 0
                     if code_symbol(stream, context, smaller):
                         half = 1 << (level - 1)
                         for quarter in range(3, -1, -1):
@@ -257,26 +271,6 @@ def code_motion(
                             pending[depth, 2] = level - 1
                             depth += 1
                         continue
-                count = find_candidates(
-                    modes, vectors, carried_modes, carried_vectors, row, column, level, references,
-                    candidate_modes, candidates,
-                )  # fmt: skip
-                choice = matching_candidate(
-                    int(wanted_modes[row, column]), wanted_vectors[row, column], candidate_modes,
-                    candidates, count,
-                )  # fmt: skip
-                context = merge_context(modes, vectors, row, column, level)
-                choice = code_symbol(stream, context, choice)
-                if choice < MOST_CANDIDATES:
-                    choice = min(choice, count - 1)
-                    mode = int(candidate_modes[choice])
-                    copy_vectors(candidates[choice], vector)
-                else:
-                    mode = FIRST
-                    if references == 2:
-                        mode = code_symbol(stream, MODE + level, int(wanted_modes[row, column]))
-                    _code_vectors(
-                        stream, mode, wanted_vectors[row, column], candidate_modes, candidates,
-                        count, times, vector,
-                    )  # fmt: skip
-                store_block(levels, modes, vectors, row, column, level, mode, vector)
+                _code_block(
+                    stream, grid, wanted, carried, times, references, candidates, row, column, level
+                )

@@ -47,9 +47,20 @@ def compiled_part(function: _Function) -> _Function:
     from numba import njit
 
     # Nobody calls it from Python. What serves that takes half of the time of compilation.
-    return cast(
-        "_Function", njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-    )
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher: Any = njit(nogil=True, **options)(function)
+    dispatcher.__class__ = _part_class(type(dispatcher))
+    return cast("_Function", dispatcher)
+
+
+@cache
+def _part_class(dispatcher_class: type) -> type:
+    """Return a class of dispatchers that refuse calls from Python, which would crash."""
+
+    def refuse(self: Any, *_: object) -> object:
+        raise TypeError(f"{self.py_func.__name__} is called by compiled functions only")
+
+    return type("CompiledPart", (dispatcher_class,), {"__call__": refuse})
 
 
 def compiled(function: _Function) -> _Function:

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from nvcodec.host import compiled as module
-from nvcodec.host.compiled import compiled, is_available
+from nvcodec.host.compiled import compiled_for, is_available
 
 _NO_NUMBA = """
 import sys
@@ -27,25 +28,20 @@ def total(values):
 
 def test_a_loop_is_compiled_for_its_types():
     assert is_available()
-    function = compiled("int64(int16[::1])")(total)
+    function = compiled_for("int64(int16[::1])")(total)
     assert function(np.arange(5, dtype=np.int16)) == 10
     assert len(function.signatures) == 1
 
 
-def test_without_a_folder_to_keep_it_in(monkeypatch):
-    import numba
+@pytest.mark.parametrize("decorate", [module.compiled, compiled_for("int64(int16[::1])")])
+def test_without_a_folder_to_keep_it_in(monkeypatch, decorate):
+    from numba.core.dispatcher import Dispatcher
 
-    asked = []
+    def refuse(dispatcher):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def njit(types, *, nogil, cache=False):
-        asked.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return numba.jit(types, nopython=True, nogil=nogil)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    assert module.compiled("int64(int16[::1])")(total)(np.ones(3, np.int16)) == 3
-    assert asked == [True, False]
+    monkeypatch.setattr(Dispatcher, "enable_caching", refuse)
+    assert decorate(total)(np.ones(3, np.int16)) == 3
 
 
 def test_without_numba_there_are_no_compiled_loops():
@@ -55,3 +51,44 @@ def test_without_numba_there_are_no_compiled_loops():
 def test_the_package_does_not_import_numba():
     code = "import nvcodec, nvcodec.cli, sys; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_parts_refuse_calls_from_python():
+    part = module.compiled_part(total)
+    with pytest.raises(TypeError, match="total is called by compiled functions only"):
+        part(np.ones(3, np.int16))
+
+    @module.compiled
+    def twice(values):
+        return 2 * part(values)
+
+    assert twice(np.ones(3, np.int16)) == 6
+
+
+def test_a_change_in_a_part_is_noticed(tmp_path):
+    """numba itself looks at the file of the calling function only."""
+    (tmp_path / "part.py").write_text(_PART.format(value=1))
+    (tmp_path / "caller.py").write_text(_CALLER)
+    run = [sys.executable, "-c", "import caller; print(caller.call())"]
+    options = {"cwd": tmp_path, "text": True}
+    assert subprocess.check_output(run, **options) == "1\n"
+    (tmp_path / "part.py").write_text(_PART.format(value=2))
+    assert subprocess.check_output(run, **options) == "2\n"
+
+
+_PART = """
+from nvcodec.host.compiled import compiled_part
+
+@compiled_part
+def value():
+    return {value}
+"""
+_CALLER = """
+import part
+from nvcodec.host.compiled import compiled
+from part import value
+
+@compiled
+def call():
+    return value()
+"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,67 +13,96 @@ from nvcodec.models.latentgrid.motion.grids import (
     BOTH,
     FIRST,
     NOT_CODED,
-    SECOND,
+    MotionGrid,
     copy_vectors,
     same_vectors,
+    uses,
 )
-from nvcodec.models.latentgrid.motion.temporal import scaled
+from nvcodec.models.latentgrid.motion.temporal import CarriedMotion, scaled
 
+# Part of the bitstream.
 MOST_CANDIDATES = 5
+_PLACES = 6
+_CARRIED = 3  # place of the motion carried over from the first reference
+
+
+class Candidates(NamedTuple):
+    """Room for the candidates of a block.
+
+    Attributes:
+        modes: References of each, uint8, shape (5,).
+        vectors: Vectors of each, int16, shape (5, 2 references, 2).
+    """
+
+    modes: UInt8Array
+    vectors: Int16Array
 
 
 @compiled_part
-def _add(
-    mode: int, vector: Int16Array, count: int, out_modes: UInt8Array, out_vectors: Int16Array
-) -> int:
+def new_candidates() -> Candidates:
+    """Return room for candidates."""
+    return Candidates(
+        np.zeros(MOST_CANDIDATES, np.uint8), np.zeros((MOST_CANDIDATES, 2, 2), np.int16)
+    )
+
+
+@compiled_part
+def _append(candidates: Candidates, count: int, mode: int, vectors: Int16Array) -> int:
     """Append a candidate unless it is there already; return the new number of candidates."""
     if count == MOST_CANDIDATES or mode == NOT_CODED:
         return count
-    for known in range(count):
-        if out_modes[known] == mode and same_vectors(out_vectors[known], vector):
-            return count
-    out_modes[count] = mode
-    copy_vectors(vector, out_vectors[count])
+    if matching(candidates, count, mode, vectors) < MOST_CANDIDATES:
+        return count
+    candidates.modes[count] = mode
+    copy_vectors(vectors, candidates.vectors[count])
     return count + 1
 
 
 @compiled_part
+def matching(candidates: Candidates, count: int, mode: int, vectors: Int16Array) -> int:
+    """Return the number of the candidate that equals a motion; 5 if none does."""
+    for number in range(count):
+        if candidates.modes[number] == mode and same_vectors(candidates.vectors[number], vectors):
+            return number
+    return MOST_CANDIDATES
+
+
+@compiled_part
 def find_candidates(
-    modes: UInt8Array,
-    vectors: Int16Array,
-    carried_modes: UInt8Array,
-    carried_vectors: Int16Array,
+    grid: MotionGrid,
+    carried: CarriedMotion,
     row: int,
     column: int,
     level: int,
     references: int,
-    out_modes: UInt8Array,
-    out_vectors: Int16Array,
+    candidates: Candidates,
 ) -> int:
     """Find the candidates of a block.
 
     Args:
-        modes, vectors: Motion of the frame as far as it is coded.
-        carried_modes, carried_vectors: Carried motion, shape (2, h, w) and (2, h, w, 2, 2).
-        row, column: First cell of the block.
-        level: Its level.
+        grid: Motion of the frame as far as it is coded.
+        carried: Motion that its references suggest.
+        row: Row of the block's first cell.
+        column: Column of that cell.
+        level: Level of the block.
         references: Number of references of the frame.
-        out_modes, out_vectors: Filled with up to five candidates, shape (5,) and (5, 2, 2).
+        candidates: Filled.
 
     Returns:
-        Their number, at least 1.
+        Number of candidates, at least 1.
     """
-    height, width = modes.shape
+    height, width = grid.modes.shape
     bottom = min(row + (1 << level), height) - 1
     right = min(column + (1 << level), width) - 1
     middle_y, middle_x = (row + bottom) // 2, (column + right) // 2
     count = 0
     # Left, above, above to the right, carried over from each reference, above to the left.
-    for place in range(6):
-        if place == 3 or place == 4:
-            carried = carried_modes[place - 3, middle_y, middle_x]
-            vector = carried_vectors[place - 3, middle_y, middle_x]
-            count = _add(int(carried), vector, count, out_modes, out_vectors)
+    for place in range(_PLACES):
+        source = place - _CARRIED
+        if 0 <= source < 2:
+            mode = int(carried.modes[source, middle_y, middle_x])
+            vectors = carried.vectors[source, middle_y, middle_x]
+            count = _append(candidates, count, mode, vectors)
             continue
         y = bottom if place == 0 else row - 1
         x = column - 1
@@ -80,44 +111,42 @@ def find_candidates(
         elif place == 2:
             x = right + 1
         if y >= 0 and 0 <= x < width:
-            count = _add(int(modes[y, x]), vectors[y, x], count, out_modes, out_vectors)
+            count = _append(candidates, count, int(grid.modes[y, x]), grid.vectors[y, x])
     still = np.zeros((2, 2), np.int16)
-    return _add(BOTH if references == 2 else FIRST, still, count, out_modes, out_vectors)
+    return _append(candidates, count, BOTH if references == 2 else FIRST, still)
 
 
 @compiled_part
 def predict_vector(
-    reference: int,
-    modes: UInt8Array,
-    vectors: Int16Array,
+    candidates: Candidates,
     count: int,
+    reference: int,
     known: bool,
-    x: int,
-    y: int,
+    vectors: Int16Array,
     times: npt.NDArray[np.int64],
 ) -> tuple[int, int]:
     """Predict the vector of a block to one of its references.
 
     Args:
-        reference: Number of the reference, 0 or 1.
-        modes, vectors: The block's candidates.
+        candidates: The block's candidates.
         count: Their number.
+        reference: Number of the reference, 0 or 1.
         known: Whether the block also has a vector to reference 0, which is known.
-        x, y: That vector.
+        vectors: The block's vectors as far as they are known, shape (2, 2).
         times: Distance from the frame to each reference.
 
     Returns:
         Horizontal and vertical displacement, quarters of a luma sample.
     """
-    other = SECOND if reference == 0 else FIRST
+    x, y = int(vectors[0, 0]), int(vectors[0, 1])
     for number in range(count):
+        vector = candidates.vectors[number]
         if known:
             # A candidate that agrees about reference 0 should be right about reference 1.
-            agrees = vectors[number, 0, 0] == x and vectors[number, 0, 1] == y
-            if modes[number] == BOTH and agrees:
-                return int(vectors[number, 1, 0]), int(vectors[number, 1, 1])
-        elif modes[number] != other:
-            return int(vectors[number, reference, 0]), int(vectors[number, reference, 1])
+            if candidates.modes[number] == BOTH and vector[0, 0] == x and vector[0, 1] == y:
+                return int(vector[1, 0]), int(vector[1, 1])
+        elif uses(int(candidates.modes[number]), reference):
+            return int(vector[reference, 0]), int(vector[reference, 1])
     if known:
         return scaled(x, times[1], times[0]), scaled(y, times[1], times[0])
     return 0, 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from nvcodec.media import Int16Array, UInt8Array
 LEVELS = 4  # a block has a side of 1, 2, 4 or 8 cells
 VECTOR_UNITS = 4  # vectors are in quarters of a luma sample
 LARGEST_VECTOR = (1 << 13) - 1
-BOTH, FIRST, SECOND = range(3)  # the references that a block is predicted from
+BOTH, FIRST, SECOND = range(3)
+"""Modes: the references that a block is predicted from."""
 MODES = 3
-NOT_CODED = 255  # mode of a cell whose block is not coded yet
+NOT_CODED = 255
+"""Mode of a cell whose block is not coded yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class MotionGrid:
+class MotionGrid(NamedTuple):
     """The motion of a frame, on its cells.
 
     A block of level n covers 2^n x 2^n cells, aligned at its own size, as far as they lie in the
@@ -36,18 +37,21 @@ class MotionGrid:
     modes: UInt8Array
     vectors: Int16Array
 
-    @classmethod
-    def empty(cls, size: tuple[int, int]) -> MotionGrid:
-        """Return a grid none of whose blocks is coded yet.
 
-        Args:
-            size: Height and width in cells.
-        """
-        return cls(
-            np.zeros(size, np.uint8),
-            np.full(size, NOT_CODED, np.uint8),
-            np.zeros((*size, 2, 2), np.int16),
-        )
+def empty_grid(size: tuple[int, int]) -> MotionGrid:
+    """Return a grid none of whose blocks is coded yet.
+
+    Args:
+        size: Height and width in cells.
+    """
+    levels, modes = np.zeros(size, np.uint8), np.full(size, NOT_CODED, np.uint8)
+    return MotionGrid(levels, modes, np.zeros((*size, 2, 2), np.int16))
+
+
+@compiled_part
+def uses(mode: int, reference: int) -> bool:
+    """Return whether a block of a mode is predicted from a reference, 0 or 1."""
+    return mode != (SECOND if reference == 0 else FIRST)
 
 
 @compiled_part
@@ -69,27 +73,21 @@ def same_vectors(a: Int16Array, b: Int16Array) -> bool:
 
 @compiled_part
 def store_block(
-    levels: UInt8Array,
-    modes: UInt8Array,
-    vectors: Int16Array,
-    row: int,
-    column: int,
-    level: int,
-    mode: int,
-    vector: Int16Array,
+    grid: MotionGrid, row: int, column: int, level: int, mode: int, vectors: Int16Array
 ) -> None:
     """Store the motion of a block in its cells.
 
     Args:
-        levels, modes, vectors: Those of `MotionGrid`.
-        row, column: First cell of the block.
-        level: Its level.
+        grid: The grid.
+        row: Row of the block's first cell.
+        column: Column of that cell.
+        level: Level of the block.
         mode: Its references.
-        vector: Its vectors, shape (2, 2).
+        vectors: Its vectors, shape (2, 2).
     """
-    height, width = modes.shape
+    height, width = grid.modes.shape
     for y in range(row, min(row + (1 << level), height)):
         for x in range(column, min(column + (1 << level), width)):
-            levels[y, x] = level
-            modes[y, x] = mode
-            copy_vectors(vector, vectors[y, x])
+            grid.levels[y, x] = level
+            grid.modes[y, x] = mode
+            copy_vectors(vectors, grid.vectors[y, x])

@@ -12,12 +12,14 @@ from nvcodec.media import Float32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.grids import FIRST, SECOND, VECTOR_UNITS, MotionGrid
 from nvcodec.models.latentgrid.motion.prediction import (
     CHROMA_FILTERS,
+    CHROMA_SHIFT,
     LUMA_FILTERS,
+    LUMA_SHIFT,
+    References,
+    new_scratch,
     predict_plane,
 )
 from nvcodec.models.latentgrid.picture import Picture
-
-_LUMA_SHIFT, _HALVED_SHIFT = 2, 3
 
 
 def predict_picture(grid: MotionGrid, references: Sequence[Picture], cell: int) -> Picture:
@@ -54,17 +56,10 @@ def _predict_plane(
 ) -> Float32Array:
     """Predict one plane; `halved` for chroma of 4:2:0 pictures."""
     result = np.empty(references[0].shape, np.float32)
-    predict_plane(
-        references[0],
-        references[-1],
-        grid.levels,
-        grid.modes,
-        grid.vectors,
-        cell // 2 if halved else cell,
-        _HALVED_SHIFT if halved else _LUMA_SHIFT,
-        CHROMA_FILTERS if halved else LUMA_FILTERS,
-        result,
-    )
+    shift, filters = (CHROMA_SHIFT, CHROMA_FILTERS) if halved else (LUMA_SHIFT, LUMA_FILTERS)
+    planes = References(references[0], references[-1], shift, filters)
+    side = cell // 2 if halved else cell
+    predict_plane(planes, grid, side, new_scratch(side), result)
     return result
 
 

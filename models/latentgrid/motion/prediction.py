@@ -8,12 +8,13 @@ reaches half a block beyond its border, but at most one cell.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-import numpy.typing as npt
 
 from nvcodec.host.compiled import compiled, compiled_part
-from nvcodec.media import Float32Array, Int32Array, UInt8Array
-from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, SECOND
+from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
+from nvcodec.models.latentgrid.motion.grids import BOTH, LEVELS, MotionGrid, uses
 
 # Interpolation filters, for displacements in eighths of a sample; each sums to 64. Those with eight
 # taps serve quarters of a sample, of which the odd eighths are not used.
@@ -45,41 +46,91 @@ CHROMA_FILTERS = np.array(
     np.int32,
 )
 _BEFORE = 3  # taps before the sample that a displacement rounds down to
+# Bits of the fraction of displacements; in chroma planes of 4:2:0 one sample is two of luma.
+LUMA_SHIFT, CHROMA_SHIFT = 2, 3
 UNIT = 64  # predictions are in 1/64 of an 8-bit level
 
 
+class Scratch(NamedTuple):
+    """Room for the prediction of a block.
+
+    Attributes:
+        samples: Samples of a reference.
+        lines: The same, interpolated along x.
+        block: The prediction, in 1/64 of a level.
+        other: That from the second of two references.
+    """
+
+    samples: Int32Array
+    lines: Int32Array
+    block: Int32Array
+    other: Int32Array
+
+
+class References(NamedTuple):
+    """One plane of the references of a frame, and how displacements read on it.
+
+    Attributes:
+        first: Plane of the first reference, uint8, shape (H, W).
+        second: Plane of the second reference, or that of the only one again.
+        shift: Bits of the fraction of displacements in this plane: 2, or 3 for 4:2:0 chroma.
+        filters: Interpolation filters, shape (8, 8).
+    """
+
+    first: UInt8Array
+    second: UInt8Array
+    shift: int
+    filters: Int32Array
+
+
+class Area(NamedTuple):
+    """A rectangle of a plane: its first row and column, and its size."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+
+def new_scratch(cell: int) -> Scratch:
+    """Return room for the largest block and what it overlaps with.
+
+    Args:
+        cell: Side of a cell in the plane, samples.
+    """
+    side = (2 + (1 << (LEVELS - 1))) * cell + TAPS
+    return Scratch(*(np.empty((side, side), np.int32) for _ in range(4)))
+
+
 @compiled_part
-def fetch(
+def _fetch(
     plane: UInt8Array,
-    top: int,
-    left: int,
-    rows: int,
-    columns: int,
+    area: Area,
     phase_y: int,
     phase_x: int,
     filters: Int32Array,
-    samples: Int32Array,
-    lines: Int32Array,
+    scratch: Scratch,
     block: Int32Array,
 ) -> None:
-    """Interpolate a block of a plane; beyond its border, the border is repeated.
+    """Interpolate a rectangle of a plane; beyond its border, the border is repeated.
 
     Args:
         plane: Samples, shape (H, W).
-        top, left: Whole part of the position of the block's first sample.
-        rows, columns: Size of the block.
-        phase_y, phase_x: Fraction of the position, in eighths.
-        filters: `LUMA_FILTERS` or `CHROMA_FILTERS`.
-        samples, lines: Room for intermediate results, (rows + 7) x (columns + 7) values each.
-        block: Filled with (rows, columns) values, in 1/64 of a level.
+        area: Whole part of the position of the rectangle, and its size.
+        phase_y: Vertical fraction of the position, in eighths.
+        phase_x: Horizontal fraction of the position, in eighths.
+        filters: Interpolation filters.
+        scratch: Room for intermediate results.
+        block: Filled, 1/64 of a level.
     """
+    top, left, rows, columns = area
     height, width = plane.shape
-    first, count = (top - 3, rows + 7) if phase_y else (top, rows)
-    start, length = (left - 3, columns + 7) if phase_x else (left, columns)
+    first, count = (top - _BEFORE, rows + TAPS - 1) if phase_y else (top, rows)
+    start, length = (left - _BEFORE, columns + TAPS - 1) if phase_x else (left, columns)
     inside = start >= 0 and start + length <= width
     for y in range(count):
         row = plane[min(max(first + y, 0), height - 1)]
-        target = samples[y]
+        target = scratch.samples[y]
         if inside:
             for x in range(length):
                 target[x] = row[start + x]
@@ -92,7 +143,7 @@ def fetch(
             taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6], taps[7],
         )  # fmt: skip
         for y in range(count):
-            source, target = samples[y], lines[y]
+            source, target = scratch.samples[y], scratch.lines[y]
             for x in range(columns):
                 target[x] = (
                     t0 * source[x]
@@ -106,7 +157,7 @@ def fetch(
                 )
     else:
         for y in range(count):
-            source, target = samples[y], lines[y]
+            source, target = scratch.samples[y], scratch.lines[y]
             for x in range(columns):
                 target[x] = 64 * source[x]
     if phase_y:
@@ -115,8 +166,18 @@ def fetch(
             taps[0], taps[1], taps[2], taps[3], taps[4], taps[5], taps[6], taps[7],
         )  # fmt: skip
         for y in range(rows):
-            l0, l1, l2, l3 = lines[y], lines[y + 1], lines[y + 2], lines[y + 3]
-            l4, l5, l6, l7 = lines[y + 4], lines[y + 5], lines[y + 6], lines[y + 7]
+            l0, l1, l2, l3 = (
+                scratch.lines[y],
+                scratch.lines[y + 1],
+                scratch.lines[y + 2],
+                scratch.lines[y + 3],
+            )
+            l4, l5, l6, l7 = (
+                scratch.lines[y + 4],
+                scratch.lines[y + 5],
+                scratch.lines[y + 6],
+                scratch.lines[y + 7],
+            )
             target = block[y]
             for x in range(columns):
                 target[x] = (
@@ -132,7 +193,7 @@ def fetch(
                 ) >> 6
     else:
         for y in range(rows):
-            source, target = lines[y], block[y]
+            source, target = scratch.lines[y], block[y]
             for x in range(columns):
                 target[x] = source[x]
 
@@ -156,118 +217,95 @@ def window(side: int, overlap: int, full: int, weights: Int32Array) -> None:
 
 
 @compiled_part
+def overlap_of(side: int, cell: int) -> int:
+    """Return how far a block reaches beyond its border, samples."""
+    return min(side // 2, cell)
+
+
+@compiled_part
 def predict_block(
-    first: UInt8Array,
-    second: UInt8Array,
-    mode: int,
-    vectors: npt.NDArray[np.int16],
-    top: int,
-    left: int,
-    rows: int,
-    columns: int,
-    shift: int,
-    filters: Int32Array,
-    samples: Int32Array,
-    lines: Int32Array,
-    block: Int32Array,
-    other: Int32Array,
+    references: References, mode: int, vectors: Int16Array, area: Area, scratch: Scratch
 ) -> None:
-    """Predict a block from its references.
+    """Predict a rectangle of a plane, as the block it belongs to is displaced.
 
     Args:
-        first, second: Planes of the references, shape (H, W).
+        references: That plane of the references.
         mode: References of the block.
-        vectors: Displacements, shape (2 references, 2).
-        top, left: Position of the block's first sample in the predicted plane.
-        rows, columns: Size of the block.
-        shift: Bits of the fraction of displacements in this plane: 2, or 3 for 4:2:0 chroma.
-        filters: Interpolation filters.
-        samples, lines, other: Room for intermediate results.
-        block: Filled with (rows, columns) values, in 1/64 of a level.
+        vectors: Its vectors, shape (2, 2).
+        area: The rectangle.
+        scratch: `block` is filled.
     """
-    mask, scale = (1 << shift) - 1, 3 - shift
+    mask, scale = (1 << references.shift) - 1, 3 - references.shift
     for reference in range(2):
-        if mode == (SECOND if reference == 0 else FIRST):
+        if not uses(mode, reference):
             continue
         x, y = int(vectors[reference, 0]), int(vectors[reference, 1])
-        fetch(
-            first if reference == 0 else second,
-            top + (y >> shift),
-            left + (x >> shift),
-            rows,
-            columns,
+        moved = Area(
+            area.top + (y >> references.shift),
+            area.left + (x >> references.shift),
+            area.rows,
+            area.columns,
+        )
+        _fetch(
+            references.first if reference == 0 else references.second,
+            moved,
             (y & mask) << scale,
             (x & mask) << scale,
-            filters,
-            samples,
-            lines,
-            other if reference == 1 and mode == BOTH else block,
+            references.filters,
+            scratch,
+            scratch.other if reference == 1 and mode == BOTH else scratch.block,
         )
     if mode == BOTH:
-        for y in range(rows):
-            a, b = block[y], other[y]
-            for x in range(columns):
+        for y in range(area.rows):
+            a, b = scratch.block[y], scratch.other[y]
+            for x in range(area.columns):
                 a[x] = (a[x] + b[x] + 1) >> 1
 
 
 @compiled
 def predict_plane(
-    first: UInt8Array,
-    second: UInt8Array,
-    levels: UInt8Array,
-    modes: UInt8Array,
-    vectors: npt.NDArray[np.int16],
-    cell: int,
-    shift: int,
-    filters: Int32Array,
-    result: Float32Array,
+    references: References, grid: MotionGrid, cell: int, scratch: Scratch, result: Float32Array
 ) -> None:
-    """Predict a plane from those of its references.
+    """Predict a plane of a frame.
 
     Args:
-        first, second: Planes of the references, shape (H, W); the same twice if there is one.
-        levels, modes, vectors: Those of `MotionGrid`.
+        references: The plane of its references.
+        grid: Its motion.
         cell: Side of a cell in this plane, samples, at least 2.
-        shift: Bits of the fraction of displacements in this plane: 2, or 3 for 4:2:0 chroma.
-        filters: Interpolation filters.
+        scratch: `new_scratch(cell)`.
         result: Filled with the prediction, 8-bit levels, shape (H, W).
     """
-    height, width = first.shape
-    largest = 10 * cell + 8
-    samples = np.empty((largest, largest), np.int32)
-    lines, block, other = np.empty_like(samples), np.empty_like(samples), np.empty_like(samples)
-    weights = np.empty(largest, np.int32)
+    height, width = result.shape
+    weights = np.empty(scratch.block.shape[0], np.int32)
     totals = np.zeros((height, width), np.int32)
     sums = np.zeros((height, width), np.int32)
-    full = 4 * cell
-    for row in range(levels.shape[0]):
-        for column in range(levels.shape[1]):
-            span = 1 << levels[row, column]
+    for row in range(grid.levels.shape[0]):
+        for column in range(grid.levels.shape[1]):
+            span = 1 << grid.levels[row, column]
             if row % span or column % span:
                 continue
             side = span * cell
-            overlap = min(side // 2, cell)
-            window(side, overlap, full, weights)
+            overlap = overlap_of(side, cell)
+            window(side, overlap, 4 * cell, weights)
             y0, x0 = row * cell - overlap, column * cell - overlap
             top, left = max(y0, 0), max(x0, 0)
             rows = min(y0 + side + 2 * overlap, height) - top
             columns = min(x0 + side + 2 * overlap, width) - left
             if rows <= 0 or columns <= 0:
                 continue
-            predict_block(
-                first, second, modes[row, column], vectors[row, column], top, left, rows, columns,
-                shift, filters, samples, lines, block, other,
-            )  # fmt: skip
+            mode = int(grid.modes[row, column])
+            area = Area(top, left, rows, columns)
+            predict_block(references, mode, grid.vectors[row, column], area, scratch)
             across = weights[left - x0 :]
             for y in range(rows):
                 down = weights[top - y0 + y]
-                source = block[y]
+                block = scratch.block[y]
                 total, summed = totals[top + y, left:], sums[top + y, left:]
                 for x in range(columns):
                     weight = down * across[x]
                     total[x] += weight
-                    summed[x] += weight * source[x]
+                    summed[x] += weight * block[x]
     for y in range(height):
         for x in range(width):
-            total = totals[y, x]
-            result[y, x] = ((sums[y, x] + (total >> 1)) // total) / 64
+            total_weight = totals[y, x]
+            result[y, x] = ((sums[y, x] + (total_weight >> 1)) // total_weight) / UNIT

@@ -116,6 +116,7 @@ class LayerCoder:
     def _predict(self, layer: TemporalLayer) -> Picture:
         """Code the motion of a layer, after searching for it if asked to; return the prediction."""
         segment, config = self._segment, self._segment.config
+        valid = segment.valid_mask
         predicted = []
         for frame, numbers in zip(layer.frames, layer.references, strict=True):
             references = [self._reference([number]) for number in numbers]
@@ -125,6 +126,7 @@ class LayerCoder:
                     frame,
                     segment.source.luma[frame, 0].numpy(),
                     [reference.luma[0, 0].numpy() for reference in references],
+                    None if valid is None else valid.luma[frame, 0].numpy(),
                     cell=config.cell,
                     step=self._steps.luma_step(layer),
                     lagrangian=self._effort.motion_lagrangian,

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from nvcodec.entropy.motion.coder import MotionCoder
 from nvcodec.fitting.latentgrid.motion_search.block_matching import match_blocks, picture_pyramid
 from nvcodec.fitting.latentgrid.motion_search.overlap_refinement import refine_overlapped
-from nvcodec.fitting.latentgrid.motion_search.residual_cost import cost_table
+from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, cost_table
 from nvcodec.fitting.latentgrid.motion_search.search_state import Search
 from nvcodec.fitting.latentgrid.motion_search.tree_search import search_tree
 from nvcodec.media import UInt8Array
-from nvcodec.models.latentgrid.motion.grids import LEVELS, MotionGrid
-from nvcodec.models.latentgrid.motion.prediction import LUMA_FILTERS, TAPS
+from nvcodec.models.latentgrid.motion.grids import LEVELS, MotionGrid, empty_grid
+from nvcodec.models.latentgrid.motion.prediction import (
+    LUMA_FILTERS,
+    LUMA_SHIFT,
+    References,
+    new_scratch,
+)
 
 
 def search_motion(
@@ -23,6 +29,7 @@ def search_motion(
     frame: int,
     target: UInt8Array,
     references: Sequence[UInt8Array],
+    valid: npt.NDArray[np.bool_] | None,
     *,
     cell: int,
     step: float,
@@ -36,6 +43,7 @@ def search_motion(
         frame: Number of the frame.
         target: Its luma, shape (H, W).
         references: Luma of its one or two references.
+        valid: Which of its samples count, shape (H, W); None if all do.
         cell: Side of a cell, samples.
         step: Quantisation step of its luma, 8-bit levels.
         lagrangian: Cost of a bit, in squared steps.
@@ -43,31 +51,37 @@ def search_motion(
     """
     height, width = target.shape
     size = -(-height // cell), -(-width // cell)
-    grid = MotionGrid.empty(size)
-    carried_modes, carried_vectors = coder.carried(frame)
+    carried = coder.carried(frame)
     pyramid = picture_pyramid(target)
     matched = np.zeros((2, LEVELS, *size, 2), np.int16)
     for number, reference in enumerate(references):
+        starts = carried.vectors[0, :, :, number]
         matched[number] = match_blocks(
-            pyramid, picture_pyramid(reference), cell, size, carried_vectors[0, :, :, number], step
+            pyramid, picture_pyramid(reference), cell, size, starts, step
         )
-    side = (2 + (1 << (LEVELS - 1))) * cell + TAPS
-    scratch = [np.empty((side, side), np.int32) for _ in range(4)]
     search = Search(
-        target, references[0], references[-1], grid.levels, grid.modes, grid.vectors,
-        carried_modes, carried_vectors, matched, coder.times(frame), coder.code_lengths(),
-        LUMA_FILTERS, _costs(), *scratch, np.zeros((8, 8), np.float32), len(references), cell,
-        1 / step, lagrangian,
-    )  # fmt: skip
+        target=target,
+        valid=np.zeros((0, 0), np.bool_) if valid is None else valid,
+        references=References(references[0], references[-1], LUMA_SHIFT, LUMA_FILTERS),
+        references_count=len(references),
+        grid=empty_grid(size),
+        carried=carried,
+        matched=matched,
+        times=coder.times(frame),
+        bits=coder.code_lengths(),
+        costs=_costs(),
+        scratch=new_scratch(cell),
+        residual=np.zeros((SIDE, SIDE), np.float32),
+        cell=cell,
+        scale=1 / step,
+        price=lagrangian,
+    )
     search_tree(search)
     for _ in range(refinements):
-        refined = MotionGrid.empty(size)
-        search = search._replace(
-            levels=refined.levels, modes=refined.modes, vectors=refined.vectors
-        )
-        refine_overlapped(search, grid.levels, grid.modes, grid.vectors)
-        grid = refined
-    return grid
+        grid = search.grid
+        search = search._replace(grid=empty_grid(size))
+        refine_overlapped(search, grid)
+    return search.grid
 
 
 _costs = lru_cache(maxsize=1)(cost_table)

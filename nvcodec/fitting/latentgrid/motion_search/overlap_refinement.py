@@ -15,20 +15,27 @@ from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, coeffic
 from nvcodec.fitting.latentgrid.motion_search.search_state import (
     Block,
     Search,
+    clear_masked,
     motion_bits,
     open_block,
 )
 from nvcodec.host.compiled import compiled, compiled_part
-from nvcodec.media import Int16Array, Int32Array, UInt8Array
+from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
 from nvcodec.models.latentgrid.motion.grids import (
-    FIRST,
     LARGEST_VECTOR,
-    SECOND,
+    MotionGrid,
     copy_vectors,
     same_vectors,
     store_block,
+    uses,
 )
-from nvcodec.models.latentgrid.motion.prediction import UNIT, predict_block, window
+from nvcodec.models.latentgrid.motion.prediction import (
+    UNIT,
+    Area,
+    overlap_of,
+    predict_block,
+    window,
+)
 
 # Trials for a block beside its candidates and its motion so far: both signs along both axes for
 # each reference, then the three sets of references.
@@ -55,14 +62,12 @@ class Support(NamedTuple):
     """Where a block has weight.
 
     Attributes:
-        top, left, rows, columns: The samples.
-        skip_y, skip_x: Samples of its window that lie before the picture.
+        area: The samples.
+        skip_y: Rows of its window that lie before the picture.
+        skip_x: Columns of its window that lie before the picture.
     """
 
-    top: int
-    left: int
-    rows: int
-    columns: int
+    area: Area
     skip_y: int
     skip_x: int
 
@@ -72,39 +77,61 @@ def _open_support(search: Search, blend: Blend, row: int, column: int, level: in
     """Return where a block has weight, and fill its weights."""
     height, width = search.target.shape
     side = search.cell << level
-    overlap = min(side // 2, search.cell)
+    overlap = overlap_of(side, search.cell)
     window(side, overlap, 4 * search.cell, blend.weights)
     y, x = row * search.cell - overlap, column * search.cell - overlap
     top, left = max(y, 0), max(x, 0)
     rows = min(y + side + 2 * overlap, height) - top
     columns = min(x + side + 2 * overlap, width) - left
-    return Support(top, left, rows, columns, top - y, left - x)
-
-
-@compiled_part
-def _predict(search: Search, support: Support, mode: int, vectors: Int16Array) -> None:
-    """Fill `search.block` with the prediction of a block where it has weight."""
-    predict_block(
-        search.first, search.second, mode, vectors, support.top, support.left, support.rows,
-        support.columns, 2, search.filters, search.samples, search.lines, search.block,
-        search.other,
-    )  # fmt: skip
+    return Support(Area(top, left, rows, columns), top - y, left - x)
 
 
 @compiled_part
 def _add(search: Search, blend: Blend, support: Support, sign: int, new: bool) -> None:
-    """Add `search.block` to the blend, or take it away; if it is new, its weights as well."""
-    for y in range(support.rows):
+    """Add the predicted block to the blend, or take it away; if it is new, its weights as well."""
+    for y in range(support.area.rows):
         down = sign * blend.weights[support.skip_y + y]
-        block = search.block[y]
-        sums = blend.sums[support.top + y, support.left :]
-        totals = blend.totals[support.top + y, support.left :]
+        block = search.scratch.block[y]
+        sums = blend.sums[support.area.top + y, support.area.left :]
+        totals = blend.totals[support.area.top + y, support.area.left :]
         across = blend.weights[support.skip_x :]
-        for x in range(support.columns):
+        for x in range(support.area.columns):
             sums[x] += down * across[x] * block[x]
         if new:
-            for x in range(support.columns):
+            for x in range(support.area.columns):
                 totals[x] += down * across[x]
+
+
+@compiled_part
+def _residual_line(
+    search: Search,
+    blend: Blend,
+    support: Support,
+    y: int,
+    x: int,
+    count: int,
+    line: Float32Array,
+) -> None:
+    """Fill a part of a row of the residual, with the predicted block in its place.
+
+    Args:
+        search: The search.
+        blend: The blend without the block.
+        support: Where the block has weight.
+        y: Row within that.
+        x: First sample of the row.
+        count: Number of samples.
+        line: Filled, 1/64 of an 8-bit level.
+    """
+    row, column = support.area.top + y, support.area.left + x
+    target = search.target[row, column:]
+    sums, totals = blend.sums[row, column:], blend.totals[row, column:]
+    across, block = blend.weights[support.skip_x + x :], search.scratch.block[y, x:]
+    down = blend.weights[support.skip_y + y]
+    for u in range(count):
+        blended = np.float32(sums[u] + down * across[u] * block[u]) / np.float32(totals[u])
+        line[u] = np.float32(np.int32(target[u]) * UNIT) - blended
+    clear_masked(search, line, row, column, count)
 
 
 @compiled_part
@@ -117,33 +144,21 @@ def _blended_cost(
         search: The search.
         blend: The blend without the block.
         support: Where it has weight.
-        mode, vectors: The motion.
+        mode: References of the motion.
+        vectors: Its vectors.
     """
-    _predict(search, support, mode, vectors)
+    predict_block(search.references, mode, vectors, support.area, search.scratch)
     cost = 0.0
     residual = search.residual
-    across = blend.weights[support.skip_x :]
-    for y in range(0, support.rows, SIDE):
-        for x in range(0, support.columns, SIDE):
-            inside = min(SIDE, support.columns - x)
+    for y in range(0, support.area.rows, SIDE):
+        for x in range(0, support.area.columns, SIDE):
+            inside = min(SIDE, support.area.columns - x)
             for v in range(SIDE):
                 line = residual[v]
-                if inside < SIDE or y + v >= support.rows:
+                if inside < SIDE or y + v >= support.area.rows:
                     line[:] = 0
-                if y + v < support.rows:
-                    weight = blend.weights[support.skip_y + y + v]
-                    place = support.top + y + v, support.left + x
-                    target = search.target[place[0], place[1] :]
-                    sums, totals = (
-                        blend.sums[place[0], place[1] :],
-                        blend.totals[place[0], place[1] :],
-                    )
-                    block = search.block[y + v, x:]
-                    for u in range(inside):
-                        total = sums[u] + weight * across[x + u] * block[u]
-                        line[u] = np.float32(np.int32(target[u]) * UNIT) - np.float32(
-                            total
-                        ) / np.float32(totals[u])
+                if y + v < support.area.rows:
+                    _residual_line(search, blend, support, y + v, x, inside, line)
             cost += coefficient_cost(residual, search.scale / UNIT, search.costs)
     return cost
 
@@ -158,53 +173,51 @@ def _trial(
         search: The search.
         block: The block.
         number: Number of the trial.
-        mode, vectors: The motion so far.
+        mode: References of the motion so far.
+        vectors: Its vectors.
         trial: Filled with vectors.
 
     Returns:
         The references, or -1 if there is no such trial.
     """
-    if number < block.count:
-        copy_vectors(block.candidates[number], trial)
-        return int(block.modes[number])
+    if number < block.found:
+        copy_vectors(block.candidates.vectors[number], trial)
+        return int(block.candidates.modes[number])
     copy_vectors(vectors, trial)
-    number -= block.count + 1
+    number -= block.found + 1
     if number < 0:
         return mode
     if number < _MOVES:
         reference, axis = number >> 2, (number >> 1) & 1
         moved = int(trial[reference, axis]) + 2 * (number & 1) - 1
-        if mode == (SECOND if reference == 0 else FIRST) or abs(moved) > LARGEST_VECTOR:
+        if not uses(mode, reference) or abs(moved) > LARGEST_VECTOR:
             return -1
         trial[reference, axis] = moved
         return mode
     other_mode = number - _MOVES
-    if search.references == 1 or other_mode == mode:
+    if search.references_count == 1 or other_mode == mode:
         return -1
     for reference in range(2):
-        unused = SECOND if reference == 0 else FIRST
-        if other_mode == unused:
+        if not uses(other_mode, reference):
             trial[reference, 0], trial[reference, 1] = 0, 0
-        elif mode == unused:
+        elif not uses(mode, reference):
             # The vector that is missing is that of the first candidate that has one.
             trial[reference, 0] = -vectors[1 - reference, 0]
             trial[reference, 1] = -vectors[1 - reference, 1]
-            for known in range(block.count - 1, -1, -1):
-                if block.modes[known] != unused:
-                    trial[reference, 0] = block.candidates[known, reference, 0]
-                    trial[reference, 1] = block.candidates[known, reference, 1]
+            for known in range(block.found - 1, -1, -1):
+                if uses(int(block.candidates.modes[known]), reference):
+                    trial[reference, 0] = block.candidates.vectors[known, reference, 0]
+                    trial[reference, 1] = block.candidates.vectors[known, reference, 1]
     return other_mode
 
 
 @compiled
-def refine_overlapped(
-    search: Search, levels: UInt8Array, modes: UInt8Array, vectors: Int16Array
-) -> int:
+def refine_overlapped(search: Search, grid: MotionGrid) -> int:
     """Reconsider the motion of every block.
 
     Args:
-        search: The search, whose grid is filled anew; all its modes are `NOT_CODED`.
-        levels, modes, vectors: The motion so far.
+        search: The search, whose grid is filled anew; it is empty.
+        grid: The motion so far.
 
     Returns:
         Number of blocks that were changed.
@@ -212,26 +225,27 @@ def refine_overlapped(
     blend = Blend(
         np.zeros(search.target.shape, np.int32),
         np.zeros(search.target.shape, np.int32),
-        np.zeros(search.block.shape, np.int32),
-        np.zeros(search.block.shape[0], np.int32),
+        np.zeros(search.scratch.block.shape, np.int32),
+        np.zeros(search.scratch.block.shape[0], np.int32),
     )
-    blocks = _blocks(levels)
+    blocks = _blocks(grid.levels)
     for number in range(len(blocks)):
-        row, column, level = blocks[number, 0], blocks[number, 1], blocks[number, 2]
+        row, column, level = int(blocks[number, 0]), int(blocks[number, 1]), int(blocks[number, 2])
         support = _open_support(search, blend, row, column, level)
-        _predict(search, support, int(modes[row, column]), vectors[row, column])
+        mode, vectors = int(grid.modes[row, column]), grid.vectors[row, column]
+        predict_block(search.references, mode, vectors, support.area, search.scratch)
         _add(search, blend, support, 1, True)
     changed = 0
     trial, best_vectors = np.zeros((2, 2), np.int16), np.zeros((2, 2), np.int16)
     for number in range(len(blocks)):
-        row, column, level = blocks[number, 0], blocks[number, 1], blocks[number, 2]
-        mode, start = int(modes[row, column]), vectors[row, column]
+        row, column, level = int(blocks[number, 0]), int(blocks[number, 1]), int(blocks[number, 2])
+        mode, start = int(grid.modes[row, column]), grid.vectors[row, column]
         support = _open_support(search, blend, row, column, level)
-        _predict(search, support, mode, start)
+        predict_block(search.references, mode, start, support.area, search.scratch)
         _add(search, blend, support, -1, False)
         block = open_block(search, row, column, level)
         best, best_mode = np.inf, mode
-        for choice in range(block.count + 1 + _MOVES + _MODES):
+        for choice in range(block.found + 1 + _MOVES + _MODES):
             trial_mode = _trial(search, block, choice, mode, start, trial)
             if trial_mode < 0:
                 continue
@@ -243,11 +257,9 @@ def refine_overlapped(
                     copy_vectors(trial, best_vectors)
         if best_mode != mode or not same_vectors(best_vectors, start):
             changed += 1
-        _predict(search, support, best_mode, best_vectors)
+        predict_block(search.references, best_mode, best_vectors, support.area, search.scratch)
         _add(search, blend, support, 1, False)
-        store_block(
-            search.levels, search.modes, search.vectors, row, column, level, best_mode, best_vectors
-        )
+        store_block(search.grid, row, column, level, best_mode, best_vectors)
     return changed
 
 

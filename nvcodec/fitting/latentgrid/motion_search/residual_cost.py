@@ -50,10 +50,10 @@ def coefficient_cost(block: Float32Array, scale: float, table: Float32Array) -> 
                 for x in range(y):
                     block[y, x], block[x, y] = block[x, y], block[y, x]
     # The transform of 8 x 8 values is orthonormal if it is divided by 8.
-    factor = np.float32(scale * 16 / 8)
+    factor = np.float32(scale * _FINENESS / SIDE)
     cost = np.float32(0)
     for y in range(8):
         for x in range(8):
-            index = min(int(abs(block[y, x]) * factor), 4095)
+            index = min(int(abs(block[y, x]) * factor), _ENTRIES - 1)
             cost += table[index]
-    return cost
+    return float(cost)

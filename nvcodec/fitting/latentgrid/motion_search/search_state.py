@@ -8,22 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from nvcodec.entropy.motion.contexts import MODE
-from nvcodec.entropy.motion.syntax import (
-    length_context,
-    length_of,
-    matching_candidate,
-    merge_context,
-)
+from nvcodec.entropy.motion.syntax import length_context, length_of, merge_context
 from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, coefficient_cost
 from nvcodec.host.compiled import compiled_part
-from nvcodec.media import Float32Array, Int16Array, Int32Array, UInt8Array
+from nvcodec.media import Float32Array, Int16Array, UInt8Array
 from nvcodec.models.latentgrid.motion.candidates import (
     MOST_CANDIDATES,
+    Candidates,
     find_candidates,
+    matching,
+    new_candidates,
     predict_vector,
 )
-from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, SECOND
-from nvcodec.models.latentgrid.motion.prediction import UNIT, predict_block
+from nvcodec.models.latentgrid.motion.grids import BOTH, MotionGrid, uses
+from nvcodec.models.latentgrid.motion.prediction import (
+    UNIT,
+    Area,
+    References,
+    Scratch,
+    predict_block,
+)
+from nvcodec.models.latentgrid.motion.temporal import CarriedMotion
 
 
 class Search(NamedTuple):
@@ -31,41 +36,34 @@ class Search(NamedTuple):
 
     Attributes:
         target: Luma of the frame, uint8, shape (H, W).
-        first, second: Luma of its references, the only one twice.
-        levels, modes, vectors: Its motion so far; see `MotionGrid`.
-        carried_modes, carried_vectors: Carried motion; see `MotionCoder.carried`.
+        valid: Which of its samples count, shape (H, W); empty if all do.
+        references: Luma of its references.
+        references_count: Number of references.
+        grid: Its motion so far.
+        carried: Motion that its references suggest.
         matched: Vectors found by matching, shape (2 references, levels, h, w, 2).
         times: Distance from the frame to each reference.
         bits: Bits of each symbol in each context.
-        filters: Interpolation filters.
         costs: `cost_table()`.
-        samples, lines, block, other: Room for the prediction of a block.
+        scratch: Room for the prediction of a block.
         residual: Room for 8 x 8 values, float32.
-        references: Number of references.
         cell: Side of a cell, samples.
         scale: Quantisation steps per 8-bit level.
         price: Cost of a bit, in squared steps.
     """
 
     target: UInt8Array
-    first: UInt8Array
-    second: UInt8Array
-    levels: UInt8Array
-    modes: UInt8Array
-    vectors: Int16Array
-    carried_modes: UInt8Array
-    carried_vectors: Int16Array
+    valid: npt.NDArray[np.bool_]
+    references: References
+    references_count: int
+    grid: MotionGrid
+    carried: CarriedMotion
     matched: Int16Array
     times: npt.NDArray[np.int64]
     bits: Float32Array
-    filters: Int32Array
     costs: Float32Array
-    samples: Int32Array
-    lines: Int32Array
-    block: Int32Array
-    other: Int32Array
+    scratch: Scratch
     residual: Float32Array
-    references: int
     cell: int
     scale: float
     price: float
@@ -76,37 +74,31 @@ class Block(NamedTuple):
 
     Attributes:
         level: Its level.
-        top, left, rows, columns: The samples that it covers.
+        area: The samples that it covers.
         context: Context of its candidate.
-        modes, candidates: Its candidates, shape (5,) and (5, 2, 2).
-        count: Their number.
+        candidates: Its candidates.
+        found: Number of its candidates.
     """
 
     level: int
-    top: int
-    left: int
-    rows: int
-    columns: int
+    area: Area
     context: int
-    modes: UInt8Array
-    candidates: Int16Array
-    count: int
+    candidates: Candidates
+    found: int
 
 
 @compiled_part
 def open_block(search: Search, row: int, column: int, level: int) -> Block:
     """Return the block of a level whose first cell is at a row and column."""
-    modes = np.zeros(MOST_CANDIDATES, np.uint8)
-    candidates = np.zeros((MOST_CANDIDATES, 2, 2), np.int16)
-    count = find_candidates(
-        search.modes, search.vectors, search.carried_modes, search.carried_vectors, row, column,
-        level, search.references, modes, candidates,
-    )  # fmt: skip
-    context = merge_context(search.modes, search.vectors, row, column, level)
+    candidates = new_candidates()
+    found = find_candidates(
+        search.grid, search.carried, row, column, level, search.references_count, candidates
+    )
+    context = merge_context(search.grid, row, column, level)
     height, width = search.target.shape
     top, left, side = row * search.cell, column * search.cell, search.cell << level
-    rows, columns = min(side, height - top), min(side, width - left)
-    return Block(level, top, left, rows, columns, context, modes, candidates, count)
+    area = Area(top, left, min(side, height - top), min(side, width - left))
+    return Block(level, area, context, candidates, found)
 
 
 @compiled_part
@@ -121,46 +113,60 @@ def _difference_bits(search: Search, d_x: int, d_y: int, second: bool) -> float:
 @compiled_part
 def motion_bits(search: Search, block: Block, mode: int, vectors: Int16Array) -> float:
     """Return the bits of a motion of a block: of a candidate if it equals one."""
-    choice = matching_candidate(mode, vectors, block.modes, block.candidates, block.count)
+    choice = matching(block.candidates, block.found, mode, vectors)
     bits = float(search.bits[block.context, choice])
     if choice < MOST_CANDIDATES:
         return bits
-    if search.references == 2:
-        bits += search.bits[MODE + block.level, mode]
+    if search.references_count == 2:
+        bits += float(search.bits[MODE + block.level, mode])
     for reference in range(2):
-        if mode == (SECOND if reference == 0 else FIRST):
+        if not uses(mode, reference):
             continue
         second = reference == 1 and mode == BOTH
         x, y = predict_vector(
-            reference, block.modes, block.candidates, block.count, second, int(vectors[0, 0]),
-            int(vectors[0, 1]), search.times,
-        )  # fmt: skip
+            block.candidates, block.found, reference, second, vectors, search.times
+        )
         d_x, d_y = int(vectors[reference, 0]) - x, int(vectors[reference, 1]) - y
         bits += _difference_bits(search, d_x, d_y, second)
     return bits
 
 
 @compiled_part
+def clear_masked(search: Search, line: Float32Array, row: int, column: int, count: int) -> None:
+    """Clear the residual of samples that do not count.
+
+    Args:
+        search: The search.
+        line: Residual of some samples of a row.
+        row: The row.
+        column: Column of the first one.
+        count: Their number.
+    """
+    if search.valid.size:
+        for u in range(count):
+            if not search.valid[row, column + u]:
+                line[u] = 0
+
+
+@compiled_part
 def own_cost(search: Search, block: Block, mode: int, vectors: Int16Array) -> float:
     """Return the cost of the residual of a block, as if it predicted its own samples alone."""
-    rows, columns = block.rows, block.columns
-    predict_block(
-        search.first, search.second, mode, vectors, block.top, block.left, rows, columns, 2,
-        search.filters, search.samples, search.lines, search.block, search.other,
-    )  # fmt: skip
+    predict_block(search.references, mode, vectors, block.area, search.scratch)
+    top, left, rows, columns = block.area
     cost = 0.0
     residual = search.residual
     for y in range(0, rows, SIDE):
         for x in range(0, columns, SIDE):
-            inside = min(SIDE, columns - x)
+            count = min(SIDE, columns - x)
             for v in range(SIDE):
                 line = residual[v]
-                if inside < SIDE or y + v >= rows:
+                if count < SIDE or y + v >= rows:
                     line[:] = 0
                 if y + v < rows:
-                    target = search.target[block.top + y + v, block.left + x :]
-                    predicted = search.block[y + v, x:]
-                    for u in range(inside):
+                    target = search.target[top + y + v, left + x :]
+                    predicted = search.scratch.block[y + v, x:]
+                    for u in range(count):
                         line[u] = np.float32(np.int32(target[u]) * UNIT - predicted[u])
+                    clear_masked(search, line, top + y + v, left + x, count)
             cost += coefficient_cost(residual, search.scale / UNIT, search.costs)
     return cost

@@ -23,6 +23,7 @@ from nvcodec.models.latentgrid.motion.grids import (
     SECOND,
     copy_vectors,
     store_block,
+    uses,
 )
 
 
@@ -83,27 +84,27 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
     # Rounds: the candidates; vectors to the first reference alone, to the second, to both.
     for choice in range(4):
         mode = (BOTH, FIRST, SECOND, BOTH)[choice]
-        if choice >= 2 and search.references == 1:
+        if choice >= 2 and search.references_count == 1:
             break
         reference = choice - 1
-        starts = block.count + (1 if choice in (1, 2) else 0)
+        starts = block.found + (1 if choice in (1, 2) else 0)
         if choice == 3:
             starts = 1
         lowest = np.inf
         lowest_vectors = np.zeros((2, 2), np.int16)
         for start in range(starts):
             if choice == 0:
-                mode = int(block.modes[start])
-                copy_vectors(block.candidates[start], trial)
+                mode = int(block.candidates.modes[start])
+                copy_vectors(block.candidates.vectors[start], trial)
             elif choice == 3:
                 copy_vectors(singles, trial)
             else:
                 trial[:] = 0
                 source = search.matched[reference, level, row >> level, column >> level]
-                if start < block.count:
-                    if block.modes[start] != BOTH and block.modes[start] != mode:
+                if start < block.found:
+                    if not uses(int(block.candidates.modes[start]), reference):
                         continue
-                    source = block.candidates[start, reference]
+                    source = block.candidates.vectors[start, reference]
                 trial[reference, 0], trial[reference, 1] = source[0], source[1]
             cost = search.price * motion_bits(search, block, mode, trial)
             if cost < lowest:
@@ -127,31 +128,30 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
         if lowest < best:
             best, best_mode = lowest, mode
             copy_vectors(lowest_vectors, best_vectors)
-    store_block(
-        search.levels, search.modes, search.vectors, row, column, level, best_mode, best_vectors
-    )
+    store_block(search.grid, row, column, level, best_mode, best_vectors)
     return best
 
 
 @compiled_part
 def _best_tree(search: Search, row: int, column: int, level: int) -> float:
     """Store the best division and motion of a block; return its cost."""
-    height, width = search.modes.shape
+    height, width = search.grid.modes.shape
     if row >= height or column >= width:
         return 0.0
     if level == 0:
         return _best_block(search, row, column, level)
-    context = split_context(search.levels, row, column, level)
-    whole = _best_block(search, row, column, level) + search.price * search.bits[context, 0]
-    parts = search.price * search.bits[context, 1]
+    context = split_context(search.grid, row, column, level)
+    whole = _best_block(search, row, column, level)
+    whole += search.price * float(search.bits[context, 0])
+    parts = search.price * float(search.bits[context, 1])
     half = 1 << (level - 1)
-    mode = int(search.modes[row, column])
-    vectors = search.vectors[row, column].copy()
+    mode = int(search.grid.modes[row, column])
+    vectors = search.grid.vectors[row, column].copy()
     # Four blocks cost some bits at least.
     if parts + 4 * search.price < whole:
         for y in range(row, min(row + 2 * half, height)):
             for x in range(column, min(column + 2 * half, width)):
-                search.modes[y, x] = NOT_CODED
+                search.grid.modes[y, x] = NOT_CODED
         for quarter in range(4):
             parts += _best_tree(
                 search, row + half * (quarter >> 1), column + half * (quarter & 1), level - 1
@@ -160,14 +160,14 @@ def _best_tree(search: Search, row: int, column: int, level: int) -> float:
                 break
         if parts < whole:
             return parts
-    store_block(search.levels, search.modes, search.vectors, row, column, level, mode, vectors)
+    store_block(search.grid, row, column, level, mode, vectors)
     return whole
 
 
 @compiled
 def search_tree(search: Search) -> float:
     """Choose the motion of a whole frame; return its cost, in squared steps."""
-    height, width = search.modes.shape
+    height, width = search.grid.modes.shape
     largest = 1 << (LEVELS - 1)
     cost = 0.0
     for row in range(0, height, largest):
