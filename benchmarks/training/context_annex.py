@@ -18,7 +18,7 @@ from nvcodec.entropy.latents.default_weights import SCALES, WEIGHTS
 from nvcodec.models.latentgrid.subbands import PlaneKind
 
 ANNEX = ROOT / "docs" / "latentgrid-defaults.txt"
-_CHANNELS = {PlaneKind.MOTION: 5, PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
+_CHANNELS = {PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
 _INTRODUCTION = """\
 # The default context networks of model 3, an annex of bitstream.md (section 20). Normative.
 #

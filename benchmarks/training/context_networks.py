@@ -119,7 +119,7 @@ def _fits(
         size=frames.y.shape[1:], frames=len(frames), colour=ColourMode.YUV420
     )
     # All networks have the bands of the grids with most scales, so that their biases can be shared.
-    config = replace(config, scales=SCALES["LUMA"], field_scales=SCALES["MOTION"])
+    config = replace(config, scales=SCALES["LUMA"])
     picture = source_picture(frames, config, info.colour)
     for step in STEPS:
         yield name, base_index(step), SegmentFit(picture, config, seed=0)

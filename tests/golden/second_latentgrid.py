@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 ANNEX = Path(__file__).parents[2] / "docs" / "latentgrid-defaults.txt"
-MOTION, LUMA, CHROMA = range(3)
+LUMA, CHROMA = range(2)
 
 
 # Section 17.
@@ -50,22 +50,21 @@ def find_kind(channels, size, scales):
 
 def read_config(tools, head, config):
     c = tools.Bytes(config)
-    log_group, log_cell, scales, field_scales = (c.fixed("B") for _ in range(4))
+    version, log_group, log_cell, scales = (c.fixed("B") for _ in range(4))
     tools.check(not c.rest(), "bytes behind the configuration")
-    tools.check(log_group <= 6 and 1 <= log_cell <= 6, "group or cell")
-    size, cell, half = (head["height"], head["width"]), 1 << log_cell, head["yuv"]
+    tools.check(version == 2, "another version of the configuration")
+    tools.check(log_group <= 6 and 2 <= log_cell <= 5, "group or cell")
+    size, half = (head["height"], head["width"]), head["yuv"]
     kinds = [
-        find_kind(5, tuple(-(-side // cell) for side in size), field_scales),
         find_kind(1, size, scales),
         find_kind(2, halve(size) if half else size, max(scales - half, 0)),
     ]
-    for kind in kinds[:2]:
-        plane = kind["size"]
-        tools.check(kind["scales"] <= 10, "scales")
-        for _ in range(kind["scales"]):
-            tools.check(min(plane) > 1, "halved too often")
-            plane = halve(plane)
-    return 1 << log_group, cell, kinds
+    tools.check(scales <= 10, "scales")
+    plane = size
+    for _ in range(scales):
+        tools.check(min(plane) > 1, "halved too often")
+        plane = halve(plane)
+    return 1 << log_group, 1 << log_cell, kinds
 
 
 # Sections 18 and 20: numbers of the networks.
@@ -131,20 +130,19 @@ class Magnitudes:
 
 
 class Body:
-    """Everything that the body holds: steps, and the symbols of each kind and band."""
+    """Everything that the body holds: steps, symbols of each kind and band, and motion."""
 
-    def __init__(self, tools, kinds, levels, frames, body):
+    def __init__(self, tools, kinds, levels, frames, cell, body):
         self.kinds, self.tools = kinds, tools
         b = tools.Bytes(body)
         header = tools.Bytes(b.bytes())
         self.base, self.chroma = header.uvar(), header.svar()
-        self.motion, self.mix = header.fixed("B"), header.fixed("B")
         self.offsets = [header.svar() for _ in range(8)]
         depths = max(depth for _, _, depth in levels) + 1
         arrays = [tools.read_array(header, frames) for _ in kinds]
         lengths = tools.read_array(header, depths * sum(kind["scales"] + 1 for kind in kinds))
         weight_headers = [(header.fixed("B"), header.fixed("B")) for _ in kinds]
-        sizes = [header.uvar() for _ in range(2 + depths)]
+        sizes = [header.uvar() for _ in range(2 + 2 * depths)]
         tools.check(not header.rest(), "bytes behind the header")
         side, weights, *messages = [b.raw(size) for size in sizes]
         tools.check(not b.rest(), "bytes behind the messages")
@@ -184,10 +182,13 @@ class Body:
             for kind in kinds
         ]
         self.tables = {}
-        for depth, message in enumerate(messages):
+        self.motion = Motion(tools, kinds[LUMA]["size"], cell, levels)
+        for depth, message in enumerate(messages[::2]):
+            self.motion.read(message, depth)
+        for depth, message in enumerate(messages[1::2]):
             self.left, stream = 64 * len(message), tools.Rans(message)
             for some, references, depth_of_level in levels:
-                for kind in range(3) if depth_of_level == depth else ():
+                for kind in range(2) if depth_of_level == depth else ():
                     for band in range(len(kinds[kind]["bands"])):
                         self.read_band(stream, kind, band, some, references, depth)
 
@@ -329,104 +330,305 @@ def joined(low, high):
     return line
 
 
-# Sections 22 and 23.
+# Section 22.
+
+COUNTS = """
+  54 10   40 24   26 38   53 11   30 34   16 48   52 12   34 30   10 54
+  21 23 7 2 1 11   38 11 3 1 1 11   17 21 6 2 1 17   36 12 3 1 1 12
+  27 14 5 2 1 15   40 7 3 1 1 12    32 18 3 1 1 10   52 6 2 1 1 3
+  1 31 33   6 33 25   18 23 23   36 14 14
+  13 11 12 11 8 5 2 1 1 1 1 1 1 1 1 1    24 14 12 5 4 3 1 1 1 1 1 1 1 1 1 1
+  16 20 15 6 4 2 1 1 1 1 1 1 1 1 1 1     11 9 11 10 9 7 3 1 1 1 1 1 1 1 1 1
+  15 11 15 10 6 4 2 1 1 1 1 1 1 1 1 1    7 21 21 9 3 2 1 1 1 1 1 1 1 1 1 1
+  14 22 15 8 4 1 1 1 1 1 1 1 1 1 1 1     10 10 18 14 6 4 1 1 1 1 1 1 1 1 1 1
+"""
+NUMBERS_OF_VALUES = [2] * 9 + [6] * 8 + [3] * 4 + [16] * 8
+OWN = 5
 
 
-def sampled(plane, y, x, taps, weight):
-    """Return weighted means of samples around positions; indices are limited to the plane."""
-    rows, columns = np.floor(y).astype(int), np.floor(x).astype(int)
-    total = 0
-    for a, b in itertools.product(taps, taps):
-        factor = weight(np.abs(a - (y - rows))) * weight(np.abs(b - (x - columns)))
-        limited = (np.clip(w + n, 0, side - 1) for w, n, side in
-                   zip((rows, columns), (a, b), plane.shape, strict=True))  # fmt: skip
-        total = total + factor * plane[tuple(limited)]
-    return total
+def times(v, p, q):
+    """Return v times p / q."""
+    size = min(8191, (2 * abs(v * p) + abs(q)) // (2 * abs(q)))
+    return size if v * p * q > 0 else -size
 
 
-def bilinear(plane, y, x):
-    return sampled(plane, y, x, (0, 1), lambda u: 1 - u)
+class Field:
+    """The motion of a frame, by cell: level and mode of its block, and its two vectors (x, y)."""
+
+    def __init__(self, references, rows, columns):
+        self.references = references
+        self.levels = np.full((rows, columns), -1)
+        self.modes = np.zeros((rows, columns), np.int64)
+        self.vectors = np.zeros((rows, columns, 2, 2), np.int64)
+        self.blocks = []
+
+    def at(self, y, x):
+        """Return (mode, vector, vector) of a cell, None outside of the grid or if not coded yet."""
+        rows, columns = self.levels.shape
+        if not (0 <= y < rows and 0 <= x < columns) or self.levels[y, x] < 0:
+            return None
+        vectors = (tuple(vector) for vector in self.vectors[y, x].tolist())
+        return int(self.modes[y, x]), *vectors
 
 
-def bicubic(plane, y, x):
-    return sampled(plane, y, x, (-1, 0, 1, 2), keys)
+class Motion:
+    """The motion of all frames, as the messages are read."""
+
+    def __init__(self, tools, size, cell, levels):
+        self.tools, self.cell, self.frames = tools, cell, levels
+        self.rows, self.columns = (-(-side // cell) for side in size)
+        self.fields = {}
+        counts = iter(map(int, COUNTS.split()))
+        self.counts = [list(itertools.islice(counts, n)) for n in NUMBERS_OF_VALUES]
+
+    def read(self, message, depth):
+        frames = [
+            (t, around)
+            for some, references, of_level in self.frames
+            for t, around in zip(some, references, strict=True)
+            if of_level == depth and around
+        ]
+        cells = len(frames) * self.rows * self.columns
+        self.tools.check(cells <= len(message) << 12, "too much motion in a message")
+        if not frames:
+            self.tools.check(not message, "motion of frames without references")
+            return
+        self.stream = self.tools.Rans(message)
+        self.tools.check(self.stream.x >= 1 << 31, "the state of a message of motion")
+        for t, references in frames:
+            self.read_frame(t, references)
+
+    def read_frame(self, t, references):
+        self.t, self.field = t, Field(references, self.rows, self.columns)
+        self.tables = [self.table(counts) for counts in self.counts]
+        self.seen = [[0] * len(counts) for counts in self.counts]
+        for y, x in itertools.product(range(0, self.rows, 8), range(0, self.columns, 8)):
+            self.read_block(3, y, x)
+        self.fields[t] = self.field
+        for counts, seen in zip(self.counts, self.seen, strict=True):
+            counts[:] = [k + 4 * number for k, number in zip(counts, seen, strict=True)]
+            while sum(counts) > 1024:
+                counts[:] = [max(k // 2, 1) for k in counts]
+
+    def table(self, counts):
+        f = [1 + k * ((65536 - len(counts)) // sum(counts)) for k in counts]
+        f[counts.index(max(counts))] += 65536 - sum(f)
+        return list(itertools.accumulate(f, initial=0))
+
+    def symbol(self, context):
+        value = self.stream.symbol(self.tables[context])
+        self.seen[context][value] += 1
+        return value
+
+    def even_symbol(self, digits):
+        """Read a symbol of 2^digits equally likely values."""
+        return self.stream.symbol(range(0, 65537, 65536 >> digits))
+
+    def read_block(self, n, y, x):
+        if y >= self.rows or x >= self.columns:
+            return
+        field, near = self.field, [(y, x - 1), (y - 1, x)]
+        if n:
+            a = sum(field.at(*cell) is not None and field.levels[cell] < n for cell in near)
+            if self.symbol(3 * (n - 1) + a):
+                half = 1 << n - 1
+                for dy, dx in itertools.product((0, half), (0, half)):
+                    self.read_block(n - 1, y + dy, x + dx)
+                return
+        candidates = self.candidates(n, y, x)
+        left, above = (field.at(*cell) for cell in near)
+        b = int(y > 0 and x > 0 and left == above)
+        i = self.symbol(9 + 2 * n + b)
+        if i == OWN:
+            motion = self.read_own(n, candidates)
+        else:
+            motion = candidates[min(i, len(candidates) - 1)]
+        cells = slice(y, y + (1 << n)), slice(x, x + (1 << n))
+        field.levels[cells], field.modes[cells], field.vectors[cells] = n, motion[0], motion[1:]
+        field.blocks.append((n, y, x, *motion))
+
+    def read_own(self, n, candidates):
+        mode = self.symbol(17 + n) if len(self.field.references) == 2 else 1
+        vectors = [(0, 0), (0, 0)]
+        for i in (0, 1):
+            if mode == 2 - i:
+                continue
+            c = int(mode == 0 and i == 1)
+            x, y = self.expected(mode, i, vectors[0], candidates)
+            length, d_x = self.read_axis(21 + 4 * c)
+            _, d_y = self.read_axis(22 + 4 * c + min(length, 2))
+            vectors[i] = tuple(max(-8191, min(8191, v)) for v in (x + d_x, y + d_y))
+        return mode, *vectors
+
+    def read_axis(self, context):
+        """Return the length and the number itself."""
+        length = self.symbol(context)
+        magnitude, left = int(length > 0), length - 1
+        while left > 0:
+            digits = min(left, 4)
+            magnitude = magnitude << digits | self.even_symbol(digits)
+            left -= digits
+        return length, -magnitude if length and self.even_symbol(1) else magnitude
+
+    def expected(self, mode, i, first, candidates):
+        """Return the prediction of the vector to reference i; `first` is that to reference 0."""
+        if mode == 0 and i == 1:
+            for candidate in candidates:
+                if candidate[0] == 0 and candidate[1] == first:
+                    return candidate[2]
+            t_0, t_1 = (r - self.t for r in self.field.references)
+            return tuple(times(v, t_1, t_0) for v in first)
+        used = [candidate for candidate in candidates if candidate[0] != 2 - i]
+        return used[0][1 + i] if used else (0, 0)
+
+    def candidates(self, n, y, x):
+        field = self.field
+        last_y, last_x = min(y + (1 << n), self.rows) - 1, min(x + (1 << n), self.columns) - 1
+        middle = (y + last_y) // 2, (x + last_x) // 2
+        all_of_them = [
+            *(field.at(*cell) for cell in ((last_y, x - 1), (y - 1, last_x), (y - 1, last_x + 1))),
+            *(self.carried(r, *middle) for r in field.references),
+            field.at(y - 1, x - 1),
+            (int(len(field.references) == 1), (0, 0), (0, 0)),
+        ]
+        different = []
+        for motion in all_of_them:
+            if motion is not None and motion not in different:
+                different.append(motion)
+        return different[:5]
+
+    def carried(self, r, y, x):
+        """Return what is carried over from reference r, None if nothing is."""
+        if r not in self.fields:
+            return None
+        (v_x, v_y), time = self.way(r, y, x)
+        y, x = (
+            max(
+                0,
+                min(
+                    side - 1,
+                    at + (2 * times(v, r - self.t, time) + 4 * self.cell) // (8 * self.cell),
+                ),
+            )
+            for at, v, side in ((y, v_y, self.rows), (x, v_x, self.columns))
+        )
+        vector, time = self.way(r, y, x)
+        made = [
+            tuple(times(v, reference - self.t, time) for v in vector)
+            for reference in self.field.references
+        ]
+        return (0, *made) if len(made) == 2 else (1, made[0], (0, 0))
+
+    def way(self, r, y, x):
+        """Return V and T of a cell of reference r."""
+        field = self.fields[r]
+        mode, *vectors = field.at(y, x)
+        i = int(mode == 2 or (mode == 0 and field.references[1] in self.field.references))
+        return vectors[i], field.references[i] - r
 
 
-def keys(u):
-    near = 1.25 * u**3 - 2.25 * u**2 + 1
-    far = -0.75 * u**3 + 3.75 * u**2 - 6 * u + 3
-    return np.where(u <= 1, near, far)
+# Section 23.
+
+LUMA_FACTORS = {
+    0: (0, 0, 0, 64, 0, 0, 0, 0),
+    2: (-1, 4, -10, 58, 17, -5, 1, 0),
+    4: (-1, 4, -11, 40, 40, -11, 4, -1),
+    6: (0, 1, -5, 17, 58, -10, 4, -1),
+}
+CHROMA_FACTORS = {
+    0: (0, 0, 0, 64, 0, 0, 0, 0),
+    1: (0, 0, -2, 58, 10, -2, 0, 0),
+    2: (0, 0, -4, 54, 16, -2, 0, 0),
+    3: (0, 0, -6, 46, 28, -4, 0, 0),
+    4: (0, 0, -4, 36, 36, -4, 0, 0),
+    5: (0, 0, -4, 28, 46, -6, 0, 0),
+    6: (0, 0, -2, 16, 54, -4, 0, 0),
+    7: (0, 0, -2, 10, 58, -2, 0, 0),
+}
 
 
-def towards(field, side):
-    """Return D_0 or D_1 as (x, y)."""
-    m_x, m_y, s_x, s_y, _ = field
-    return (s_x + m_x, s_y + m_y) if side == 0 else (s_x - m_x, s_y - m_y)
+def window(n, side):
+    """Return o and the weights along an axis of a block of level n."""
+    size = side << n
+    o = min(size // 2, side)
+    last = size + 2 * o - 1
+    return o, [min((2 * min(k, last - k) + 1) * (side // o), 4 * side) for k in range(last + 1)]
 
 
-def expected_field(t, a, b, references, fields, cell):
-    p, u = (b, a) if a in references[b] else (a, b)
-    d = towards(fields[p], references[p].index(u))
-    v_x, v_y = (axis / (u - p) for axis in d)
-    y, x = np.indices(v_x.shape)
-    y, x = y + v_y * (p - t) / cell, x + v_x * (p - t) / cell
-    v = [bilinear(axis, y, x) for axis in (v_x, v_y)]
-    m, s = ([axis * factor for axis in v] for factor in ((a - b) / 2, (a + b - 2 * t) / 2))
-    return np.array([*m, *s, np.zeros_like(v_x)])
+def displaced(plane, y, x, vector, half):
+    """Return values at the rows y and columns x, in 1/64 of a level."""
+    factors, unit = (CHROMA_FACTORS, 1) if half else (LUMA_FACTORS, 2)
+    (z_x, f_x), (z_y, f_y) = (divmod(unit * v, 8) for v in vector)
+    height, width = plane.shape
+    y = np.clip(np.add.outer(y + z_y, np.arange(8) - 3), 0, height - 1)
+    x = np.clip(np.add.outer(x + z_x, np.arange(8) - 3), 0, width - 1)
+    h = plane[:, x] @ np.array(factors[f_x])
+    if not f_y:
+        return h[y[:, 3]]
+    return (np.einsum("yix,i->yx", h[y], np.array(factors[f_y])) + 32) >> 6
 
 
 def predict(field, planes, cell, half):
-    """Predict one plane from those of one or two references; `half` for chroma in 4:2:0 mode."""
-    side, kernel = (cell / 2, bilinear) if half else (cell, bicubic)
-    y, x = np.indices(planes[0].shape)
-    at = (y + 0.5) / side - 0.5, (x + 0.5) / side - 0.5
-    moved = []
-    for number, plane in enumerate(planes):
-        d_x, d_y = (bilinear(axis, *at) / (2 if half else 1) for axis in towards(field, number))
-        moved.append(kernel(plane.astype(np.float64), y + d_y, x + d_x))
-    if len(moved) == 1:
-        return moved[0]
-    g = 1 / (1 + np.exp(-bilinear(field[4], *at)))
-    return g * moved[0] + (1 - g) * moved[1]
+    """Predict one plane from those of the references; `half` for chroma in 4:2:0 mode."""
+    side = cell // 2 if half else cell
+    planes = [plane.astype(np.int64) for plane in planes]
+    shape = planes[0].shape
+    weights, values = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for n, y, x, mode, *vectors in field.blocks:
+        o, window_of_block = window(n, side)
+        w, places = np.array(window_of_block), []
+        for first, end in zip((y * side - o, x * side - o), shape, strict=True):
+            at = np.arange(first, first + len(w))
+            inside = (at >= 0) & (at < end)
+            places.append((at[inside], w[inside]))
+        (rows, w_y), (columns, w_x) = places
+        of_references = [
+            displaced(planes[i], rows, columns, vectors[i], half) for i in (0, 1) if mode != 2 - i
+        ]
+        value = of_references[0]
+        if mode == 0:
+            value = (of_references[0] + of_references[1] + 1) >> 1
+        area, weight = np.ix_(rows, columns), np.outer(w_y, w_x)
+        weights[area] += weight
+        values[area] += value * weight
+    return ((values + (weights >> 1)) // weights) / 64
 
 
 def decode(tools, head, config, frames, body, before):
     """Decode a segment.
 
-    Returns symbols of every kind and band, then the steps; for each frame the three planes, or R, G
-    and B; and the last frame's planes before conversion, which are `before` of the next segment.
+    Returns symbols of every kind and band, then levels, modes and vectors of the motion of each
+    frame that has references, then the steps; for each frame the three planes, or R, G and B; and
+    the last frame's planes before conversion, which are `before` of the next segment.
     """
     group, cell, kinds = read_config(tools, head, config)
     levels = find_levels(frames, group, before is not None)
-    coded = Body(tools, kinds, levels, frames, body)
-    references = {t: r for some, around, _ in levels for t, r in zip(some, around, strict=True)}
-    motion_steps = np.array([2.0 ** (coded.motion / 16 - 6)] * 4 + [2.0 ** (coded.mix / 16 - 6)])
-    fields, made = {}, {-1: before}
-    for t, depth in ((t, depth) for some, _, depth in levels for t in some):
-        step = coded.luma_step(references[t], depth)
-        luma = coded.planes(LUMA, t) * step
-        chroma = coded.planes(CHROMA, t) * step * 2.0 ** (coded.chroma / 16)
-        rest = [luma[0], *chroma]
-        if not references[t]:
+    coded = Body(tools, kinds, levels, frames, cell, body)
+    made = {-1: before}
+    for some, around, depth in levels:
+        for t, references in zip(some, around, strict=True):
+            step = coded.luma_step(references, depth)
+            luma = coded.planes(LUMA, t) * step
+            chroma = coded.planes(CHROMA, t) * step * 2.0 ** (coded.chroma / 16)
             predicted = [128.0] * 3
-        else:
-            fields[t] = coded.planes(MOTION, t) * motion_steps[:, None, None]
-            if len(references[t]) == 2:
-                fields[t] += expected_field(t, *references[t], references, fields, cell)
-            predicted = [
-                predict(fields[t], [made[r][i] for r in references[t]], cell, head["yuv"] and i > 0)
-                for i in range(3)
+            if references:
+                field = coded.motion.fields[t]
+                predicted = [
+                    predict(field, [made[r][i] for r in references], cell, head["yuv"] and i > 0)
+                    for i in range(3)
+                ]
+            made[t] = [
+                np.clip(np.floor(p + z + 0.5), 0, 255).astype(np.uint8)
+                for p, z in zip(predicted, [luma[0], *chroma], strict=True)
             ]
-        made[t] = [
-            np.clip(np.floor(p + z + 0.5), 0, 255).astype(np.uint8)
-            for p, z in zip(predicted, rest, strict=True)
-        ]
     pictures = [made[t] for t in range(frames)]
     if not head["yuv"]:
         pictures = [to_rgb(*picture) for picture in pictures]
-    numbers = [coded.base, coded.chroma, coded.motion, coded.mix, *coded.offsets]
     symbols = [band for bands in coded.symbols for band in bands]
-    coded = [part.astype("<i4") for part in (*symbols, np.array(numbers))]
+    fields = [coded.motion.fields[t] for t in sorted(coded.motion.fields)]
+    motion = [part for field in fields for part in (field.levels, field.modes, field.vectors)]
+    numbers = np.array([coded.base, coded.chroma, *coded.offsets])
+    coded = [part.astype("<i4") for part in (*symbols, *motion, numbers)]
     return coded, pictures, made[frames - 1]
 
 
