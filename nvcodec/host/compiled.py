@@ -49,7 +49,8 @@ def compiled_part(function: _Function) -> _Function:
     # Nobody calls it from Python. What serves that takes half of the time of compilation.
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     dispatcher: Any = njit(nogil=True, **options)(function)
-    dispatcher.__class__ = _part_class(type(dispatcher))
+    dispatcher_class: Any = type(dispatcher)
+    dispatcher.__class__ = _part_class(dispatcher_class)
     return cast("_Function", dispatcher)
 
 

@@ -112,9 +112,7 @@ def match_blocks(
         coarser = found
         full = found << level
         _refine_level(_Matching(target[0], source[0], cell << level, price), half, full)
-        result[level, :rows, :columns] = (VECTOR_UNITS * full).clip(
-            -LARGEST_VECTOR, LARGEST_VECTOR
-        )
+        result[level, :rows, :columns] = (VECTOR_UNITS * full).clip(-LARGEST_VECTOR, LARGEST_VECTOR)
     return result
 
 
