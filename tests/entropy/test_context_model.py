@@ -22,7 +22,6 @@ def make_config(size=(19, 30), frames=6, colour=ColourMode.YUV420, scales=3):
         group=4,
         cell=4,
         scales=scales,
-        field_scales=0 if min(size) <= 4 else 1,
     )
 
 

@@ -28,7 +28,7 @@ import torch
 
 import nvcodec
 from nvcodec.encoding import encoder
-from nvcodec.entropy.latents.decoder import decode_grids
+from nvcodec.entropy.latents.decoder import LatentGridReader
 from nvcodec.entropy.weights.tensor_codec import decode_tensors
 from nvcodec.media import Planes
 from nvcodec.models import name_of
@@ -99,12 +99,17 @@ def digest(stream: bytes) -> list[str]:
 def integers(config: ModelConfig, body: bytes) -> Iterator[np.ndarray]:
     """Yield all integers that the pictures of a segment follow from."""
     if isinstance(config, LatentGridConfig):
-        coded = decode_grids(body, config.layouts, config.frames, config.temporal_layers)
+        layers = config.temporal_layers
+        coded = LatentGridReader(
+            body, config.layouts, config.frames, layers, config.grid_size, config.cell
+        )
+        coded.read(layers[-1].depth)
         for kind, layout in config.layouts.items():
             for band, symbols in zip(layout.bands, coded.grids.symbols[kind], strict=True):
                 yield symbols[..., : band.size[0], : band.size[1]]
-        steps = coded.steps
-        yield np.array([steps.base, steps.chroma, steps.motion, steps.mix, *steps.offsets])
+        for _, motion in sorted(coded.motion.items()):
+            yield from (motion.levels, motion.modes, motion.vectors)
+        yield np.array([coded.steps.base, coded.steps.chroma, *coded.steps.offsets])
     elif isinstance(config, NetworkConfig) and body:
         for tensor in decode_tensors(body, config.tensors()):
             yield tensor.symbols
