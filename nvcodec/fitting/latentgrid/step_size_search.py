@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import log2
 
 from nvcodec.config import DEFAULT_BPP, EncoderConfig
@@ -87,11 +88,15 @@ class StepSearch:
     def _next_base(self) -> float:
         """Return the next base to try, not yet limited to the valid range."""
         # Passes are a little noisy: slopes are not derived from them, only brackets.
-        above = [(leap, base) for base, leap in self._tried.items() if leap >= 0]
-        below = [(-leap, base) for base, leap in self._tried.items() if leap < 0]
-        if above and below:
-            (left, low), (right, high) = min(above), min(below)
-            return low + (high - low) * left / max(left + right, 1e-9)
+        # Nor need they be monotonic: a bracket is a pair of neighbours.
+        brackets = [
+            (low, high)
+            for low, high in pairwise(sorted(self._tried.items()))
+            if low[1] >= 0 > high[1]
+        ]
+        if brackets:
+            (low, left), (high, right) = min(brackets, key=lambda pair: pair[0][1] - pair[1][1])
+            return low + (high - low) * left / max(left - right, 1e-9)
         _, base = min(((abs(leap), base) for base, leap in self._tried.items()))
         # Each earlier pass on the same side doubles the leap, as the slope was overestimated.
         leap = self._tried[base] * 2.0 ** (len(self._tried) - 1)
