@@ -154,6 +154,8 @@ class LatentGridReader:
             state = open_message(message, self._cells * len(frames))
             for frame in frames:
                 self._motion.decode(frame, state)
+        elif message:
+            raise BitstreamError("segment payload: motion of frames without references")
 
     def _bounds(self, depth: int) -> dict[PlaneKind, list[int]]:
         """Return the largest magnitude of every band at a temporal depth, for each kind."""

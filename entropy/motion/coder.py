@@ -165,5 +165,5 @@ def open_message(message: bytes, cells: int) -> MessageState:
     start = int.from_bytes(message[:8], "little")
     if start < rans.MIN_STATE:
         raise BitstreamError("segment payload: a message of motion begins with an invalid state")
-    words = np.frombuffer(message[: len(message) // 4 * 4], "<u4").astype(np.uint32)
+    words = np.frombuffer(message + bytes(-len(message) % 4), "<u4").astype(np.uint32)
     return words, np.array([start, 2, 0], np.uint64)
