@@ -27,7 +27,7 @@ class Effort:
     refine: bool = True
     context_steps: int = 300
     lagrangian: float = 0.134
-    motion_lagrangian: float = 0.2
+    motion_lagrangian: float = 0.15
     refinements: int = 1
     offsets: tuple[int, ...] = (-8, -6, 0, 4, 8, 12, 15, 15)
     chroma: int = -2
