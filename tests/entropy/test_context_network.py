@@ -21,7 +21,7 @@ from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.models.latentgrid.subbands import PlaneKind, SubbandLayout
 
 ROOT = Path(__file__).parents[2]
-CHANNELS = {PlaneKind.MOTION: 5, PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
+CHANNELS = {PlaneKind.LUMA: 1, PlaneKind.CHROMA: 2}
 
 
 def network(seed: int, bands: int = 4, channels: int = 2) -> ContextNetwork:

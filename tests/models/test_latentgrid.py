@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.entropy.latents.encoder import CodedGrids
 from nvcodec.errors import BitstreamError, ConfigError
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.model import LatentGrid, QuantisationSteps
+from nvcodec.models.latentgrid.motion.grids import LARGEST_VECTOR
 from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.models.latentgrid.subband_arrays import (
     round_to_uint8,
@@ -20,7 +20,9 @@ from nvcodec.models.latentgrid.subband_arrays import (
     to_subbands,
 )
 from nvcodec.models.latentgrid.wavelets import Pyramid, analysis, synthesis
+from tests.fixtures.latents import KnownGrids, still_motion
 
+CPU = torch.device("cpu")
 SIZES = [(1, 1), (1, 500), (35, 17), (144, 176), (720, 1280), (1080, 1920), (2160, 3840)]
 
 
@@ -32,7 +34,6 @@ def make_config(**changes) -> LatentGridConfig:
         "group": 4,
         "cell": 8,
         "scales": 3,
-        "field_scales": 1,
     }
     return LatentGridConfig(**settings | changes)
 
@@ -47,7 +48,7 @@ def test_suited_configurations_come_back(size, frames, colour) -> None:
     again = LatentGridConfig.unpack(packed, size=size, frames=frames, colour=colour)
     assert again == config
     assert config.parameters >= frames * size[0] * size[1]
-    assert {layout.channels for layout in config.layouts.values()} == {5, 1, 2}
+    assert {layout.channels for layout in config.layouts.values()} == {1, 2}
 
 
 def test_cells_grow_with_the_picture() -> None:
@@ -65,13 +66,12 @@ def test_cells_grow_with_the_picture() -> None:
         {"group": 3},
         {"group": 128},
         {"group": 0},
-        {"cell": 1},
+        {"cell": 2},
         {"cell": 12},
-        {"cell": 128},
+        {"cell": 64},
         {"scales": -1},
         {"scales": 6},
         {"scales": 11},
-        {"field_scales": 3},
         {"frames": 0},
         {"size": (0, 5)},
     ],
@@ -83,12 +83,12 @@ def test_bad_configurations_are_refused(change) -> None:
 
 @pytest.mark.parametrize(
     "packed",
-    [b"", b"\2\3\3", b"\2\3\3\1\0", b"\7\3\3\1", b"\2\0\3\1", b"\2\7\3\1", b"\2\3\6\1", b"\2\3\3\3",
-     b"\2\3\xff\1", b"\xff\3\3\1"],
+    [b"", b"\2\2\3", b"\2\2\3\3\0", b"\1\2\3\3", b"\3\2\3\3", b"\2\7\3\3", b"\2\2\1\3", b"\2\2\6\3",
+     b"\2\2\3\6", b"\2\2\xff\3", b"\2\xff\3\3", b"\2\2\3\xff"],
 )  # fmt: skip
 def test_bad_bytes_are_refused(packed) -> None:
     settings = {"size": (24, 34), "frames": 11, "colour": ColourMode.YUV420}
-    assert LatentGridConfig.unpack(b"\2\3\3\1", **settings) == make_config()
+    assert LatentGridConfig.unpack(b"\2\2\3\3", **settings) == make_config()
     with pytest.raises(BitstreamError, match="model configuration"):
         LatentGridConfig.unpack(packed, **settings)
 
@@ -119,15 +119,22 @@ def test_chroma_reaches_the_same_coarsest_scale() -> None:
 
 
 @pytest.fixture(scope="module")
-def coded(make_grids: Callable[..., CodedGrids]) -> tuple[LatentGridConfig, CodedGrids]:
+def coded(make_grids: Callable[..., KnownGrids]) -> tuple[LatentGridConfig, KnownGrids]:
     config = make_config()
     return config, make_grids(config, seed=3, busy=0.2)
 
 
-def model(coded: tuple[LatentGridConfig, CodedGrids]) -> LatentGrid:
+@pytest.fixture(scope="module")
+def chained(make_grids: Callable[..., KnownGrids]) -> tuple[LatentGridConfig, KnownGrids]:
+    """Frames each of which is predicted from the previous one."""
+    config = make_config(group=1)
+    return config, make_grids(config, seed=3, busy=0.2)
+
+
+def model(coded: tuple[LatentGridConfig, KnownGrids]) -> LatentGrid:
     config, latents = coded
     steps = QuantisationSteps.of(latents.steps, config)
-    return LatentGrid(config, steps, latents.grids.symbols, torch.device("cpu"))
+    return LatentGrid(config, steps, latents.grids.symbols, latents.fields, CPU)
 
 
 def same(ours: Picture, theirs: Picture) -> bool:
@@ -160,20 +167,17 @@ def test_frames_in_any_order_and_more_than_once(coded) -> None:
     assert same(warm.planes([4, 4, 0, 4]), whole[[4, 4, 0, 4]])
 
 
-def test_the_cache_is_bounded_and_changes_nothing(coded) -> None:
-    config, latents = coded
-    small = model((make_config(group=1), latents))
-    # Every frame is predicted from the previous one; four are cached.
-    reference = model((make_config(group=1), latents)).planes(range(config.frames))
+def test_the_cache_is_bounded_and_changes_nothing(chained) -> None:
+    config, _ = chained
+    small = model(chained)
+    reference = model(chained).planes(range(config.frames))
     for frames in ([10], [0], [5, 6], [10, 0], [3], list(range(11)), [2], [9, 1]):
         assert same(small.planes(frames), reference[frames])
         assert len(small._decoded) <= max(4, len(frames))
 
 
-def test_a_long_chain_is_not_kept_whole(coded, monkeypatch) -> None:
-    _, latents = coded
-    config = make_config(group=1)
-    chain, held = model((config, latents)), []
+def test_a_long_chain_is_not_kept_whole(chained, monkeypatch) -> None:
+    chain, held = model(chained), []
     decode = chain._decode
 
     def counted(*args):
@@ -184,7 +188,7 @@ def test_a_long_chain_is_not_kept_whole(coded, monkeypatch) -> None:
     last = chain.planes([10, 2])
     assert len(held) == 11
     assert max(held) <= 5
-    assert same(last, model((config, latents)).planes(range(11))[[10, 2]])
+    assert same(last, model(chained).planes(range(11))[[10, 2]])
 
 
 def test_a_frame_without_latents_is_grey_or_its_reference(coded) -> None:
@@ -196,19 +200,22 @@ def test_a_frame_without_latents_is_grey_or_its_reference(coded) -> None:
         for band in bands:
             band[1:] = 0
     steps = QuantisationSteps.of(latents.steps, config)
-    planes = LatentGrid(config, steps, symbols, torch.device("cpu")).planes(range(11))
+    still = {
+        frame: still_motion(config, config.hierarchy.references(frame)) for frame in range(1, 11)
+    }
+    planes = LatentGrid(config, steps, symbols, still, CPU).planes(range(11))
     assert planes.luma[0].unique().numel() > 5
     for frame in range(1, 11):
         assert same(planes[frame : frame + 1], planes[:1])
     for bands in symbols.values():
         for band in bands:
             band[:] = 0
-    planes = LatentGrid(config, steps, symbols, torch.device("cpu")).planes([7])
+    planes = LatentGrid(config, steps, symbols, latents.fields, CPU).planes([7])
     assert (planes.luma == 128).all()
     assert (planes.chroma == 128).all()
 
 
-def test_the_largest_latents_and_steps_stay_finite() -> None:
+def test_the_largest_latents_steps_and_vectors_stay_finite() -> None:
     config = make_config(frames=5)
     symbols = {
         kind: [
@@ -218,11 +225,13 @@ def test_the_largest_latents_and_steps_stay_finite() -> None:
         for kind, layout in config.layouts.items()
     }
     largest = 2.0 ** (4095 / 256 + 63 / 16 - 4)
-    steps = QuantisationSteps((largest,) * 5, (largest * 16,) * 5, 2.0**10, 2.0**10)
-    extreme = LatentGrid(config, steps, symbols, torch.device("cpu"))
+    steps = QuantisationSteps((largest,) * 5, (largest * 16,) * 5)
+    motion = {}
+    for frame, corner in zip(range(1, 5), [(-1, -1), (-1, 1), (1, -1), (1, 1)], strict=True):
+        motion[frame] = still_motion(config, config.hierarchy.references(frame))
+        motion[frame].vectors[:] = np.multiply(LARGEST_VECTOR, corner)
+    extreme = LatentGrid(config, steps, symbols, motion, CPU)
     planes = extreme.planes(range(5))
-    fields = [field for _, field in extreme._decoded.values() if field is not None]
-    assert len(fields) == 4 and all(torch.isfinite(field).all() for field in fields)
     assert set(planes.luma[1].unique().tolist()) <= set(range(256))
     assert same(extreme.planes([3]), planes[3:4])
 
@@ -234,7 +243,7 @@ def test_rounding() -> None:
 
 @pytest.mark.parametrize("size", [(24, 34), (17, 35), (2, 2)])
 def test_bands_and_back(size) -> None:
-    config = make_config(size=size, scales=1, field_scales=0)
+    config = make_config(size=size, scales=1)
     layout = config.luma_layout
     planes = torch.randn(3, 1, *size, generator=torch.Generator().manual_seed(0)) * 40
     padded = to_subbands(layout, planes)

@@ -1,4 +1,4 @@
-"""Step sizes of temporal layers, chroma and motion."""
+"""Step sizes of temporal layers and chroma."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ def test_steps():
         TemporalLayer((8,), ((0,),), 0),
         TemporalLayer((4,), ((0, 8),), 9),
     )
-    steps = StepIndices(
-        base=2048, chroma=-16, motion=96, mix=112, offsets=(-16, 0, 0, 0, 0, 0, 0, 16)
-    )
+    steps = StepIndices(base=2048, chroma=-16, offsets=(-16, 0, 0, 0, 0, 0, 0, 16))
     assert [steps.luma_step(layer) for layer in (first, anchor, deep)] == [8, 16, 32]
     assert [steps.chroma_step(layer) for layer in (first, anchor, deep)] == [4, 8, 16]
-    assert (steps.motion_step, steps.mix_step) == (1, 2)
