@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from benchmarks.harness import record
+from benchmarks.harness.anchor_codecs import ENCODERS
 from benchmarks.rd import figures, plan
 from benchmarks.rd.curves import compare_all, tables
 from benchmarks.rd.page import page
@@ -101,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="INDEX",
         help="indices into the rates of every clip, from 0; by default all",
     )
+    measured.add_argument(
+        "--anchors",
+        nargs="+",
+        choices=list(ENCODERS),
+        default=list(ENCODERS),
+        metavar="ENCODER",
+        help=f"conventional encoders to compare with, among {', '.join(ENCODERS)}",
+    )
     settings = parser.add_argument_group("settings of the encodes")
     settings.add_argument("--epochs", type=int, help="number of epochs instead of the preset's")
     settings.add_argument("--time-limit", metavar="5m", help="time limit of each encode of a model")
@@ -182,6 +191,7 @@ def _measure(
         device=options.device,
         seed=options.seed,
         threads=options.threads,
+        anchors=tuple(options.anchors),
     )
     curves = plan.curve_specs(options.models, options.presets)
     plan.check_times(curves, run_settings)

@@ -68,6 +68,7 @@ class RunSettings:
         device: `cpu`, `cuda` or `auto`.
         seed: Seed of the fits.
         threads: Threads of every process.
+        anchors: Names of the anchors.
     """
 
     rates: tuple[int, ...] | None = None
@@ -78,6 +79,7 @@ class RunSettings:
     device: str = "auto"
     seed: int = 0
     threads: int = 2
+    anchors: tuple[str, ...] = tuple(ENCODERS)
 
 
 def curve_specs(models: Sequence[str], presets: Sequence[str]) -> tuple[CurveSpec, ...]:
@@ -128,14 +130,15 @@ def check_times(curves: Sequence[CurveSpec], run_settings: RunSettings) -> None:
             )
 
 
-def anchor_points(threads: int) -> Iterator[CurvePoint]:
-    """Yield the points of every anchor at its fixed rate factors.
+def anchor_points(names: Sequence[str], threads: int) -> Iterator[CurvePoint]:
+    """Yield the points of anchors at their fixed rate factors.
 
     Args:
+        names: Names of the anchors.
         threads: Threads of every process.
     """
-    for name, encoder in ENCODERS.items():
-        for crf in _LADDERS[encoder.codec][0]:
+    for name in names:
+        for crf in _LADDERS[ENCODERS[name].codec][0]:
             yield anchor_point(name, crf, threads)
 
 

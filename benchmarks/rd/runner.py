@@ -48,7 +48,7 @@ class RateDistortionRun:
 
     def measure_clip(self, source: PreparedClip) -> None:
         """Make all points of a clip."""
-        for point in plan.anchor_points(self._run_settings.threads):
+        for point in plan.anchor_points(self._run_settings.anchors, self._run_settings.threads):
             self._add(point, source)
         for curve in self._curves:
             if curve.is_reference:

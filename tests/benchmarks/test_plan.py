@@ -128,8 +128,10 @@ def test_times_are_rounded_up_by_a_tenth_at_most(seconds):
 
 
 def test_anchor_points():
-    points = list(plan.anchor_points(2))
+    points = list(plan.anchor_points(tuple(ENCODERS), 2))
     assert {point.series for point in points} == set(ENCODERS)
+    (one,) = {point.series for point in plan.anchor_points(["svtav1-6"], 2)}
+    assert one == "svtav1-6"
     for point in points:
         encoder = ENCODERS[point.series]
         assert encoder.crf[0] <= float(point.settings["crf"]) <= encoder.crf[1]

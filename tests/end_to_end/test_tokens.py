@@ -123,7 +123,8 @@ def test_they_count_in_the_size(token_settings, settings, wide_clip, tmp_path, f
         sizes[latents] = path.stat().st_size
     assert abs(sizes["both"] - sizes["private"]) < 0.05 * sizes["private"]
     with Reader(tmp_path / "both.nvc") as one, Reader(tmp_path / "private.nvc") as other:
-        assert len(one.payload(0)) < len(other.payload(0)) - 0.8 * one.token_bytes
+        # Half of them, because a size is met within 1 %.
+        assert len(one.payload(0)) < len(other.payload(0)) - 0.5 * one.token_bytes
     shares = []
     for beside in (0, 700):
         budget = RateBudget(settings(parameters=None, size=10_000, segment=5), 20, 1)
