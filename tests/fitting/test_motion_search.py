@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from math import log1p
+
 import numpy as np
 import pytest
 
 from nvcodec.entropy.motion.coder import MotionCoder
 from nvcodec.fitting.latentgrid.motion_search.block_matching import match_blocks, picture_pyramid
 from nvcodec.fitting.latentgrid.motion_search.frame_search import search_motion
-from nvcodec.fitting.latentgrid.motion_search.residual_cost import coefficient_cost as cost_of
-from nvcodec.fitting.latentgrid.motion_search.residual_cost import cost_table
+from nvcodec.fitting.latentgrid.motion_search.residual_cost import new_strip, strip_cost
 from nvcodec.host.compiled import compiled
 from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, LEVELS, SECOND
 from nvcodec.models.latentgrid.motion.prediction import (
@@ -24,8 +25,8 @@ CELL = 8
 
 
 @compiled
-def coefficient_cost(block, scale, costs):
-    return cost_of(block, scale, costs)
+def cost_of_strip(strip, width, scale):
+    return strip_cost(strip, width, scale)
 
 
 def texture(size: tuple[int, int], seed: int = 3) -> np.ndarray:
@@ -147,10 +148,19 @@ def test_matching_reaches_far():
 
 def test_cost_is_that_of_an_orthonormal_transform():
     rng = np.random.default_rng(2)
-    small = rng.normal(0, 0.02, (8, 8)).astype(np.float32)
+    residual = rng.normal(0, 0.02, (8, 24)).astype(np.float32)
+    strip = new_strip(24)
     # Far below a step, the cost is the squared error.
-    costs = cost_table()
-    fine = coefficient_cost((small * 64).copy(), 1 / 64, costs)
-    assert fine < 0.2
-    flat = np.full((8, 8), 3.0, np.float32)
-    assert coefficient_cost(flat.copy(), 1.0, costs) == pytest.approx(float(costs[24 * 16]))
+    strip.rows[:] = residual
+    assert cost_of_strip(strip, 24, 1.0) == pytest.approx(
+        float(np.square(residual).sum()), rel=0.01
+    )
+    # A constant is one coefficient.
+    strip.rows[:] = 3.0
+    assert cost_of_strip(strip, 16, 2.0) == pytest.approx(2 * 0.55 * log1p((8 * 6.0) ** 2 / 0.55))
+    # A cosine of Walsh functions is one as well, wherever it lies.
+    sign = np.where(np.arange(8) % 4 < 2, 1.0, -1.0)
+    strip.rows[:, :8] = 5 * sign[:, None] * sign[::-1]
+    assert cost_of_strip(strip, 8, 1.0) == pytest.approx(0.55 * log1p(40.0**2 / 0.55))
+    strip.rows[:] = 64 * 255.0
+    assert np.isfinite(cost_of_strip(strip, 24, 1e6))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from nvcodec.entropy.motion.coder import MotionCoder
 from nvcodec.fitting.latentgrid.motion_search.block_matching import match_blocks, picture_pyramid
 from nvcodec.fitting.latentgrid.motion_search.overlap_refinement import refine_overlapped
-from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, cost_table
+from nvcodec.fitting.latentgrid.motion_search.residual_cost import new_strip
 from nvcodec.fitting.latentgrid.motion_search.search_state import Search
 from nvcodec.fitting.latentgrid.motion_search.tree_search import search_tree
 from nvcodec.media import UInt8Array
@@ -59,6 +58,7 @@ def search_motion(
         matched[number] = match_blocks(
             pyramid, picture_pyramid(reference), cell, size, starts, step
         )
+    scratch = new_scratch(cell)
     search = Search(
         target=target,
         valid=np.zeros((0, 0), np.bool_) if valid is None else valid,
@@ -69,9 +69,8 @@ def search_motion(
         matched=matched,
         times=coder.times(frame),
         bits=coder.code_lengths(),
-        costs=_costs(),
-        scratch=new_scratch(cell),
-        residual=np.zeros((SIDE, SIDE), np.float32),
+        scratch=scratch,
+        strip=new_strip(scratch.block.shape[1]),
         cell=cell,
         scale=1 / step,
         price=lagrangian,
@@ -82,6 +81,3 @@ def search_motion(
         search = search._replace(grid=empty_grid(size))
         refine_overlapped(search, grid)
     return search.grid
-
-
-_costs = lru_cache(maxsize=1)(cost_table)

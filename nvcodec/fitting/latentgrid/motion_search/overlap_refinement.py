@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, coefficient_cost
+from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, strip_cost
 from nvcodec.fitting.latentgrid.motion_search.search_state import (
     Block,
     Search,
@@ -104,34 +104,26 @@ def _add(search: Search, blend: Blend, support: Support, sign: int, new: bool) -
 
 @compiled_part
 def _residual_line(
-    search: Search,
-    blend: Blend,
-    support: Support,
-    y: int,
-    x: int,
-    count: int,
-    line: Float32Array,
+    search: Search, blend: Blend, support: Support, y: int, line: Float32Array
 ) -> None:
-    """Fill a part of a row of the residual, with the predicted block in its place.
+    """Fill a row of the residual, with the predicted block in its place.
 
     Args:
         search: The search.
         blend: The blend without the block.
         support: Where the block has weight.
         y: Row within that.
-        x: First sample of the row.
-        count: Number of samples.
         line: Filled, 1/64 of an 8-bit level.
     """
-    row, column = support.area.top + y, support.area.left + x
+    row, column = support.area.top + y, support.area.left
     target = search.target[row, column:]
     sums, totals = blend.sums[row, column:], blend.totals[row, column:]
-    across, block = blend.weights[support.skip_x + x :], search.scratch.block[y, x:]
+    across, block = blend.weights[support.skip_x :], search.scratch.block[y]
     down = blend.weights[support.skip_y + y]
-    for u in range(count):
-        blended = np.float32(sums[u] + down * across[u] * block[u]) / np.float32(totals[u])
-        line[u] = np.float32(np.int32(target[u]) * UNIT) - blended
-    clear_masked(search, line, row, column, count)
+    for x in range(support.area.columns):
+        blended = np.float32(sums[x] + down * across[x] * block[x]) / np.float32(totals[x])
+        line[x] = np.float32(np.int32(target[x]) * UNIT) - blended
+    clear_masked(search, line, row, column, support.area.columns)
 
 
 @compiled_part
@@ -148,18 +140,19 @@ def _blended_cost(
         vectors: Its vectors.
     """
     predict_block(search.references, mode, vectors, support.area, search.scratch)
+    rows, columns = support.area.rows, support.area.columns
+    width = (columns + SIDE - 1) & -SIDE
     cost = 0.0
-    residual = search.residual
-    for y in range(0, support.area.rows, SIDE):
-        for x in range(0, support.area.columns, SIDE):
-            inside = min(SIDE, support.area.columns - x)
-            for v in range(SIDE):
-                line = residual[v]
-                if inside < SIDE or y + v >= support.area.rows:
-                    line[:] = 0
-                if y + v < support.area.rows:
-                    _residual_line(search, blend, support, y + v, x, inside, line)
-            cost += coefficient_cost(residual, search.scale / UNIT, search.costs)
+    for y in range(0, rows, SIDE):
+        for v in range(SIDE):
+            line = search.strip.rows[v]
+            if y + v < rows:
+                _residual_line(search, blend, support, y + v, line)
+                for x in range(columns, width):
+                    line[x] = 0
+            else:
+                line[:width] = 0
+        cost += strip_cost(search.strip, width, search.scale / UNIT)
     return cost
 
 

@@ -2,14 +2,17 @@
 
 The residual is not quantised yet when motion is chosen. A smooth proxy stands for what it will
 cost: for a coefficient c in quantisation steps about c**2 where it will be rounded to zero, and
-about the bits of its magnitude beyond. The coefficients are those of a Hadamard transform.
+about the bits of its magnitude beyond. The coefficients are those of a Hadamard transform of 8 x 8
+samples.
 """
 
 from __future__ import annotations
 
-from math import log1p
+from math import log
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Float32Array
@@ -17,43 +20,75 @@ from nvcodec.media import Float32Array
 # Point at which the cost turns from quadratic to logarithmic, in squared steps.
 _KNEE = 0.55
 SIDE = 8
-# Entries of the table of costs per quantisation step, and its end.
-_FINENESS, _ENTRIES = 16, 4096
+# Factors that are multiplied before a logarithm is taken; each is at most 2**24, so that their
+# product is finite in float64.
+_FACTORS = 32
+_LARGEST_FACTOR = np.float32(1 << 24)
 
 
-def cost_table() -> Float32Array:
-    """Return the cost of a coefficient by its magnitude, in sixteenths of a step."""
-    return np.array(
-        [_KNEE * log1p((i / _FINENESS) ** 2 / _KNEE) for i in range(_ENTRIES)], np.float32
-    )
+class Strip(NamedTuple):
+    """Room for the residual of a row of 8 x 8 blocks.
+
+    Attributes:
+        rows: The residual, float32, shape (8, W), W a multiple of 8.
+        turned: Room for its transposed blocks.
+        products: Room for products, float64, shape (W,).
+    """
+
+    rows: Float32Array
+    turned: Float32Array
+    products: npt.NDArray[np.float64]
+
+
+def new_strip(width: int) -> Strip:
+    """Return room for blocks up to a width, samples."""
+    width = -(-width // SIDE) * SIDE
+    rows, turned = (np.zeros((SIDE, width), np.float32) for _ in range(2))
+    return Strip(rows, turned, np.zeros(width, np.float64))
 
 
 @compiled_part
-def coefficient_cost(block: Float32Array, scale: float, table: Float32Array) -> float:
-    """Return the cost of an 8 x 8 residual.
+def _transform(rows: Float32Array, width: int) -> None:
+    """Transform the columns of a strip, not normalised."""
+    for distance in (1, 2, 4):
+        for pair in range(SIDE // 2):
+            first = pair + pair // distance * distance
+            a, b = rows[first], rows[first + distance]
+            for x in range(width):
+                low, high = a[x], b[x]
+                a[x], b[x] = low + high, low - high
+
+
+@compiled_part
+def strip_cost(strip: Strip, width: int, scale: float) -> float:
+    """Return the cost of the residual of a row of blocks.
 
     Args:
-        block: The residual, float32, shape (8, 8); overwritten.
+        strip: The residual; overwritten.
+        width: Its width, a multiple of 8.
         scale: What turns its values into quantisation steps.
-        table: `cost_table()`.
     """
-    for turn in range(2):
-        for distance in (1, 2, 4):
-            for start in range(0, 8, 2 * distance):
-                for offset in range(distance):
-                    a, b = block[start + offset], block[start + offset + distance]
-                    for x in range(8):
-                        low, high = a[x], b[x]
-                        a[x], b[x] = low + high, low - high
-        if turn == 0:
-            for y in range(8):
-                for x in range(y):
-                    block[y, x], block[x, y] = block[x, y], block[y, x]
-    # The transform of 8 x 8 values is orthonormal if it is divided by 8.
-    factor = np.float32(scale * _FINENESS / SIDE)
-    cost = np.float32(0)
-    for y in range(8):
-        for x in range(8):
-            index = min(int(abs(block[y, x]) * factor), _ENTRIES - 1)
-            cost += table[index]
-    return float(cost)
+    rows, turned, products = strip
+    _transform(rows, width)
+    for y in range(SIDE):
+        row = rows[y]
+        for x in range(width):
+            turned[x & (SIDE - 1), (x & -SIDE) + y] = row[x]
+    _transform(turned, width)
+    # The transform of 8 x 8 values is orthonormal if it is divided by 8. The sum of the logarithms
+    # of 1 + c**2 / knee is the logarithm of a product.
+    factor = np.float32(scale * scale / (SIDE * SIDE) / _KNEE)
+    for x in range(width):
+        products[x] = 1.0
+    for y in range(SIDE):
+        row = turned[y]
+        for x in range(width):
+            products[x] *= min(np.float32(1) + row[x] * row[x] * factor, _LARGEST_FACTOR)
+    total = 0.0
+    step = _FACTORS // SIDE
+    for x in range(0, width, step):
+        product = 1.0
+        for lane in range(step):
+            product *= products[x + lane]
+        total += log(product)
+    return _KNEE * total

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nvcodec.entropy.motion.contexts import MODE
 from nvcodec.entropy.motion.syntax import length_context, length_of, merge_context
-from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, coefficient_cost
+from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, Strip, strip_cost
 from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Float32Array, Int16Array, UInt8Array
 from nvcodec.models.latentgrid.motion.candidates import (
@@ -44,9 +44,8 @@ class Search(NamedTuple):
         matched: Vectors found by matching, shape (2 references, levels, h, w, 2).
         times: Distance from the frame to each reference.
         bits: Bits of each symbol in each context.
-        costs: `cost_table()`.
         scratch: Room for the prediction of a block.
-        residual: Room for 8 x 8 values, float32.
+        strip: Room for a residual.
         cell: Side of a cell, samples.
         scale: Quantisation steps per 8-bit level.
         price: Cost of a bit, in squared steps.
@@ -61,9 +60,8 @@ class Search(NamedTuple):
     matched: Int16Array
     times: npt.NDArray[np.int64]
     bits: Float32Array
-    costs: Float32Array
     scratch: Scratch
-    residual: Float32Array
+    strip: Strip
     cell: int
     scale: float
     price: float
@@ -132,20 +130,22 @@ def motion_bits(search: Search, block: Block, mode: int, vectors: Int16Array) ->
 
 
 @compiled_part
-def clear_masked(search: Search, line: Float32Array, row: int, column: int, count: int) -> None:
+def clear_masked(
+    search: Search, strip_row: Float32Array, row: int, column: int, count: int
+) -> None:
     """Clear the residual of samples that do not count.
 
     Args:
         search: The search.
-        line: Residual of some samples of a row.
+        strip_row: Residual of some samples of a row.
         row: The row.
         column: Column of the first one.
         count: Their number.
     """
     if search.valid.size:
-        for u in range(count):
-            if not search.valid[row, column + u]:
-                line[u] = 0
+        for x in range(count):
+            if not search.valid[row, column + x]:
+                strip_row[x] = 0
 
 
 @compiled_part
@@ -153,20 +153,19 @@ def own_cost(search: Search, block: Block, mode: int, vectors: Int16Array) -> fl
     """Return the cost of the residual of a block, as if it predicted its own samples alone."""
     predict_block(search.references, mode, vectors, block.area, search.scratch)
     top, left, rows, columns = block.area
+    width = (columns + SIDE - 1) & -SIDE
     cost = 0.0
-    residual = search.residual
     for y in range(0, rows, SIDE):
-        for x in range(0, columns, SIDE):
-            count = min(SIDE, columns - x)
-            for v in range(SIDE):
-                line = residual[v]
-                if count < SIDE or y + v >= rows:
-                    line[:] = 0
-                if y + v < rows:
-                    target = search.target[top + y + v, left + x :]
-                    predicted = search.scratch.block[y + v, x:]
-                    for u in range(count):
-                        line[u] = np.float32(np.int32(target[u]) * UNIT - predicted[u])
-                    clear_masked(search, line, top + y + v, left + x, count)
-            cost += coefficient_cost(residual, search.scale / UNIT, search.costs)
+        for v in range(SIDE):
+            line = search.strip.rows[v]
+            if y + v < rows:
+                target, predicted = search.target[top + y + v, left:], search.scratch.block[y + v]
+                for x in range(columns):
+                    line[x] = np.float32(np.int32(target[x]) * UNIT - predicted[x])
+                clear_masked(search, line, top + y + v, left, columns)
+                for x in range(columns, width):
+                    line[x] = 0
+            else:
+                line[:width] = 0
+        cost += strip_cost(search.strip, width, search.scale / UNIT)
     return cost

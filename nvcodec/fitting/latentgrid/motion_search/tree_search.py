@@ -55,7 +55,8 @@ def _refine(
         x, y = int(vectors[reference, 0]), int(vectors[reference, 1])
         best_x, best_y = x, y
         for place in range(9):
-            if place == 4:
+            # Corners are tried in the last step for one reference only.
+            if place == 4 or (place % 2 == 0 and (distance > 1 or mode == BOTH)):
                 continue
             trial_x = x + (place % 3 - 1) * distance
             trial_y = y + (place // 3 - 1) * distance
@@ -107,7 +108,7 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
                     source = block.candidates.vectors[start, reference]
                 trial[reference, 0], trial[reference, 1] = source[0], source[1]
             cost = search.price * motion_bits(search, block, mode, trial)
-            if cost < lowest:
+            if cost < min(lowest, best):
                 cost += own_cost(search, block, mode, trial)
                 if cost < lowest:
                     lowest = cost
@@ -115,7 +116,7 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
                     if choice == 0 and lowest < best:
                         best, best_mode = lowest, mode
                         copy_vectors(trial, best_vectors)
-        if choice == 0:
+        if choice == 0 or lowest == np.inf:
             continue
         for side in range(2):
             if choice == 3 or side == reference:
