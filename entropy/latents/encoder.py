@@ -70,7 +70,7 @@ def encode_grids(coded: CodedGrids, layers: Sequence[TemporalLayer]) -> bytes:
         layers: All frames, in coding order.
 
     Returns:
-        The payload without configuration; `decode_grids` restores everything from it.
+        The payload without configuration, for `LatentGridReader`.
     """
     grids, steps = coded.grids, coded.steps
     header = bytearray(pack_varint(steps.base) + pack_varint(zigzag(steps.chroma)))

@@ -189,11 +189,12 @@ class LatentGridConfig(ModelConfig):
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates per pixel to decode one frame that is predicted from two others.
 
-        Synthesis takes 100 for each sample of a wavelet scale (four bands, 5 x 5 taps), prediction
-        16 (luma) or 4 (chroma) for each of the two references.
+        Synthesis takes 100 for each sample of a wavelet scale (four bands, 5 x 5 taps). Prediction
+        takes 8 taps along each axis for each of the two references, about twice because blocks
+        overlap.
         """
-        luma, chroma = prod(self.size), 2 * prod(self.chroma_size)
-        return ((100 * 4 / 3 + 2 * 16) * luma + (100 * 4 / 3 + 2 * 4) * chroma) / prod(self.size)
+        samples = prod(self.size) + 2 * prod(self.chroma_size)
+        return (100 * 4 / 3 + 2 * 2 * 16) * samples / prod(self.size)
 
     @property
     def decoded_frame_bytes(self) -> int:

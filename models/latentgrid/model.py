@@ -161,8 +161,8 @@ class LatentGrid:
     def interpolate(self, times: Sequence[float]) -> Picture:
         """Interpolate pictures between frames along the motion of the nearest frames; uint8.
 
-        One of two consecutive frames is predicted from the other, among others. Its motion field
-        leads there.
+        One of two consecutive frames is predicted from the other, among others. Its motion leads
+        there.
 
         Args:
             times: Times in frames from the first one; none of them is whole.
@@ -175,12 +175,12 @@ class LatentGrid:
         for time, (first, second) in zip(times, pairs, strict=True):
             second_is_near = first in self.config.hierarchy.references(second)
             near, far = (second, first) if second_is_near else (first, second)
-            side = self.config.hierarchy.references(near).index(far)
+            around = self.config.hierarchy.references(near)
+            side = around.index(far)
             share = torch.tensor([abs(time - near)], device=self._device)
             near_frame, far_frame = (frames[[index[frame]]].float() for frame in (near, far))
-            around = self.config.hierarchy.references(near)
-            times = around[0] - near, around[-1] - near
-            flow = flow_towards(self._motion[near], side, times).to(self._device)
+            distances = around[0] - near, around[-1] - near
+            flow = flow_towards(self._motion[near], side, distances).to(self._device)
             moved = interpolate(flow, near_frame, far_frame, share, self.config.cell)
             pictures.append(Picture(round_to_uint8(moved.luma), round_to_uint8(moved.chroma)))
         return concatenate(pictures)

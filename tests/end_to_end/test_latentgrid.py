@@ -26,7 +26,7 @@ def test_report_and_header(clip, config, tmp_path, measured_here):
     assert (report.model, info.model, report.segments) == ("latentgrid", "latentgrid", 3)
     assert report.bpp == pytest.approx(1.0, rel=0.06)
     assert report.psnr_y > 25 and report.psnr_yuv > 25
-    assert 200 < info.macs_per_pixel < 300
+    assert 250 < info.macs_per_pixel < 350
     assert report.epochs > 1 and report.parameters == info.parameters * 3
 
 

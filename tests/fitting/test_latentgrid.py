@@ -20,6 +20,7 @@ from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_netw
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
 from nvcodec.fitting.latentgrid.fitter import LatentGridFitter
+from nvcodec.fitting.latentgrid.motion_search.work import MotionWork
 from nvcodec.fitting.latentgrid.rdoq import BITS, RdoQuantiser
 from nvcodec.media import Colour, ColourMode, Frames
 from nvcodec.models.latentgrid.config import LatentGridConfig
@@ -77,8 +78,8 @@ def task(frames: Frames, **options) -> FitTask:
 def test_a_decoder_gets_what_was_coded(colour, size):
     frames = moving(size=size)
     fit = segment_fit(frames, colour)
-    fit.run(QUICK.steps(2000), QUICK, estimate_motion=True)
-    result = fit.run(QUICK.steps(1900), QUICK, estimate_motion=False)
+    fit.run(QUICK.steps(2000), QUICK, motion_work=MotionWork.SEARCH)
+    result = fit.run(QUICK.steps(1900), QUICK, motion_work=MotionWork.KEEP)
     decoder = LatentGridDecoder(fit.config, result.body, COLOUR, CPU)
     for decoded_plane, coded_plane in zip(
         decoder.planes(range(len(frames))),
@@ -100,11 +101,11 @@ def test_a_decoder_gets_what_was_coded(colour, size):
 def test_motion_saves_bits():
     frames = moving(9, (40, 56), shift=3)
     fit, still = segment_fit(frames), segment_fit(frames)
-    result = fit.run(QUICK.steps(2100), QUICK, estimate_motion=True)
+    result = fit.run(QUICK.steps(2100), QUICK, motion_work=MotionWork.SEARCH)
     assert any(grid.vectors.any() for grid in fit.motion.values())
     # Blocks that cost more than they can save all repeat the cheapest candidate: no motion.
     dear = Effort(context_steps=40, motion_lagrangian=1e9)
-    still_result = still.run(dear.steps(2100), dear, estimate_motion=True)
+    still_result = still.run(dear.steps(2100), dear, motion_work=MotionWork.SEARCH)
     assert not any(grid.vectors.any() for grid in still.motion.values())
     assert len(result.body) < 0.6 * len(still_result.body)
     assert result.psnr > still_result.psnr - 0.5
@@ -122,9 +123,9 @@ def test_masked_samples_do_not_steer_motion():
     fit = SegmentFit(
         source_picture(masked, config, COLOUR), config, 0, None, valid_picture(masked, config)
     )
-    fit.run(QUICK.steps(2100), QUICK, estimate_motion=True)
+    fit.run(QUICK.steps(2100), QUICK, motion_work=MotionWork.SEARCH)
     plain = segment_fit(frames)
-    plain.run(QUICK.steps(2100), QUICK, estimate_motion=True)
+    plain.run(QUICK.steps(2100), QUICK, motion_work=MotionWork.SEARCH)
     # The blocks of the valid half move as they do without the noise.
     assert np.array_equal(fit.motion[1].vectors[:, 5:], plain.motion[1].vectors[:, 5:])
 

@@ -11,6 +11,7 @@ from nvcodec.entropy.latents.encoder import CodedGrids, encode_grids
 from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.layer_coder import LayerCoder
+from nvcodec.fitting.latentgrid.motion_search.work import MotionWork
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
 from nvcodec.models.latentgrid.picture import Picture
 from nvcodec.models.latentgrid.step_sizes import StepIndices
@@ -53,7 +54,7 @@ class SegmentFit(SegmentState):
         steps: StepIndices,
         effort: Effort,
         *,
-        estimate_motion: bool,
+        motion_work: MotionWork,
         on_layer: Callable[[int, float], None] | None = None,
     ) -> PassResult:
         """Encode the segment once.
@@ -61,10 +62,10 @@ class SegmentFit(SegmentState):
         Args:
             steps: Quantisation steps.
             effort: Cost of a bit, and settings of motion estimation.
-            estimate_motion: Whether to search for motion; else that of the last pass is kept.
+            motion_work: What to do about motion.
             on_layer: Called after every layer with the number of coded frames and their mean PSNR.
         """
-        coder = LayerCoder(self, steps, effort, estimate_motion)
+        coder = LayerCoder(self, steps, effort, motion_work)
         done = measured = 0
         psnr = 0.0
         for layer in self.config.temporal_layers:

@@ -11,7 +11,8 @@ from nvcodec.errors import ConfigError
 from nvcodec.fitting.interface import BaseFitter, CodedSegment, FitTask
 from nvcodec.fitting.latentgrid.effort import Effort, effort_of
 from nvcodec.fitting.latentgrid.encode_pass import PassResult, SegmentFit
-from nvcodec.fitting.latentgrid.pass_schedule import PassSchedule
+from nvcodec.fitting.latentgrid.motion_search.work import MotionWork
+from nvcodec.fitting.latentgrid.pass_schedule import MOTION_PASSES, PassSchedule
 from nvcodec.fitting.latentgrid.step_size_search import StepSearch, search_for
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.picture import Picture
@@ -21,8 +22,7 @@ from nvcodec.reconstruction.latentgrid_decoder import (
     valid_picture,
 )
 
-# Number of passes that estimate motion, then largest number that only change the step size.
-_MOTION_PASSES = 2
+# Largest number of passes that only change the step size, after those that work on motion.
 _MAX_STEP_PASSES = 8
 _CPU = torch.device("cpu")
 
@@ -107,33 +107,39 @@ class LatentGridFitter(BaseFitter):
         Returns:
             The result that is nearest to the target.
         """
-        for _ in range(_MOTION_PASSES if effort.refine else 1):
-            result = segment.run(
-                effort.steps(search.base),
-                effort,
-                estimate_motion=True,
-                on_layer=schedule.progress_reporter(estimates_motion=True),
-            )
-            schedule.record_pass(result, estimates_motion=True)
+        for work in MOTION_PASSES if effort.refine else MOTION_PASSES[:1]:
+            result = self._pass(segment, search, effort, schedule, work)
             search.update(result, comparable=False)
             segment.learn(result, effort.context_steps)
-            if not schedule.allows_another(estimates_motion=False):
+            if not schedule.allows_another(MotionWork.KEEP):
                 break
         for _ in range(_MAX_STEP_PASSES):
-            if not schedule.allows_another(estimates_motion=False):
+            if not schedule.allows_another(MotionWork.KEEP):
                 break
-            result = segment.run(
-                effort.steps(search.base),
-                effort,
-                estimate_motion=False,
-                on_layer=schedule.progress_reporter(estimates_motion=False),
-            )
-            schedule.record_pass(result, estimates_motion=False)
+            result = self._pass(segment, search, effort, schedule, MotionWork.KEEP)
             if search.update(result, comparable=True):
                 break
         schedule.start_next_file()
         assert search.best is not None
         return search.best
+
+    def _pass(
+        self,
+        segment: SegmentFit,
+        search: StepSearch,
+        effort: Effort,
+        schedule: PassSchedule,
+        work: MotionWork,
+    ) -> PassResult:
+        """Run a pass at the step that is searched next; see `_run_passes`."""
+        result = segment.run(
+            effort.steps(search.base),
+            effort,
+            motion_work=work,
+            on_layer=schedule.progress_reporter(work),
+        )
+        schedule.record_pass(result, work)
+        return result
 
 
 def _prediction_pays(
@@ -159,7 +165,7 @@ def _prediction_pays(
         single = replace(config, frames=1, predicted=predicted)
         steps = effort.steps(base)
         trial = SegmentFit(picture[:1], single, 0, previous_frame, valid_mask and valid_mask[:1])
-        result = trial.run(steps, effort, estimate_motion=True)
+        result = trial.run(steps, effort, motion_work=MotionWork.SEARCH)
         bits = sum(result.bits.values()) + result.motion_bits
         costs.append(result.error * result.samples + effort.lagrangian * steps.base_step**2 * bits)
     return costs[1] < costs[0]

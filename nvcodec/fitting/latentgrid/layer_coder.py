@@ -15,6 +15,7 @@ from nvcodec.entropy.motion.coder import CodedMotion, MotionCoder
 from nvcodec.fitting.latentgrid.context_training import ContextSamples
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.motion_search.frame_search import search_motion
+from nvcodec.fitting.latentgrid.motion_search.work import MotionWork
 from nvcodec.fitting.latentgrid.rdoq import RdoQuantiser
 from nvcodec.fitting.latentgrid.segment_state import SegmentState
 from nvcodec.media import Float32Array, Int16Array
@@ -38,7 +39,7 @@ class LayerCoder:
         segment: The segment; new motion is stored there.
         steps: Quantisation steps.
         effort: Cost of a bit, and settings of motion estimation.
-        estimate_motion: Whether to search for motion; else that of the last pass is kept.
+        motion_work: What to do about motion.
 
     Attributes:
         grids: The symbols coded so far.
@@ -55,10 +56,10 @@ class LayerCoder:
         segment: SegmentState,
         steps: StepIndices,
         effort: Effort,
-        estimate_motion: bool,
+        motion_work: MotionWork,
     ) -> None:
         self._segment, self._steps, self._effort = segment, steps, effort
-        self._estimate_motion = estimate_motion
+        self._motion_work = motion_work
         config = segment.config
         self._layouts = config.layouts
         self.grids = LatentSymbols(self._layouts, config.frames, segment.networks)
@@ -120,7 +121,8 @@ class LayerCoder:
         predicted = []
         for frame, numbers in zip(layer.frames, layer.references, strict=True):
             references = [self._reference([number]) for number in numbers]
-            if self._estimate_motion:
+            if self._motion_work is not MotionWork.KEEP:
+                refine = self._motion_work is MotionWork.REFINE
                 segment.motion[frame] = search_motion(
                     self._motion,
                     frame,
@@ -131,6 +133,7 @@ class LayerCoder:
                     step=self._steps.luma_step(layer),
                     lagrangian=self._effort.motion_lagrangian,
                     refinements=self._effort.refinements,
+                    start=segment.motion[frame] if refine else None,
                 )
             coded = self._motion.encode(frame, segment.motion[frame])
             self.coded_motion[layer.depth].append(coded)
@@ -168,7 +171,7 @@ class LayerCoder:
 
         def code(coding_pass: CodingPass) -> Int16Array:
             symbols = quantiser(coding_pass)
-            if self._estimate_motion:
+            if self._motion_work is not MotionWork.KEEP:
                 self.context_samples[kind].add(coding_pass, symbols)
             return symbols
 

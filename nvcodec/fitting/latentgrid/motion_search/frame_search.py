@@ -34,6 +34,7 @@ def search_motion(
     step: float,
     lagrangian: float,
     refinements: int,
+    start: MotionGrid | None = None,
 ) -> MotionGrid:
     """Search for the motion of a frame.
 
@@ -47,24 +48,26 @@ def search_motion(
         step: Quantisation step of its luma, 8-bit levels.
         lagrangian: Cost of a bit, in squared steps.
         refinements: How often all blocks are reconsidered with their overlap.
+        start: Motion to begin with; None to choose blocks anew.
     """
     height, width = target.shape
     size = -(-height // cell), -(-width // cell)
     carried = coder.carried(frame)
-    pyramid = picture_pyramid(target)
     matched = np.zeros((2, LEVELS, *size, 2), np.int16)
-    for number, reference in enumerate(references):
-        starts = carried.vectors[0, :, :, number]
-        matched[number] = match_blocks(
-            pyramid, picture_pyramid(reference), cell, size, starts, step
-        )
+    if start is None:
+        pyramid = picture_pyramid(target)
+        for number, reference in enumerate(references):
+            starts = carried.vectors[0, :, :, number]
+            matched[number] = match_blocks(
+                pyramid, picture_pyramid(reference), cell, size, starts, step
+            )
     scratch = new_scratch(cell)
     search = Search(
         target=target,
         valid=np.zeros((0, 0), np.bool_) if valid is None else valid,
         references=References(references[0], references[-1], LUMA_SHIFT, LUMA_FILTERS),
         references_count=len(references),
-        grid=empty_grid(size),
+        grid=empty_grid(size) if start is None else start,
         carried=carried,
         matched=matched,
         times=coder.times(frame),
@@ -75,7 +78,8 @@ def search_motion(
         scale=1 / step,
         price=lagrangian,
     )
-    search_tree(search)
+    if start is None:
+        search_tree(search)
     for _ in range(refinements):
         grid = search.grid
         search = search._replace(grid=empty_grid(size))
