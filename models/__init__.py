@@ -61,7 +61,7 @@ MODELS: dict[str, Family] = {
         3,
         "nvcodec.models.latentgrid",
         "LatentGrid",
-        "motion fields and multi-scale latents, found in closed form",
+        "moving blocks and multi-scale latents, found by search",
     ),
     "nervpp": Family(
         4,

@@ -1,206 +1,218 @@
 """BD-rate of `latentgrid` without each of its parts, to tell what each part is worth.
 
-Each ablation changes one thing, and is fitted at three quantisation steps in two passes. The rate
-is that of the payload, the quality is YUV PSNR; a positive BD-rate means that more bytes are needed
-without the part.
+Each ablation changes one thing, and is fitted at two quantisation steps in two passes. The rate is
+that of the payload, the quality is YUV PSNR; a positive BD-rate means that more bytes are needed
+without the part. Clips are those of the suite `broad`, in its two halves: settings are chosen on
+the one and judged on the other.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
 from typing import Any
-from unittest import mock
 
 import numpy as np
+import torch
 
+from benchmarks.ablations.edited_copy import edited_copy
+from benchmarks.ablations.latentgrid_parts import ABLATIONS, LatentGridAblation
 from benchmarks.harness import record
-from benchmarks.harness.clips import SMALL, clip, read
-from nvcodec.entropy.latents import context_model
-from nvcodec.fitting.latentgrid import rdoq
+from benchmarks.harness.clips import read
+from benchmarks.rd.prepared_clips import find_file, prepare
+from benchmarks.rd.suites import choose_clips
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
-from nvcodec.media import ColourMode, Float32Array, Frames, VideoInfo
+from nvcodec.fitting.latentgrid.motion_search.work import MotionWork
+from nvcodec.media import ColourMode, Frames, VideoInfo
 from nvcodec.metrics import bd_rate, psnr
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_index
-from nvcodec.models.latentgrid.subbands import SubbandLayout
-from nvcodec.reconstruction.latentgrid_decoder import picture_planes, source_picture
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatentGridAblation:
-    """A fit that differs from the default in one thing.
-
-    Attributes:
-        what: Name of the row.
-        effort: Fields of `Effort` that differ.
-        layout: Fields of the model's configuration that differ.
-        learning: Whether context networks are fitted.
-        patch: Context in which the fit runs, which changes the code.
-    """
-
-    what: str
-    effort: dict[str, Any] = field(default_factory=dict)
-    layout: dict[str, int] = field(default_factory=dict)
-    learning: bool = True
-    patch: Callable[[], AbstractContextManager[object]] = nullcontext
-
-
-@contextmanager
-def _without_inputs(rows: Sequence[int]) -> Iterator[None]:
-    """Set some inputs of the context networks to zero, in their fit and in use.
-
-    Args:
-        rows: Indices of the inputs.
-    """
-    original_inputs, original_add = (
-        context_model.LatentSymbols._inputs,
-        context_model.add_first_pass,
-    )
-
-    def inputs(self: context_model.LatentSymbols, *arguments: Any) -> Float32Array:
-        values = original_inputs(self, *arguments)
-        values[list(rows)] = 0
-        return values
-
-    def add_first_pass(values: Float32Array, *arguments: Any) -> None:
-        original_add(values, *arguments)
-        values[list(rows)] = 0
-
-    with (
-        mock.patch.object(context_model.LatentSymbols, "_inputs", inputs),
-        mock.patch.object(context_model, "add_first_pass", add_first_pass),
-    ):
-        yield
-
-
-@contextmanager
-def _without_below() -> Iterator[None]:
-    """Quantise every band without regard to the temporal layers that are predicted from it."""
-
-    def gains(layout: SubbandLayout, *_: Any) -> list[None]:
-        return [None] * len(layout.bands)
-
-    with mock.patch.object(rdoq, "_gains_below", gains):
-        yield
-
-
-ABLATIONS = (
-    LatentGridAblation(what="as it is"),
-    LatentGridAblation(what="motion: no gradient descent", effort={"motion_steps": 0}),
-    LatentGridAblation(
-        what="motion: nothing is left out on trial",
-        effort={"trials": 0},
-    ),
-    LatentGridAblation(
-        what="motion: all channels are left out together or none", effort={"trials": 1}
-    ),
-    LatentGridAblation(what="motion: bits cost a tenth", effort={"motion_lagrangian": 0.02}),
-    LatentGridAblation(what="motion: cells of 16 samples", layout={"cell": 16}),
-    LatentGridAblation(what="latents: the nearest integers", effort={"lagrangian": 0.0}),
-    LatentGridAblation(what="latents: what is below them does not count", patch=_without_below),
-    LatentGridAblation(what="latents: bits cost half", effort={"lagrangian": 0.067}),
-    LatentGridAblation(what="steps: the same in every frame", effort={"offsets": (0,) * 8}),
-    LatentGridAblation(what="steps: half as steep", effort={"offsets": (-4, -3, 0, 2, 4, 6, 8, 8)}),
-    LatentGridAblation(what="anchors every 8 frames", layout={"group": 8}),
-    LatentGridAblation(what="anchors every 16 frames", layout={"group": 16}),
-    LatentGridAblation(what="anchors every 64 frames", layout={"group": 64}),
-    LatentGridAblation(what="contexts: default networks only", learning=False),
-    LatentGridAblation(what="contexts: no coarser scale", patch=lambda: _without_inputs((0, 1))),
-    LatentGridAblation(what="contexts: no other bands", patch=lambda: _without_inputs((2, 3))),
-    LatentGridAblation(
-        what="contexts: no chessboard", patch=lambda: _without_inputs((4, 5, 10, 11))
-    ),
-    LatentGridAblation(what="contexts: no other frames", patch=lambda: _without_inputs((6, 7))),
+from nvcodec.reconstruction.latentgrid_decoder import (
+    LatentGridDecoder,
+    picture_planes,
+    source_picture,
 )
+
+_CLIPS = ("basketballpass", "foreman", "friday", "bunny", "bmx", "coastguard", "calendar", "city")
+Point = dict[str, float]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = record.parser("latentgrid_parts", __doc__)
+    parser.add_argument("--clips", type=Path, help="folder with the clips")
+    parser.add_argument("--only", nargs="+", default=_CLIPS, help="clips of the suite to measure")
+    parser.add_argument("--parts", default="", help="measure rows whose name begins like this")
+    parser.add_argument("--frames", type=int, default=17, help="frames of each clip")
     parser.add_argument(
-        "--clips", nargs="+", choices=list(SMALL), default=list(SMALL), help="clips to measure"
-    )
-    parser.add_argument("--frames", type=int, default=65, help="frames of each clip")
-    parser.add_argument(
-        "--steps",
-        type=float,
-        nargs="+",
-        default=[14.0, 22.0, 34.0],
-        help="quantisation steps of luma",
+        "--steps", type=float, nargs="+", default=[24.0, 40.0], help="quantisation steps of luma"
     )
     parser.add_argument(
-        "--motion-steps", type=int, default=20, help="optimiser steps on the motion of a layer"
+        "--work", type=Path, default=record.FILES / "rd", help="folder of the prepared clips"
     )
+    parser.add_argument("--row", help="measure one row, and print its points as JSON")
     options = parser.parse_args(argv)
-    sources = {
-        name: read(clip(SMALL[name][0]), frames=slice(0, options.frames), resize=SMALL[name][1])
-        for name in options.clips
-    }
-    points: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for ablation in ABLATIONS:
-        points[ablation.what] = {}
-        for name, source in sources.items():
-            start = time.monotonic()
-            points[ablation.what][name] = [
-                _point(ablation, *source, step, options.motion_steps) for step in options.steps
-            ]
-            print(f"{ablation.what}, {name}: {time.monotonic() - start:.0f} s", flush=True)
-    reference = points[ABLATIONS[0].what]
-    changes = {
-        what: {
-            name: bd_rate(sorted(reference[name]), sorted(curve)) for name, curve in curves.items()
-        }
-        for what, curves in points.items()
-    }
-    rows = tuple(
-        (what, *(f"{each[name]:+.1f}" for name in sources), f"{np.mean(list(each.values())):+.1f}")
-        for what, each in changes.items()
-        if what != ABLATIONS[0].what
-    )
-    table = record.ResultTable(
-        ("instead", *sources, "mean"),
-        rows,
-        f"BD-rate (YUV PSNR) in per cent against latentgrid as it is; {options.frames} frames of "
-        + ", ".join(f"{name} {s[1].width}x{s[1].height}" for name, s in sources.items())
-        + f", {options.motion_steps} motion steps.",
-    )
-    record.write(options.out, {"points": points, "bd_rate": changes}, {"parts": table})
+    clips = choose_clips("broad", options.only)
+    paths = {}
+    for clip in clips:
+        file = find_file(clip, options.clips)
+        if file is None:
+            raise SystemExit(f"{clip.name}: {clip.file} was not found; try --clips FOLDER")
+        paths[clip.name] = prepare(clip, file, options.work / "sources").path
+    chosen = [
+        ablation
+        for ablation in ABLATIONS
+        if options.row in (None, ablation.what) and ablation.what.startswith(options.parts)
+    ]
+    if options.row:
+        print(json.dumps(_measure(chosen[0], paths, options.frames, options.steps)))
+        return
+    points = {}
+    for ablation in (ABLATIONS[0], *chosen):
+        if ablation.what in points:
+            continue
+        start = time.monotonic()
+        points[ablation.what] = (
+            _measure_copy(ablation, options)
+            if ablation.edits
+            else _measure(ablation, paths, options.frames, options.steps)
+        )
+        print(f"{ablation.what}: {time.monotonic() - start:.0f} s", flush=True)
+    halves = {clip.name: clip.half or "" for clip in clips}
+    changes = _changes(points, halves)
+    results = {"points": points, "halves": halves, "changes": changes}
+    record.write(options.out, results, {"parts": _table(changes, halves, options)})
+
+
+def _measure_copy(ablation: LatentGridAblation, options: Any) -> dict[str, list[Point]]:
+    """Measure a row in a copy of the project with its edits."""
+    with edited_copy(ablation.edits) as folder:
+        command = [
+            *(sys.executable, "-m", "benchmarks.ablations.latentgrid", "--row", ablation.what),
+            *("--only", *options.only, "--frames", str(options.frames)),
+            *("--steps", *map(str, options.steps), "--work", str(options.work.resolve())),
+            *(("--clips", str(options.clips.resolve())) if options.clips else ()),
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        output = subprocess.check_output(command, cwd=folder, env=environment, text=True)
+    points: dict[str, list[Point]] = json.loads(output.splitlines()[-1])
+    return points
+
+
+def _measure(
+    ablation: LatentGridAblation, paths: Mapping[str, Path], frames: int, steps: Sequence[float]
+) -> dict[str, list[Point]]:
+    """Return the points of a row for each clip."""
+    torch.set_num_threads(1)
+    points = {}
+    for name, path in paths.items():
+        source = read(path, frames=slice(0, frames))
+        points[name] = [_point(ablation, *source, step) for step in steps]
+    return points
 
 
 def _point(
-    ablation: LatentGridAblation, frames: Frames, info: VideoInfo, step: float, motion_steps: int
-) -> tuple[float, float]:
-    """Fit a clip at a quantisation step and return bytes and YUV PSNR in dB.
+    ablation: LatentGridAblation, frames: Frames, info: VideoInfo, step: float
+) -> dict[str, float]:
+    """Fit a clip at a quantisation step.
 
     Args:
         ablation: The ablation.
         frames: Frames of the clip.
         info: Size and colour of the clip.
         step: Quantisation step of luma.
-        motion_steps: Optimiser steps on the motion of a temporal layer.
+
+    Returns:
+        Bytes, bytes of motion, YUV PSNR in dB, seconds of processor time of the fit and of decoding.
     """
-    effort = replace(Effort(motion_steps=motion_steps), **ablation.effort)
+    effort = replace(Effort(), **ablation.effort)
     _, height, width = frames.y.shape
     config = LatentGridConfig.suited(
         size=(height, width), frames=len(frames), colour=ColourMode.YUV420
     )
     config = replace(config, **ablation.layout)
+    start = time.process_time()
     segment = SegmentFit(source_picture(frames, config, info.colour), config, seed=0)
-    steps = effort.steps(base_index(step), base_index(step))
+    steps = effort.steps(base_index(step))
     with ablation.patch():
-        outcome = segment.run(steps, effort, motion_steps=effort.motion_steps)
+        outcome = segment.run(steps, effort, motion_work=MotionWork.SEARCH)
         if ablation.learning:
             segment.learn(outcome, effort.context_steps)
-        outcome = segment.run(steps, effort, motion_steps=effort.motion_steps // 2)
+        outcome = segment.run(steps, effort, motion_work=MotionWork.REFINE)
+    fitted = time.process_time()
+    decoder = LatentGridDecoder(config, outcome.body, info.colour, torch.device("cpu"))
+    decoder.planes(range(len(frames)))
+    decoded = time.process_time()
     planes = picture_planes(outcome.decoded, config, info.colour)
     y, u, v = (
-        float(np.mean(psnr(source, decoded)))
-        for source, decoded in zip((frames.y, frames.u, frames.v), planes, strict=True)
+        float(np.mean(psnr(source, plane)))
+        for source, plane in zip((frames.y, frames.u, frames.v), planes, strict=True)
     )
-    return float(len(outcome.body)), (6 * y + u + v) / 8
+    return {
+        "bytes": float(len(outcome.body)),
+        "motion_bytes": outcome.motion_bits / 8,
+        "psnr_yuv": (6 * y + u + v) / 8,
+        "encode_seconds": fitted - start,
+        "decode_seconds": decoded - fitted,
+    }
+
+
+def _changes(
+    points: Mapping[str, Mapping[str, Sequence[Point]]], halves: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """Return BD-rates of every row by clip and half, and ratios of times, to the first row."""
+    reference, *others = points
+    changes = {}
+    for what in others:
+        row: dict[str, float] = {}
+        for name in halves:
+            curves = [
+                sorted((point["bytes"], point["psnr_yuv"]) for point in points[each][name])
+                for each in (reference, what)
+            ]
+            row[name] = bd_rate(*curves)
+        for half in dict.fromkeys(halves.values()):
+            row[half] = fmean(row[name] for name in halves if halves[name] == half)
+        for field in ("encode_seconds", "decode_seconds"):
+            totals = [
+                sum(point[field] for clip in points[each].values() for point in clip)
+                for each in (reference, what)
+            ]
+            row[field] = totals[1] / totals[0]
+        changes[what] = row
+    return changes
+
+
+def _table(
+    changes: Mapping[str, Mapping[str, float]], halves: Mapping[str, str], options: Any
+) -> record.ResultTable:
+    names = list(dict.fromkeys(halves.values()))
+    rows = tuple(
+        (
+            what,
+            *(f"{row[name]:+.1f}" for name in names),
+            f"{row['encode_seconds']:.2f}",
+            f"{row['decode_seconds']:.2f}",
+        )
+        for what, row in changes.items()
+    )
+    groups = "; ".join(
+        f"{name}: {', '.join(clip for clip, half in halves.items() if half == name)}"
+        for name in names
+    )
+    return record.ResultTable(
+        ("instead", *names, "time of fitting", "time of decoding"),
+        rows,
+        f"BD-rate (YUV PSNR) in per cent against latentgrid as it is, mean of each half ({groups}); "
+        f"times relative to it. {options.frames} frames.",
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from nvcodec.entropy.latents.default_weights import SCALES
 from nvcodec.fitting.latentgrid.context_training import ContextSamples, fit_network
 from nvcodec.fitting.latentgrid.effort import Effort
 from nvcodec.fitting.latentgrid.encode_pass import SegmentFit
+from nvcodec.fitting.latentgrid.motion_search.work import MotionWork
 from nvcodec.media import ColourMode
 from nvcodec.models.latentgrid.config import LatentGridConfig
 from nvcodec.models.latentgrid.step_sizes import base_index
@@ -63,13 +64,10 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True, help="folder of the clips")
     parser.add_argument("--rounds", type=int, default=2, help="rounds of fits and training")
     parser.add_argument(
-        "--motion-steps", type=int, default=10, help="optimiser steps on the motion of a layer"
-    )
-    parser.add_argument(
         "--context-steps", type=int, default=4000, help="optimiser steps on each network"
     )
     options = parser.parse_args()
-    effort = Effort(motion_steps=options.motion_steps)
+    effort = Effort()
     fits = [fit for clip in CLIPS for fit in _fits(options.clips, *clip)]
     networks: dict[PlaneKind, ContextNetwork] | None = None
     start = time.monotonic()
@@ -78,8 +76,8 @@ def main() -> None:
         for name, step_index, segment in fits:
             if networks is not None:
                 segment.networks = dict(networks)
-            steps = effort.motion_steps if round_number == 0 else effort.motion_steps // 2
-            outcome = segment.run(effort.steps(step_index, step_index), effort, motion_steps=steps)
+            work = MotionWork.REFINE if round_number else MotionWork.SEARCH
+            outcome = segment.run(effort.steps(step_index), effort, motion_work=work)
             for kind in PlaneKind:
                 symbols[kind].extend(outcome.context_samples[kind])
             sizes = {kind.name.lower(): int(outcome.bits[kind] / 8) for kind in PlaneKind}

@@ -1,4 +1,4 @@
-"""The model family `latentgrid`: motion fields and wavelet latents, coded with context networks."""
+"""The model family `latentgrid`: moving blocks and wavelet latents, coded with context networks."""
 
 from nvcodec._lazy import lazy_exports
 
