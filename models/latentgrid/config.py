@@ -29,8 +29,8 @@ _FIELDS = struct.Struct("<BBBB")
 _LUMA_SCALES = 5
 _GROUP = 32
 _CELL_BYTES = 10  # level, mode and two vectors
-# Pixels of standard definition: up to it cells have 8 samples a side, beyond it 16 and 32.
-_SMALL_PICTURE = 720 * 576
+# Pixels of full HD: up to it cells have 8 samples a side, beyond it 16 and 32.
+_SMALL_PICTURE = 1920 * 1088
 
 
 @dataclass(frozen=True, kw_only=True)
