@@ -79,6 +79,24 @@ def refused(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
     return line
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_closed_standard_streams_change_nothing(small, tmp_path, closed):
+    """Services and `>&-` start programs without a stream, whose number the next open file gets."""
+    target = tmp_path / "out.y4m"
+    command = [sys.executable, "-m", "nvcodec", "decode", small, "-o", target, "--device", "cpu"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=ENVIRONMENT,
+        preexec_fn=lambda: os.close(closed),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert target.read_bytes().startswith(b"YUV4MPEG2 W47 H33 ")
+    done = subprocess.run(
+        [*command, "--size", "0x0"], capture_output=True, text=True, check=False, env=ENVIRONMENT,
+        preexec_fn=lambda: os.close(closed),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")  # an error does not go elsewhere
+
+
 def test_help_and_models():
     done = run("--help")
     assert done.returncode == 0 and done.stderr == ""

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import nvcodec
 from nvcodec.cli.arguments import parser
-from nvcodec.cli.standard_streams import PIPE, binary_input, binary_output
+from nvcodec.cli.standard_streams import PIPE, binary_input, binary_output, fill_closed_streams
 from nvcodec.errors import ConfigError, NvcodecError
 from nvcodec.files.spooling import readable_path, with_names
 from nvcodec.host.subprocesses import wait_without_spinning
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 for an interrupt.
     """
+    fill_closed_streams()  # before anything is opened
     wait_without_spinning(os.environ)  # before a command imports torch
     options = parser(_COMMANDS).parse_args(argv)
     level = logging.ERROR if getattr(options, "quiet", False) else logging.WARNING
@@ -58,11 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, _terminate)
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         # The reader of stdout has closed it. Python would fail again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (NvcodecError, OSError, MemoryError, ImportError, RuntimeError) as error:
         if getattr(options, "verbose", 0) > 1:

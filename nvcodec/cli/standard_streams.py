@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -11,6 +12,20 @@ from nvcodec.errors import ConfigError
 
 PIPE = "-"
 _STDOUT = (PIPE, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+_STDERR = 2
+
+
+def fill_closed_streams() -> None:
+    """Put the null device in the place of standard streams that this process was started without.
+
+    Otherwise the next file that is opened would get the number of such a stream, and with it what
+    libraries and child processes write there. `sys.stdin` and `sys.stdout` stay None.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def binary_input(name: str) -> str | BinaryIO:

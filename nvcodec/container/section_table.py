@@ -40,8 +40,9 @@ class SectionTable:
 
     def __init__(self, source: ByteSource, header: Framing) -> None:
         self._source = source
-        # By byte offset. Of several threads that find the same damage, one inserts its own error.
-        self._reported: dict[int, BitstreamError] = {}
+        # By byte offset. Of several threads that find the same damage, one inserts its own token. The
+        # errors themselves would keep alive what their tracebacks refer to.
+        self._reported: dict[int, object] = {}
         self.damage: list[Damage] = []
         self.end: int | None = None
         index = read_index_if_valid(source, header)
@@ -160,7 +161,8 @@ class SectionTable:
         return framing
 
     def _record(self, entry: IndexEntry, error: BitstreamError) -> None:
-        if self._reported.setdefault(entry.offset, error) is not error:
+        token = object()
+        if self._reported.setdefault(entry.offset, token) is not token:
             return
         lost = entry.segment
         self.damage.append(

@@ -165,18 +165,23 @@ class FrameInterpolator:
         raise error
 
     def _segment_decoder(self, segment: int) -> OpenSegment:
-        if segment in self._broken:
-            raise self._broken[segment]
+        if (error := self._broken.get(segment)) is not None:
+            raise _without_traceback(error)
         return self._open_segment(segment)
 
     def _mark_broken(self, segment: int, error: BitstreamError) -> None:
         """Warn about a segment that cannot be decoded, and do not try it again."""
-        self._broken[segment] = error
+        self._broken.setdefault(segment, _without_traceback(error))
         entry = self._reader.segments[segment]
         self._warn(
             f"frames {entry.first_frame}..{entry.stop_frame - 1} are not decoded, the picture "
             f"nearest to them is held: {error}"
         )
+
+
+def _without_traceback(error: BitstreamError) -> BitstreamError:
+    """Return an error to keep or to raise again: a traceback keeps the pictures of its callers alive."""
+    return type(error)(*error.args)
 
 
 def position(tick: Fraction, ticks: Sequence[int]) -> float:

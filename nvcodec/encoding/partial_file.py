@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,14 @@ from nvcodec.container.resume_point import intact_prefix
 from nvcodec.encoding.fingerprint import sha256_of
 from nvcodec.encoding.identity import describe_differences
 from nvcodec.encoding.note import Note
-from nvcodec.errors import BitstreamError, ConfigError, NvcodecError, OutputExistsError, VideoError
+from nvcodec.errors import (
+    BitstreamError,
+    ConfigError,
+    NvcodecError,
+    OutputExistsError,
+    TruncatedStreamError,
+    VideoError,
+)
 from nvcodec.files.names import beside
 from nvcodec.files.publication import publish as rename
 from nvcodec.files.target import Target, check_inputs_are_kept
@@ -172,22 +179,16 @@ class PartialFile:
         return not self._sampled or self._pictures.get(segment, digest) == digest
 
     def release(self, *, keep: bool = True) -> None:
-        """Clean up after a failure: keep the file if it holds segments, else remove it; unlock.
+        """Clean up after a failure: keep the file if it may hold segments, else remove it; unlock.
 
         A file that this encode has not opened is left alone.
 
         Args:
             keep: Whether a file with segments is kept.
         """
-        segments = 0
-        if self._owned and self.path.exists():
-            try:
-                with Reader(self.path) as reader:
-                    segments = len(reader.segments)
-            except (NvcodecError, OSError):
-                segments = 0
-        if segments and keep:
-            logger.warning("%s keeps %d finished segments; --resume goes on", self.path, segments)
+        stored = self._stored_segments() if self._owned and keep else 0
+        if stored:
+            logger.warning("%s keeps %s finished segments; --resume goes on", self.path, stored)
             self._note.release()
         elif self._renamed:
             self._note.release()
@@ -225,6 +226,22 @@ class PartialFile:
         """Remove the note, because there is nothing left to resume, and unlock the target."""
         self._note.remove()
 
+    def _stored_segments(self) -> int | str:
+        """Return the number of segments that the file holds, or a word if it cannot be read.
+
+        What made an encode fail, such as a lost disk or a lack of file descriptors, may also prevent
+        that its file is read.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with Reader(self.path) as reader:
+                return len(reader.segments)
+        except TruncatedStreamError:
+            return 0  # cut before the end of its header
+        except (NvcodecError, OSError):
+            return "its"
+
     def _holds_work(self) -> bool:
         """Return whether the partial file holds more than a killed encode leaves before a segment.
 
@@ -256,12 +273,12 @@ class PartialFile:
         return VideoError(f"{self.target}: cannot be written: {reason}")
 
 
-def lock_targets(partials: Sequence[PartialFile], inputs: Sequence[Path]) -> None:
+def lock_targets(partials: Sequence[PartialFile], inputs: Iterable[Path]) -> None:
     """Lock all targets of an encode, or none, after checking that no input is among them.
 
     Args:
         partials: Partial files of the encode.
-        inputs: Files and folders that the encode reads.
+        inputs: Files and folders that the encode reads, and the files in these folders that it reads.
 
     Raises:
         ConfigError: If an input would be overwritten, or two targets are one file.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -188,6 +190,23 @@ def damaged(stream: Path, segments: list[int]) -> bytes:
             entry = reader.segments[number]
             data[entry.offset + entry.size - 40] ^= 4
     return bytes(data)
+
+
+def test_a_damaged_segment_keeps_no_pictures_alive(stream):
+    with nvcodec.open(stream, device="cpu") as video:
+        times = [frame_times(video)[4]] * 4
+    size = (640, 360)
+    with nvcodec.open(damaged(stream, [1]), device="cpu") as video:
+        video.planes_at(times, size)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for _ in range(5):
+                pictures = video.planes_at(times, size)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 1.5 * sum(plane.nbytes for plane in pictures)
 
 
 @pytest.mark.parametrize(("lost", "held"), [([1], 3), ([0], 4), ([2], 7), ([0, 1], 8)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,26 @@ def test_what_appears_while_encoding_is_not_touched(clip, stream, tmp_path, sett
     nvcodec.encode(clip, target, settings(), resume=True, measure=False, on_progress=seen.append)
     assert seen == [] and target.read_bytes() == stream.read_bytes()
     assert _file_names(tmp_path) == ["a.nvc"]
+
+
+def test_work_that_cannot_be_read_after_a_failure_is_kept(clip, stream, tmp_path, settings):
+    """The host has used up its file descriptors: the encode fails, and cannot look what it holds."""
+    target = tmp_path / "a.nvc"
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def exhaust(progress: nvcodec.Progress) -> None:
+        if progress.segment == 2:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+            (tmp_path / "another").open("wb")
+
+    try:
+        with pytest.raises(VideoError, match="Too many open files"):
+            nvcodec.encode(clip, target, settings(), on_progress=exhaust)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert _file_names(tmp_path) == ["a.nvc.partial", "a.nvc.partial.json"]
+    nvcodec.encode(clip, target, settings(), resume=True, measure=False)
+    assert target.read_bytes() == stream.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.y4m", "pictures"])
