@@ -3,7 +3,7 @@
 Each picture size has a file of eight segments of `latentgrid`. A round opens it twice: one thread
 reads the segments in turn, then four threads share them. How far threads can help depends on what else
 the machine does, so every round also times products of matrices, which need no lock of Python, on one
-thread and on four. With `--before`, a process for each of two checkouts decodes the file with one
+thread and on four. With `--before`, a process for each of two checkouts decodes its own file with one
 thread, in turn.
 """
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "products_four_over_one": free,
         }
         if options.before is not None:
-            before, after = _frames_per_second(file, options)
+            before, after = _frames_per_second(size, file, options)
             gain = record.ratios(after, before)
             speeds = record.Spread.of(before), record.Spread.of(after)
             paired.append((name, *(f"{spread:.0f}" for spread in speeds), f"{gain:.2f}"))
@@ -109,23 +109,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.write(options.out, results, tables)
 
 
-def _encode(size: tuple[int, int], options: Any) -> Path:
-    """Return a file of eight segments, encoded unless it exists."""
+def _encode(size: tuple[int, int], options: Any, checkout: Path = record.ROOT) -> Path:
+    """Return a file of eight segments that a checkout has encoded."""
     source = options.clip or clip("bigbuckbunny.mp4")
     frames = _SEGMENTS * options.segment
-    name = f"threads_{source.stem}_{size[0]}x{size[1]}_{options.preset}_{frames}.nvc"
+    name = f"threads_{checkout.name}_{source.stem}_{size[0]}x{size[1]}_{options.preset}.nvc"
     file = record.FILES / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    if not file.exists():
-        config = nvcodec.EncoderConfig(
-            preset=options.preset,
-            resize=size,
-            frames=slice(0, frames),
-            segment=options.segment,
-            audio=False,
-        )
-        nvcodec.encode(source, file, config, measure=False)
+    command = [
+        *(sys.executable, "-m", "nvcodec", "encode", str(source.resolve()), "-o", str(file)),
+        *("-y", "--no-audio", "--quiet", "--preset", options.preset),
+        *("--resize", f"{size[0]}x{size[1]}", "--frames", f"0:{frames}"),
+        *("--segment", str(options.segment)),
+    ]
+    subprocess.run(command, env=_environment(checkout), cwd=checkout, check=True)
     return file
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
 
 
 def read_all(file: Path, threads: int) -> float:
@@ -155,21 +157,27 @@ def _timed(threads: int, jobs: Sequence[Callable[[], object]]) -> float:
         return time.perf_counter() - began
 
 
-def _frames_per_second(file: Path, options: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return frames per second of one thread with another checkout, and with this one."""
+def _frames_per_second(
+    size: tuple[int, int], file: Path, options: Any
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return frames per second of one thread with another checkout, and with this one.
 
-    def decode(checkout: Path) -> float:
-        environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    Each decodes what it has encoded itself, at the same size in bytes.
+    """
+    before = options.before.resolve()
+    earlier = _encode(size, options, before)
+
+    def decode(checkout: Path, file: Path) -> float:
         command = [sys.executable, "-c", _DECODE, str(file.resolve())]
         done = subprocess.run(
-            command, env=environment, cwd=checkout, stdout=subprocess.PIPE, check=True
+            command, env=_environment(checkout), cwd=checkout, stdout=subprocess.PIPE, check=True
         )
         return float(done.stdout)
 
     speeds = record.alternate(
         {
-            "before": lambda: decode(options.before.resolve()),
-            "now": lambda: decode(record.ROOT),
+            "before": lambda: decode(before, earlier),
+            "now": lambda: decode(record.ROOT, file),
         },
         options.rounds,
     )
