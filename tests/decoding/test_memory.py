@@ -90,10 +90,11 @@ def _padded(stages: int) -> HNeRVConfig:
 
 
 def test_motion_is_decoded_as_frames_are_asked():
-    # 512 frames of 256x256 with 4096 cells each: the motion of all together takes 21 MB.
-    data = latents((256, 256), 512, cell=4, group=64)
-    assert len(data) < 2000
-    assert _peak(data, lambda count: [count // 2]) < 24 * MIB
+    # 8192 frames of 256x256 with 4096 cells each: the motion of all together takes 336 MB. Arrays of
+    # zeros may come from memory that earlier tests have freed, and then count as touched.
+    data = latents((256, 256), 8192, cell=4, group=64)
+    assert len(data) < 20_000
+    assert _peak(data, lambda count: [count // 2]) < 200 * MIB
 
 
 def test_a_large_frame_takes_few_bytes_per_pixel():
