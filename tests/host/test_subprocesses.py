@@ -15,9 +15,12 @@ def test_a_child_imports_this_package_and_none_of_its_modules_by_their_own_names
     process = child("nvcodec")
     assert Path(process.folder) == Path(nvcodec.__file__).resolve().parents[1]
     # `cuda` is also a package of NVIDIA, which torch uses if it is installed.
-    text = "import sys, nvcodec; from importlib.util import find_spec; print(nvcodec.__file__); " + (
-        "print([n for n in ('cuda', 'errors', 'files') if (s := find_spec(n)) and s.origin"
-        " and s.origin.startswith(nvcodec.__path__[0])])"
+    text = (
+        "import sys, nvcodec; from importlib.util import find_spec; print(nvcodec.__file__); "
+        + (
+            "print([n for n in ('cuda', 'errors', 'files') if (s := find_spec(n)) and s.origin"
+            " and s.origin.startswith(nvcodec.__path__[0])])"
+        )
     )
     command = [*process.command[:1], "-c", text]
     done = subprocess.run(
@@ -29,7 +32,9 @@ def test_a_child_imports_this_package_and_none_of_its_modules_by_their_own_names
 
 def test_a_copy_that_is_not_installed_starts_children_of_its_own(tmp_path):
     copy = tmp_path / "nvcodec"
-    shutil.copytree(Path(nvcodec.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(nvcodec.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
     text = (
         "import os, subprocess; os.environ.pop('PYTHONPATH', None); "
         "from nvcodec.host.subprocesses import child; p = child('nvcodec'); "

@@ -62,7 +62,9 @@ def tiles(tmp_path_factory):
     return (y, u, v), coded
 
 
-def grid_file(coded, size, *, properties=(), in_idat=True, kind=b"grid", listed=(2, 3, 4, 5), more=b""):
+def grid_file(
+    coded, size, *, properties=(), in_idat=True, kind=b"grid", listed=(2, 3, 4, 5), more=b""
+):
     """Return a HEIF file of item 1, a grid of the items 2 to 5."""
     grid = struct.pack(">BBBBHH", 0, 0, 1, 1, *size)
     entries = [full_box(b"infe", struct.pack(">HH4sB", 1, 0, kind, 0), version=2)]
