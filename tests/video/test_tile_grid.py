@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import av
 import numpy as np
@@ -61,7 +62,9 @@ def tiles(tmp_path_factory):
     return (y, u, v), coded
 
 
-def grid_file(coded, size, *, properties=(), in_idat=True, kind=b"grid", listed=(2, 3, 4, 5)):
+def grid_file(
+    coded, size, *, properties=(), in_idat=True, kind=b"grid", listed=(2, 3, 4, 5), more=b""
+):
     """Return a HEIF file of item 1, a grid of the items 2 to 5."""
     grid = struct.pack(">BBBBHH", 0, 0, 1, 1, *size)
     entries = [full_box(b"infe", struct.pack(">HH4sB", 1, 0, kind, 0), version=2)]
@@ -96,6 +99,7 @@ def grid_file(coded, size, *, properties=(), in_idat=True, kind=b"grid", listed=
             box(b"iprp", box(b"ipco", *store), full_box(b"ipma", associations)),
             box(b"idat", grid),
             full_box(b"iloc", struct.pack(">BBH", 0x44, 0, 5), locations, version=1),
+            more,
         )
         return box(b"ftyp", b"heic\0\0\0\0mif1heic") + meta
 
@@ -160,6 +164,19 @@ def test_what_cannot_be_composed_is_refused_with_the_reason(tiles, tmp_path, cha
     path.write_bytes(grid_file(tiles[1], **{"size": (128, 96), **changes}))
     with pytest.raises(VideoError, match=reason):
         open_source(path)
+
+
+def test_extents_without_bytes_take_no_time(tiles, tmp_path):
+    """8 bytes announce 65,535 extents; libav reads the first table of the file, nvcodec the last."""
+    entries = 2000
+    locations = struct.pack(">HHHH", 9, 0, 0, 65535) * entries
+    table = full_box(b"iloc", struct.pack(">BBH", 0, 0, entries), locations, version=1)
+    path = tmp_path / "a.heic"
+    path.write_bytes(grid_file(tiles[1], (128, 96), more=table))
+    began = time.monotonic()
+    with pytest.raises(VideoError, match="not by a plain grid of tiles"):
+        open_source(path)
+    assert time.monotonic() - began < 5
 
 
 def test_a_damaged_tile_is_an_error(tiles, tmp_path):
