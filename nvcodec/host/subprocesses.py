@@ -8,7 +8,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import NamedTuple
 
-_ROOT = Path(__file__).resolve().parent.parent
+# The folder that holds the package. Within the package, its modules would hide others of the same name.
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Child(NamedTuple):
