@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     begin = time.perf_counter()
     if options.output is not None:
         output = check_name(options.output, overwrite=options.overwrite)
-        check_inputs_are_kept([output], [Path(options.input)])
+        check_inputs_are_kept([output], _files_read(Path(options.input)))
     if None not in (options.start, options.end) and not options.start < options.end:
         raise ConfigError(
             f"expected --from before --to, got {options.start:g} and {options.end:g} s"
@@ -156,6 +156,15 @@ def run(options: argparse.Namespace) -> int:
     )
     print(json.dumps(fields) if options.json else line.format(**fields))  # noqa: T201
     return 0
+
+
+def _files_read(path: Path) -> Iterator[Path]:
+    """Yield an input, and the images in it if it is a folder."""
+    yield path
+    if path.is_dir():
+        from nvcodec.video.sources.image_folder import files_read  # loads libav
+
+        yield from files_read(path)
 
 
 def _input_tokens(options: argparse.Namespace, path: Path) -> _InputTokens:

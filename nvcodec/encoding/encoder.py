@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -42,6 +42,7 @@ from nvcodec.reconstruction.payload import pack_payload
 from nvcodec.tokenizer.pretrained import find_folder
 from nvcodec.tokenizer.segment_tokens import resolve_tokenizer_name, tokenizer
 from nvcodec.tokenizer.token_sections import token_format
+from nvcodec.video.sources.image_folder import files_read
 from nvcodec.video.sources.masks import open_mask
 from nvcodec.video.sources.source import Source, open_source
 from nvcodec.video.tracks.source_tracks import Tracks, open_tracks
@@ -172,15 +173,19 @@ class Encoder:
                 raise VideoError(f"{names}: cannot be written: {reason}") from error
             raise
 
-    def _inputs(self) -> list[Path]:
-        """Return the files and folders that the encode reads."""
+    def _inputs(self) -> Iterator[Path]:
+        """Yield the files and folders that the encode reads, and the files in these folders."""
         config = self._config
-        inputs = [self._source]
+        videos = [self._source]
         if config.mask is not None:
-            inputs.append(Path(config.mask))
+            videos.append(Path(config.mask))
+        for video in videos:
+            yield video
+            yield from files_read(video)
         if config.latents != "private":
-            inputs.append(find_folder(config.tokenizer))
-        return inputs
+            folder = find_folder(config.tokenizer)
+            yield folder
+            yield from folder.iterdir()
 
     def _encode(self, stack: ExitStack, resume: bool) -> list[EncodedFile]:
         """Encode to the partial files, and publish them.

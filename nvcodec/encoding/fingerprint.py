@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from nvcodec.video.sources.image_folder import files_read
+
 # An encode of a part of a video may take less time than hashing all of a long one. A file up to this
 # size is always hashed as a whole, which takes some hundredths of a second.
 _SMALL = 16 << 20
@@ -16,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 def fingerprint(path: Path, *, part: bool = False) -> dict[str, object]:
-    """Describe the content of a file, or of the files of a folder.
+    """Describe the content of a file, or of those files of a folder that are read as a video.
 
     To hash the whole file takes little beside the decoding of its video, let alone the fit. The time of the last change is no substitute: copies have another one.
 
@@ -33,8 +35,7 @@ def fingerprint(path: Path, *, part: bool = False) -> dict[str, object]:
         OSError: If it cannot be read.
     """
     if path.is_dir():
-        names = sorted(file for file in path.iterdir() if file.is_file())
-        return {"files": {file.name: fingerprint(file) for file in names}}
+        return {"files": {file.name: fingerprint(file) for file in sorted(files_read(path))}}
     if not path.is_file():  # a FIFO or device can be read only once
         return {"stream": uuid4().hex}
     size = path.stat().st_size

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -273,12 +273,12 @@ class PartialFile:
         return VideoError(f"{self.target}: cannot be written: {reason}")
 
 
-def lock_targets(partials: Sequence[PartialFile], inputs: Sequence[Path]) -> None:
+def lock_targets(partials: Sequence[PartialFile], inputs: Iterable[Path]) -> None:
     """Lock all targets of an encode, or none, after checking that no input is among them.
 
     Args:
         partials: Partial files of the encode.
-        inputs: Files and folders that the encode reads.
+        inputs: Files and folders that the encode reads, and the files in these folders that it reads.
 
     Raises:
         ConfigError: If an input would be overwritten, or two targets are one file.

@@ -82,7 +82,7 @@ def check_inputs_are_kept(outputs: Iterable[Path], inputs: Iterable[Path]) -> No
 
     Args:
         outputs: Files that are replaced or removed, if they exist.
-        inputs: Files that are read, and folders whose files are read.
+        inputs: Files and folders that are read. Of a folder, the files that are read are listed too.
 
     Raises:
         ConfigError: If an output is an input.
@@ -90,23 +90,12 @@ def check_inputs_are_kept(outputs: Iterable[Path], inputs: Iterable[Path]) -> No
     replaced = {(status.st_dev, status.st_ino): path for path, status in _existing(outputs)}
     if not replaced:
         return
-    numbers = {number for _, number in replaced}
     for path, status in _existing(inputs):
-        _check(path, status, replaced)
-        if stat.S_ISDIR(status.st_mode):
-            # Only links and files of the same number are looked at: a folder may hold many pictures.
-            with os.scandir(path) as entries:
-                files = [Path(e.path) for e in entries if e.is_symlink() or e.inode() in numbers]
-            for file, file_status in _existing(files):
-                _check(file, file_status, replaced)
-
-
-def _check(path: Path, status: os.stat_result, replaced: dict[tuple[int, int], Path]) -> None:
-    output = replaced.get((status.st_dev, status.st_ino))
-    if output is not None:
-        raise ConfigError(
-            f"{output} is the input {path} itself; expected another name for the output"
-        )
+        output = replaced.get((status.st_dev, status.st_ino))
+        if output is not None:
+            raise ConfigError(
+                f"{output} is the input {path} itself; expected another name for the output"
+            )
 
 
 def _existing(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:

@@ -52,6 +52,24 @@ def test_the_source_itself(clip, tmp_path, settings):
     _refused(pictures, tmp_path / "soft.png", settings(), picture)
 
 
+def test_an_output_in_the_folder_of_its_source(stream, tmp_path, settings, interrupt):
+    """What an encode writes beside the images is not read, nor are other files that come and go."""
+    folder, target = tmp_path / "pictures", tmp_path / "pictures" / "out.nvc"
+    nvcodec.decode(stream, folder)
+    images = {path: path.read_bytes() for path in folder.iterdir()}
+    nvcodec.encode(folder, tmp_path / "whole.nvc", settings(), measure=False)
+    interrupt(folder, target, settings(), 2)
+    (folder / ".DS_Store").write_bytes(b"of a file manager")
+    nvcodec.encode(folder, target, settings(), resume=True, measure=False)
+    assert target.read_bytes() == (tmp_path / "whole.nvc").read_bytes()
+    nvcodec.encode(folder, target, settings(), overwrite=True, measure=False)
+    tokens = ["tokens", folder, "-o", folder / "out.npy", "-y"]
+    assert [run_here(tokens).returncode for _ in range(2)] == [0, 0]
+    assert all(path.read_bytes() == content for path, content in images.items())
+    (folder / "link.npy").symlink_to(min(folder.glob("*.png")))
+    assert "itself" in run_here([*tokens[:3], folder / "link.npy", "-y"]).stderr
+
+
 def test_mask_and_tokenizer(clip, tmp_path, settings):
     mask = tmp_path / "mask.png"
     shutil.copy(clip, mask)

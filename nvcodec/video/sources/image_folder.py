@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +27,19 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif"}
 )
 TIMESTAMPS = "timestamps.txt"
+
+
+def files_read(path: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are read as a video; nothing for a file.
+
+    Args:
+        path: File, or folder of images.
+    """
+    if not path.is_dir():
+        return
+    for file in path.iterdir():
+        if _is_image(file) or (file.name == TIMESTAMPS and file.is_file()):
+            yield file
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
