@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 from nvcodec.errors import BitstreamError, ConfigError
+from nvcodec.host.forking import cached_property
 from nvcodec.media import ColourMode
 from nvcodec.models.base.config import ModelConfig
 from nvcodec.models.latentgrid.gop import Hierarchy, TemporalLayer

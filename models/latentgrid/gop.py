@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 from nvcodec.errors import ConfigError
+from nvcodec.host.forking import cached_property
 
 # Part of the bitstream.
 LARGEST_GROUP = 64

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+
+from nvcodec.host.forking import cached_property
 
 Size = tuple[int, int]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nvcodec.container.section_types import SEGMENT
 from nvcodec.container.segment_section import SegmentSummary
-from nvcodec.media import BoolArray
+from nvcodec.media import BoolArray, Int64Array
 
 OTHER = "other"
 """Kind of a section of a type that the index has no code for."""
@@ -186,6 +186,7 @@ class SegmentList(Sequence[SegmentEntry]):
         # Without other sections in between, a copy is spared.
         consecutive = stop - first == len(self.places)
         self._records = sections.records[slice(first, stop) if consecutive else self.places]
+        self._chain_begins: Int64Array | None = None
 
     def __len__(self) -> int:
         return len(self._records)
@@ -225,6 +226,22 @@ class SegmentList(Sequence[SegmentEntry]):
             Shape (segments,).
         """
         return self._records[name]
+
+    @property
+    def chain_begins(self) -> Int64Array:
+        """Number of the segment at which decoding of each segment begins, shape (segments,).
+
+        It is the last one up to the segment that is not predicted. A predicted one stands for a loss:
+        the segment before it, which it needs, is missing.
+        """
+        # Not a `cached_property`: until Python 3.12 it takes a lock, which a fork may find locked.
+        if self._chain_begins is None:
+            first_frames, frames = self.column("first_frame"), self.column("frames")
+            begins = ~self.column("predicted")
+            begins[:1] = True
+            begins[1:] |= first_frames[1:] != first_frames[:-1] + frames[:-1]
+            self._chain_begins = np.maximum.accumulate(np.where(begins, np.arange(len(self)), 0))
+        return self._chain_begins
 
     def between(self, start: int, stop: int) -> range:
         """Return the numbers of the segments that hold frames of a range.

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import floor
 
 from nvcodec.container.damage import Damage
-from nvcodec.container.section_list import SegmentEntry
+from nvcodec.container.section_list import SegmentEntry, SegmentList
 from nvcodec.container.segment_section import Segment
 from nvcodec.errors import BitstreamError
 from nvcodec.indexing import Seconds, exact_seconds
@@ -77,9 +77,7 @@ def segment_shown(
     return segments[max(position, 0)]
 
 
-def segments_needed(
-    segments: Sequence[SegmentEntry], index: int, damage: Iterable[Damage]
-) -> range:
+def segments_needed(segments: SegmentList, index: int, damage: Iterable[Damage]) -> range:
     """Return the segments to decode, in order, for segment `index`: its references and itself.
 
     Args:
@@ -90,11 +88,10 @@ def segments_needed(
     Raises:
         BitstreamError: If a segment that it is predicted from was lost.
     """
-    first = index
-    while segments[first].predicted:
-        start = segments[first].first_frame
-        if first == 0 or segments[first - 1].stop_frame != start:
-            segment_with(segments, start - 1, damage)  # raises the error that explains the loss
-            raise BitstreamError(f"frame {start - 1} was lost, and segment {index} needs it")
-        first -= 1
+    first = int(segments.chain_begins[index])
+    begin = segments[first]
+    if begin.predicted:
+        lost = begin.first_frame - 1
+        segment_with(segments, lost, damage)  # raises the error that explains the loss
+        raise BitstreamError(f"frame {lost} was lost, and segment {index} needs it")
     return range(first, index + 1)

@@ -156,7 +156,8 @@ class SegmentCache:
     def _open(self, segment: int) -> OpenSegment:
         """Open a segment, starting from the nearest open one that it is predicted from."""
         needed = self._reader.needed(segment)
-        first = next((n for n in reversed(needed[:-1]) if n in self._slots), None)
+        with self._lock:
+            first = max((number for number in self._slots if number in needed[:-1]), default=None)
         # A thread holds the lock of a segment while it waits for earlier ones only, never for later
         # ones: hence there is no circle of threads that wait for each other.
         opened = None if first is None else self.get(first)

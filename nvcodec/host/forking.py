@@ -6,9 +6,26 @@ another thread held at that moment would therefore stay locked for ever.
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from functools import cached_property as cached_property  # noqa: PLC0414 - handed on
+else:
+
+    class cached_property(functools.cached_property):  # noqa: N801 - replaces one of this name
+        """The `cached_property` of Python 3.12 and later, also before: without a lock.
+
+        The lock of earlier versions is one for all objects of a class, and cannot be renewed. Threads
+        that need a value at the same time may each compute it.
+        """
+
+        def __get__(self, instance: object, owner: type | None = None) -> Any:
+            if instance is None:
+                return self
+            return instance.__dict__.setdefault(self.attrname, self.func(instance))
 
 
 class LockOwner(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import torch
 
 from nvcodec.cli import main
 from nvcodec.container import Reader, index, section_list
@@ -21,6 +23,7 @@ from nvcodec.container.index import Index, read_index, write_end, write_index
 from nvcodec.container.section_list import IndexEntry, SectionList
 from nvcodec.container.segment_section import MAX_SEGMENT_FRAMES, SegmentSummary
 from nvcodec.decoding.inspection import inspect
+from nvcodec.decoding.segment_cache import SegmentCache
 from nvcodec.errors import BitstreamError
 
 SEGMENTS = 30_000
@@ -104,9 +107,8 @@ def test_both_ways_of_reading_refuse_the_same(monkeypatch):
     assert 80 < refused < 390
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    """A file of 30,000 empty segments of three frames, every other one predicted."""
+def _write_many(path, predicted):
+    """Write a file of 30,000 empty segments of three frames; `predicted` tells which are."""
     file = BytesIO()
     with Reader(STREAM) as small:
         video = replace(small.header.video, time_base=Fraction(1, 25))
@@ -116,7 +118,7 @@ def many(tmp_path_factory):
     section = write_section("SEGM", b"\0\0\2\0\1\0")
     for number in range(SEGMENTS):
         summary = SegmentSummary(
-            first_frame=3 * number, frames=3, start=3 * number, predicted=number % 2 == 1
+            first_frame=3 * number, frames=3, start=3 * number, predicted=predicted(number)
         )
         entries.append(
             IndexEntry(kind="SEGM", offset=file.tell(), size=len(section), segment=summary)
@@ -124,8 +126,14 @@ def many(tmp_path_factory):
         file.write(section)
     stored = write_section("indx", write_index(Index(entries=entries, end=3 * SEGMENTS)))
     file.write(stored + write_end(len(stored)))
-    path = tmp_path_factory.mktemp("many") / "many.nvc"
     path.write_bytes(file.getvalue())
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A file of many segments, every other one predicted."""
+    path = tmp_path_factory.mktemp("many") / "many.nvc"
+    _write_many(path, lambda number: number % 2 == 1)
     return path
 
 
@@ -149,6 +157,19 @@ def test_opening_makes_no_object_per_segment(many, monkeypatch):
         assert reader.segment_at(1000).first_frame == 24_999
         assert reader.segments.between(29, 31) == range(9, 11)
         assert len(made) < 100
+
+
+def test_a_long_chain_takes_time_by_its_length(tmp_path):
+    """All segments are predicted from the first, whose payload is empty: nothing can be decoded."""
+    _write_many(tmp_path / "chain.nvc", bool)
+    began = time.monotonic()
+    with Reader(tmp_path / "chain.nvc") as reader:
+        assert all(reader.needed(number) == range(number + 1) for number in range(SEGMENTS))
+        cache = SegmentCache(reader, torch.device("cpu"))
+        for number in range(0, SEGMENTS, 10):
+            with pytest.raises(BitstreamError):
+                cache.get(number)
+    assert time.monotonic() - began < 20
 
 
 def test_segments_between_frames(samples):

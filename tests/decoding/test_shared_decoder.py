@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import os
 import pickle
@@ -19,6 +20,7 @@ import nvcodec
 from nvcodec.decoding import segment_cache
 from nvcodec.errors import ClosedError, ConfigError, NvcodecError, VideoError
 from nvcodec.host import forking
+from nvcodec.models.latentgrid import config, gop, subbands
 from tests.decoding.stress_shared_decoder import STREAMS, Pictures, by_threads
 
 WAIT = 20  # seconds, after which a test fails rather than hangs
@@ -158,6 +160,36 @@ def test_locks_held_at_a_fork_do_not_stop_the_child(in_threads):
         forking._renew_all()  # what the child calls first
         (picture,) = in_threads(lambda: video[4])
         assert (picture == right).all()
+
+
+def test_values_that_another_thread_computes_at_a_fork_do_not_stop_the_child():
+    """Until Python 3.12, a `cached_property` has a lock, which nobody releases in the child."""
+    classes = [value for module in (config, gop, subbands) for value in vars(module).values()]
+    properties = [
+        value
+        for owner in classes
+        if isinstance(owner, type) and owner.__module__.startswith("nvcodec.")
+        for value in vars(owner).values()
+        if isinstance(value, functools.cached_property)
+    ]
+    assert len(properties) >= 6
+    locks = [value.lock for value in properties if hasattr(value, "lock")]
+    pictures = []
+
+    def decode() -> None:
+        with nvcodec.open(LATENTGRID, device="cpu") as video:
+            pictures.append(video[4])
+
+    for lock in locks:
+        lock.acquire()
+    try:
+        thread = threading.Thread(target=decode)
+        thread.start()
+        thread.join(WAIT)
+        assert len(pictures) == 1
+    finally:
+        for lock in locks:
+            lock.release()
 
 
 def _segment_locks(cache):
