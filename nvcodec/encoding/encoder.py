@@ -185,7 +185,8 @@ class Encoder:
         if config.latents != "private":
             folder = find_folder(config.tokenizer)
             yield folder
-            yield from folder.iterdir()
+            if folder.is_dir():
+                yield from folder.iterdir()
 
     def _encode(self, stack: ExitStack, resume: bool) -> list[EncodedFile]:
         """Encode to the partial files, and publish them.
