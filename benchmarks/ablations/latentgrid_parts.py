@@ -102,8 +102,8 @@ _NO_OVERLAP = (
     ),
     Edit(
         _PREDICTION,
-        "        weights[side + 2 * overlap - 1 - k] = (2 * k + 1) * unit\n",
-        "        weights[side + 2 * overlap - 1 - k] = 0 if k < overlap else full\n",
+        "        weights[length - 1 - k] = (2 * k + 1) * unit\n",
+        "        weights[length - 1 - k] = 0 if k < overlap else full\n",
     ),
 )
 _BOTH_ONLY = (

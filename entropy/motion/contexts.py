@@ -100,11 +100,11 @@ class AdaptiveTables:
         self._make_tables()
 
     def _make_tables(self) -> None:
-        for context in range(CONTEXTS):
-            symbols = int(SYMBOLS[context])
-            counts = self.counts[context, :symbols]
-            share = (TOTAL - symbols) // counts.sum()
-            frequencies = 1 + counts * share
-            frequencies[counts.argmax()] += TOTAL - frequencies.sum()
-            self.cumulative[context, 1 : symbols + 1] = np.cumsum(frequencies)
-            self.cumulative[context, 0] = 0
+        symbols = SYMBOLS[:CONTEXTS, None]
+        share = (TOTAL - symbols) // self.counts.sum(1, keepdims=True)
+        # Each symbol has a count from the start; those that a context lacks have none.
+        frequencies = (self.counts > 0) + self.counts * share
+        rest = TOTAL - frequencies.sum(1)
+        frequencies[np.arange(CONTEXTS), self.counts.argmax(1)] += rest
+        self.cumulative[:CONTEXTS, 0] = 0
+        self.cumulative[:CONTEXTS, 1:] = frequencies.cumsum(1)

@@ -13,6 +13,8 @@ as they are: plain Python, with the same results.
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 from collections.abc import Callable
 from functools import cache, update_wrapper
 from pathlib import Path
@@ -113,26 +115,29 @@ def _kept(function: Callable[..., object]) -> Any:
         dispatcher.enable_caching()
         # numba looks at the function's own file only, and would take code from before a change in
         # another one.
-        dispatcher._cache._cache_file._source_stamp = _fingerprint(dispatcher)
+        dispatcher._cache._cache_file._source_stamp = _fingerprint(function)
     except Exception:  # noqa: BLE001  # no folder to keep it in, a full or damaged disk
         return njit(nogil=True)(function)
     return dispatcher
 
 
-def _fingerprint(dispatcher: Any) -> str:
-    """Return a digest of the files of a function and of all compiled ones that it calls."""
-    files: set[str] = set()
-    known: set[int] = set()
-    pending = [dispatcher]
-    while pending:
-        function = pending.pop().py_func
-        if id(function) in known:
-            continue
-        known.add(id(function))
-        files.add(function.__code__.co_filename)
-        names = (function.__globals__.get(name) for name in function.__code__.co_names)
-        pending += [value for value in names if hasattr(value, "py_func")]
+def _fingerprint(function: Callable[..., object]) -> str:
+    """Return a digest of the file of a function and of all that it imports from its own package.
+
+    Machine code holds the constants and the compiled parts of other files.
+    """
+    package = function.__module__.partition(".")[0]
+    imports = re.compile(rf"^from ({package}\.[\w.]+) import".encode(), re.MULTILINE)
     digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(Path(file).read_bytes())
+    known = {function.__module__}
+    pending = [function.__module__]
+    while pending:
+        file = getattr(sys.modules.get(pending.pop()), "__file__", None)
+        source = Path(file).read_bytes() if file else b""
+        digest.update(source)
+        for match in imports.findall(source):
+            name = match.decode()
+            if name not in known:
+                known.add(name)
+                pending.append(name)
     return digest.hexdigest()

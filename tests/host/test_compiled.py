@@ -65,30 +65,37 @@ def test_parts_refuse_calls_from_python():
     assert twice(np.ones(3, np.int16)) == 6
 
 
-def test_a_change_in_a_part_is_noticed(tmp_path):
+@pytest.mark.parametrize("changed", ["part", "constants"])
+def test_a_change_in_another_file_is_noticed(tmp_path, changed):
     """numba itself looks at the file of the calling function only."""
-    (tmp_path / "part.py").write_text(_PART.format(value=1))
-    (tmp_path / "caller.py").write_text(_CALLER)
-    run = [sys.executable, "-c", "import caller; print(caller.call())"]
+    (tmp_path / "loops").mkdir()
+    for name, source in _PACKAGE.items():
+        (tmp_path / "loops" / f"{name}.py").write_text(source)
+    run = [sys.executable, "-c", "import loops.caller; print(loops.caller.call())"]
     options = {"cwd": tmp_path, "text": True}
-    assert subprocess.check_output(run, **options) == "1\n"
-    (tmp_path / "part.py").write_text(_PART.format(value=2))
-    assert subprocess.check_output(run, **options) == "2\n"
+    assert subprocess.check_output(run, **options) == "11\n"
+    file = tmp_path / "loops" / f"{changed}.py"
+    file.write_text(file.read_text().replace("1", "2"))
+    expected = {"part": "12\n", "constants": "21\n"}[changed]
+    assert subprocess.check_output(run, **options) == expected
 
 
-_PART = """
+_PACKAGE = {
+    "constants": "CONSTANT = 10",
+    "part": """
+from loops.constants import CONSTANT
 from nvcodec.host.compiled import compiled_part
 
 @compiled_part
 def value():
-    return {value}
-"""
-_CALLER = """
-import part
+    return CONSTANT + 1
+""",
+    "caller": """
+from loops.part import value
 from nvcodec.host.compiled import compiled
-from part import value
 
 @compiled
 def call():
     return value()
-"""
+""",
+}

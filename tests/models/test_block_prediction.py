@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, LEVELS, SECOND, empty_grid
-from nvcodec.models.latentgrid.motion.pictures import flow_towards, predict_picture
-from nvcodec.models.latentgrid.motion.prediction import (
+from nvcodec.models.latentgrid.motion.block_prediction import (
     CHROMA_FILTERS,
     LUMA_FILTERS,
     LUMA_SHIFT,
     References,
     new_scratch,
-    predict_plane,
 )
+from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, LEVELS, SECOND, empty_grid
+from nvcodec.models.latentgrid.motion.pictures import flow_towards, predict_picture
+from nvcodec.models.latentgrid.motion.prediction import predict_plane
 from nvcodec.models.latentgrid.picture import Picture
 
 CELL = 8

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from nvcodec.media import Float32Array, UInt8Array
-from nvcodec.models.latentgrid.motion.grids import FIRST, SECOND, VECTOR_UNITS, MotionGrid
-from nvcodec.models.latentgrid.motion.prediction import (
+from nvcodec.models.latentgrid.motion.block_prediction import (
     CHROMA_FILTERS,
     CHROMA_SHIFT,
     LUMA_FILTERS,
     LUMA_SHIFT,
     References,
     new_scratch,
-    predict_plane,
 )
+from nvcodec.models.latentgrid.motion.grids import FIRST, SECOND, VECTOR_UNITS, MotionGrid
+from nvcodec.models.latentgrid.motion.prediction import predict_plane
 from nvcodec.models.latentgrid.picture import Picture
 
 

@@ -13,7 +13,7 @@ class Effort:
     """Settings of a fit.
 
     Attributes:
-        refine: Whether motion is searched for a second time, at the step size that the first pass
+        refine: Whether motion is refined by a second pass, at the step size that the first one
             leads to.
         context_steps: Steps of Adam on the context networks.
         lagrangian: Cost of a bit in squared quantisation steps: the slope of rate and distortion of
@@ -41,7 +41,7 @@ class Effort:
         return StepIndices(base=base, chroma=self.chroma, offsets=self.offsets)
 
 
-# Number of epochs from which on motion is searched for twice: that of the preset `fast`.
+# Number of epochs from which on a second pass refines motion: that of the preset `fast`.
 _REFINED_FROM = 30
 
 

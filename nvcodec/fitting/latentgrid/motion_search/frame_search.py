@@ -14,13 +14,13 @@ from nvcodec.fitting.latentgrid.motion_search.residual_cost import new_strip
 from nvcodec.fitting.latentgrid.motion_search.search_state import Search
 from nvcodec.fitting.latentgrid.motion_search.tree_search import search_tree
 from nvcodec.media import UInt8Array
-from nvcodec.models.latentgrid.motion.grids import LEVELS, MotionGrid, empty_grid
-from nvcodec.models.latentgrid.motion.prediction import (
+from nvcodec.models.latentgrid.motion.block_prediction import (
     LUMA_FILTERS,
     LUMA_SHIFT,
     References,
     new_scratch,
 )
+from nvcodec.models.latentgrid.motion.grids import LEVELS, MotionGrid, empty_grid
 
 
 def search_motion(
@@ -73,6 +73,7 @@ def search_motion(
         times=coder.times(frame),
         bits=coder.code_lengths(),
         scratch=scratch,
+        residual=np.zeros(scratch.block.shape, np.float32),
         strip=new_strip(scratch.block.shape[1]),
         cell=cell,
         scale=1 / step,

@@ -27,15 +27,13 @@ _LARGEST_FACTOR = np.float32(1 << 24)
 
 
 class Strip(NamedTuple):
-    """Room for the residual of a row of 8 x 8 blocks.
+    """Room for the transform of a row of 8 x 8 blocks.
 
     Attributes:
-        rows: The residual, float32, shape (8, W), W a multiple of 8.
-        turned: Room for its transposed blocks.
+        turned: Room for transposed blocks, float32, shape (8, W), W a multiple of 8.
         products: Room for products, float64, shape (W,).
     """
 
-    rows: Float32Array
     turned: Float32Array
     products: npt.NDArray[np.float64]
 
@@ -43,8 +41,7 @@ class Strip(NamedTuple):
 def new_strip(width: int) -> Strip:
     """Return room for blocks up to a width, samples."""
     width = -(-width // SIDE) * SIDE
-    rows, turned = (np.zeros((SIDE, width), np.float32) for _ in range(2))
-    return Strip(rows, turned, np.zeros(width, np.float64))
+    return Strip(np.zeros((SIDE, width), np.float32), np.zeros(width, np.float64))
 
 
 @compiled_part
@@ -60,15 +57,16 @@ def _transform(rows: Float32Array, width: int) -> None:
 
 
 @compiled_part
-def strip_cost(strip: Strip, width: int, scale: float) -> float:
+def strip_cost(rows: Float32Array, strip: Strip, width: int, scale: float) -> float:
     """Return the cost of the residual of a row of blocks.
 
     Args:
-        strip: The residual; overwritten.
-        width: Its width, a multiple of 8.
+        rows: The residual, shape (8, W); overwritten.
+        strip: Room for its transform.
+        width: Width of the blocks together, a multiple of 8, at most W.
         scale: What turns its values into quantisation steps.
     """
-    rows, turned, products = strip
+    turned, products = strip
     _transform(rows, width)
     for y in range(SIDE):
         row = rows[y]

@@ -12,6 +12,13 @@ from nvcodec.entropy.motion.syntax import length_context, length_of, merge_conte
 from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, Strip, strip_cost
 from nvcodec.host.compiled import compiled_part
 from nvcodec.media import Float32Array, Int16Array, UInt8Array
+from nvcodec.models.latentgrid.motion.block_prediction import (
+    UNIT,
+    Area,
+    References,
+    Scratch,
+    predict_block,
+)
 from nvcodec.models.latentgrid.motion.candidates import (
     MOST_CANDIDATES,
     Candidates,
@@ -21,13 +28,6 @@ from nvcodec.models.latentgrid.motion.candidates import (
     predict_vector,
 )
 from nvcodec.models.latentgrid.motion.grids import BOTH, MotionGrid, uses
-from nvcodec.models.latentgrid.motion.prediction import (
-    UNIT,
-    Area,
-    References,
-    Scratch,
-    predict_block,
-)
 from nvcodec.models.latentgrid.motion.temporal import CarriedMotion
 
 
@@ -45,7 +45,8 @@ class Search(NamedTuple):
         times: Distance from the frame to each reference.
         bits: Bits of each symbol in each context.
         scratch: Room for the prediction of a block.
-        strip: Room for a residual.
+        residual: Room for what it leaves, float32.
+        strip: Room for the transform of some rows of that.
         cell: Side of a cell, samples.
         scale: Quantisation steps per 8-bit level.
         price: Cost of a bit, in squared steps.
@@ -61,6 +62,7 @@ class Search(NamedTuple):
     times: npt.NDArray[np.int64]
     bits: Float32Array
     scratch: Scratch
+    residual: Float32Array
     strip: Strip
     cell: int
     scale: float
@@ -130,22 +132,28 @@ def motion_bits(search: Search, block: Block, mode: int, vectors: Int16Array) ->
 
 
 @compiled_part
-def clear_masked(
-    search: Search, strip_row: Float32Array, row: int, column: int, count: int
-) -> None:
-    """Clear the residual of samples that do not count.
+def area_cost(search: Search, area: Area) -> float:
+    """Return the cost of a residual.
 
     Args:
-        search: The search.
-        strip_row: Residual of some samples of a row.
-        row: The row.
-        column: Column of the first one.
-        count: Their number.
+        search: The search, whose `residual` holds it, in 1/64 of an 8-bit level.
+        area: The samples that it belongs to.
     """
-    if search.valid.size:
-        for x in range(count):
-            if not search.valid[row, column + x]:
-                strip_row[x] = 0
+    rows, columns = area.rows, area.columns
+    width = (columns + SIDE - 1) & -SIDE
+    cost = 0.0
+    for y in range(0, rows, SIDE):
+        for v in range(y, y + SIDE):
+            line = search.residual[v]
+            for x in range(columns if v < rows else 0, width):
+                line[x] = 0
+            if search.valid.size and v < rows:
+                valid = search.valid[area.top + v, area.left :]
+                for x in range(columns):
+                    if not valid[x]:
+                        line[x] = 0
+        cost += strip_cost(search.residual[y : y + SIDE], search.strip, width, search.scale / UNIT)
+    return cost
 
 
 @compiled_part
@@ -153,19 +161,9 @@ def own_cost(search: Search, block: Block, mode: int, vectors: Int16Array) -> fl
     """Return the cost of the residual of a block, as if it predicted its own samples alone."""
     predict_block(search.references, mode, vectors, block.area, search.scratch)
     top, left, rows, columns = block.area
-    width = (columns + SIDE - 1) & -SIDE
-    cost = 0.0
-    for y in range(0, rows, SIDE):
-        for v in range(SIDE):
-            line = search.strip.rows[v]
-            if y + v < rows:
-                target, predicted = search.target[top + y + v, left:], search.scratch.block[y + v]
-                for x in range(columns):
-                    line[x] = np.float32(np.int32(target[x]) * UNIT - predicted[x])
-                clear_masked(search, line, top + y + v, left, columns)
-                for x in range(columns, width):
-                    line[x] = 0
-            else:
-                line[:width] = 0
-        cost += strip_cost(search.strip, width, search.scale / UNIT)
-    return cost
+    for y in range(rows):
+        target, predicted = search.target[top + y, left:], search.scratch.block[y]
+        line = search.residual[y]
+        for x in range(columns):
+            line[x] = np.float32(np.int32(target[x]) * UNIT - predicted[x])
+    return area_cost(search, block.area)
