@@ -49,6 +49,8 @@ class LatentGridReader:
 
     Attributes:
         steps: Quantisation steps.
+        sizes: Bytes of side information, of networks, and of motion and symbols of each temporal
+            depth in turn.
         grids: Symbols and context networks; symbols that are not read yet are zero.
         motion: Motion of the frames that were read.
 
@@ -112,7 +114,7 @@ class LatentGridReader:
                     f"segment payload: extents of {kind.name.lower()} out of range"
                 )
         networks = _read_networks(parts[1], layouts, scales)
-        self.steps = steps
+        self.steps, self.sizes = steps, tuple(sizes)
         self.grids = LatentSymbols(layouts, frames, networks)
         references = {
             frame: own
