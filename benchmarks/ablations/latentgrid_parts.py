@@ -15,7 +15,7 @@ from nvcodec.media import Float32Array
 from nvcodec.models.latentgrid.subbands import SubbandLayout
 
 _SEARCH = "nvcodec/fitting/latentgrid/motion_search"
-_PREDICTION = "models/latentgrid/motion/prediction.py"
+_WINDOWS = "models/latentgrid/motion/windows.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +96,12 @@ _ONE_SIZE = (
 )
 _NO_OVERLAP = (
     Edit(
-        _PREDICTION,
+        _WINDOWS,
         "        weights[k] = (2 * k + 1) * unit\n",
         "        weights[k] = 0 if k < overlap else full + 0 * unit\n",
     ),
     Edit(
-        _PREDICTION,
+        _WINDOWS,
         "        weights[length - 1 - k] = (2 * k + 1) * unit\n",
         "        weights[length - 1 - k] = 0 if k < overlap else full\n",
     ),
@@ -114,6 +114,13 @@ _BOTH_ONLY = (
         "            best, best_mode = lowest, mode\n",
     ),
     Edit(f"{_SEARCH}/overlap_refinement.py", "_MOVES, _MODES = 8, 3", "_MOVES, _MODES = 8, 0"),
+)
+_ALWAYS_REFERENCES = (
+    Edit(
+        f"{_SEARCH}/tree_search.py",
+        "    if cost < best:\n        cost += own_cost(search, block, NEITHER, trial)\n",
+        "    if cost < 0:\n        cost += own_cost(search, block, NEITHER, trial)\n",
+    ),
 )
 _WHOLE_SAMPLES = (
     Edit(f"{_SEARCH}/tree_search.py", "    while distance:\n", "    while distance < 0:\n"),
@@ -142,6 +149,7 @@ ABLATIONS = (
     LatentGridAblation(what="motion: all blocks have 16 samples a side", edits=_ONE_SIZE),
     LatentGridAblation(what="motion: blocks from 4 to 32 samples", layout={"cell": 4}),
     LatentGridAblation(what="motion: both references in every block", edits=_BOTH_ONLY),
+    LatentGridAblation(what="motion: every block has a reference", edits=_ALWAYS_REFERENCES),
     LatentGridAblation(what="motion: whole samples", edits=_WHOLE_SAMPLES),
     LatentGridAblation(what="motion: nothing is carried over in time", edits=_NOT_CARRIED),
     LatentGridAblation(what="motion: tables do not adapt", edits=_FIXED_TABLES),

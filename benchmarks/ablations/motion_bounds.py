@@ -269,7 +269,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Sum of the costs of all blocks in per cent, at best, and share of the blocks that would "
         f"use the tool. {options.frames} frames at a step of {options.step:g}."
     )
-    record.write(options.out, results, {"bounds": record.ResultTable(("clip", *_TOOLS), rows, note)})
+    record.write(
+        options.out, results, {"bounds": record.ResultTable(("clip", *_TOOLS), rows, note)}
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from nvcodec.models.latentgrid.motion.grids import LEVELS, MODES
 SPLIT, SPLIT_CONTEXTS = 0, 9
 MERGE, MERGE_CONTEXTS = SPLIT + SPLIT_CONTEXTS, 2 * LEVELS
 MODE, MODE_CONTEXTS = MERGE + MERGE_CONTEXTS, LEVELS
-LENGTH, LENGTH_CONTEXTS = MODE + MODE_CONTEXTS, 8
+SINGLE_MODE, SINGLE_MODE_CONTEXTS = MODE + MODE_CONTEXTS, LEVELS
+LENGTH, LENGTH_CONTEXTS = SINGLE_MODE + SINGLE_MODE_CONTEXTS, 8
 CONTEXTS = LENGTH + LENGTH_CONTEXTS
 # Then come tables of 2, 4, 8 and 16 symbols that are equally likely and never change.
 PLAIN = CONTEXTS
@@ -28,6 +29,7 @@ SYMBOLS = np.array(
     [2] * SPLIT_CONTEXTS
     + [MOST_CANDIDATES + 1] * MERGE_CONTEXTS
     + [MODES] * MODE_CONTEXTS
+    + [2] * SINGLE_MODE_CONTEXTS
     + [LENGTHS] * LENGTH_CONTEXTS
     + [2, 4, 8, 16],
     np.int32,
@@ -36,35 +38,39 @@ SYMBOLS = np.array(
 
 # Counts that adaptation begins with, made by `benchmarks/training/motion_counts.py`.
 INITIAL_COUNTS = (
-    (54, 10),
-    (40, 24),
-    (26, 38),
     (53, 11),
-    (30, 34),
-    (16, 48),
+    (35, 29),
+    (22, 42),
+    (52, 12),
+    (31, 33),
+    (13, 51),
     (52, 12),
     (34, 30),
-    (10, 54),
-    (21, 23, 7, 2, 1, 11),
-    (38, 11, 3, 1, 1, 11),
-    (17, 21, 6, 2, 1, 17),
-    (36, 12, 3, 1, 1, 12),
-    (27, 14, 5, 2, 1, 15),
-    (40, 7, 3, 1, 1, 12),
-    (32, 18, 3, 1, 1, 10),
-    (52, 6, 2, 1, 1, 3),
-    (1, 31, 33),
-    (6, 33, 25),
-    (18, 23, 23),
-    (36, 14, 14),
-    (13, 11, 12, 11, 8, 5, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (24, 14, 12, 5, 4, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (16, 20, 15, 6, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (11, 9, 11, 10, 9, 7, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (15, 11, 15, 10, 6, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (7, 21, 21, 9, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (14, 22, 15, 8, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    (10, 10, 18, 14, 6, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (13, 51),
+    (20, 24, 5, 2, 1, 13),
+    (42, 8, 2, 1, 1, 11),
+    (17, 21, 6, 2, 1, 18),
+    (38, 10, 3, 1, 1, 13),
+    (27, 15, 4, 2, 1, 16),
+    (41, 9, 3, 1, 1, 10),
+    (35, 17, 2, 1, 1, 10),
+    (56, 3, 1, 1, 1, 3),
+    (1, 30, 30, 4),
+    (6, 31, 26, 1),
+    (19, 25, 20, 1),
+    (36, 14, 14, 1),
+    (53, 11),
+    (55, 9),
+    (62, 2),
+    (61, 3),
+    (15, 10, 14, 10, 7, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (31, 12, 11, 4, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (19, 22, 14, 6, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (11, 7, 13, 12, 10, 6, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (16, 11, 14, 10, 6, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (3, 23, 25, 7, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (17, 17, 21, 5, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    (8, 10, 19, 12, 9, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
 )
 
 

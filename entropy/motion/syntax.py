@@ -19,6 +19,7 @@ from nvcodec.entropy.motion.contexts import (
     MERGE,
     MODE,
     PLAIN,
+    SINGLE_MODE,
     SPLIT,
 )
 from nvcodec.host.compiled import compiled, compiled_part
@@ -36,6 +37,7 @@ from nvcodec.models.latentgrid.motion.grids import (
     FIRST,
     LARGEST_VECTOR,
     LEVELS,
+    NEITHER,
     MotionGrid,
     copy_vectors,
     same_vectors,
@@ -199,6 +201,14 @@ def _code_vectors(
 
 
 @compiled_part
+def _code_mode(stream: SymbolStream, references: int, level: int, mode: int) -> int:
+    """Code the mode of a block that repeats no candidate; return it."""
+    if references == 2:
+        return code_symbol(stream, MODE + level, mode)
+    return NEITHER if code_symbol(stream, SINGLE_MODE + level, int(mode == NEITHER)) else FIRST
+
+
+@compiled_part
 def _code_block(
     stream: SymbolStream,
     grid: MotionGrid,
@@ -221,7 +231,7 @@ def _code_block(
         mode = int(candidates.modes[choice])
         copy_vectors(candidates.vectors[choice], vectors)
     else:
-        mode = code_symbol(stream, MODE + level, mode) if references == 2 else FIRST
+        mode = _code_mode(stream, references, level, mode)
         own = wanted.vectors[row, column]
         _code_vectors(stream, candidates, count, mode, own, times, vectors)
     store_block(grid, row, column, level, mode, vectors)

@@ -17,7 +17,14 @@ from nvcodec.entropy.motion import coder
 from nvcodec.entropy.motion.coder import MotionCoder, open_message
 from nvcodec.errors import BitstreamError
 from nvcodec.models.latentgrid.gop import TemporalLayer
-from nvcodec.models.latentgrid.motion.grids import FIRST, LARGEST_VECTOR, LEVELS, MODES, SECOND
+from nvcodec.models.latentgrid.motion.grids import (
+    FIRST,
+    LARGEST_VECTOR,
+    LEVELS,
+    MODES,
+    NEITHER,
+    SECOND,
+)
 from nvcodec.models.latentgrid.step_sizes import StepIndices
 from tests.fixtures.latents import STEPS, assert_same, decoded, empty_latents, make_config
 
@@ -32,11 +39,11 @@ def assert_possible(found, config):
     """Check that the motion that was read is one that frames can have."""
     for frame, field in found.motion.items():
         two = len(config.hierarchy.references(frame)) == 2
-        assert (field.modes < MODES).all() if two else (field.modes == FIRST).all()
+        assert np.isin(field.modes, range(MODES) if two else (FIRST, NEITHER)).all()
         assert (field.levels < LEVELS).all()
         assert np.abs(field.vectors.astype(int)).max() <= LARGEST_VECTOR
-        assert not field.vectors[field.modes == FIRST, 1].any()
-        assert not field.vectors[field.modes == SECOND, 0].any()
+        assert not field.vectors[np.isin(field.modes, (FIRST, NEITHER)), 1].any()
+        assert not field.vectors[np.isin(field.modes, (SECOND, NEITHER)), 0].any()
         rows, columns = np.indices(field.levels.shape)
         first = rows >> field.levels << field.levels, columns >> field.levels << field.levels
         for values in (field.levels, field.modes, field.vectors):

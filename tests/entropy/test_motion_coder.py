@@ -17,10 +17,12 @@ from nvcodec.entropy.motion.contexts import (
 )
 from nvcodec.errors import BitstreamError
 from nvcodec.models.latentgrid.motion.grids import (
+    BOTH,
     FIRST,
     LARGEST_VECTOR,
     LEVELS,
     MODES,
+    NEITHER,
     NOT_CODED,
     SECOND,
     MotionGrid,
@@ -39,10 +41,11 @@ def random_motion(rng: np.random.Generator, references: int, reach: int = 60) ->
             if grid.modes[row, column] != NOT_CODED:
                 continue
             fitting = [n for n in range(LEVELS) if not (row % (1 << n) or column % (1 << n))]
-            mode = int(rng.integers(0, MODES)) if references == 2 else FIRST
+            possible = range(MODES) if references == 2 else (FIRST, NEITHER)
+            mode = int(rng.choice(possible))
             vectors = rng.integers(-reach, reach + 1, (2, 2)).astype(np.int16)
-            vectors[0] *= mode != SECOND
-            vectors[1] *= mode != FIRST
+            vectors[0] *= mode in (BOTH, FIRST)
+            vectors[1] *= mode in (BOTH, SECOND)
             level = int(rng.choice(fitting))
             # A larger block must not cover one that is there already.
             while (
@@ -119,7 +122,7 @@ def test_any_bytes_decode_to_blocks_in_range(seed):
         decoder.decode(frame, state)
         grid = decoder.grids[frame]
         assert (grid.modes < MODES).all()
-        assert len(references) == 2 or (grid.modes == FIRST).all()
+        assert len(references) == 2 or np.isin(grid.modes, (FIRST, NEITHER)).all()
         assert (np.abs(grid.vectors.astype(int)) <= LARGEST_VECTOR).all()
         for row, column in np.ndindex(*SIZE):
             span = 1 << grid.levels[row, column]

@@ -18,7 +18,7 @@ from nvcodec.models.latentgrid.motion.block_prediction import (
     References,
     new_scratch,
 )
-from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, LEVELS, SECOND
+from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, LEVELS, NEITHER, SECOND
 from nvcodec.models.latentgrid.motion.prediction import predict_plane
 
 CELL = 8
@@ -70,7 +70,8 @@ def test_a_pan_is_one_vector(shift):
     grid = search(target, [reference], (-1,))
     inner = grid.vectors[3:-3, 3:-3, 0].reshape(-1, 2)
     assert (inner == (-4 * dx, -4 * dy)).all(axis=1).mean() > 0.9
-    assert (grid.modes == FIRST).all()
+    # Along the border, what comes into the picture may have no reference.
+    assert (grid.modes[3:-3, 3:-3] == FIRST).all()
 
 
 def test_two_motions_part_at_their_edge():
@@ -126,7 +127,21 @@ def test_any_size(size):
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, size).astype(np.uint8) for _ in range(3)]
     grid = search(frames[0], frames[1:], (-1, 1))
-    assert (grid.modes <= SECOND).all()
+    assert (grid.modes <= NEITHER).all()
+
+
+@pytest.mark.parametrize("references", [1, 2])
+def test_what_no_reference_holds_is_predicted_from_none(references):
+    """A smooth object appears in front of a texture that stands still."""
+    behind = texture((128, 192))
+    target = behind.copy()
+    target[32:96, 64:128] = 90 + np.arange(64) // 8
+    grid = search(target, [behind] * references, (-1, 1)[:references], refinements=references)
+    inside = np.zeros(grid.modes.shape, bool)
+    inside[4:12, 8:16] = True
+    assert (grid.modes[inside] == NEITHER).mean() > 0.7
+    assert (grid.modes[~inside] == NEITHER).mean() < 0.02
+    assert not grid.vectors[grid.modes == NEITHER].any()
 
 
 def test_matching_reaches_far():

@@ -333,16 +333,18 @@ def joined(low, high):
 # Section 22.
 
 COUNTS = """
-  54 10   40 24   26 38   53 11   30 34   16 48   52 12   34 30   10 54
-  21 23 7 2 1 11   38 11 3 1 1 11   17 21 6 2 1 17   36 12 3 1 1 12
-  27 14 5 2 1 15   40 7 3 1 1 12    32 18 3 1 1 10   52 6 2 1 1 3
-  1 31 33   6 33 25   18 23 23   36 14 14
-  13 11 12 11 8 5 2 1 1 1 1 1 1 1 1 1    24 14 12 5 4 3 1 1 1 1 1 1 1 1 1 1
-  16 20 15 6 4 2 1 1 1 1 1 1 1 1 1 1     11 9 11 10 9 7 3 1 1 1 1 1 1 1 1 1
-  15 11 15 10 6 4 2 1 1 1 1 1 1 1 1 1    7 21 21 9 3 2 1 1 1 1 1 1 1 1 1 1
-  14 22 15 8 4 1 1 1 1 1 1 1 1 1 1 1     10 10 18 14 6 4 1 1 1 1 1 1 1 1 1 1
+  53 11   35 29   22 42   52 12   31 33   13 51   52 12   34 30   13 51
+  20 24 5 2 1 13   42 8 2 1 1 11   17 21 6 2 1 18   38 10 3 1 1 13
+  27 15 4 2 1 16   41 9 3 1 1 10   35 17 2 1 1 10   56 3 1 1 1 3
+  1 30 30 4   6 31 26 1   19 25 20 1   36 14 14 1
+  53 11   55 9   62 2   61 3
+  15 10 14 10 7 4 2 1 1 1 1 1 1 1 1 1    31 12 11 4 3 2 1 1 1 1 1 1 1 1 1 1
+  19 22 14 6 2 1 1 1 1 1 1 1 1 1 1 1    11 7 13 12 10 6 3 1 1 1 1 1 1 1 1 1
+  16 11 14 10 6 3 1 1 1 1 1 1 1 1 1 1    3 23 25 7 3 2 1 1 1 1 1 1 1 1 1 1
+  17 17 21 5 3 1 1 1 1 1 1 1 1 1 1 1    8 10 19 12 9 4 1 1 1 1 1 1 1 1 1 1
 """
-NUMBERS_OF_VALUES = [2] * 9 + [6] * 8 + [3] * 4 + [16] * 8
+NUMBERS_OF_VALUES = [2] * 9 + [6] * 8 + [4] * 4 + [2] * 4 + [16] * 8
+USES = {0: (0, 1), 1: (0,), 2: (1,), 3: ()}
 OWN = 5
 
 
@@ -448,15 +450,16 @@ class Motion:
         field.blocks.append((n, y, x, *motion))
 
     def read_own(self, n, candidates):
-        mode = self.symbol(17 + n) if len(self.field.references) == 2 else 1
+        if len(self.field.references) == 2:
+            mode = self.symbol(17 + n)
+        else:
+            mode = (1, 3)[self.symbol(21 + n)]
         vectors = [(0, 0), (0, 0)]
-        for i in (0, 1):
-            if mode == 2 - i:
-                continue
+        for i in USES[mode]:
             c = int(mode == 0 and i == 1)
             x, y = self.expected(mode, i, vectors[0], candidates)
-            length, d_x = self.read_axis(21 + 4 * c)
-            _, d_y = self.read_axis(22 + 4 * c + min(length, 2))
+            length, d_x = self.read_axis(25 + 4 * c)
+            _, d_y = self.read_axis(26 + 4 * c + min(length, 2))
             vectors[i] = tuple(max(-8191, min(8191, v)) for v in (x + d_x, y + d_y))
         return mode, *vectors
 
@@ -478,7 +481,7 @@ class Motion:
                     return candidate[2]
             t_0, t_1 = (r - self.t for r in self.field.references)
             return tuple(times(v, t_1, t_0) for v in first)
-        used = [candidate for candidate in candidates if candidate[0] != 2 - i]
+        used = [candidate for candidate in candidates if i in USES[candidate[0]]]
         return used[0][1 + i] if used else (0, 0)
 
     def candidates(self, n, y, x):
@@ -501,6 +504,8 @@ class Motion:
         """Return what is carried over from reference r, None if nothing is."""
         if r not in self.fields:
             return None
+        if self.fields[r].modes[y, x] == 3:
+            return None
         (v_x, v_y), time = self.way(r, y, x)
         y, x = (
             max(
@@ -512,6 +517,8 @@ class Motion:
             )
             for at, v, side in ((y, v_y, self.rows), (x, v_x, self.columns))
         )
+        if self.fields[r].modes[y, x] == 3:
+            return None
         vector, time = self.way(r, y, x)
         made = [
             tuple(times(v, reference - self.t, time) for v in vector)
@@ -575,23 +582,66 @@ def predict(field, planes, cell, half):
     shape = planes[0].shape
     weights, values = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for n, y, x, mode, *vectors in field.blocks:
-        o, window_of_block = window(n, side)
-        w, places = np.array(window_of_block), []
-        for first, end in zip((y * side - o, x * side - o), shape, strict=True):
-            at = np.arange(first, first + len(w))
-            inside = (at >= 0) & (at < end)
-            places.append((at[inside], w[inside]))
-        (rows, w_y), (columns, w_x) = places
-        of_references = [
-            displaced(planes[i], rows, columns, vectors[i], half) for i in (0, 1) if mode != 2 - i
-        ]
-        value = of_references[0]
-        if mode == 0:
-            value = (of_references[0] + of_references[1] + 1) >> 1
-        area, weight = np.ix_(rows, columns), np.outer(w_y, w_x)
-        weights[area] += weight
-        values[area] += value * weight
+        if mode == 3:
+            continue
+        rows, columns, weight = reach(n, y, x, side, shape)
+        value, *other = [displaced(planes[i], rows, columns, vectors[i], half) for i in USES[mode]]
+        if other:
+            value = (value + other[0] + 1) >> 1
+        weights[np.ix_(rows, columns)] += weight
+        values[np.ix_(rows, columns)] += value * weight
+    cells = np.argwhere(field.modes == 3)
+    if len(cells):
+        means = filled(field.modes, side, values, weights)
+        for y, x in cells.tolist():
+            rows, columns, weight = reach(0, y, x, side, shape)
+            weights[np.ix_(rows, columns)] += weight
+            values[np.ix_(rows, columns)] += means[y, x] * weight
     return ((values + (weights >> 1)) // weights) / 64
+
+
+def reach(n, y, x, side, shape):
+    """Return the rows and columns where a block has a weight, and the weights."""
+    o, window_of_block = window(n, side)
+    w, places = np.array(window_of_block), []
+    for first, end in zip((y * side - o, x * side - o), shape, strict=True):
+        at = np.arange(first, first + len(w))
+        inside = (at >= 0) & (at < end)
+        places.append((at[inside], w[inside]))
+    (rows, w_y), (columns, w_x) = places
+    return rows, columns, np.outer(w_y, w_x)
+
+
+def filled(modes, side, values, weights):
+    """Return the means of all cells, by (y, x)."""
+
+    def mean(numbers):
+        return (sum(numbers) + (len(numbers) >> 1)) // len(numbers)
+
+    grids, (rows, columns) = [{}], modes.shape
+    for y, x in np.argwhere(modes != 3).tolist():
+        own = np.s_[y * side : (y + 1) * side, x * side : (x + 1) * side]
+        numbers = (values[own] // weights[own]).ravel().tolist()
+        grids[0][y, x] = max(0, min(16320, mean(numbers)))
+    sizes = [(rows, columns)]
+    while sizes[-1] != (1, 1):
+        squares = {}
+        for (y, x), number in grids[-1].items():
+            squares.setdefault((y >> 1, x >> 1), []).append(number)
+        grids.append({place: mean(numbers) for place, numbers in squares.items()})
+        sizes.append(tuple((length + 1) >> 1 for length in sizes[-1]))
+    grids[-1].setdefault((0, 0), 128 * 64)
+    for j in range(len(grids) - 2, -1, -1):
+        g, (last_y, last_x) = grids[j + 1], (length - 1 for length in sizes[j + 1])
+        for y, x in itertools.product(*map(range, sizes[j])):
+            if (y, x) not in grids[j]:
+                (a, c), (b, d) = (
+                    (k >> 1, max(0, min(last, (k >> 1) + (1 if k & 1 else -1))))
+                    for k, last in ((y, last_y), (x, last_x))
+                )
+                total = 9 * g[a, b] + 3 * g[a, d] + 3 * g[c, b] + g[c, d]
+                grids[j][y, x] = (total + 8) >> 4
+    return grids[0]
 
 
 def decode(tools, head, config, frames, body, before):

@@ -17,7 +17,15 @@ from nvcodec.models.latentgrid.motion.block_prediction import (
     References,
     new_scratch,
 )
-from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, LEVELS, SECOND, empty_grid
+from nvcodec.models.latentgrid.motion.grids import (
+    BOTH,
+    FIRST,
+    LEVELS,
+    MODES,
+    NEITHER,
+    SECOND,
+    empty_grid,
+)
 from nvcodec.models.latentgrid.motion.pictures import flow_towards, predict_picture
 from nvcodec.models.latentgrid.motion.prediction import predict_plane
 from nvcodec.models.latentgrid.picture import Picture
@@ -125,6 +133,37 @@ def test_every_sample_is_predicted_whatever_the_size(size, cell):
     assert predicted.max() <= 383
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (37, 1), (65, 130)])
+def test_a_picture_without_references_is_grey(size):
+    grid = grid_of(NEITHER, size=size, level=3)
+    assert (predict(grid, plane(0, size)) == 128).all()
+
+
+def test_blocks_without_references_continue_what_is_around():
+    """In a picture of one colour nothing shows where they are; a slope goes on as one."""
+    size = 128, 128
+    grid = grid_of(FIRST, size=size)
+    grid.modes[5:9, 4:12] = NEITHER
+    assert (predict(grid, np.full(size, 200, np.uint8)) == 200).all()
+    slope = np.tile(np.arange(128), (128, 1)).astype(np.uint8)
+    difference = predict(grid, slope) - slope
+    assert not difference[:32].any()
+    assert np.abs(difference).max() < 24
+    other = slope.copy()
+    other[48:64, 40:88] = 255
+    assert np.array_equal(predict(grid, other)[48:64, 40:88], predict(grid, slope)[48:64, 40:88])
+
+
+def test_what_is_filled_stays_in_range():
+    """The filters overshoot at an edge; a mean beyond 8 bits is limited."""
+    stripes = np.tile(np.repeat([0, 255], 4), (44, 7))[:, :52].astype(np.uint8)
+    grid = grid_of(FIRST, (2, 0))
+    grid.modes[:, 3] = NEITHER
+    predicted = predict(grid, stripes)
+    assert predicted[:, 26:30].min() >= 0
+    assert predicted[:, 26:30].max() <= 255
+
+
 @pytest.mark.parametrize("rgb", [False, True])
 def test_chroma_moves_with_luma(rgb):
     small = SIZE if rgb else (22, 26)
@@ -159,7 +198,7 @@ def digest() -> str:
     rng = np.random.default_rng(7)
     size = 20, 28
     grid = grid_of(BOTH, size=size, cell=4)
-    grid.modes[:] = rng.integers(0, 3, grid.modes.shape)
+    grid.modes[:] = rng.integers(0, MODES, grid.modes.shape)
     grid.vectors[:] = rng.integers(-90, 90, grid.vectors.shape)
     predicted = predict(grid, plane(0, size), plane(1, size), 4)
     return hashlib.sha256(predicted.tobytes()).hexdigest()

@@ -12,7 +12,14 @@ from nvcodec.models.latentgrid.motion.candidates import (
 )
 from nvcodec.models.latentgrid.motion.candidates import find_candidates as candidates_of
 from nvcodec.models.latentgrid.motion.candidates import predict_vector as vector_of
-from nvcodec.models.latentgrid.motion.grids import BOTH, FIRST, NOT_CODED, SECOND, empty_grid
+from nvcodec.models.latentgrid.motion.grids import (
+    BOTH,
+    FIRST,
+    NEITHER,
+    NOT_CODED,
+    SECOND,
+    empty_grid,
+)
 from nvcodec.models.latentgrid.motion.temporal import carry_motion
 from nvcodec.models.latentgrid.motion.temporal import scaled as scale
 
@@ -69,6 +76,15 @@ def test_steady_motion_is_scaled_by_distance():
     assert (carried.modes[1] == BOTH).all()
     assert (carried.vectors[1, :, :, 0] == (-8, 4)).all()
     assert (carried.vectors[1, :, :, 1] == (24, -12)).all()
+
+
+def test_nothing_is_carried_over_from_blocks_without_references():
+    grid = still(FIRST, (-64, 0))
+    grid.modes[2, 5], grid.vectors[2, 5] = NEITHER, 0
+    carried = carry_motion(4, {0: (), 8: (0,), 4: (0, 8)}, {8: grid}, SIZE, 8)
+    missing = np.argwhere(carried.modes[1] == NOT_CODED).tolist()
+    # The cell itself, and the one whose motion leads there from one cell further left.
+    assert missing == [[2, 4], [2, 5]]
 
 
 def test_the_side_that_leads_to_the_other_reference_counts():

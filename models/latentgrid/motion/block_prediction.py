@@ -200,7 +200,7 @@ def predict_block(
 
     Args:
         references: That plane of the references.
-        mode: References of the block.
+        mode: References of the block, at least one.
         vectors: Its vectors, shape (2, 2).
         area: The rectangle.
         scratch: `block` is filled.

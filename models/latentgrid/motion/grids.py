@@ -13,9 +13,9 @@ from nvcodec.media import Int16Array, UInt8Array
 LEVELS = 4  # a block has a side of 1, 2, 4 or 8 cells
 VECTOR_UNITS = 4  # vectors are in quarters of a luma sample
 LARGEST_VECTOR = (1 << 13) - 1
-BOTH, FIRST, SECOND = range(3)
-"""Modes: the references that a block is predicted from."""
-MODES = 3
+BOTH, FIRST, SECOND, NEITHER = range(4)
+"""Modes: the references that a block is predicted from. Without any it is filled from around."""
+MODES = 4
 NOT_CODED = 255
 """Mode of a cell whose block is not coded yet."""
 
@@ -28,7 +28,7 @@ class MotionGrid(NamedTuple):
 
     Attributes:
         levels: Level of the block that each cell belongs to, uint8, shape (h, w), 0 to 3.
-        modes: References of the block: `BOTH`, `FIRST` or `SECOND`, uint8, shape (h, w).
+        modes: References of the block: `BOTH`, `FIRST`, `SECOND` or `NEITHER`, uint8, shape (h, w).
         vectors: Displacement to each reference, quarters of a luma sample, x first, int16, shape
             (h, w, 2 references, 2). That to a reference that the block does not use is 0.
     """
@@ -51,7 +51,7 @@ def empty_grid(size: tuple[int, int]) -> MotionGrid:
 @compiled_part
 def uses(mode: int, reference: int) -> bool:
     """Return whether a block of a mode is predicted from a reference, 0 or 1."""
-    return mode != (SECOND if reference == 0 else FIRST)
+    return mode == BOTH or mode == (FIRST if reference == 0 else SECOND)
 
 
 @compiled_part

@@ -79,5 +79,6 @@ def flow_towards(grid: MotionGrid, side: int, times: tuple[int, int]) -> Tensor:
     unused = SECOND if side == 0 else FIRST
     own = grid.vectors[:, :, side].astype(np.float32)
     other = grid.vectors[:, :, 1 - side] * np.float32(times[side] / times[1 - side])
+    # Vectors of blocks without references are 0.
     flow = np.where((grid.modes == unused)[..., None], other, own) / VECTOR_UNITS
     return torch.from_numpy(np.moveaxis(flow, -1, 0)[None].astype(np.float32))

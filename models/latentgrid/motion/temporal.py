@@ -17,6 +17,7 @@ from nvcodec.models.latentgrid.motion.grids import (
     BOTH,
     FIRST,
     LARGEST_VECTOR,
+    NEITHER,
     NOT_CODED,
     VECTOR_UNITS,
     MotionGrid,
@@ -78,17 +79,19 @@ def _carry(
         distances: Distances in time.
         count: Number of references of the predicted frame.
         cell: Side of a cell, luma samples.
-        modes: Filled, shape (h, w).
-        vectors: Filled, shape (h, w, 2, 2).
+        modes: Filled except where a cell leads to a block without references, shape (h, w).
+        vectors: Filled likewise, shape (h, w, 2, 2).
     """
     height, width = modes.shape
     unit = VECTOR_UNITS * cell
     for y in range(height):
         for x in range(width):
             row, column = y, x
-            v_x, v_y, time = 0, 0, 1
+            v_x, v_y, time, mode = 0, 0, 1, NEITHER
             for step in range(2):
                 mode = int(grid.modes[row, column])
+                if mode == NEITHER:
+                    break
                 used = preferred if mode == BOTH else (0 if mode == FIRST else 1)
                 time = distances.own[used]
                 v_x = int(grid.vectors[row, column, used, 0])
@@ -99,6 +102,8 @@ def _carry(
                     moved_x = (2 * scaled(v_x, distances.lead, time) + unit) // (2 * unit)
                     row = min(max(y + moved_y, 0), height - 1)
                     column = min(max(x + moved_x, 0), width - 1)
+            if mode == NEITHER:
+                continue
             modes[y, x] = BOTH if count == 2 else FIRST
             for reference in range(count):
                 vectors[y, x, reference, 0] = scaled(v_x, distances.targets[reference], time)

@@ -24,12 +24,14 @@ from nvcodec.models.latentgrid.motion.block_prediction import UNIT, predict_bloc
 from nvcodec.models.latentgrid.motion.grids import (
     LARGEST_VECTOR,
     LEVELS,
+    NEITHER,
     MotionGrid,
     copy_vectors,
     store_block,
     uses,
 )
-from nvcodec.models.latentgrid.motion.prediction import (
+from nvcodec.models.latentgrid.motion.unpredicted import add_unpredicted
+from nvcodec.models.latentgrid.motion.windows import (
     Window,
     add_block,
     add_weights,
@@ -97,7 +99,8 @@ def _trial(
     """
     if number < block.found:
         copy_vectors(block.candidates.vectors[number], trial)
-        return int(block.candidates.modes[number])
+        repeated = int(block.candidates.modes[number])
+        return -1 if repeated == NEITHER else repeated
     copy_vectors(vectors, trial)
     number -= block.found + 1
     if number < 0:
@@ -153,7 +156,7 @@ def _blocks(levels: UInt8Array) -> Int32Array:
 
 @compiled
 def refine_overlapped(search: Search, grid: MotionGrid) -> None:
-    """Reconsider the motion of every block.
+    """Reconsider the motion of every block that has references.
 
     Args:
         search: The search, whose grid is filled anew; it is empty.
@@ -166,15 +169,21 @@ def refine_overlapped(search: Search, grid: MotionGrid) -> None:
     blocks = _blocks(grid.levels)
     for number in range(len(blocks)):
         row, column, level = int(blocks[number, 0]), int(blocks[number, 1]), int(blocks[number, 2])
-        window = open_window(size, search.cell, row, column, level, weights)
         mode, vectors = int(grid.modes[row, column]), grid.vectors[row, column]
+        if mode == NEITHER:
+            continue
+        window = open_window(size, search.cell, row, column, level, weights)
         predict_block(search.references, mode, vectors, window.area, scratch)
         add_weights(blend.totals, window)
         add_block(blend.sums, window, scratch.block, 1)
+    add_unpredicted(grid, search.cell, blend.sums, blend.totals, scratch, weights)
     trial, best_vectors = np.zeros((2, 2), np.int16), np.zeros((2, 2), np.int16)
     for number in range(len(blocks)):
         row, column, level = int(blocks[number, 0]), int(blocks[number, 1]), int(blocks[number, 2])
         mode, start = int(grid.modes[row, column]), grid.vectors[row, column]
+        if mode == NEITHER:
+            store_block(search.grid, row, column, level, mode, start)
+            continue
         window = open_window(size, search.cell, row, column, level, weights)
         predict_block(search.references, mode, start, window.area, scratch)
         add_block(blend.sums, window, scratch.block, -1)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nvcodec.entropy.motion.contexts import MODE
+from nvcodec.entropy.motion.contexts import MODE, SINGLE_MODE
 from nvcodec.entropy.motion.syntax import length_context, length_of, merge_context
 from nvcodec.fitting.latentgrid.motion_search.residual_cost import SIDE, Strip, strip_cost
 from nvcodec.host.compiled import compiled_part
@@ -27,8 +27,11 @@ from nvcodec.models.latentgrid.motion.candidates import (
     new_candidates,
     predict_vector,
 )
-from nvcodec.models.latentgrid.motion.grids import BOTH, MotionGrid, uses
+from nvcodec.models.latentgrid.motion.grids import BOTH, NEITHER, MotionGrid, uses
 from nvcodec.models.latentgrid.motion.temporal import CarriedMotion
+
+# Bits of the mean of a block without references, chosen on clips of the development half.
+_MEAN_BITS = 20
 
 
 class Search(NamedTuple):
@@ -119,6 +122,8 @@ def motion_bits(search: Search, block: Block, mode: int, vectors: Int16Array) ->
         return bits
     if search.references_count == 2:
         bits += float(search.bits[MODE + block.level, mode])
+    else:
+        bits += float(search.bits[SINGLE_MODE + block.level, int(mode == NEITHER)])
     for reference in range(2):
         if not uses(mode, reference):
             continue
@@ -157,8 +162,30 @@ def area_cost(search: Search, area: Area) -> float:
 
 
 @compiled_part
+def _unpredicted_cost(search: Search, block: Block) -> float:
+    """Return the cost of a block without references: of what differs from its mean, and of that.
+
+    What the block will be filled with is not known before all blocks are.
+    """
+    top, left, rows, columns = block.area
+    total = 0
+    for y in range(top, top + rows):
+        line = search.target[y, left:]
+        for x in range(columns):
+            total += int(np.int32(line[x]))
+    mean = np.float32(total * UNIT) / np.float32(rows * columns)
+    for y in range(rows):
+        target, residual = search.target[top + y, left:], search.residual[y]
+        for x in range(columns):
+            residual[x] = np.float32(np.int32(target[x]) * UNIT) - mean
+    return area_cost(search, block.area) + search.price * _MEAN_BITS
+
+
+@compiled_part
 def own_cost(search: Search, block: Block, mode: int, vectors: Int16Array) -> float:
     """Return the cost of the residual of a block, as if it predicted its own samples alone."""
+    if mode == NEITHER:
+        return _unpredicted_cost(search, block)
     predict_block(search.references, mode, vectors, block.area, search.scratch)
     top, left, rows, columns = block.area
     for y in range(rows):

@@ -19,6 +19,7 @@ from nvcodec.models.latentgrid.motion.grids import (
     FIRST,
     LARGEST_VECTOR,
     LEVELS,
+    NEITHER,
     NOT_CODED,
     SECOND,
     copy_vectors,
@@ -82,7 +83,8 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
     trial = np.zeros((2, 2), np.int16)
     # The best vector to each reference, for the prediction from both.
     singles = np.zeros((2, 2), np.int16)
-    # Rounds: the candidates; vectors to the first reference alone, to the second, to both.
+    # Rounds: the candidates; vectors to the first reference alone, to the second, to both. Then no
+    # reference at all.
     for choice in range(4):
         mode = (BOTH, FIRST, SECOND, BOTH)[choice]
         if choice >= 2 and search.references_count == 1:
@@ -129,6 +131,13 @@ def _best_block(search: Search, row: int, column: int, level: int) -> float:
         if lowest < best:
             best, best_mode = lowest, mode
             copy_vectors(lowest_vectors, best_vectors)
+    trial[:] = 0
+    cost = search.price * motion_bits(search, block, NEITHER, trial)
+    if cost < best:
+        cost += own_cost(search, block, NEITHER, trial)
+        if cost < best:
+            best, best_mode = cost, NEITHER
+            copy_vectors(trial, best_vectors)
     store_block(search.grid, row, column, level, best_mode, best_vectors)
     return best
 
