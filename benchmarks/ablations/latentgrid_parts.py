@@ -162,6 +162,7 @@ ABLATIONS = (
     LatentGridAblation(what="steps: half as steep", effort={"offsets": (-4, -3, 0, 2, 4, 6, 8, 8)}),
     LatentGridAblation(what="anchors every 8 frames", layout={"group": 8}),
     LatentGridAblation(what="anchors every 16 frames", layout={"group": 16}),
+    LatentGridAblation(what="anchors every 64 frames", layout={"group": 64}),
     LatentGridAblation(what="contexts: default networks only", learning=False),
     LatentGridAblation(what="contexts: no coarser scale", patch=lambda: _without_inputs((0, 1))),
     LatentGridAblation(what="contexts: no other bands", patch=lambda: _without_inputs((2, 3))),

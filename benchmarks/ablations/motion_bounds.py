@@ -117,16 +117,6 @@ def block_costs(residual: Array, step: float) -> Array:
     return sums
 
 
-def _no_reference(fitted: _Fitted, frame: int, references: Sequence[int]) -> Iterator[Array]:
-    """Predict every block by its own mean, as no decoder could."""
-    target = fitted.target(frame)
-    height, width = target.shape
-    padded = np.pad(target, ((0, -height % _BLOCK), (0, -width % _BLOCK)), mode="edge")
-    rows, columns = padded.shape[0] // _BLOCK, padded.shape[1] // _BLOCK
-    means = padded.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3))
-    yield np.kron(means, np.ones((_BLOCK, _BLOCK)))[:height, :width]
-
-
 def _third_reference(fitted: _Fitted, frame: int, references: Sequence[int]) -> Iterator[Array]:
     """Search anew with the nearest other frame that is decoded by then in place of a reference."""
     layers = fitted.config.temporal_layers
@@ -193,7 +183,7 @@ def _affine(fitted: _Fitted, frame: int, references: Sequence[int]) -> Iterator[
             used = (grid.modes != (SECOND if number == 0 else FIRST))[cells]
             sums += used * map_coordinates(plane, at, order=3, mode="nearest")
             counts += used
-        return sums / counts
+        return sums / np.maximum(counts, 1)
 
     plain = displaced(0, 0.0)
     blended = fitted.predicted(frame, references)
@@ -203,7 +193,6 @@ def _affine(fitted: _Fitted, frame: int, references: Sequence[int]) -> Iterator[
 
 
 _TOOLS: Mapping[str, Callable[[_Fitted, int, Sequence[int]], Iterator[Array]]] = {
-    "no reference, the block's mean": _no_reference,
     "a third reference": _third_reference,
     "affine motion": _affine,
 }
