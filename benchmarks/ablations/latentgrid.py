@@ -41,7 +41,7 @@ from nvcodec.reconstruction.latentgrid_decoder import (
     source_picture,
 )
 
-_CLIPS = ("basketballpass", "foreman", "friday", "bunny", "bmx", "coastguard", "calendar", "city")
+_CLIPS = ("basketballpass", "foreman", "friday", "bmx", "coastguard", "calendar")
 Point = dict[str, float]
 
 

@@ -15,7 +15,7 @@ from nvcodec.media import Float32Array
 from nvcodec.models.latentgrid.subbands import SubbandLayout
 
 _SEARCH = "nvcodec/fitting/latentgrid/motion_search"
-_WINDOWS = "models/latentgrid/motion/windows.py"
+_MOTION = "models/latentgrid/motion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +96,12 @@ _ONE_SIZE = (
 )
 _NO_OVERLAP = (
     Edit(
-        _WINDOWS,
+        f"{_MOTION}/windows.py",
         "        weights[k] = (2 * k + 1) * unit\n",
         "        weights[k] = 0 if k < overlap else full + 0 * unit\n",
     ),
     Edit(
-        _WINDOWS,
+        f"{_MOTION}/windows.py",
         "        weights[length - 1 - k] = (2 * k + 1) * unit\n",
         "        weights[length - 1 - k] = 0 if k < overlap else full\n",
     ),
@@ -122,6 +122,27 @@ _ALWAYS_REFERENCES = (
         "    if cost < 0:\n        cost += own_cost(search, block, NEITHER, trial)\n",
     ),
 )
+_GREY = (
+    Edit(
+        f"{_MOTION}/unpredicted.py",
+        "scratch.block[y, x] = means[0, row, column]\n",
+        "scratch.block[y, x] = _GREY\n",
+    ),
+)
+_SQUARES = (
+    Edit(
+        f"{_MOTION}/unpredicted.py",
+        "fine[row, column] = (total + 8) >> 4\n",
+        "fine[row, column] = coarse[near_y, near_x] + 0 * total\n",
+    ),
+)
+_ANCHORS_ALONE = (
+    Edit(
+        "models/latentgrid/gop.py",
+        "[(Prediction(b, (a,)),) for a, b in pairwise(anchors)]",
+        "[(Prediction(b, ()),) for a, b in pairwise(anchors)]",
+    ),
+)
 _WHOLE_SAMPLES = (
     Edit(f"{_SEARCH}/tree_search.py", "    while distance:\n", "    while distance < 0:\n"),
     Edit(
@@ -132,7 +153,7 @@ _WHOLE_SAMPLES = (
 )
 _NOT_CARRIED = (
     Edit(
-        "models/latentgrid/motion/temporal.py",
+        f"{_MOTION}/temporal.py",
         "        if reference not in grids:\n",
         "        if reference not in grids or True:\n",
     ),
@@ -150,10 +171,14 @@ ABLATIONS = (
     LatentGridAblation(what="motion: blocks from 4 to 32 samples", layout={"cell": 4}),
     LatentGridAblation(what="motion: both references in every block", edits=_BOTH_ONLY),
     LatentGridAblation(what="motion: every block has a reference", edits=_ALWAYS_REFERENCES),
+    LatentGridAblation(what="motion: without a reference, blocks are grey", edits=_GREY),
+    LatentGridAblation(what="motion: they are filled with means of squares", edits=_SQUARES),
+    LatentGridAblation(what="anchors without references", edits=_ANCHORS_ALONE),
     LatentGridAblation(what="motion: whole samples", edits=_WHOLE_SAMPLES),
     LatentGridAblation(what="motion: nothing is carried over in time", edits=_NOT_CARRIED),
     LatentGridAblation(what="motion: tables do not adapt", edits=_FIXED_TABLES),
     LatentGridAblation(what="motion: no refinement with overlap", effort={"refinements": 0}),
+    LatentGridAblation(what="motion: two refinements", effort={"refinements": 2}),
     LatentGridAblation(what="motion: bits cost half", effort={"motion_lagrangian": 0.075}),
     LatentGridAblation(what="latents: the nearest integers", effort={"lagrangian": 0.0}),
     LatentGridAblation(what="latents: what is below them does not count", patch=_without_below),
