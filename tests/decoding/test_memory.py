@@ -94,7 +94,7 @@ def test_motion_is_decoded_as_frames_are_asked():
     # zeros may come from memory that earlier tests have freed, and then count as touched.
     data = latents((256, 256), 8192, cell=4, group=64)
     assert len(data) < 20_000
-    assert _peak(data, lambda count: [count // 2]) < 200 * MIB
+    assert _peak(data, lambda count: [count // 2]) < 300 * MIB
 
 
 def test_a_large_frame_takes_few_bytes_per_pixel():
