@@ -115,22 +115,23 @@ def _kept(function: Callable[..., object]) -> Any:
         dispatcher.enable_caching()
         # numba looks at the function's own file only, and would take code from before a change in
         # another one.
-        dispatcher._cache._cache_file._source_stamp = _fingerprint(function)
+        dispatcher._cache._cache_file._source_stamp = _fingerprint(function.__module__)
     except Exception:  # noqa: BLE001  # no folder to keep it in, a full or damaged disk
         return njit(nogil=True)(function)
     return dispatcher
 
 
-def _fingerprint(function: Callable[..., object]) -> str:
-    """Return a digest of the file of a function and of all that it imports from its own package.
+@cache
+def _fingerprint(module: str) -> str:
+    """Return a digest of the file of a module and of all that it imports from here or its package.
 
     Machine code holds the constants and the compiled parts of other files.
     """
-    package = function.__module__.partition(".")[0]
-    imports = re.compile(rf"^from ({package}\.[\w.]+) import".encode(), re.MULTILINE)
+    packages = "|".join({module.partition(".")[0], __name__.partition(".")[0]})
+    imports = re.compile(rf"^from ((?:{packages})\.[\w.]+) import".encode(), re.MULTILINE)
     digest = hashlib.sha256()
-    known = {function.__module__}
-    pending = [function.__module__]
+    known = {module}
+    pending = [module]
     while pending:
         file = getattr(sys.modules.get(pending.pop()), "__file__", None)
         source = Path(file).read_bytes() if file else b""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +80,22 @@ def test_a_change_in_another_file_is_noticed(tmp_path, changed):
     file.write_text(file.read_text().replace("1", "2"))
     expected = {"part": "12\n", "constants": "21\n"}[changed]
     assert subprocess.check_output(run, **options) == expected
+
+
+def test_a_change_in_the_package_is_noticed_by_those_that_call_it(tmp_path, monkeypatch):
+    """A test that compiles a part of nvcodec must not run machine code from before a change."""
+    script = tmp_path / "outside.py"
+    script.write_text("from nvcodec.models.latentgrid.motion.temporal import scaled\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("outside")
+    before = module._fingerprint.__wrapped__("outside")
+    read = Path.read_bytes
+
+    def changed(path):
+        return read(path) + (b"#" if path.name == "temporal.py" else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", changed)
+    assert module._fingerprint.__wrapped__("outside") != before
 
 
 _PACKAGE = {
